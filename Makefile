@@ -1,0 +1,46 @@
+# afterfin: `make` builds, `make help` lists the rest. V=1 shows the commands.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+CFLAGS ?= -O2 -g
+WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+ifneq ($(CI),)
+WARN += -Werror
+endif
+BASE = -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP $(WARN)
+Q = $(if $(V),,@)
+
+B = build
+POLICY = policy/parse.o policy/rules.o policy/address.o policy/decide.o policy/keys.o
+LEDGER = ledger/writer.o
+SHIM = shim/start.o shim/resolve.o shim/calls.o
+CLI = cli/main.o
+
+# The library keeps its imports few: each one costs every program at its start.
+SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector \
+	-ffreestanding -fno-builtin
+SHIM_LINK = -shared -Wl,-z,defs -Wl,-z,now -Wl,-soname,libafterfin.so -Wl,--hash-style=gnu
+
+all: $(B)/libafterfin.so $(B)/afterfin ## build the library and the command (the default)
+
+$(B)/libafterfin.so: $(addprefix $(B)/pic/,$(POLICY) $(LEDGER) $(SHIM))
+	@echo "  LINK $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SHIM_LINK) -o $@ $^
+
+$(B)/pic/%.o: %.c
+	@mkdir -p $(@D); echo "  CC   $< (library)"
+	$(Q)$(CC) $(BASE) $(CFLAGS) $(SHIM_FLAGS) -c -o $@ $<
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D); echo "  CC   $<"
+	$(Q)$(CC) $(BASE) $(CFLAGS) -c -o $@ $<
+
+clean: ## remove build/
+	$(Q)rm -rf $(B)
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.PHONY: all clean help
