@@ -61,6 +61,8 @@ struct af_process {
     uint64_t start_ticks; /* field 22 of /proc/PID/stat, 0 where it was not to be had: tells a reused pid */
     _Atomic uint32_t sealed; /* it installed a seccomp filter: its later closes were not looked at */
     _Atomic uint32_t lost;   /* connections or endpoints that found no room here */
+    _Atomic uint32_t endpoints; /* index + 1 of the newest of its endpoints, which are chained; 0: none */
+    uint32_t spare;
     _Atomic uint64_t count[AF_COUNTERS];
     struct af_error_row errors[AF_ERROR_ROWS];
 };
@@ -125,6 +127,7 @@ struct af_endpoint {
     struct af_addr addr; /* accepted: only the port, any family */
     uint8_t accepted;
     uint8_t spare[3];
+    uint32_t next; /* index + 1 of the same process's next one, 0: none */
 };
 
 /* How a connection ended, or left this process. */
@@ -170,6 +173,6 @@ struct af_ledger {
 _Static_assert(sizeof(struct af_addr) == 20, "layout");
 _Static_assert(sizeof(struct af_connection) == 128, "layout");
 _Static_assert(sizeof(struct af_closed) == 64, "layout");
-_Static_assert(sizeof(struct af_endpoint) == 40, "layout");
+_Static_assert(sizeof(struct af_endpoint) == 44, "layout");
 
 #endif

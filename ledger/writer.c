@@ -1,0 +1,214 @@
+/* Writes the ledger: hands out records, counts, appends. See writer.h for what may run at the same time. */
+#include "ledger/writer.h"
+
+static uint64_t page_up(uint64_t size) {
+    return (size + 4095) & ~(uint64_t)4095;
+}
+
+static uint64_t section(uint64_t *end, uint64_t count, uint64_t size) {
+    uint64_t at = *end;
+    *end = page_up(at + count * size);
+    return at;
+}
+
+static uint64_t place_sections(struct af_ledger *to) {
+    uint64_t end = page_up(sizeof *to);
+    to->processes_at = section(&end, AF_MAX_PROCESSES, sizeof(struct af_process));
+    to->connections_at = section(&end, AF_MAX_CONNECTIONS, sizeof(struct af_connection));
+    to->endpoints_at = section(&end, AF_MAX_ENDPOINTS, sizeof(struct af_endpoint));
+    to->closed_at = section(&end, AF_MAX_CLOSED, sizeof(struct af_closed));
+    return end;
+}
+
+size_t af_ledger_size(void) {
+    struct af_ledger places;
+    return place_sections(&places);
+}
+
+void af_ledger_layout(struct af_ledger *ledger) {
+    ledger->version = AF_LEDGER_VERSION;
+    ledger->header_size = sizeof *ledger;
+    ledger->size = place_sections(ledger);
+    ledger->process_size = sizeof(struct af_process);
+    ledger->connection_size = sizeof(struct af_connection);
+    ledger->endpoint_size = sizeof(struct af_endpoint);
+    ledger->closed_size = sizeof(struct af_closed);
+    ledger->max_processes = AF_MAX_PROCESSES;
+    ledger->max_connections = AF_MAX_CONNECTIONS;
+    ledger->max_endpoints = AF_MAX_ENDPOINTS;
+    ledger->max_closed = AF_MAX_CLOSED;
+}
+
+struct af_process *af_ledger_process(struct af_ledger *ledger, uint32_t slot) {
+    return (struct af_process *)((char *)ledger + ledger->processes_at) + slot;
+}
+
+struct af_connection *af_ledger_connection(struct af_ledger *ledger, uint32_t index) {
+    return (struct af_connection *)((char *)ledger + ledger->connections_at) + index;
+}
+
+/* Take the next number below limit. */
+static uint32_t take_number(_Atomic uint32_t *next, uint32_t limit) {
+    uint32_t n = atomic_load(next);
+    do {
+        if (n >= limit)
+            return AF_NO_SLOT;
+    } while (!atomic_compare_exchange_weak(next, &n, n + 1));
+    return n;
+}
+
+uint32_t af_ledger_claim_process(struct af_ledger *ledger, af_backed backed) {
+    uint32_t n = atomic_load(&ledger->n_processes);
+    if (n >= AF_MAX_PROCESSES || !backed(af_ledger_process(ledger, n), 2 * sizeof(struct af_process)))
+        return AF_NO_SLOT;
+    uint32_t slot = take_number(&ledger->n_processes, AF_MAX_PROCESSES);
+    if (slot == AF_NO_SLOT || !backed(af_ledger_process(ledger, slot), sizeof(struct af_process)))
+        return AF_NO_SLOT;
+    struct af_process *process = af_ledger_process(ledger, slot);
+    for (uint32_t call = 0; call < AF_CALLS; call++)
+        atomic_store_explicit(&process->errors[call].key, (call + 1) << 16, memory_order_relaxed);
+    atomic_store(&process->used, 1);
+    return slot;
+}
+
+/* The free list is a stack; its head carries a change count in the upper half, so that a pop which slept
+ * while others popped and pushed the same record back fails its exchange. */
+static uint32_t pop_free(struct af_ledger *ledger) {
+    uint64_t head = atomic_load(&ledger->free_head);
+    uint32_t index;
+    uint64_t rest;
+    do {
+        if (!(uint32_t)head)
+            return AF_NO_SLOT;
+        index = (uint32_t)head - 1;
+        rest = ((head >> 32) + 1) << 32 | af_ledger_connection(ledger, index)->next_free;
+    } while (!atomic_compare_exchange_weak(&ledger->free_head, &head, rest));
+    return index;
+}
+
+uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed) {
+    uint32_t index = pop_free(ledger);
+    if (index == AF_NO_SLOT) {
+        index = take_number(&ledger->n_connections, AF_MAX_CONNECTIONS);
+        if (index == AF_NO_SLOT)
+            return AF_NO_SLOT;
+        if (!backed(af_ledger_connection(ledger, index), sizeof(struct af_connection)))
+            return AF_NO_SLOT;
+    }
+    struct af_connection *conn = af_ledger_connection(ledger, index);
+    __builtin_memset(conn, 0, sizeof *conn);
+    return index;
+}
+
+void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index) {
+    struct af_connection *conn = af_ledger_connection(ledger, index);
+    atomic_store(&conn->state, AF_CONN_FREE);
+    uint64_t head = atomic_load(&ledger->free_head);
+    uint64_t next;
+    do {
+        conn->next_free = (uint32_t)head;
+        next = ((head >> 32) + 1) << 32 | (index + 1);
+    } while (!atomic_compare_exchange_weak(&ledger->free_head, &head, next));
+}
+
+void af_ledger_count_error(struct af_process *process, enum af_call call, int error) {
+    uint32_t key = ((uint32_t)call + 1) << 16 | (uint32_t)(error & 0xffff);
+    struct af_error_row *row = &process->errors[call];
+    for (int i = AF_CALLS; error && i < AF_ERROR_ROWS; i++) {
+        uint32_t found = 0;
+        if (atomic_compare_exchange_strong(&process->errors[i].key, &found, key) || found == key) {
+            row = &process->errors[i];
+            break;
+        }
+    }
+    atomic_fetch_add_explicit(&row->count, 1, memory_order_relaxed);
+}
+
+static uint32_t endpoint_hash(uint32_t slot, const struct af_addr *addr, bool accepted) {
+    uint32_t hash = 2166136261u ^ slot ^ (uint32_t)accepted << 31;
+    for (size_t i = 0; i < sizeof addr->ip; i++)
+        hash = (hash ^ addr->ip[i]) * 16777619u;
+    hash = (hash ^ addr->port) * 16777619u;
+    hash ^= hash >> 15;
+    return hash ? hash : 1;
+}
+
+static bool same_endpoint(const struct af_endpoint *e, uint32_t slot, const struct af_addr *addr, bool accepted) {
+    return e->slot == slot && e->accepted == accepted && e->addr.port == addr->port && e->addr.v6 == addr->v6 &&
+           !__builtin_memcmp(e->addr.ip, addr->ip, sizeof addr->ip);
+}
+
+/* A record is filled in before it is chained, and chained before it is ready. */
+static void fill_endpoint(struct af_ledger *ledger, struct af_endpoint *e, uint32_t slot,
+                          const struct af_addr *addr, bool accepted) {
+    const struct af_endpoint *all = (void *)((char *)ledger + ledger->endpoints_at);
+    struct af_process *process = af_ledger_process(ledger, slot);
+    e->slot = slot;
+    e->addr = *addr;
+    e->accepted = accepted;
+    uint32_t first = atomic_load(&process->endpoints);
+    do
+        e->next = first;
+    while (!atomic_compare_exchange_weak(&process->endpoints, &first, (uint32_t)(e - all) + 1));
+    atomic_store_explicit(&e->ready, 1, memory_order_release);
+}
+
+bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr,
+                              bool accepted, af_backed backed) {
+    struct af_endpoint *all = (struct af_endpoint *)((char *)ledger + ledger->endpoints_at);
+    uint32_t hash = endpoint_hash(slot, addr, accepted);
+    for (uint32_t step = 0; step < 256; step++) {
+        struct af_endpoint *e = &all[(hash + step) & (AF_MAX_ENDPOINTS - 1)];
+        if (!backed(e, sizeof *e))
+            return false;
+        uint32_t key = 0;
+        if (atomic_compare_exchange_strong(&e->key, &key, hash))
+            fill_endpoint(ledger, e, slot, addr, accepted);
+        else if (key != hash || !atomic_load_explicit(&e->ready, memory_order_acquire) ||
+                 !same_endpoint(e, slot, addr, accepted))
+            continue;
+        atomic_fetch_add_explicit(&e->count, 1, memory_order_relaxed);
+        return true;
+    }
+    return false;
+}
+
+size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct af_endpoint *out, size_t room) {
+    const struct af_endpoint *all = (void *)((char *)ledger + ledger->endpoints_at);
+    size_t n = 0;
+    uint32_t next = atomic_load(&af_ledger_process(ledger, slot)->endpoints);
+    for (; next; next = all[next - 1].next) {
+        const struct af_endpoint *e = &all[next - 1];
+        size_t at = n < room ? n++ : room;
+        for (; at > 0 && out[at - 1].count < e->count; at--)
+            if (at < room)
+                out[at] = out[at - 1];
+        if (at < room)
+            out[at] = *e;
+    }
+    return n;
+}
+
+void af_ledger_append(struct af_ledger *ledger, const struct af_closed *closed, af_backed backed) {
+    uint64_t n = atomic_fetch_add(&ledger->n_closed, 1);
+    struct af_closed *to = (struct af_closed *)((char *)ledger + ledger->closed_at) + (n & (AF_MAX_CLOSED - 1));
+    if (!backed(to, sizeof *to))
+        return;
+    atomic_store_explicit(&to->serial, 0, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    to->cookie = closed->cookie;
+    to->at = closed->at;
+    to->slot = closed->slot;
+    to->owner = closed->owner;
+    to->peer = closed->peer;
+    to->local_port = closed->local_port;
+    to->counted = closed->counted;
+    to->accepted = closed->accepted;
+    to->mptcp = closed->mptcp;
+    atomic_store_explicit(&to->serial, n + 1, memory_order_release);
+}
+
+uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]) {
+    return count[AF_COUNT_established] - count[AF_COUNT_time_wait] - count[AF_COUNT_avoided] -
+           count[AF_COUNT_passive] - count[AF_COUNT_aborted] - count[AF_COUNT_passed];
+}

@@ -1,0 +1,227 @@
+/* What the files of the library share. Everything here runs inside somebody else's program: no malloc, no
+ * lock, no stdio, no getenv after start, errno as the real call left it. All functions are thread-, fork- and
+ * async-signal-safe unless they say otherwise.
+ *
+ *   start.c     the constructor: settings, first and last words      resolve.c  the next function in line
+ *   calls.c     exported wrappers, generated from calls.def          variadic.c, vfork.S  the ones that are not
+ *   track.c     descriptor -> connection, across dup and fork        memory.c   the ledger's memory
+ *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
+ *   search.c    port_search=cycle                                    settle.c   how a connection ended
+ *   open.c local.c options.c close.c dup.c message.c process.c       the hooks
+ *   log.c line.c text.c                                              the log line */
+#ifndef AFTERFIN_SHIM_H
+#define AFTERFIN_SHIM_H
+
+#include "ledger/writer.h"
+#include "policy/policy.h"
+#include "shim/sys.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+
+#define AF_LIKELY(x) __builtin_expect(!!(x), 1)
+#define AF_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* The next function in line for everything in calls.def; NULL where this libc has none. */
+struct af_real {
+#define CALL(result, name, parameters, arguments) result(*name) parameters;
+#define ALIAS(result, name, target, parameters, arguments)
+#define VARIADIC(result, name, parameters) result(*name) parameters;
+#include "shim/calls.def"
+#undef CALL
+#undef ALIAS
+#undef VARIADIC
+};
+extern struct af_real af_real;
+
+/* Fills af_real; idempotent. */
+void af_resolve(void);
+
+#define CALL(result, name, parameters, arguments) result af_on_##name parameters;
+#define ALIAS(result, name, target, parameters, arguments)
+#define VARIADIC(result, name, parameters)
+#include "shim/calls.def"
+#undef CALL
+#undef ALIAS
+#undef VARIADIC
+int af_on_fcntl(int fd, int command, void *argument);
+
+/* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
+struct af_state {
+    bool on;       /* hooks have something to do */
+    bool counting; /* a log or a ledger was asked for: look at sockets, not only treat them */
+    bool acts;     /* some policy is not its default */
+    bool sealed;   /* the program installed a seccomp filter: no system call of our own any more (process.c) */
+    bool shares_memory;    /* a child made by clone(CLONE_VM) may run here too (process.c) */
+    bool fork_prepared;    /* references for a child are already taken (process.c) */
+    bool complained;       /* complaint was printed */
+    struct af_error complaint; /* the bad setting, empty if none */
+    struct af_policy policy;
+    const char *program; /* basename of what was exec'd */
+    const char *const *auxv_end;
+    char **argv;
+    int argc;
+    unsigned euid;
+    const char *runtime_dir; /* XDG_RUNTIME_DIR at start, or NULL */
+    pid_t pid;               /* of this process; after fork the child's */
+    uint64_t started;        /* CLOCK_REALTIME, ns */
+    uint32_t slot;           /* this process in the ledger, or AF_NO_SLOT (track.c) */
+    _Atomic(struct af_ledger *) ledger; /* NULL until the first TCP socket (memory.c) */
+    bool ledger_is_file;
+    volatile uint32_t *fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
+    _Atomic int64_t next_line;    /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
+};
+extern struct af_state af;
+
+/* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. */
+extern _Thread_local volatile uint8_t af_vforked;
+
+/* Is this a child that runs on its parent's memory (law 5)? Its descriptors are not those of our table. */
+bool af_borrowed_slow(void);
+static inline bool af_borrowed(void) {
+    return AF_UNLIKELY(af_vforked || af.shares_memory) && af_borrowed_slow();
+}
+
+/* track.c: the table. ------------------------------------------------------------------------------------ */
+
+struct af_table_leaf;
+extern _Atomic(_Atomic uint32_t *) af_table[1 << 15]; /* [fd >> 16][fd & 0xffff]: connection index + 1 */
+extern _Atomic int af_table_end;                      /* no entry at or above this descriptor */
+
+struct af_connection *af_connection_at(uint32_t index);
+void af_adopt_fork(void); /* a fork that no hook saw: become the child that we are */
+
+/* The connection behind fd, or NULL: no TCP socket that we know. */
+static inline struct af_connection *af_lookup(int fd) {
+    if (AF_UNLIKELY((unsigned)fd >= 1u << 31))
+        return NULL;
+    _Atomic uint32_t *leaf = atomic_load_explicit(&af_table[(unsigned)fd >> 16], memory_order_acquire);
+    if (!leaf)
+        return NULL;
+    uint32_t entry = atomic_load_explicit(&leaf[fd & 0xffff], memory_order_acquire);
+    if (!entry)
+        return NULL;
+    if (AF_UNLIKELY(!*af.fork_page))
+        af_adopt_fork();
+    return af_connection_at(entry - 1);
+}
+
+/* A hook's first question: the connection behind fd if this call is ours to treat. */
+static inline struct af_connection *af_ours(int fd) {
+    struct af_connection *conn = af_lookup(fd);
+    return conn && !af_borrowed() ? conn : NULL;
+}
+
+/* Memory, this process's slot and the table are there; made at need. False: no room anywhere. */
+bool af_ready(void);
+/* A new record for fd, one reference, state NEW; NULL: not tracked (counted as lost). */
+struct af_connection *af_track(int fd);
+/* One more descriptor for conn: call af_share before the real call, then af_shared with its result, which
+ * enters fd, or takes the reference back where fd < 0. */
+void af_share(struct af_connection *conn);
+void af_shared(struct af_connection *conn, int fd);
+/* Take fd out of the table; the caller then owns its reference. NULL: was not in it. */
+struct af_connection *af_untrack(int fd);
+/* Give up one reference; how many are left. */
+int32_t af_unref(struct af_connection *conn);
+/* Calls visit for each descriptor from first to last that is in the table. */
+void af_each(unsigned first, unsigned last, void (*visit)(int fd, struct af_connection *conn, void *context),
+             void *context);
+/* This process's record, claimed at need; NULL where there is no room. */
+struct af_process *af_self(void);
+void af_add(enum af_counter counter);
+void af_add_error(enum af_call call, int error);
+
+static inline bool af_has(const struct af_connection *conn, uint32_t flag) {
+    return atomic_load_explicit(&conn->flags, memory_order_relaxed) & flag;
+}
+static inline void af_set(struct af_connection *conn, uint32_t flag) {
+    atomic_fetch_or_explicit(&conn->flags, flag, memory_order_relaxed);
+}
+static inline void af_clear(struct af_connection *conn, uint32_t flag) {
+    atomic_fetch_and_explicit(&conn->flags, ~flag, memory_order_relaxed);
+}
+
+/* memory.c ------------------------------------------------------------------------------------------------ */
+
+struct af_ledger *af_ledger_get(void);
+bool af_ledger_backed(const void *start, size_t size); /* may this memory be written without SIGBUS? */
+void af_close_on_return(int fd);
+
+/* inherit.c ------------------------------------------------------------------------------------------------ */
+
+void af_scan_inherited(void);   /* once, by the constructor: what was open at exec */
+void af_adopt_descriptor(int fd); /* a descriptor that just came in by SCM_RIGHTS or pidfd_getfd */
+uint64_t af_cookie(int fd, struct af_connection *conn); /* SO_COOKIE, read once; 0 where unreadable */
+bool af_parent_holds(int fd);   /* does the parent have the same open file at the same number (kcmp)? */
+
+/* apply.c -------------------------------------------------------------------------------------------------- */
+
+/* Decide for this role and address and set the options; *values gets what is in force. */
+void af_apply(int fd, struct af_connection *conn, enum af_role role, const struct af_addr *addr,
+              struct af_values *values);
+void af_set_options(int fd, const struct af_option *options, unsigned n);
+/* The program has set an option of this key: undo ours, or with override put it back. */
+void af_reapply(int fd, struct af_connection *conn, enum af_key key);
+/* rst: is this the close that ends a connection of our own (DESIGN: AFTERFIN_LINGER)? Then make it abort. */
+bool af_apply_rst(int fd, struct af_connection *conn);
+
+/* search.c ------------------------------------------------------------------------------------------------- */
+
+/* One attempt at the call that picks an ephemeral port: 0 or more, or -1 and errno. */
+struct af_attempt {
+    long (*run)(const struct af_attempt *attempt);
+    int fd, flags;
+    const void *addr, *data;
+    size_t size;
+    socklen_t len;
+};
+/* Runs it in windows of the port range until one has a free port, at last in the whole range. */
+long af_search(const struct af_attempt *attempt, const struct af_values *values);
+/* The range of net.ipv4.ip_local_port_range; false where it cannot be read. Read once. */
+bool af_port_range(uint16_t *low, uint16_t *high);
+
+/* settle.c ------------------------------------------------------------------------------------------------- */
+
+/* What the kernel says of a connection: TCP_INFO, cut down. */
+struct af_look {
+    uint8_t state;
+    uint64_t acked, received;
+};
+bool af_look_at(int fd, struct af_look *look);
+/* The last known reference goes with fd, which is still open: decide how the connection ended, and count it. */
+void af_settle(int fd, struct af_connection *conn);
+/* The connection goes on elsewhere: exec, or a holder that we cannot see. */
+void af_settle_passed(int fd, struct af_connection *conn);
+/* connect said yes, or a look did. */
+void af_established(struct af_connection *conn);
+void af_connect_failed(struct af_connection *conn, int error);
+
+/* close.c, process.c --------------------------------------------------------------------------------------- */
+
+void af_let_go(int fd); /* fd is about to be closed */
+void af_finish(bool raw); /* the process is about to end; raw: by a bare system call */
+void af_before_fork(void);
+void af_after_fork(pid_t child);
+void af_before_exec(const char *path);
+void af_exec_failed(void);
+void af_seal(void);
+void af_unseal(void);
+pid_t af_pid(void);
+
+/* log.c ---------------------------------------------------------------------------------------------------- */
+
+enum af_event { AF_EVENT_EXIT, AF_EVENT_EXEC, AF_EVENT_INTERVAL };
+void af_log(enum af_event event);
+void af_log_if_due(void);
+void af_log_start(void);                /* remember what stderr and stdout are */
+void af_complain(void);                 /* print the bad setting, once */
+void af_say(const char *const parts[]); /* one line on stderr, "afterfin: " in front; NULL-terminated */
+uint64_t af_now(void);                  /* CLOCK_REALTIME, ns */
+
+#endif

@@ -1,0 +1,59 @@
+/* The library's own system calls. They return -errno and never touch errno, are no cancellation points, and
+ * reach the kernel without passing through any function that could be intercepted, by us or by another
+ * preloaded library. Async-signal-, thread- and fork-safe. */
+#ifndef AFTERFIN_SHIM_SYS_H
+#define AFTERFIN_SHIM_SYS_H
+
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#if defined __x86_64__
+
+static inline long af_sys(long n, long a, long b, long c, long d, long e, long f) {
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+#elif defined __aarch64__
+
+static inline long af_sys(long n, long a, long b, long c, long d, long e, long f) {
+    register long x8 __asm__("x8") = n;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+}
+
+#else
+#error "afterfin knows the system call convention of x86_64 and aarch64; add this architecture's here"
+#endif
+
+#define AF_SYS0(n) af_sys(n, 0, 0, 0, 0, 0, 0)
+#define AF_SYS1(n, a) af_sys(n, (long)(a), 0, 0, 0, 0, 0)
+#define AF_SYS2(n, a, b) af_sys(n, (long)(a), (long)(b), 0, 0, 0, 0)
+#define AF_SYS3(n, a, b, c) af_sys(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define AF_SYS4(n, a, b, c, d) af_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define AF_SYS5(n, a, b, c, d, e) af_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define AF_SYS6(n, a, b, c, d, e, f) \
+    af_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+
+/* mmap's answer: an address, or -errno in the last page. */
+static inline int af_sys_failed(long result) {
+    return (unsigned long)result > -4096UL;
+}
+
+#endif
