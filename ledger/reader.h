@@ -1,0 +1,69 @@
+/* The reading side of a ledger: a file that some other process writes to right now, or has written to before
+ * it was killed, or that an enemy has made up. No byte is trusted: it is read (never mapped, so that a file
+ * which shrinks is a short read and no SIGBUS), checked, and only then handed out.
+ *
+ * Functions return false with a line "FILE: why" in *error. They are to be used by one thread at a time. */
+#ifndef AFTERFIN_LEDGER_READER_H
+#define AFTERFIN_LEDGER_READER_H
+
+#include "ledger/layout.h"
+
+struct af_reader_error {
+    char text[320];
+};
+
+struct af_reader {
+    int fd;
+    char name[128];        /* for messages: the file's own name, cut */
+    struct af_ledger head; /* checked; program and policy end with a NUL */
+    uint32_t bad;          /* records that made no sense, and were left out */
+};
+
+/* One failure by call and errno; error 0 is `unknown`. */
+struct af_seen_error {
+    uint32_t call, error, count;
+};
+
+/* One process image. */
+struct af_seen_process {
+    uint32_t slot;
+    uint32_t ended; /* enum af_ended */
+    int32_t pid, ppid;
+    uint64_t started, ended_at, start_ticks;
+    bool sealed;
+    uint32_t lost;
+    uint64_t count[AF_COUNTERS];
+    uint32_t n_errors;
+    struct af_seen_error errors[AF_ERROR_ROWS];
+};
+
+/* The id of this boot, 36 characters, as in the header; empty where /proc is not to be had. */
+void af_boot_id(char out[40]);
+
+/* Open `name` in the directory `dir` (AT_FDCWD will do): a regular file, not reached through a symlink, that
+ * belongs to us (or to anybody, for root) and holds a ledger of this version. boot_id: only a ledger of that
+ * boot; NULL or empty, of any. */
+bool af_reader_open(struct af_reader *reader, int dir, const char *name, const char *boot_id,
+                    struct af_reader_error *error);
+void af_reader_close(struct af_reader *reader);
+
+/* The recorded part of the command line, `*size` bytes, each argument ended by a NUL (save one that was cut). */
+const char *af_reader_command(const struct af_reader *reader, size_t *size);
+
+/* Each calls `visit` for every record that is in use, complete, and makes sense. Slots in them are below
+ * n_processes or AF_NO_SLOT; enumerations are in range. Of records that change while they are read the ring
+ * hands out none that is torn; processes and connections, as they were at some moment lately. */
+bool af_reader_processes(struct af_reader *reader, void (*visit)(void *, const struct af_seen_process *),
+                         void *context, struct af_reader_error *error);
+bool af_reader_connections(struct af_reader *reader, void (*visit)(void *, const struct af_connection *),
+                           void *context, struct af_reader_error *error);
+bool af_reader_endpoints(struct af_reader *reader, void (*visit)(void *, const struct af_endpoint *),
+                         void *context, struct af_reader_error *error);
+/* *lost: how many closed ones the ring has forgotten since the start. */
+bool af_reader_closed(struct af_reader *reader, void (*visit)(void *, const struct af_closed *), void *context,
+                      uint64_t *lost, struct af_reader_error *error);
+
+/* open = established - all endings; never below 0 for a process out of af_reader_processes. */
+int64_t af_seen_open(const uint64_t count[AF_COUNTERS]);
+
+#endif
