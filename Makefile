@@ -12,7 +12,7 @@ BASE = -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP $(WARN)
 Q = $(if $(V),,@)
 
 B = build
-POLICY = policy/parse.o policy/rules.o policy/address.o policy/decide.o policy/keys.o
+POLICY = $(addprefix policy/,parse.o rules.o target.o values.o names.o address.o span.o error.o decide.o keys.o)
 LEDGER = ledger/writer.o
 SHIM = shim/start.o shim/resolve.o shim/calls.o
 CLI = cli/main.o

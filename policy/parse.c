@@ -1,0 +1,210 @@
+/* Settings ("AFTERFIN_NAME=VALUE") into a struct af_policy. */
+#include "inner.h"
+
+static const char prefix[] = "AFTERFIN_";
+enum { PREFIX = sizeof prefix - 1, LOG_INTERVAL_MAX = INT32_MAX, LOG_INTERVAL = 60 };
+
+/* The settings as found, before any is looked into: the last of a name decides, and an empty one unsets. */
+struct found {
+    const char *setting[AF_KEYS];
+    const char *unknown; /* the first */
+};
+
+static void clear(struct af_policy *p)
+{
+    *p = (struct af_policy){.log_interval_s = LOG_INTERVAL};
+}
+
+static struct af_span whole(const char *s)
+{
+    struct af_span span = {s, 0};
+    while (s && s[span.n])
+        span.n++;
+    return span;
+}
+
+/* Hot: every string of every program's environment passes here. */
+static bool is_ours(const char *s)
+{
+    for (size_t i = 0; i < PREFIX; i++)
+        if (s[i] != prefix[i])
+            return false;
+    return true;
+}
+
+static void note(const char *setting, struct found *found)
+{
+    struct af_span name = af_from(whole(setting), PREFIX);
+    size_t equals = af_index(name, '=');
+    enum af_key key;
+    if (equals == name.n)
+        return; /* no setting at all */
+    bool empty = equals + 1 == name.n;
+    name.n = equals;
+    if (af_key_find_variable(name, &key))
+        found->setting[key] = empty ? NULL : setting;
+    else if (!empty && !found->unknown)
+        found->unknown = setting;
+}
+
+static bool read_names(struct af_span list, struct af_fault *f)
+{
+    struct af_span item;
+    for (size_t pos = 0; af_next_item(list, &pos, &item);) {
+        if (!item.n)
+            return af_fail(f, af_round_item(list, item), "an empty name", "NAME[,NAME...]");
+        if (af_index(item, '/') < item.n)
+            return af_fail(f, item, "a path would never match", "a program's name without its directory");
+    }
+    return true;
+}
+
+static bool read_log_path(struct af_span s, struct af_fault *f)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.s[i] != '%')
+            continue;
+        char c = i + 1 < s.n ? s.s[i + 1] : '\0';
+        if (c != 'p' && c != 'n' && c != '%')
+            return af_fail(f, af_cut(s, i, i + 1 + (c != '\0')), NULL, "%p, %n or %%");
+        i++;
+    }
+    return true;
+}
+
+static bool read_log(struct af_span s, struct af_policy *p, struct af_fault *f)
+{
+    p->log = af_is(s, "stderr") ? AF_SINK_STDERR : af_is(s, "stdout") ? AF_SINK_STDOUT : AF_SINK_OFF;
+    if (p->log != AF_SINK_OFF || af_is(s, "off"))
+        return true;
+    if (s.s[0] != '/')
+        return af_fail(f, s, "neither a word nor an absolute path", af_key_values(AF_KEY_LOG));
+    p->log = AF_SINK_FILE;
+    p->log_path = s.s;
+    return read_log_path(s, f);
+}
+
+static bool read_log_interval(struct af_span s, uint32_t *out, struct af_fault *f)
+{
+    *out = 0;
+    if (af_is(s, "off"))
+        return true;
+    if (!af_read_number(s, out))
+        return af_fail(f, s, NULL, af_key_values(AF_KEY_LOG_INTERVAL));
+    if (*out < 1 || *out > LOG_INTERVAL_MAX)
+        return af_fail(f, s, "seconds out of range", "1 to 2147483647, or off");
+    return true;
+}
+
+static bool read_ledger(struct af_span s, struct af_policy *p, struct af_fault *f)
+{
+    bool on;
+    if (af_flag_read(s, &on)) {
+        p->ledger = on ? AF_LEDGER_DEFAULT : AF_LEDGER_OFF;
+        return true;
+    }
+    if (s.s[0] != '/')
+        return af_fail(f, s, "neither a word nor an absolute path", af_key_values(AF_KEY_LEDGER));
+    p->ledger = AF_LEDGER_DIRECTORY;
+    p->ledger_dir = s.s;
+    return true;
+}
+
+static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s, struct af_rule *rules, size_t room,
+                         struct af_fault *f)
+{
+    switch (key) {
+    case AF_KEY_OVERRIDE:
+        return af_flag_read(s, &p->override) || af_fail(f, s, NULL, af_key_values(key));
+    case AF_KEY_STRICT:
+        return af_flag_read(s, &p->strict) || af_fail(f, s, NULL, af_key_values(key));
+    case AF_KEY_RULES:
+        p->rules_text = s.s;
+        p->rules = rules;
+        return af_rules_read(s, rules, room, &p->n_rules, f);
+    case AF_KEY_ONLY:
+        p->only = s.s;
+        return read_names(s, f);
+    case AF_KEY_SKIP:
+        p->skip = s.s;
+        return read_names(s, f);
+    case AF_KEY_LOG:
+        return read_log(s, p, f);
+    case AF_KEY_LOG_FORMAT:
+        p->json = af_is(s, "json");
+        return p->json || af_is(s, "logfmt") || af_fail(f, s, NULL, af_key_values(key));
+    case AF_KEY_LOG_INTERVAL:
+        return read_log_interval(s, &p->log_interval_s, f);
+    case AF_KEY_LEDGER:
+        return read_ledger(s, p, f);
+    default:
+        return af_value_read(key, s, &p->values, f);
+    }
+}
+
+static struct af_span name_of(const char *setting)
+{
+    struct af_span all = whole(setting);
+    return af_cut(all, 0, af_index(all, '='));
+}
+
+static struct af_span value_of(const char *setting)
+{
+    return whole(setting + name_of(setting).n + 1);
+}
+
+static bool is_unknown(const char *setting, struct af_fault *f)
+{
+    struct af_span name = name_of(setting);
+    const char *near = af_key_near(af_from(name, PREFIX));
+    size_t n = 0;
+    af_fail(f, name, "unknown variable", NULL);
+    if (!near)
+        return false;
+    for (; n < PREFIX; n++)
+        f->room[n] = prefix[n];
+    for (; *near; near++)
+        f->room[n++] = *near == '_' ? '_' : (char)(*near - 'a' + 'A');
+    f->room[n] = '\0';
+    f->meant = f->room;
+    return false;
+}
+
+/* On failure *culprit is the setting to blame. */
+static bool read_all(const struct found *found, struct af_policy *p, struct af_rule *rules, size_t room,
+                     const char **culprit, struct af_fault *f)
+{
+    *culprit = found->unknown;
+    if (*culprit)
+        return is_unknown(*culprit, f);
+    for (unsigned k = 0; k < AF_KEYS; k++) {
+        *culprit = found->setting[k];
+        if (!*culprit)
+            continue;
+        p->set |= 1u << k;
+        if (!read_setting(p, (enum af_key)k, value_of(*culprit), rules, room, f))
+            return false;
+    }
+    return true;
+}
+
+bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_rule *rules, size_t n_rules,
+                     struct af_error *error)
+{
+    struct found found = {{NULL}, NULL};
+    const char *culprit;
+    struct af_fault f;
+    clear(p);
+    for (; *settings; settings++)
+        if (is_ours(*settings))
+            note(*settings, &found);
+    if (read_all(&found, p, rules, n_rules, &culprit, &f))
+        return true;
+
+    const char *strict = found.setting[AF_KEY_STRICT];
+    clear(p);
+    if (strict && !af_flag_read(value_of(strict), &p->strict))
+        p->strict = false;
+    af_error_write(error, name_of(culprit), value_of(culprit), &f);
+    return false;
+}
