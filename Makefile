@@ -16,6 +16,9 @@ POLICY = $(addprefix policy/,parse.o rules.o target.o values.o names.o address.o
 LEDGER = ledger/writer.o
 SHIM = shim/start.o shim/resolve.o shim/calls.o
 CLI = cli/main.o
+HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
+TESTS = $(addprefix tests/test_,linger.o)
+VICTIMS = connect_close exit_open server_close
 
 # The library keeps its imports few: each one costs every program at its start.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector \
@@ -36,6 +39,17 @@ $(B)/obj/%.o: %.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -c -o $@ $<
 
+$(B)/tests/victims/%: tests/victims/%.c
+	@mkdir -p $(@D); echo "  CC   $<"
+	$(Q)$(CC) $(BASE) $(CFLAGS) -pthread -o $@ $<
+
+$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(HARNESS) $(POLICY) $(LEDGER))
+	@mkdir -p $(@D); echo "  LINK $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson
+
+check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS)) ## run all tests
+	$(Q)$(B)/tests/check -j2 $(CHECK)
+
 clean: ## remove build/
 	$(Q)rm -rf $(B)
 
@@ -43,4 +57,4 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all clean help
+.PHONY: all check clean help
