@@ -50,6 +50,16 @@ $(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(HARNESS) $(POLICY) $(LEDGER))
 check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS)) ## run all tests
 	$(Q)$(B)/tests/check -j2 $(CHECK)
 
+$(B)/examples/%: examples/%.c
+	@mkdir -p $(@D); echo "  CC   $<"
+	$(Q)$(CC) $(BASE) $(CFLAGS) -o $@ $<
+
+demo: all $(addprefix $(B)/examples/,server legacy_client) ## a client that runs out of ports, and the cure
+	$(Q)sh examples/demo.sh $(B)
+
+deps: ## install what building and testing need (apt-get, through sudo when not root)
+	$(Q).ci/deps
+
 clean: ## remove build/
 	$(Q)rm -rf $(B)
 
@@ -57,4 +67,4 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all check clean help
+.PHONY: all check clean demo deps help
