@@ -14,10 +14,13 @@ Q = $(if $(V),,@)
 B = build
 POLICY = $(addprefix policy/,parse.o rules.o target.o values.o names.o address.o span.o error.o decide.o keys.o)
 LEDGER = ledger/writer.o
-SHIM = shim/start.o shim/resolve.o shim/calls.o
+SHIM = shim/start.o shim/resolve.o shim/calls.o shim/variadic.o shim/syscall.o shim/vfork.o shim/track.o \
+	shim/memory.o shim/inherit.o shim/apply.o shim/search.o shim/settle.o shim/open.o shim/local.o \
+	shim/options.o shim/close.o shim/dup.o shim/message.o shim/process.o shim/log.o shim/line.o shim/text.o
 CLI = cli/main.o
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
-TESTS = $(addprefix tests/test_,linger.o)
+TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
+	policy_pure.o linger.o)
 VICTIMS = connect_close exit_open server_close
 
 # The library keeps its imports few: each one costs every program at its start.
@@ -34,6 +37,10 @@ $(B)/libafterfin.so: $(addprefix $(B)/pic/,$(POLICY) $(LEDGER) $(SHIM))
 $(B)/pic/%.o: %.c
 	@mkdir -p $(@D); echo "  CC   $< (library)"
 	$(Q)$(CC) $(BASE) $(CFLAGS) $(SHIM_FLAGS) -c -o $@ $<
+
+$(B)/pic/%.o: %.S
+	@mkdir -p $(@D); echo "  AS   $<"
+	$(Q)$(CC) $(BASE) $(CFLAGS) -c -o $@ $<
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D); echo "  CC   $<"

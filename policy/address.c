@@ -184,7 +184,7 @@ static size_t read_groups(struct af_span s, uint8_t *out, size_t room, size_t *u
 
 const char *af_ip6_read(struct af_span s, uint8_t out[16])
 {
-    static const char bad[] = "not an IPv6 address";
+    static const char bad[] = "not an IPv6 address; expected groups of hexadecimal digits and one :: at most";
     uint8_t tail[16];
     size_t used = 0, head_bytes = read_groups(s, out, 16, &used), tail_bytes;
     if (head_bytes == SIZE_MAX)

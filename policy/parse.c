@@ -153,12 +153,12 @@ static struct af_span value_of(const char *setting)
     return whole(setting + name_of(setting).n + 1);
 }
 
-static bool is_unknown(const char *setting, struct af_fault *f)
+static bool fail_unknown(const char *setting, struct af_fault *f)
 {
     struct af_span name = name_of(setting);
     const char *near = af_key_near(af_from(name, PREFIX));
     size_t n = 0;
-    af_fail(f, name, "unknown variable", NULL);
+    af_fail(f, name, "unknown variable", near ? NULL : "one that afterfin(7) lists");
     if (!near)
         return false;
     for (; n < PREFIX; n++)
@@ -176,7 +176,7 @@ static bool read_all(const struct found *found, struct af_policy *p, struct af_r
 {
     *culprit = found->unknown;
     if (*culprit)
-        return is_unknown(*culprit, f);
+        return fail_unknown(*culprit, f);
     for (unsigned k = 0; k < AF_KEYS; k++) {
         *culprit = found->setting[k];
         if (!*culprit)

@@ -80,7 +80,7 @@ static bool read_key(struct af_span item, struct af_span name, const struct af_r
     if (!(af_key_roles(*key) >> rule->role & 1))
         return af_fail(f, item, "this key does not belong to this role", keys_of_role(rule->role, f));
     if (rule->named >> *key & 1)
-        return af_fail(f, item, "the same key twice in one rule", NULL);
+        return af_fail(f, item, "the same key twice in one rule", "each key once");
     return true;
 }
 
@@ -108,6 +108,7 @@ static bool read_item(struct af_span item, struct af_rule *rule, struct af_fault
 
 static bool read_rule(struct af_span text, struct af_rule *rule, struct af_fault *f)
 {
+    static const char form[] = "ROLE TARGET KEY=VALUE[,KEY=VALUE...]";
     struct af_span rest = text, item, target, role = take_word(&rest);
     uint8_t role_number;
     size_t pos = 0;
@@ -115,12 +116,12 @@ static bool read_rule(struct af_span text, struct af_rule *rule, struct af_fault
         return false;
     target = take_word(&rest);
     if (!target.n || af_index(target, '=') < target.n)
-        return af_fail(f, text, "the TARGET is missing", "ROLE TARGET KEY=VALUE[,KEY=VALUE...]");
+        return af_fail(f, text, "the TARGET is missing", form);
     if (!af_target_read(target, rule, f))
         return false;
     rule->role = role_number;
     if (!rest.n)
-        return af_fail(f, text, "the policies are missing", "ROLE TARGET KEY=VALUE[,KEY=VALUE...]");
+        return af_fail(f, text, "the policies are missing", form);
     while (af_next_item(rest, &pos, &item)) {
         if (!item.n)
             return af_fail(f, af_round_item(rest, item), "nothing between commas", "KEY=VALUE[,KEY=VALUE...]");

@@ -80,11 +80,13 @@ static bool is_name(struct af_span s)
     return false;
 }
 
-/* ADDRESS[/N] */
-static bool read_net(struct af_span net, bool v6, struct af_rule *rule, struct af_fault *f)
+/* ADDRESS[/N], the part `net` of the target `text`. */
+static bool read_net(struct af_span text, struct af_span net, bool v6, struct af_rule *rule, struct af_fault *f)
 {
     size_t slash = af_index(net, '/');
     struct af_span address = af_cut(net, 0, slash);
+    if (!address.n)
+        return af_fail(f, net.n ? net : text, "an address is missing; expected V4 or V6", NULL);
     if (af_index(address, '%') < address.n)
         return af_fail(f, address, "scope ids are not matched; expected an address without %", NULL);
     if (!v6 && is_name(address))
@@ -117,7 +119,7 @@ static bool read_bracketed(struct af_span s, struct af_rule *rule, struct af_fau
     if (!rest.n || rest.s[0] != ':')
         return af_fail(f, s, "ports are missing after ]; expected [V6[/N]]:PORTS, or V6[/N] without brackets",
                        NULL);
-    return read_net(net, true, rule, f) && read_ports(rest, rule, f);
+    return read_net(s, net, true, rule, f) && read_ports(rest, rule, f);
 }
 
 /* Two colons and no dot before the first: 10.0.0.1:80:90 is a mistake in IPv4. */
@@ -142,9 +144,10 @@ bool af_target_read(struct af_span s, struct af_rule *rule, struct af_fault *f)
     if (s.s[0] == '[')
         return read_bracketed(s, rule, f);
     if (looks_v6(s))
-        return read_net(s, true, rule, f);
+        return read_net(s, s, true, rule, f);
     size_t colon = af_index(s, ':');
-    return read_net(af_cut(s, 0, colon), false, rule, f) && (colon == s.n || read_ports(af_from(s, colon), rule, f));
+    return read_net(s, af_cut(s, 0, colon), false, rule, f) &&
+           (colon == s.n || read_ports(af_from(s, colon), rule, f));
 }
 
 bool af_target_parse(const char *text, size_t len, struct af_rule *rule, const char **why, size_t *at)

@@ -29,7 +29,8 @@ static bool read_linger(struct af_span s, struct af_values *out, struct af_fault
     if (!af_read_number(s, &n))
         return af_fail(f, s, NULL, af_key_values(AF_KEY_LINGER));
     if (n == 0)
-        return af_fail(f, s, "no time at all aborts the connection: say rst for that", "off, ack, rst or 1 to 65535");
+        return af_fail(f, s, "no time at all aborts the connection: say rst for that",
+                       "off, ack, rst or 1 to 65535");
     if (n > LINGER_MAX)
         return af_fail(f, s, "seconds out of range", "1 to 65535");
     out->linger = AF_LINGER_SECONDS;
@@ -63,15 +64,16 @@ static bool read_port_range(struct af_span s, struct af_values *out, struct af_f
     return true;
 }
 
-static bool read_keepalive(struct af_span s, struct af_values *out, struct af_fault *f)
+static bool read_keepalive(struct af_span all, struct af_values *out, struct af_fault *f)
 {
+    struct af_span s = all;
     uint16_t *const field[] = {&out->keep_idle, &out->keep_interval, &out->keep_count};
     for (unsigned i = 0;; i++) {
         size_t colon = af_index(s, ':');
         struct af_span part = af_cut(s, 0, colon);
         uint32_t n, most = i < 2 ? KEEP_SECONDS_MAX : KEEP_COUNT_MAX;
         if (i == 3 || !af_read_number(part, &n))
-            return af_fail(f, s, NULL, af_key_values(AF_KEY_KEEPALIVE));
+            return af_fail(f, all, NULL, af_key_values(AF_KEY_KEEPALIVE));
         if (n < 1 || n > most)
             return af_fail(f, part, i < 2 ? "seconds out of range" : "count out of range",
                            i < 2 ? "1 to 32767" : "1 to 127");
@@ -99,7 +101,8 @@ static bool read_user_timeout(struct af_span s, struct af_values *out, struct af
     else
         return af_fail(f, s, "unknown unit", "off, Ns, Nms");
     if (n == 0)
-        return af_fail(f, s, "no time at all would leave the kernel's own: say off for that", "1ms to 2147483647ms");
+        return af_fail(f, s, "no time at all would leave the kernel's own: say off for that",
+                       "1ms to 2147483647ms");
     if (n > INT32_MAX / unit) /* the option is an int of milliseconds */
         return af_fail(f, s, "time out of range", "1ms to 2147483647ms");
     out->user_timeout_ms = n * unit;
