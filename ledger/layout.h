@@ -82,7 +82,7 @@ enum {
     AF_FLAG_MPTCP = 1 << 1,
     AF_FLAG_ACK = 1 << 2,         /* our TCP_LINGER2 = -1 is on it */
     AF_FLAG_RST = 1 << 3,         /* linger=rst was decided for it */
-    AF_FLAG_ABORTS = 1 << 4,      /* the program's own SO_LINGER {1, 0} is on it */
+    AF_FLAG_ABORTS = 1 << 4,      /* the program's own SO_LINGER {1, 0} or TCP_LINGER2 < 0 is on it */
     AF_FLAG_FIN_FIRST = 1 << 5,   /* our shutdown came while it was ESTABLISHED */
     AF_FLAG_FIN_SECOND = 1 << 6,  /* our shutdown came when the peer's FIN was there */
     AF_FLAG_SHARED = 1 << 7,      /* was in the table of a process that forked, or came from elsewhere, or was sent */
@@ -93,7 +93,10 @@ enum {
     AF_FLAG_PORT_CHOSEN = 1 << 12,/* ... to a port: the port policies have no say */
     AF_FLAG_PEER = 1 << 13,       /* peer is known */
     AF_FLAG_LOCAL = 1 << 14,      /* local_port is known */
-    AF_FLAG_ERROR_TOLD = 1 << 15, /* the program's getsockopt(SO_ERROR) has told the failed connect's errno */
+    AF_FLAG_RST_SET = 1 << 15,    /* our SO_LINGER {1, 0} is on it: the next close aborts */
+    AF_FLAG_RECEIVED = 1 << 16,   /* came by SCM_RIGHTS or pidfd_getfd, not by exec */
+    AF_FLAG_SECONDS = 1 << 17,    /* our SO_LINGER {1, n} is on it */
+    AF_FLAG_SENT = 1 << 18,       /* was sent over a Unix socket at least once */
 };
 
 /* One TCP socket that is open in some process of this image. */
@@ -115,7 +118,10 @@ struct af_connection {
     struct af_addr bind_to; /* for AF_FLAG_BOUND_LATE */
     uint32_t bind_scope;    /* its sin6_scope_id */
     uint8_t family_v6;      /* the socket's family is AF_INET6 */
-    uint8_t spare[27];
+    uint8_t ending;         /* enum af_ending: how an exec that may yet fail has counted it */
+    uint8_t spare[10];
+    uint64_t serial;        /* of its record in the ring, for the same case */
+    uint64_t spare2;
 };
 
 /* How many TIME_WAIT a process left towards one endpoint: the peer, or the local port of accepted ones. */

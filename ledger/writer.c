@@ -154,7 +154,7 @@ static void fill_endpoint(struct af_ledger *ledger, struct af_endpoint *e, uint3
 }
 
 bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr,
-                              bool accepted, af_backed backed) {
+                              bool accepted, int change, af_backed backed) {
     struct af_endpoint *all = (struct af_endpoint *)((char *)ledger + ledger->endpoints_at);
     uint32_t hash = endpoint_hash(slot, addr, accepted);
     for (uint32_t step = 0; step < 256; step++) {
@@ -167,7 +167,7 @@ bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const str
         else if (key != hash || !atomic_load_explicit(&e->ready, memory_order_acquire) ||
                  !same_endpoint(e, slot, addr, accepted))
             continue;
-        atomic_fetch_add_explicit(&e->count, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&e->count, (uint32_t)change, memory_order_relaxed);
         return true;
     }
     return false;
@@ -189,11 +189,15 @@ size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct a
     return n;
 }
 
-void af_ledger_append(struct af_ledger *ledger, const struct af_closed *closed, af_backed backed) {
+static struct af_closed *closed_at(struct af_ledger *ledger, uint64_t n) {
+    return (struct af_closed *)((char *)ledger + ledger->closed_at) + (n & (AF_MAX_CLOSED - 1));
+}
+
+uint64_t af_ledger_append(struct af_ledger *ledger, const struct af_closed *closed, af_backed backed) {
     uint64_t n = atomic_fetch_add(&ledger->n_closed, 1);
-    struct af_closed *to = (struct af_closed *)((char *)ledger + ledger->closed_at) + (n & (AF_MAX_CLOSED - 1));
+    struct af_closed *to = closed_at(ledger, n);
     if (!backed(to, sizeof *to))
-        return;
+        return 0;
     atomic_store_explicit(&to->serial, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     to->cookie = closed->cookie;
@@ -206,6 +210,12 @@ void af_ledger_append(struct af_ledger *ledger, const struct af_closed *closed, 
     to->accepted = closed->accepted;
     to->mptcp = closed->mptcp;
     atomic_store_explicit(&to->serial, n + 1, memory_order_release);
+    return n + 1;
+}
+
+void af_ledger_strike(struct af_ledger *ledger, uint64_t serial) {
+    if (serial && atomic_load(&closed_at(ledger, serial - 1)->serial) == serial)
+        closed_at(ledger, serial - 1)->counted = AF_END_NONE;
 }
 
 uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]) {

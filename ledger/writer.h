@@ -25,14 +25,15 @@ void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index);
 
 void af_ledger_count_error(struct af_process *process, enum af_call call, int error);
 
-/* One more TIME_WAIT of process `slot` towards addr. False: no room. */
+/* `change` (1, or -1 to take one back) TIME_WAITs of process `slot` towards addr. False: no room. */
 bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr,
-                              bool accepted, af_backed backed);
+                              bool accepted, int change, af_backed backed);
 /* The `room` endpoints of `slot` with the highest counts, highest first; how many there are. */
 size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct af_endpoint *out, size_t room);
 
-/* Append to the ring; serial is filled in. */
-void af_ledger_append(struct af_ledger *ledger, const struct af_closed *closed, af_backed backed);
+/* Append to the ring; its serial. af_ledger_strike takes a record back: it then counts as nothing. */
+uint64_t af_ledger_append(struct af_ledger *ledger, const struct af_closed *closed, af_backed backed);
+void af_ledger_strike(struct af_ledger *ledger, uint64_t serial);
 
 /* open = established - the endings, from a snapshot of counts. */
 uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]);

@@ -56,14 +56,14 @@ struct af_state {
     bool on;       /* hooks have something to do */
     bool counting; /* a log or a ledger was asked for: look at sockets, not only treat them */
     bool acts;     /* some policy is not its default */
-    bool sealed;   /* the program installed a seccomp filter: no system call of our own any more (process.c) */
+    bool no_memory; /* the ledger could not be mapped */
     bool shares_memory;    /* a child made by clone(CLONE_VM) may run here too (process.c) */
     bool fork_prepared;    /* references for a child are already taken (process.c) */
+    bool finished;         /* the last word is written */
     bool complained;       /* complaint was printed */
     struct af_error complaint; /* the bad setting, empty if none */
     struct af_policy policy;
     const char *program; /* basename of what was exec'd */
-    const char *const *auxv_end;
     char **argv;
     int argc;
     unsigned euid;
@@ -147,17 +147,24 @@ static inline void af_clear(struct af_connection *conn, uint32_t flag) {
     atomic_fetch_and_explicit(&conn->flags, ~flag, memory_order_relaxed);
 }
 
+/* May an address be read there at all? A pointer that the kernel would answer with EFAULT is not ours to
+ * follow; those in the first pages and in the kernel's half are the ones that programs pass. */
+static inline bool af_is_readable(const void *addr) {
+    return (uintptr_t)addr >= 65536 && (intptr_t)addr > 0;
+}
+
 /* memory.c ------------------------------------------------------------------------------------------------ */
 
 struct af_ledger *af_ledger_get(void);
 bool af_ledger_backed(const void *start, size_t size); /* may this memory be written without SIGBUS? */
-void af_close_on_return(int fd);
 
 /* inherit.c ------------------------------------------------------------------------------------------------ */
 
 void af_scan_inherited(void);   /* once, by the constructor: what was open at exec */
 void af_adopt_descriptor(int fd); /* a descriptor that just came in by SCM_RIGHTS or pidfd_getfd */
 uint64_t af_cookie(int fd, struct af_connection *conn); /* SO_COOKIE, read once; 0 where unreadable */
+/* Peer and local port of a connection that came from elsewhere, while the kernel still tells. */
+void af_learn_addresses(int fd, struct af_connection *conn);
 bool af_parent_holds(int fd);   /* does the parent have the same open file at the same number (kcmp)? */
 
 /* apply.c -------------------------------------------------------------------------------------------------- */
@@ -165,7 +172,7 @@ bool af_parent_holds(int fd);   /* does the parent have the same open file at th
 /* Decide for this role and address and set the options; *values gets what is in force. */
 void af_apply(int fd, struct af_connection *conn, enum af_role role, const struct af_addr *addr,
               struct af_values *values);
-void af_set_options(int fd, const struct af_option *options, unsigned n);
+bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was ack refused? */
 /* The program has set an option of this key: undo ours, or with override put it back. */
 void af_reapply(int fd, struct af_connection *conn, enum af_key key);
 /* rst: is this the close that ends a connection of our own (DESIGN: AFTERFIN_LINGER)? Then make it abort. */
@@ -196,15 +203,28 @@ struct af_look {
 bool af_look_at(int fd, struct af_look *look);
 /* The last known reference goes with fd, which is still open: decide how the connection ended, and count it. */
 void af_settle(int fd, struct af_connection *conn);
+/* connect(AF_UNSPEC) has ended what `look` saw just before. */
+void af_settle_reset(int fd, struct af_connection *conn, const struct af_look *look);
+void af_unsettle(struct af_connection *conn); /* what af_settle or af_settle_passed counted, taken back */
 /* The connection goes on elsewhere: exec, or a holder that we cannot see. */
 void af_settle_passed(int fd, struct af_connection *conn);
 /* connect said yes, or a look did. */
 void af_established(struct af_connection *conn);
 void af_connect_failed(struct af_connection *conn, int error);
 
+/* open.c, local.c ------------------------------------------------------------------------------------------ */
+
+/* connect, or a send that opens the connection; at_once: success means established. */
+long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once);
+int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+int af_bind_now(int fd, struct af_connection *conn);
+void af_listening(int fd, struct af_connection *conn);
+
 /* close.c, process.c --------------------------------------------------------------------------------------- */
 
 void af_let_go(int fd); /* fd is about to be closed */
+void af_let_go_all(unsigned first, unsigned last, bool may_reset); /* may linger=rst be applied? */
+void af_note_sharing(void); /* a child on our memory comes, and will not wait for it as vfork's does */
 void af_finish(bool raw); /* the process is about to end; raw: by a bare system call */
 void af_before_fork(void);
 void af_after_fork(pid_t child);
@@ -213,6 +233,7 @@ void af_exec_failed(void);
 void af_seal(void);
 void af_unseal(void);
 pid_t af_pid(void);
+void *af_vfork_next(void); /* called by vfork.S */
 
 /* log.c ---------------------------------------------------------------------------------------------------- */
 
@@ -222,6 +243,9 @@ void af_log_if_due(void);
 void af_log_start(void);                /* remember what stderr and stdout are */
 void af_complain(void);                 /* print the bad setting, once */
 void af_say(const char *const parts[]); /* one line on stderr, "afterfin: " in front; NULL-terminated */
+const char *af_policy_text(void);       /* "linger=ack,keepalive=60" */
+const char *af_setting(int key);          /* its value as text, "" where unset; start only */
+const char *af_error_name(int error);   /* "ENOSPC" */
 uint64_t af_now(void);                  /* CLOCK_REALTIME, ns */
 
 #endif

@@ -4,6 +4,8 @@
 #ifndef AFTERFIN_SHIM_SYS_H
 #define AFTERFIN_SHIM_SYS_H
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 
@@ -42,14 +44,21 @@ static inline long af_sys(long n, long a, long b, long c, long d, long e, long f
 #error "afterfin knows the system call convention of x86_64 and aarch64; add this architecture's here"
 #endif
 
-#define AF_SYS0(n) af_sys(n, 0, 0, 0, 0, 0, 0)
-#define AF_SYS1(n, a) af_sys(n, (long)(a), 0, 0, 0, 0, 0)
-#define AF_SYS2(n, a, b) af_sys(n, (long)(a), (long)(b), 0, 0, 0, 0)
-#define AF_SYS3(n, a, b, c) af_sys(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define AF_SYS4(n, a, b, c, d) af_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define AF_SYS5(n, a, b, c, d, e) af_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+/* The program has installed a seccomp filter: nothing of ours may reach the kernel any more (law 8). */
+extern bool af_sealed __attribute__((visibility("hidden")));
+
+static inline long af_own_sys(long n, long a, long b, long c, long d, long e, long f) {
+    return __builtin_expect(af_sealed, 0) ? -EPERM : af_sys(n, a, b, c, d, e, f);
+}
+
+#define AF_SYS0(n) af_own_sys(n, 0, 0, 0, 0, 0, 0)
+#define AF_SYS1(n, a) af_own_sys(n, (long)(a), 0, 0, 0, 0, 0)
+#define AF_SYS2(n, a, b) af_own_sys(n, (long)(a), (long)(b), 0, 0, 0, 0)
+#define AF_SYS3(n, a, b, c) af_own_sys(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define AF_SYS4(n, a, b, c, d) af_own_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define AF_SYS5(n, a, b, c, d, e) af_own_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define AF_SYS6(n, a, b, c, d, e, f) \
-    af_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+    af_own_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* mmap's answer: an address, or -errno in the last page. */
 static inline int af_sys_failed(long result) {

@@ -1,0 +1,123 @@
+/* Brings a policy onto a socket. A failure here is never the program's: the call that we serve goes on. */
+#include "shim/shim.h"
+
+#include <netinet/tcp.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+static void say_once(_Atomic bool *said, const char *const parts[]) {
+    if (!atomic_exchange(said, true))
+        af_say(parts);
+}
+
+/* The kernel ignores a bound outside net.ipv4.ip_local_port_range without a word (ip_local_port_range and
+ * inet_sk_get_local_port_range(), since Linux 6.3): cut to what counts, and warn where nothing is left. */
+static void clip_port_range(struct af_values *values) {
+    static _Atomic bool said;
+    uint16_t low, high;
+    if (!values->port_low || !af_port_range(&low, &high))
+        return;
+    if (values->port_high < low || values->port_low > high) {
+        say_once(&said, (const char *const[]){"port_range has no part inside net.ipv4.ip_local_port_range: "
+                                              "not applied", NULL});
+        values->port_low = values->port_high = 0;
+        return;
+    }
+    values->port_low = values->port_low < low ? low : values->port_low;
+    values->port_high = values->port_high > high ? high : values->port_high;
+}
+
+static bool is_ack(const struct af_option *option) {
+    return option->level == IPPROTO_TCP && option->name == TCP_LINGER2 && option->value.number < 0;
+}
+
+/* The options one by one; whether ack was refused. */
+bool af_set_options(int fd, const struct af_option *options, unsigned n) {
+    bool refused = false;
+    for (unsigned i = 0; i < n; i++) {
+        long result = AF_SYS5(SYS_setsockopt, fd, options[i].level, options[i].name, &options[i].value,
+                              options[i].size);
+        refused |= result < 0 && is_ack(&options[i]);
+    }
+    return refused;
+}
+
+static void note_linger(struct af_connection *conn, const struct af_values *values, bool refused) {
+    static _Atomic bool said;
+    bool own = atomic_load(&conn->own) & AF_BIT(LINGER) && !af.policy.override;
+    af_clear(conn, AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS);
+    if (own || (values->linger == AF_LINGER_ACK && refused)) {
+        if (refused && af_has(conn, AF_FLAG_MPTCP))
+            say_once(&said, (const char *const[]){"linger=ack: MPTCP sockets refuse TCP_LINGER2; left alone", NULL});
+        return;
+    }
+    af_clear(conn, af.policy.override && values->linger != AF_LINGER_OFF ? AF_FLAG_ABORTS : 0);
+    if (values->linger == AF_LINGER_ACK)
+        af_set(conn, AF_FLAG_ACK);
+    else if (values->linger == AF_LINGER_RST)
+        af_set(conn, AF_FLAG_RST);
+    else if (values->linger == AF_LINGER_SECONDS)
+        af_set(conn, AF_FLAG_SECONDS);
+}
+
+void af_apply(int fd, struct af_connection *conn, enum af_role role, const struct af_addr *addr,
+              struct af_values *values) {
+    struct af_option options[AF_OPTIONS_MAX];
+    af_policy_decide(&af.policy, role, addr, values);
+    clip_port_range(values);
+    if (af_has(conn, AF_FLAG_PORT_CHOSEN))
+        values->port_low = values->port_high = values->cycle = 0;
+    unsigned n = af_policy_options(values, role, addr->port, atomic_load(&conn->own), af.policy.override, options);
+    bool refused = af_set_options(fd, options, n);
+    if (role != AF_ROLE_BIND)
+        note_linger(conn, values, refused);
+}
+
+/* Where the program's SO_LINGER settles it, our TCP_LINGER2 goes back to the system's default: 0. */
+static void undo_linger(int fd, struct af_connection *conn) {
+    int standard = 0;
+    if (af_has(conn, AF_FLAG_ACK))
+        AF_SYS5(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &standard, sizeof standard);
+    af_clear(conn, AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS);
+}
+
+void af_reapply(int fd, struct af_connection *conn, enum af_key key) {
+    uint32_t state = atomic_load(&conn->state);
+    struct af_values values;
+    if (!af.policy.override) {
+        if (key == AF_KEY_LINGER)
+            undo_linger(fd, conn);
+    } else if (state == AF_CONN_OPEN || state == AF_CONN_PENDING) {
+        if (af_has(conn, AF_FLAG_ACCEPTED))
+            af_apply(fd, conn, AF_ROLE_LISTEN, &conn->bind_to, &values);
+        else if (key != AF_KEY_PORT_RANGE)
+            af_apply(fd, conn, AF_ROLE_CONNECT, &conn->peer, &values);
+    } else if (state == AF_CONN_LISTENER && key != AF_KEY_REUSEADDR) {
+        af_apply(fd, conn, AF_ROLE_LISTEN, &conn->bind_to, &values);
+    }
+}
+
+/* No child of ours lives that could hold a copy which our count of references does not know. */
+static bool has_no_child(void) {
+    char info[128];
+    return AF_SYS5(SYS_waitid, 0 /* P_ALL */, 0, info, 0x40000005 /* WEXITED|WNOHANG|__WALL */ | 0x01000000, NULL) ==
+           -ECHILD;
+}
+
+bool af_apply_rst(int fd, struct af_connection *conn) {
+    struct linger abort = {1, 0};
+    uint32_t state = atomic_load(&conn->state);
+    if (!af_has(conn, AF_FLAG_RST) || (state != AF_CONN_OPEN && state != AF_CONN_PENDING))
+        return false;
+    if (conn->owner != af.slot || atomic_load(&conn->sent) || atomic_load(&conn->foreign) ||
+        af_has(conn, AF_FLAG_RECEIVED | AF_FLAG_SENT))
+        return false;
+    if (af_has(conn, AF_FLAG_SHARED) && !has_no_child())
+        return false;
+    if (AF_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort) < 0)
+        return false;
+    af_set(conn, AF_FLAG_RST_SET);
+    return true;
+}

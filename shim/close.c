@@ -1,0 +1,90 @@
+/* Hooks: every way to let go of a descriptor. What is to be recorded is recorded before the real call: after
+ * it another thread may hold the number, and a cancelled one never comes back. */
+#include "shim/shim.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+
+static void let_go(int fd, bool may_reset) {
+    struct af_connection *conn = af_untrack(fd);
+    if (!conn || af_unref(conn) > 0)
+        return;
+    if (may_reset)
+        af_apply_rst(fd, conn);
+    af_settle(fd, conn);
+    af_ledger_free_connection(af.ledger, (uint32_t)(conn - af_connection_at(0)));
+}
+
+void af_let_go(int fd) {
+    let_go(fd, true);
+}
+
+static void visit(int fd, struct af_connection *conn, void *may_reset) {
+    (void)conn;
+    let_go(fd, *(bool *)may_reset);
+}
+
+void af_let_go_all(unsigned first, unsigned last, bool may_reset) {
+    af_each(first, last, visit, &may_reset);
+}
+
+int af_on_close(int fd) {
+    if (af_ours(fd)) {
+        af_log_if_due();
+        af_let_go(fd);
+    }
+    return af_real.close(fd);
+}
+
+int af_on_close_range(unsigned first, unsigned last, int flags) {
+    bool closes = first <= last && !(flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) &&
+                  !(flags & CLOSE_RANGE_CLOEXEC);
+    if (closes && af.ledger && !af_borrowed())
+        af_let_go_all(first, last, true);
+    return af_real.close_range(first, last, flags);
+}
+
+void af_on_closefrom(int first) {
+    if (af.ledger && !af_borrowed())
+        af_let_go_all(first < 0 ? 0 : (unsigned)first, ~0u, true);
+    af_real.closefrom(first);
+}
+
+/* glibc closes the descriptor of a FILE without passing through close. Data that waits in the FILE is written
+ * first; it does not change who closes first. */
+static void let_go_file(FILE *file) {
+    if (af_ours(file->_fileno))
+        af_let_go(file->_fileno);
+}
+
+int af_on_fclose(FILE *file) {
+    let_go_file(file);
+    return af_real.fclose(file);
+}
+
+FILE *af_on_freopen(const char *path, const char *mode, FILE *file) {
+    let_go_file(file);
+    return af_real.freopen(path, mode, file);
+}
+
+FILE *af_on_freopen64(const char *path, const char *mode, FILE *file) {
+    let_go_file(file);
+    return af_real.freopen64(path, mode, file);
+}
+
+/* After the FINs a socket in CLOSE no longer tells who was first: remember it while it can be seen. */
+int af_on_shutdown(int fd, int how) {
+    struct af_connection *conn = af_ours(fd);
+    struct af_look look;
+    if (conn && af.counting && how != SHUT_RD && !af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) &&
+        atomic_load(&conn->state) != AF_CONN_NEW && atomic_load(&conn->state) != AF_CONN_LISTENER &&
+        af_look_at(fd, &look)) {
+        if (atomic_load(&conn->state) == AF_CONN_PENDING && look.acked)
+            af_established(conn);
+        if (look.state == 1 /* ESTABLISHED */)
+            af_set(conn, AF_FLAG_FIN_FIRST);
+        else if (look.state == 8 /* CLOSE_WAIT */)
+            af_set(conn, AF_FLAG_FIN_SECOND);
+    }
+    return af_real.shutdown(fd, how);
+}

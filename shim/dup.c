@@ -1,0 +1,61 @@
+/* Hooks: descriptors that multiply. */
+#include "shim/shim.h"
+
+#include <fcntl.h>
+
+static int copied(struct af_connection *conn, int fd) {
+    int error = errno;
+    if (conn)
+        af_shared(conn, fd);
+    errno = error;
+    return fd;
+}
+
+int af_on_dup(int fd) {
+    struct af_connection *conn = af_ours(fd);
+    if (conn)
+        af_share(conn);
+    return copied(conn, af_real.dup(fd));
+}
+
+/* dup2 and dup3 close their target, unless the source is not open. */
+static void replace(int fd, int to) {
+    if (af_ours(to) && AF_SYS2(SYS_fcntl, fd, F_GETFD) >= 0)
+        af_let_go(to);
+}
+
+int af_on_dup2(int fd, int to) {
+    if (fd == to)
+        return af_real.dup2(fd, to);
+    struct af_connection *conn = af_ours(fd);
+    if (conn)
+        af_share(conn);
+    replace(fd, to);
+    return copied(conn, af_real.dup2(fd, to));
+}
+
+int af_on_dup3(int fd, int to, int flags) {
+    if (fd == to || flags & ~O_CLOEXEC)
+        return af_real.dup3(fd, to, flags);
+    struct af_connection *conn = af_ours(fd);
+    if (conn)
+        af_share(conn);
+    replace(fd, to);
+    return copied(conn, af_real.dup3(fd, to, flags));
+}
+
+int af_on_fcntl(int fd, int command, void *argument) {
+    struct af_connection *conn = command == F_DUPFD || command == F_DUPFD_CLOEXEC ? af_ours(fd) : NULL;
+    if (conn)
+        af_share(conn);
+    return copied(conn, af_real.fcntl(fd, command, argument));
+}
+
+int af_on_pidfd_getfd(int pidfd, int fd, unsigned flags) {
+    int got = af_real.pidfd_getfd(pidfd, fd, flags);
+    int error = errno;
+    if (got >= 0 && !af_borrowed())
+        af_adopt_descriptor(got);
+    errno = error;
+    return got;
+}

@@ -1,0 +1,111 @@
+/* Descriptors that come from elsewhere: open at exec (inetd, LISTEN_FDS, a wrapping shell), received over a
+ * Unix socket, or fetched by pidfd_getfd. One that is not a TCP socket costs one system call, once. */
+#include "shim/shim.h"
+
+#include <netinet/tcp.h>
+#include <poll.h>
+
+enum { WINDOW = 256, KCMP_FILE = 0 };
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+uint64_t af_cookie(int fd, struct af_connection *conn) {
+    uint64_t cookie = conn ? atomic_load(&conn->cookie) : 0;
+    socklen_t size = sizeof cookie;
+    if (!cookie && AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 && conn)
+        atomic_store(&conn->cookie, cookie);
+    return cookie;
+}
+
+bool af_parent_holds(int fd) {
+    return AF_SYS5(SYS_kcmp, af_pid(), AF_SYS0(SYS_getppid), KCMP_FILE, fd, fd) == 0;
+}
+
+/* IPPROTO_TCP or IPPROTO_MPTCP; 0: something else. */
+static int tcp_protocol(int fd) {
+    int protocol = 0;
+    socklen_t size = sizeof protocol;
+    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0)
+        return 0;
+    return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP ? protocol : 0;
+}
+
+static struct af_connection *find_cookie(uint64_t cookie) {
+    struct af_ledger *ledger = atomic_load(&af.ledger);
+    for (uint32_t i = 0; ledger && cookie && i < atomic_load(&ledger->n_connections); i++) {
+        struct af_connection *conn = af_connection_at(i);
+        if (atomic_load(&conn->cookie) == cookie && atomic_load(&conn->state) != AF_CONN_FREE)
+            return conn;
+    }
+    return NULL;
+}
+
+/* The same socket may be here already: at another number, or with a relative who shares our ledger. */
+static void adopt(int fd, uint32_t flags) {
+    int protocol = tcp_protocol(fd);
+    if (!protocol)
+        return;
+    uint64_t cookie = af_cookie(fd, NULL);
+    struct af_connection *conn = find_cookie(cookie);
+    if (conn) {
+        af_share(conn);
+        af_shared(conn, fd);
+        if (flags & AF_FLAG_RECEIVED && atomic_load(&conn->sent) > 0)
+            atomic_fetch_sub(&conn->sent, 1);
+        af_set(conn, AF_FLAG_SHARED);
+        return;
+    }
+    conn = af_track(fd);
+    if (!conn)
+        return;
+    conn->owner = AF_NO_SLOT;
+    atomic_store(&conn->cookie, cookie);
+    af_set(conn, flags | AF_FLAG_SHARED | (protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0));
+    atomic_store(&conn->state, AF_CONN_INHERITED);
+}
+
+void af_adopt_descriptor(int fd) {
+    af_let_go(fd);
+    adopt(fd, AF_FLAG_RECEIVED);
+}
+
+/* One poll tells which of the first few hundred numbers are open; it goes on as long as it finds some. */
+void af_scan_inherited(void) {
+    struct pollfd fds[WINDOW];
+    int found = 1, window = WINDOW;
+    for (int first = 0; found; first += window) {
+        long result;
+        do {
+            for (int i = 0; i < window; i++)
+                fds[i] = (struct pollfd){.fd = first + i};
+            struct timespec now = {0};
+            result = AF_SYS5(SYS_ppoll, fds, window, &now, NULL, 0);
+        } while (result == -EINVAL && (window /= 2) > 0); /* more than RLIMIT_NOFILE */
+        found = 0;
+        for (int i = 0; result >= 0 && i < window; i++)
+            if (!(fds[i].revents & POLLNVAL)) {
+                found++;
+                adopt(first + i, 0);
+            }
+    }
+}
+
+static bool learn(int fd, long call, struct af_addr *out) {
+    struct sockaddr_storage sa;
+    socklen_t size = sizeof sa;
+    return AF_SYS3(call, fd, &sa, &size) == 0 && af_addr_from((struct sockaddr *)&sa, size, out);
+}
+
+/* accept or connect? The library cannot know; a local port that a connect chose lies in the ephemeral range,
+ * and the peer's then mostly does not. What cannot be told is shown by its peer. */
+void af_learn_addresses(int fd, struct af_connection *conn) {
+    if (atomic_load(&conn->state) != AF_CONN_INHERITED)
+        return;
+    struct af_addr local;
+    if (!conn->peer.port)
+        learn(fd, SYS_getpeername, &conn->peer);
+    if (!conn->local_port && learn(fd, SYS_getsockname, &local))
+        conn->local_port = local.port;
+}

@@ -1,0 +1,13 @@
+/* The log line: what a process has left, in logfmt or JSON. */
+#ifndef AFTERFIN_SHIM_LINE_H
+#define AFTERFIN_SHIM_LINE_H
+
+#include "shim/shim.h"
+#include "shim/text.h"
+
+/* Takes part of a policy's text from the settings, once, at start. */
+void af_line_start(void);
+/* One line with its newline. `now` in ns since 1970. */
+void af_line(struct af_text *text, const struct af_process *process, enum af_event event, uint64_t now);
+
+#endif

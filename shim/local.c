@@ -1,0 +1,175 @@
+/* Hooks: local addresses and ports. */
+#include "shim/shim.h"
+
+/* The address that the program bound, in the socket's own family, port 0. */
+static long bind_again(int fd, const struct af_connection *conn) {
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_scope_id = conn->bind_scope};
+    if (!conn->family_v6) {
+        __builtin_memcpy(&v4.sin_addr, conn->bind_to.ip, sizeof v4.sin_addr);
+        return AF_SYS3(SYS_bind, fd, &v4, sizeof v4);
+    }
+    if (conn->bind_to.v6) {
+        __builtin_memcpy(&v6.sin6_addr, conn->bind_to.ip, sizeof v6.sin6_addr);
+    } else {
+        __builtin_memcpy(v6.sin6_addr.s6_addr + 10, "\xff\xff", 2);
+        __builtin_memcpy(v6.sin6_addr.s6_addr + 12, conn->bind_to.ip, 4);
+    }
+    return AF_SYS3(SYS_bind, fd, &v6, sizeof v6);
+}
+
+/* A bind to port 0 under bind_no_port has left the port to connect. Whoever asks for it earlier gets a real
+ * one: with the option off the kernel lets the same address be bound again, as long as no port is taken.
+ * 0, or -errno: what bind would have said had it chosen the port. */
+int af_bind_now(int fd, struct af_connection *conn) {
+    if (!af_has(conn, AF_FLAG_BOUND_LATE))
+        return 0;
+    int off = 0;
+    AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off, sizeof off);
+    long result = bind_again(fd, conn);
+    if (result == 0) {
+        af_clear(conn, AF_FLAG_BOUND_LATE);
+        af_set(conn, AF_FLAG_PORT_CHOSEN);
+    } else {
+        int on = 1;
+        AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    }
+    return (int)result;
+}
+
+static void note_bound(struct af_connection *conn, const struct sockaddr *addr, socklen_t len,
+                       const struct af_addr *to, const struct af_values *values) {
+    bool late = to->port == 0 && values->bind_no_port &&
+                (af.policy.override || !(atomic_load(&conn->own) & AF_BIT(BIND_NO_PORT)));
+    conn->bind_to = *to;
+    conn->local_port = to->port;
+    if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6))
+        conn->bind_scope = ((const struct sockaddr_in6 *)(const void *)addr)->sin6_scope_id;
+    af_set(conn, AF_FLAG_BOUND | (late ? AF_FLAG_BOUND_LATE : AF_FLAG_PORT_CHOSEN));
+}
+
+static void bind_failed(int error) {
+    af_add(AF_COUNT_bind_errors);
+    af_add_error(AF_CALL_bind, error);
+}
+
+int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len) {
+    struct af_connection *conn = af_ours(fd);
+    if (!conn)
+        return af_real.bind(fd, addr, len);
+    struct af_addr to;
+    struct af_values values = {0};
+    int before = errno;
+    af_log_if_due();
+    af_bind_now(fd, conn); /* a second bind: the kernel is to see what it would have seen */
+    bool known = af_is_readable(addr) && af_addr_from(addr, len, &to);
+    if (known && af.acts && !af_has(conn, AF_FLAG_BOUND))
+        af_apply(fd, conn, AF_ROLE_BIND, &to, &values);
+    af_add(AF_COUNT_binds);
+    int result = af_real.bind(fd, addr, len);
+    int error = result < 0 ? errno : before;
+    if (result < 0)
+        bind_failed(error);
+    else if (known)
+        note_bound(conn, addr, len, &to, &values);
+    errno = error;
+    return result;
+}
+
+/* It binds to a port below 1024 of its own choice, without passing through bind. */
+int af_on_bindresvport(int fd, struct sockaddr_in *addr) {
+    struct af_connection *conn = af_ours(fd);
+    if (!conn)
+        return af_real.bindresvport(fd, addr);
+    struct af_addr any = {.port = IPPORT_RESERVED - 1};
+    struct af_values values;
+    int before = errno;
+    if (af.acts)
+        af_apply(fd, conn, AF_ROLE_BIND, &any, &values);
+    af_add(AF_COUNT_binds);
+    int result = af_real.bindresvport(fd, addr);
+    int error = result < 0 ? errno : before;
+    if (result < 0)
+        bind_failed(error);
+    else
+        af_set(conn, AF_FLAG_BOUND | AF_FLAG_PORT_CHOSEN);
+    errno = error;
+    return result;
+}
+
+/* The address of a listener: what it was bound to, or what the kernel says. */
+static void learn_local(int fd, struct af_connection *conn) {
+    struct sockaddr_storage sa;
+    socklen_t size = sizeof sa;
+    struct af_addr at;
+    if (conn->local_port || AF_SYS3(SYS_getsockname, fd, &sa, &size) < 0 ||
+        !af_addr_from((struct sockaddr *)&sa, size, &at))
+        return;
+    conn->bind_to = at;
+    conn->local_port = at.port;
+}
+
+static void apply_listen(int fd, struct af_connection *conn) {
+    struct af_values values;
+    if (af.acts)
+        af_apply(fd, conn, AF_ROLE_LISTEN, &conn->bind_to, &values);
+    af_set(conn, AF_FLAG_HANDS_ON);
+}
+
+/* A listener whose listen no hook has seen: it was inherited. What waits in its backlog has not our options,
+ * so each connection gets them when it is accepted. */
+void af_listening(int fd, struct af_connection *conn) {
+    learn_local(fd, conn);
+    atomic_store(&conn->state, AF_CONN_LISTENER);
+}
+
+/* reuseaddr for a listen that chooses the port itself: it must be there before. */
+static void apply_unbound(int fd, struct af_connection *conn) {
+    struct af_addr any = {.v6 = conn->family_v6, .port = 1};
+    struct af_values values;
+    struct af_option options[AF_OPTIONS_MAX];
+    if (!af.acts || af_has(conn, AF_FLAG_BOUND))
+        return;
+    af_policy_decide(&af.policy, AF_ROLE_BIND, &(struct af_addr){.v6 = any.v6}, &values);
+    unsigned n = af_policy_options(&values, AF_ROLE_BIND, any.port, conn->own, af.policy.override, options);
+    af_set_options(fd, options, n);
+}
+
+int af_on_listen(int fd, int backlog) {
+    struct af_connection *conn = af_ours(fd);
+    if (!conn)
+        return af_real.listen(fd, backlog);
+    int before = errno;
+    uint32_t state = atomic_load(&conn->state);
+    bool first = state != AF_CONN_LISTENER && state != AF_CONN_OPEN;
+    af_log_if_due();
+    if (first)
+        apply_unbound(fd, conn);
+    if (first && af_has(conn, AF_FLAG_PORT_CHOSEN) && state == AF_CONN_NEW) {
+        learn_local(fd, conn);
+        apply_listen(fd, conn);
+    }
+    int result = af_real.listen(fd, backlog);
+    int error = result < 0 ? errno : before;
+    if (result < 0) {
+        af_add_error(AF_CALL_listen, error);
+    } else if (first) {
+        af_clear(conn, AF_FLAG_BOUND_LATE);
+        atomic_store(&conn->state, AF_CONN_LISTENER);
+        learn_local(fd, conn);
+        if (!af_has(conn, AF_FLAG_HANDS_ON) && state == AF_CONN_NEW)
+            apply_listen(fd, conn);
+    }
+    errno = error;
+    return result;
+}
+
+int af_on_getsockname(int fd, struct sockaddr *addr, socklen_t *len) {
+    struct af_connection *conn = af_lookup(fd);
+    int result = conn && af_has(conn, AF_FLAG_BOUND_LATE) && !af_borrowed() ? af_bind_now(fd, conn) : 0;
+    if (result < 0) {
+        errno = -result;
+        return -1;
+    }
+    return af_real.getsockname(fd, addr, len);
+}

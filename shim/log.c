@@ -1,0 +1,187 @@
+/* Last words: the log line, and the few things that are said on stderr. */
+#include "shim/line.h"
+#include "shim/text.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+enum { SIG_BLOCKED = 0, SIG_RESTORED = 2, PATH_ROOM = 4096 };
+
+/* What stderr and stdout were at start: by now the numbers may belong to a file of the program's. */
+static struct {
+    uint64_t device, inode;
+    bool there;
+} at_start[3];
+
+uint64_t af_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+const char *af_error_name(int error) {
+    const char *name = strerrorname_np(error);
+    return name ? name : "unknown";
+}
+
+static bool identify(int fd, uint64_t *device, uint64_t *inode) {
+    struct stat st;
+    if (AF_SYS4(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) < 0)
+        return false;
+    *device = st.st_dev;
+    *inode = st.st_ino;
+    return true;
+}
+
+void af_log_start(void) {
+    for (int fd = 1; fd <= 2; fd++)
+        if (fd == 2 || af.policy.log == AF_SINK_STDOUT)
+            at_start[fd].there = identify(fd, &at_start[fd].device, &at_start[fd].inode);
+}
+
+static bool is_same(int fd) {
+    uint64_t device, inode;
+    return at_start[fd].there && identify(fd, &device, &inode) && device == at_start[fd].device &&
+           inode == at_start[fd].inode;
+}
+
+/* One write, whatever reads at the other end: a closed pipe or a file size limit would raise a signal, so all
+ * wait, and one that we have caused is taken back. 0 or -errno. */
+static long write_all(int fd, const char *data, size_t size) {
+    uint64_t all = ~0ull, before = 0, pending = 0, ours = 1ull << (13 - 1) | 1ull << (25 - 1); /* PIPE, XFSZ */
+    struct timespec none = {0};
+    AF_SYS4(SYS_rt_sigprocmask, SIG_BLOCKED, &all, &before, sizeof all);
+    AF_SYS2(SYS_rt_sigpending, &pending, sizeof pending);
+    long result = 0;
+    while (size > 0 && result >= 0) {
+        result = AF_SYS3(SYS_write, fd, data, size);
+        if (result == -EAGAIN) {
+            struct pollfd wait = {.fd = fd, .events = POLLOUT};
+            struct timespec second = {1, 0};
+            if (AF_SYS5(SYS_ppoll, &wait, 1, &second, NULL, 0) > 0)
+                result = 0;
+        }
+        if (result > 0) {
+            data += result;
+            size -= (size_t)result;
+        }
+    }
+    ours &= ~pending;
+    if (result < 0 && ours)
+        AF_SYS4(SYS_rt_sigtimedwait, &ours, NULL, &none, sizeof ours);
+    AF_SYS4(SYS_rt_sigprocmask, SIG_RESTORED, &before, NULL, sizeof before);
+    return result < 0 ? result : 0;
+}
+
+void af_say(const char *const parts[]) {
+    char room[2048];
+    struct af_text text = {room, sizeof room - 1, 0};
+    if (!is_same(2))
+        return;
+    af_put(&text, "afterfin: ");
+    for (; *parts; parts++)
+        af_put(&text, *parts);
+    size_t size = text.size < text.room ? text.size : text.room;
+    room[size] = '\n';
+    write_all(2, room, size + 1);
+}
+
+void af_complain(void) {
+    static _Atomic bool complained;
+    if (AF_LIKELY(!af.complaint.text[0]) || atomic_exchange(&complained, true))
+        return;
+    af_say((const char *const[]){af.complaint.text, "; nothing is applied", NULL});
+    af.on = false;
+}
+
+/* %p is the pid, %n the program's name, %% a percent sign; the parser has let no other through. */
+static void expand_path(char path[PATH_ROOM], pid_t pid) {
+    struct af_text text = {path, PATH_ROOM - 1, 0};
+    for (const char *c = af.policy.log_path; *c; c++) {
+        if (*c != '%')
+            af_put_char(&text, *c);
+        else if (*++c == 'p')
+            af_put_number(&text, (uint64_t)pid);
+        else if (*c == 'n')
+            af_put(&text, af.program);
+        else
+            af_put_char(&text, '%');
+    }
+    path[text.size < PATH_ROOM ? text.size : PATH_ROOM - 1] = 0;
+}
+
+/* O_NONBLOCK: a FIFO that nobody reads is an error, not a wait. */
+static void write_file(const char *line, size_t size, pid_t pid) {
+    static _Atomic bool said;
+    char path[PATH_ROOM];
+    expand_path(path, pid);
+    long fd = AF_SYS4(SYS_openat, AT_FDCWD, path,
+                      O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+    long result = fd < 0 ? fd : write_all((int)fd, line, size);
+    if (fd >= 0)
+        AF_SYS1(SYS_close, fd);
+    if (result < 0 && !atomic_exchange(&said, true))
+        af_say((const char *const[]){"cannot write the log ", path, ": ", af_error_name((int)-result), NULL});
+}
+
+static void write_line(const char *line, size_t size, pid_t pid) {
+    if (af.policy.log == AF_SINK_FILE)
+        write_file(line, size, pid);
+    else if (af.policy.log == AF_SINK_STDOUT && is_same(1))
+        write_all(1, line, size);
+    else if (af.policy.log == AF_SINK_STDERR && is_same(2))
+        write_all(2, line, size);
+}
+
+static bool has_counted(const struct af_process *process) {
+    for (int i = 0; i < AF_COUNTERS; i++)
+        if (atomic_load(&process->count[i]))
+            return true;
+    return process->errors[AF_CALLS].count != 0;
+}
+
+static int64_t seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec;
+}
+
+void af_log(enum af_event event) {
+    char room[2048];
+    struct af_process *self = af.slot == AF_NO_SLOT ? NULL : af_self();
+    if (af.policy.log == AF_SINK_OFF || af_sealed || !self || !has_counted(self))
+        return;
+    int error = errno;
+    uint64_t now = af_now();
+    struct af_text text = {room, sizeof room, 0};
+    af_line(&text, self, event, now);
+    if (text.size <= text.room) {
+        write_line(room, text.size, self->pid);
+    } else {
+        size_t size = text.size + 256; /* counts may grow while we look */
+        long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (!af_sys_failed(map)) {
+            text = (struct af_text){(char *)map, size, 0};
+            af_line(&text, self, event, now);
+            if (text.size <= size)
+                write_line((char *)map, text.size, self->pid);
+            AF_SYS2(SYS_munmap, map, size);
+        }
+    }
+    errno = error;
+}
+
+/* The first call after the interval writes; the clock is the vDSO's coarse one, a few ns. */
+void af_log_if_due(void) {
+    if (af.policy.log == AF_SINK_OFF || !af.policy.log_interval_s || af_sealed)
+        return;
+    int64_t now = seconds(), due = atomic_load(&af.next_line);
+    if (now < due)
+        return;
+    if (atomic_compare_exchange_strong(&af.next_line, &due, now + af.policy.log_interval_s) && due != 0)
+        af_log(AF_EVENT_INTERVAL);
+}

@@ -1,0 +1,221 @@
+/* The ledger's memory: a file where one was asked for and can be had, else anonymous, mapped at the first TCP
+ * socket. The descriptor of the file lives inside af_ledger_get only. */
+#include "shim/shim.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+enum { CHUNK_BITS = 16, PATH_ROOM = 4096 };
+
+/* One bit for each 64 KiB of a file that is known to be there. Private: a child inherits it. */
+static _Atomic uint64_t backed_chunks[(1 << (28 - CHUNK_BITS)) / 64];
+
+bool af_ledger_backed(const void *start, size_t size) {
+    struct af_ledger *ledger = atomic_load_explicit(&af.ledger, memory_order_relaxed);
+    if (!af.ledger_is_file)
+        return true;
+    uintptr_t at = (uintptr_t)start - (uintptr_t)ledger;
+    for (uintptr_t chunk = at >> CHUNK_BITS; chunk <= (at + size - 1) >> CHUNK_BITS; chunk++) {
+        uint64_t bit = 1ull << (chunk & 63);
+        if (AF_LIKELY(atomic_load_explicit(&backed_chunks[chunk / 64], memory_order_relaxed) & bit))
+            continue;
+        if (af_sealed)
+            return false;
+        uintptr_t from = chunk << CHUNK_BITS, room = ledger->size - from;
+        long result = AF_SYS3(SYS_madvise, (char *)ledger + from, room < 1 << CHUNK_BITS ? room : 1 << CHUNK_BITS,
+                              MADV_POPULATE_WRITE);
+        if (result < 0 && result != -EINVAL) /* before 5.14 there is no way to ask */
+            return false;
+        atomic_fetch_or(&backed_chunks[chunk / 64], bit);
+    }
+    return true;
+}
+
+static size_t put(char *to, size_t at, const char *text) {
+    while (*text && at < PATH_ROOM - 1)
+        to[at++] = *text++;
+    to[at] = 0;
+    return at;
+}
+
+static size_t put_number(char *to, size_t at, uint64_t n) {
+    char digits[24] = "";
+    int i = sizeof digits - 1;
+    do
+        digits[--i] = (char)('0' + n % 10);
+    while (n /= 10);
+    return put(to, at, digits + i);
+}
+
+/* The default directory is made here, ours alone; one named by the user is his to make. */
+static size_t directory(char path[PATH_ROOM]) {
+    size_t n = 0;
+    if (af.policy.ledger == AF_LEDGER_DIRECTORY)
+        return put(path, 0, af.policy.ledger_dir);
+    if (af.euid == 0) {
+        n = put(path, 0, "/run/afterfin");
+    } else if (af.runtime_dir) {
+        n = put(path, put(path, 0, af.runtime_dir), "/afterfin");
+    } else {
+        n = put_number(path, put(path, 0, "/tmp/afterfin-"), af.euid);
+    }
+    AF_SYS3(SYS_mkdirat, AT_FDCWD, path, 0700);
+    return n;
+}
+
+/* A directory of ours that nobody else can write to, and a new file in it. */
+static int create(char path[PATH_ROOM]) {
+    size_t n = directory(path);
+    int dir = (int)AF_SYS4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (dir < 0)
+        return dir;
+    struct stat st;
+    int fd = (int)AF_SYS4(SYS_newfstatat, dir, "", &st, AT_EMPTY_PATH);
+    if (fd == 0 && (st.st_uid != af.euid || st.st_mode & 022))
+        fd = -EPERM;
+    if (fd == 0) {
+        size_t name = n + 1;
+        n = put(path, put_number(path, put(path, n, "/"), (uint64_t)af.pid), "-");
+        put(path, put_number(path, n, af.started), ".ledger");
+        fd = (int)AF_SYS4(SYS_openat, dir, path + name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    }
+    AF_SYS1(SYS_close, dir);
+    return fd;
+}
+
+/* Size the file and map it. Growing past RLIMIT_FSIZE would raise SIGXFSZ, so all signals wait. */
+static long map_file(int fd, size_t size) {
+    uint64_t all = ~0ull, before;
+    AF_SYS4(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &before, sizeof all);
+    long result = AF_SYS2(SYS_ftruncate, fd, size);
+    if (result < 0) {
+        uint64_t fsize = 1ull << (25 - 1); /* SIGXFSZ */
+        struct timespec none = {0};
+        if (!(before & fsize))
+            AF_SYS4(SYS_rt_sigtimedwait, &fsize, NULL, &none, sizeof fsize);
+    }
+    AF_SYS4(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &before, NULL, sizeof before);
+    if (result == 0)
+        result = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    return result;
+}
+
+static long try_file(size_t size) {
+    char path[PATH_ROOM];
+    int fd = create(path);
+    long map = fd < 0 ? fd : map_file(fd, size);
+    if (fd >= 0 && !af_sys_failed(map) &&
+        AF_SYS3(SYS_madvise, map, 1 << CHUNK_BITS, MADV_POPULATE_WRITE) == -EFAULT) {
+        AF_SYS2(SYS_munmap, map, size);
+        map = -ENOSPC;
+    }
+    if (fd >= 0) {
+        if (af_sys_failed(map))
+            AF_SYS3(SYS_unlinkat, AT_FDCWD, path, 0);
+        AF_SYS1(SYS_close, fd);
+    }
+    if (af_sys_failed(map))
+        af_say((const char *const[]){"no ledger file in ", path, ": ", af_error_name((int)-map),
+                                     "; counting goes on in memory", NULL});
+    return map;
+}
+
+static void copy_text(char *to, size_t room, const char *from) {
+    for (size_t i = 0; i + 1 < room && from[i]; i++)
+        to[i] = from[i];
+}
+
+/* The kernel keeps the arguments in one row, each ended by a NUL. */
+static void copy_command(struct af_ledger *ledger) {
+    uint32_t n = 0;
+    for (int i = 0; i < af.argc; i++)
+        for (const char *c = af.argv[i];; c++, n++) {
+            if (n < sizeof ledger->command - 1)
+                ledger->command[n] = *c;
+            if (!*c) {
+                n++;
+                break;
+            }
+        }
+    ledger->command_size = n;
+}
+
+static uint64_t namespace_id(const char *path) {
+    struct stat st;
+    return AF_SYS4(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 ? st.st_ino : 0;
+}
+
+static void read_boot_id(char *to, size_t room) {
+    int fd = (int)AF_SYS4(SYS_openat, AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    long n = AF_SYS3(SYS_read, fd, to, room - 1);
+    AF_SYS1(SYS_close, fd);
+    to[n > 0 && to[n - 1] == '\n' ? n - 1 : n > 0 ? n : 0] = 0;
+}
+
+static void describe(struct af_ledger *ledger) {
+    af_ledger_layout(ledger);
+    ledger->pid = af.pid;
+    ledger->started = af.started;
+    copy_text(ledger->program, sizeof ledger->program, af.program);
+    copy_text(ledger->policy, sizeof ledger->policy, af_policy_text());
+    if (af.ledger_is_file) {
+        copy_command(ledger);
+        ledger->net_ns = namespace_id("/proc/self/ns/net");
+        ledger->pid_ns = namespace_id("/proc/self/ns/pid");
+        read_boot_id(ledger->boot_id, sizeof ledger->boot_id);
+    }
+    atomic_thread_fence(memory_order_release);
+    __builtin_memcpy(ledger->magic, AF_LEDGER_MAGIC, sizeof ledger->magic);
+}
+
+/* A page of its own, which a child of fork finds zeroed. */
+static volatile uint32_t *make_fork_page(void) {
+    long page = AF_SYS6(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (af_sys_failed(page))
+        return NULL;
+    AF_SYS3(SYS_madvise, page, 4096, MADV_WIPEONFORK);
+    *(volatile uint32_t *)page = 1;
+    return (volatile uint32_t *)page;
+}
+
+static long map_ledger(size_t size) {
+    long map = af.policy.ledger != AF_LEDGER_OFF ? try_file(size) : -ENOENT;
+    af.ledger_is_file = !af_sys_failed(map);
+    if (!af.ledger_is_file)
+        map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (!af_sys_failed(map))
+        AF_SYS3(SYS_madvise, map, size, MADV_DONTDUMP);
+    return map;
+}
+
+struct af_ledger *af_ledger_get(void) {
+    struct af_ledger *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
+    if (AF_LIKELY(ledger != NULL))
+        return ledger;
+    if (af_sealed || af.no_memory)
+        return NULL;
+    if (!af.pid)
+        af.pid = af_pid();
+    size_t size = af_ledger_size();
+    volatile uint32_t *page = make_fork_page();
+    long map = page ? map_ledger(size) : -ENOMEM;
+    if (af_sys_failed(map)) {
+        af.no_memory = true;
+        af_say((const char *const[]){"no memory to keep count in; this process runs as if not preloaded", NULL});
+        return NULL;
+    }
+    describe((struct af_ledger *)map);
+    af.fork_page = page;
+    if (!atomic_compare_exchange_strong(&af.ledger, &ledger, (struct af_ledger *)map)) {
+        AF_SYS2(SYS_munmap, map, size); /* another thread was first; its fork page is as good */
+        return ledger;
+    }
+    return ledger = (struct af_ledger *)map;
+}

@@ -1,0 +1,193 @@
+/* Hooks: a connection comes to be. */
+#include "shim/shim.h"
+
+#include <netinet/tcp.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+static bool is_tcp(int domain, int type, int protocol) {
+    return (domain == AF_INET || domain == AF_INET6) &&
+           (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM &&
+           (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+}
+
+int af_on_socket(int domain, int type, int protocol) {
+    if (!is_tcp(domain, type, protocol) || af_borrowed())
+        return af_real.socket(domain, type, protocol);
+    af_complain();
+    int fd = af_real.socket(domain, type, protocol);
+    int error = errno;
+    if (!af.on || !af_ready())
+        return fd;
+    af_log_if_due();
+    if (fd < 0) {
+        af_add_error(AF_CALL_socket, error);
+        errno = error;
+        return fd;
+    }
+    af_add(AF_COUNT_sockets);
+    struct af_connection *conn = af_track(fd);
+    if (conn) {
+        conn->family_v6 = domain == AF_INET6;
+        if (protocol == IPPROTO_MPTCP)
+            af_set(conn, AF_FLAG_MPTCP);
+    }
+    return fd;
+}
+
+/* The policies of an outgoing connection, on a socket that has none yet. */
+static void prepare(int fd, struct af_connection *conn, const struct af_attempt *attempt, struct af_values *values) {
+    struct af_addr peer;
+    *values = (struct af_values){0};
+    if (atomic_load(&conn->state) != AF_CONN_NEW || !af_is_readable(attempt->addr) ||
+        !af_addr_from(attempt->addr, attempt->len, &peer))
+        return;
+    conn->peer = peer;
+    if (af.acts)
+        af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
+    atomic_store(&conn->state, AF_CONN_PENDING);
+}
+
+/* What a connect has come to. The socket may have been closed by another thread meanwhile. */
+static void note_result(int fd, struct af_connection *conn, bool done, int error) {
+    if (af_lookup(fd) != conn)
+        return;
+    uint32_t state = atomic_load(&conn->state);
+    if (done || error == EISCONN) {
+        if (!af_has(conn, AF_FLAG_TFO) && (state == AF_CONN_PENDING || (done && state == AF_CONN_INHERITED)))
+            af_established(conn);
+    } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EAGAIN) {
+        if (state == AF_CONN_PENDING)
+            atomic_store(&conn->state, AF_CONN_NEW);
+        af_add(AF_COUNT_connect_errors);
+        af_add_error(AF_CALL_connect, error);
+        return;
+    }
+    if (atomic_load(&conn->state) != AF_CONN_NEW)
+        af_clear(conn, AF_FLAG_BOUND_LATE);
+    if (af.ledger_is_file)
+        af_cookie(fd, conn);
+}
+
+/* connect, or a send that opens the connection (MSG_FASTOPEN): `at_once` where success means established. */
+long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once) {
+    struct af_values values;
+    int before = errno;
+    af_log_if_due();
+    prepare(attempt->fd, conn, attempt, &values);
+    af_add(AF_COUNT_connects);
+    long result = af_search(attempt, &values);
+    int error = result < 0 ? errno : before;
+    if (result >= 0 && !at_once)
+        note_result(attempt->fd, conn, false, EINPROGRESS);
+    else
+        note_result(attempt->fd, conn, result >= 0, error);
+    errno = error;
+    return result;
+}
+
+static long run_connect(const struct af_attempt *a) {
+    return af_real.connect(a->fd, a->addr, a->len);
+}
+
+/* connect(AF_UNSPEC) ends what there is, by a reset where that is needed, and makes the socket new. */
+static int disconnect(struct af_connection *conn, const struct af_attempt *attempt) {
+    uint32_t state = atomic_load(&conn->state);
+    struct af_look look;
+    bool alive = af.counting && state != AF_CONN_LISTENER && af_look_at(attempt->fd, &look);
+    af_add(AF_COUNT_connects);
+    int result = (int)run_connect(attempt);
+    int error = errno;
+    if (result < 0) {
+        af_add(AF_COUNT_connect_errors);
+        af_add_error(AF_CALL_connect, error);
+    } else {
+        if (alive)
+            af_settle_reset(attempt->fd, conn, &look);
+        atomic_store(&conn->state, AF_CONN_NEW);
+        conn->ending = AF_END_NONE;
+        af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
+    }
+    errno = error;
+    return result;
+}
+
+int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len) {
+    struct af_connection *conn = af_ours(fd);
+    if (!conn)
+        return af_real.connect(fd, addr, len);
+    struct af_attempt attempt = {.run = run_connect, .fd = fd, .addr = addr, .len = len};
+    if (len >= sizeof addr->sa_family && af_is_readable(addr) && addr->sa_family == AF_UNSPEC)
+        return disconnect(conn, &attempt);
+    return (int)af_open(conn, &attempt, true);
+}
+
+/* What an accepted connection takes from its listener, noted before a call during which that may be closed. */
+struct parent {
+    struct af_addr at;
+    uint32_t flags, own;
+    uint16_t port;
+    uint8_t v6;
+};
+
+static void note_listener(int fd, struct af_connection *conn, struct parent *parent) {
+    if (atomic_load(&conn->state) != AF_CONN_LISTENER)
+        af_listening(fd, conn);
+    *parent = (struct parent){.at = conn->bind_to, .flags = atomic_load(&conn->flags), .own = atomic_load(&conn->own),
+                              .port = conn->local_port, .v6 = conn->family_v6};
+}
+
+static void note_accepted(int fd, const struct parent *parent) {
+    struct af_values values;
+    af_add(AF_COUNT_accepts);
+    struct af_connection *conn = af_track(fd);
+    if (!conn)
+        return;
+    conn->bind_to = parent->at;
+    conn->local_port = parent->port;
+    conn->family_v6 = parent->v6;
+    atomic_store(&conn->own, parent->own);
+    af_set(conn, AF_FLAG_ACCEPTED |
+                     (parent->flags & (AF_FLAG_MPTCP | AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS)));
+    atomic_store(&conn->state, AF_CONN_PENDING);
+    af_established(conn);
+    if (af.acts && !(parent->flags & AF_FLAG_HANDS_ON))
+        af_apply(fd, conn, AF_ROLE_LISTEN, &parent->at, &values);
+    if (af.ledger_is_file)
+        af_cookie(fd, conn);
+}
+
+static void accept_failed(int error) {
+    if (error != EAGAIN && error != EINTR)
+        af_add_error(AF_CALL_accept, error);
+}
+
+int af_on_accept(int fd, struct sockaddr *addr, socklen_t *len) {
+    return af_accept(fd, addr, len, -1);
+}
+
+int af_on_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+    return af_accept(fd, addr, len, flags);
+}
+
+/* flags < 0: accept, which some seccomp filters tell from accept4. */
+int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+    struct af_connection *conn = af_ours(fd);
+    struct parent parent;
+    if (conn) {
+        af_log_if_due();
+        note_listener(fd, conn, &parent);
+    }
+    int got = flags < 0 ? af_real.accept(fd, addr, len) : af_real.accept4(fd, addr, len, flags);
+    if (!conn)
+        return got;
+    int error = errno;
+    if (got >= 0)
+        note_accepted(got, &parent);
+    else
+        accept_failed(error);
+    errno = error;
+    return got;
+}

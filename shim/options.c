@@ -1,0 +1,81 @@
+/* Hooks: the program's own choices, which win unless AFTERFIN_OVERRIDE says otherwise. */
+#include "shim/shim.h"
+
+#include <netinet/tcp.h>
+
+static int number(const void *value, socklen_t len) {
+    int n = 0;
+    if (len >= sizeof n)
+        __builtin_memcpy(&n, value, sizeof n);
+    return n;
+}
+
+/* SO_LINGER with l_onoff=1, or TCP_LINGER2, settles linger; a zero time or a negative one ends by a reset. */
+static bool settles_linger(struct af_connection *conn, int level, const void *value, socklen_t len) {
+    struct linger linger = {0};
+    bool aborts;
+    if (level == SOL_SOCKET && len >= sizeof linger) {
+        __builtin_memcpy(&linger, value, sizeof linger);
+        aborts = linger.l_onoff && linger.l_linger == 0;
+    } else {
+        aborts = number(value, len) < 0;
+    }
+    af_clear(conn, AF_FLAG_ABORTS);
+    if (aborts)
+        af_set(conn, AF_FLAG_ABORTS);
+    return level != SOL_SOCKET || linger.l_onoff;
+}
+
+static void note_option(int fd, struct af_connection *conn, int level, int name, const void *value, socklen_t len) {
+    if (level == IPPROTO_TCP && name == TCP_FASTOPEN_CONNECT) {
+        af_clear(conn, AF_FLAG_TFO);
+        if (number(value, len))
+            af_set(conn, AF_FLAG_TFO);
+        return;
+    }
+    enum af_key key = af_policy_key_of(level, name);
+    if (key == AF_KEYS || (key == AF_KEY_LINGER && !settles_linger(conn, level, value, len)))
+        return;
+    atomic_fetch_or(&conn->own, 1u << key);
+    if (key == AF_KEY_LINGER && level == IPPROTO_TCP)
+        af_clear(conn, AF_FLAG_ACK); /* the program has just put its own value there */
+    if (af.acts)
+        af_reapply(fd, conn, key);
+}
+
+int af_on_setsockopt(int fd, int level, int name, const void *value, socklen_t len) {
+    struct af_connection *conn = af_ours(fd);
+    if (!conn)
+        return af_real.setsockopt(fd, level, name, value, len);
+    int before = errno;
+    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
+        af_bind_now(fd, conn); /* refused once a port is taken, as it would be without us */
+    int result = af_real.setsockopt(fd, level, name, value, len);
+    if (result == 0) {
+        note_option(fd, conn, level, name, value, len);
+        errno = before;
+    }
+    return result;
+}
+
+/* The program asks how its non-blocking connect went. An error on one that was established once is no
+ * failure to connect. */
+static void note_error_told(int fd, struct af_connection *conn, int error) {
+    struct af_look look;
+    if (!error || !af.counting || atomic_load(&conn->state) != AF_CONN_PENDING)
+        return;
+    if (af_look_at(fd, &look) && look.acked)
+        af_established(conn);
+    else
+        af_connect_failed(conn, error);
+}
+
+int af_on_getsockopt(int fd, int level, int name, void *value, socklen_t *len) {
+    int result = af_real.getsockopt(fd, level, name, value, len);
+    if (result < 0 || level != SOL_SOCKET || name != SO_ERROR)
+        return result;
+    struct af_connection *conn = af_ours(fd);
+    if (conn && *len >= sizeof(int))
+        note_error_told(fd, conn, number(value, *len));
+    return result;
+}

@@ -1,0 +1,314 @@
+/* Hooks: processes come and go. */
+#include "shim/shim.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+_Thread_local volatile uint8_t af_vforked;
+bool af_sealed;
+
+/* Borrowed memory. ---------------------------------------------------------------------------------------- */
+
+void *af_vfork_next(void) {
+    if (!af_real.vfork)
+        af_resolve();
+    if (af.on) {
+        if (!af.pid)
+            af.pid = af_pid();
+        af_vforked = 1;
+    }
+    return (void *)af_real.vfork;
+}
+
+void af_note_sharing(void) {
+    if (!af.pid)
+        af.pid = af_pid();
+    af.shares_memory = true;
+}
+
+bool af_borrowed_slow(void) {
+    if (af_sealed || af_pid() != af.pid)
+        return !af_sealed;
+    af_vforked = 0; /* the parent runs again */
+    return false;
+}
+
+/* fork. ---------------------------------------------------------------------------------------------------- */
+
+static void take_reference(int fd, struct af_connection *conn, void *context) {
+    (void)fd, (void)context;
+    af_share(conn);
+    af_set(conn, AF_FLAG_SHARED);
+}
+
+static void drop_reference(int fd, struct af_connection *conn, void *context) {
+    (void)fd, (void)context;
+    af_unref(conn);
+}
+
+/* The child's references are taken before there is a child: it may be the parent who closes next. */
+void af_before_fork(void) {
+    if (!af.ledger)
+        return;
+    af_each(0, ~0u, take_reference, NULL);
+    af.fork_prepared = true;
+}
+
+static void become_child(void) {
+    af.pid = (pid_t)af_sys(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    af.started = af_now();
+    af.slot = AF_NO_SLOT;
+    af.fork_prepared = false;
+    af_vforked = 0;
+    atomic_store(&af.next_line, 0);
+    if (af.fork_page)
+        *af.fork_page = 1;
+}
+
+void af_after_fork(pid_t child) {
+    int error = errno;
+    if (child == 0) {
+        if (!af.fork_page || !*af.fork_page)
+            become_child();
+        af.fork_prepared = false;
+    } else {
+        if (child < 0 && af.fork_prepared)
+            af_each(0, ~0u, drop_reference, NULL);
+        af.fork_prepared = false;
+    }
+    errno = error;
+}
+
+void af_adopt_fork(void) {
+    bool prepared = af.fork_prepared;
+    become_child();
+    if (!prepared)
+        af_each(0, ~0u, take_reference, NULL);
+}
+
+pid_t af_on_fork(void) {
+    af_before_fork();
+    pid_t child = af_real.fork();
+    af_after_fork(child);
+    return child;
+}
+
+pid_t af_on__Fork(void) {
+    af_before_fork();
+    pid_t child = af_real._Fork();
+    af_after_fork(child);
+    return child;
+}
+
+static long direct(long result) {
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+static int to_null(void) {
+    struct stat st;
+    long null = direct(af_sys(SYS_openat, AT_FDCWD, (long)"/dev/null", O_RDWR, 0, 0, 0));
+    if (null < 0 || direct(af_sys(SYS_newfstatat, null, (long)"", (long)&st, AT_EMPTY_PATH, 0, 0)) < 0)
+        return -1;
+    bool right = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+    for (int fd = 0; right && fd <= 2; fd++)
+        af_on_dup2((int)null, fd);
+    if (null > 2 || !right)
+        af_sys(SYS_close, null, 0, 0, 0, 0, 0);
+    if (!right)
+        errno = ENODEV;
+    return right ? 0 : -1;
+}
+
+/* glibc's daemon forks and ends the parent out of our sight; this is what daemon(3) says, in our sight. */
+static int detach(int nochdir, int noclose) {
+    if (direct(af_sys(SYS_setsid, 0, 0, 0, 0, 0, 0)) < 0)
+        return -1;
+    if (!nochdir)
+        af_sys(SYS_chdir, (long)"/", 0, 0, 0, 0, 0);
+    return noclose ? 0 : to_null();
+}
+
+int af_on_daemon(int nochdir, int noclose) {
+    switch (af_on_fork()) {
+    case -1:
+        return -1;
+    case 0:
+        return detach(nochdir, noclose);
+    default:
+        af_on__exit(0);
+        return -1;
+    }
+}
+
+/* exec. ---------------------------------------------------------------------------------------------------- */
+
+/* A child of vfork runs another image, which may hold what we hold: note who it is. */
+static void note_heir(int fd, struct af_connection *conn, void *context) {
+    (void)context;
+    long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
+    if (flags >= 0 && !(flags & FD_CLOEXEC))
+        atomic_store(&conn->foreign, (int32_t)af_pid());
+}
+
+static void hand_over(int fd, struct af_connection *conn, void *context) {
+    (void)context;
+    long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
+    bool goes_on = flags >= 0 && !(flags & FD_CLOEXEC);
+    if (goes_on)
+        af_bind_now(fd, conn);
+    if (af_unref(conn) > 0) {
+        if (goes_on)
+            atomic_store(&conn->foreign, (int32_t)af.pid);
+    } else if (goes_on) {
+        af_settle_passed(fd, conn);
+    } else {
+        af_settle(fd, conn);
+    }
+}
+
+/* exec has failed: everything as it was. */
+static void take_back(int fd, struct af_connection *conn, void *context) {
+    (void)fd, (void)context;
+    if (atomic_load(&conn->foreign) == (int32_t)af.pid)
+        atomic_store(&conn->foreign, 0);
+    af_unsettle(conn);
+    af_share(conn);
+}
+
+static bool can_run(const char *path) {
+    return path && AF_SYS3(SYS_faccessat, AT_FDCWD, path, X_OK) == 0;
+}
+
+/* Would execvp find it? As it does itself: along PATH, or /bin and /usr/bin where that is unset. */
+static bool can_find(const char *file) {
+    extern char **environ;
+    const char *path = "/bin:/usr/bin";
+    for (char **e = environ; e && *e; e++)
+        if (!__builtin_strncmp(*e, "PATH=", 5))
+            path = *e + 5;
+    for (const char *c = file; *c; c++)
+        if (*c == '/')
+            return can_run(file);
+    for (;; path++) {
+        char name[4096];
+        size_t n = 0;
+        for (; *path && *path != ':' && n < sizeof name - 2; path++)
+            name[n++] = *path;
+        if (n)
+            name[n++] = '/';
+        for (const char *c = file; *c && n < sizeof name - 1; c++)
+            name[n++] = *c;
+        name[n] = 0;
+        if (can_run(name))
+            return true;
+        if (!*path)
+            return false;
+    }
+}
+
+static bool before_exec(bool will_run) {
+    if (!af.ledger || af.finished)
+        return false;
+    if (af_borrowed()) {
+        af_each(0, ~0u, note_heir, NULL);
+        return false;
+    }
+    if (!will_run)
+        return false;
+    af_each(0, ~0u, hand_over, NULL);
+    af_log(AF_EVENT_EXEC);
+    if (af.slot != AF_NO_SLOT) {
+        af_self()->ended_at = af_now();
+        atomic_store(&af_self()->ended, AF_EXECED);
+    }
+    return true;
+}
+
+static int exec_failed(bool prepared, int result) {
+    int error = errno;
+    if (prepared) {
+        af_each(0, ~0u, take_back, NULL);
+        if (af.slot != AF_NO_SLOT)
+            atomic_store(&af_self()->ended, AF_RUNNING);
+    }
+    errno = error;
+    return result;
+}
+
+int af_on_execve(const char *path, char *const argv[], char *const envp[]) {
+    bool prepared = before_exec(af.ledger && can_run(path));
+    return exec_failed(prepared, af_real.execve(path, argv, envp));
+}
+
+int af_on_execv(const char *path, char *const argv[]) {
+    bool prepared = before_exec(af.ledger && can_run(path));
+    return exec_failed(prepared, af_real.execv(path, argv));
+}
+
+int af_on_execvp(const char *file, char *const argv[]) {
+    bool prepared = before_exec(af.ledger && file && can_find(file));
+    return exec_failed(prepared, af_real.execvp(file, argv));
+}
+
+int af_on_execvpe(const char *file, char *const argv[], char *const envp[]) {
+    bool prepared = before_exec(af.ledger && file && can_find(file));
+    return exec_failed(prepared, af_real.execvpe(file, argv, envp));
+}
+
+int af_on_fexecve(int fd, char *const argv[], char *const envp[]) {
+    bool prepared = before_exec(true);
+    return exec_failed(prepared, af_real.fexecve(fd, argv, envp));
+}
+
+int af_on_execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags) {
+    bool prepared = before_exec(true);
+    return exec_failed(prepared, af_real.execveat(dir, path, argv, envp, flags));
+}
+
+/* The end. ------------------------------------------------------------------------------------------------- */
+
+void af_finish(bool raw) {
+    if (!af.ledger || af.finished || af_borrowed())
+        return;
+    int error = errno;
+    af_let_go_all(0, ~0u, !raw);
+    af_log(AF_EVENT_EXIT);
+    if (af.slot != AF_NO_SLOT) {
+        af_self()->ended_at = af_now();
+        atomic_store(&af_self()->ended, AF_EXITED);
+    }
+    af.finished = true;
+    errno = error;
+}
+
+void af_on__exit(int status) {
+    af_finish(false);
+    af_real._exit(status);
+}
+
+/* seccomp: after this nothing of ours reaches the kernel, so what is to be said is said now. */
+void af_seal(void) {
+    if (!af.ledger) {
+        af_sealed = true;
+        return;
+    }
+    struct af_process *self = af_self();
+    if (self)
+        atomic_store(&self->sealed, 1);
+    af_log(AF_EVENT_INTERVAL);
+    af_sealed = true;
+}
+
+void af_unseal(void) {
+    int error = errno;
+    struct af_process *self = af_self();
+    af_sealed = false;
+    if (self)
+        atomic_store(&self->sealed, 0);
+    errno = error;
+}

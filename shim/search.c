@@ -1,0 +1,125 @@
+/* port_search=cycle: the ephemeral port, chosen here instead of by the kernel.
+ *
+ * The kernel looks at every port of one parity before the other, so once half a range is in TIME_WAIT towards
+ * one destination each connect scans thousands. IP_LOCAL_PORT_RANGE (Linux 6.3) with a window of one port
+ * costs the same at any fill, and a miss costs an early EADDRNOTAVAIL. So: walk the range in a keyed order
+ * that visits every port once before it visits any again (least recently used first), one port a window; on
+ * misses widen the window, for a range that others have filled; at last give the kernel the whole range, so
+ * that nothing fails here which it could have done. */
+#include "shim/shim.h"
+
+#include <fcntl.h>
+
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
+#endif
+
+static const uint16_t widths[] = {1, 1, 8, 32, 128, 512, 2048};
+enum { N_WIDTHS = sizeof widths / sizeof *widths };
+
+/* The place in the cycle, in the page that a fork wipes: parent and child then walk different orders. */
+struct cycle {
+    uint32_t fork_page;
+    _Atomic uint32_t next;
+    _Atomic uint64_t key;
+    _Atomic uint32_t start; /* the width that did it last time, less one step */
+};
+
+static struct cycle *cycle_of_process(void) {
+    struct cycle *cycle = (struct cycle *)(uintptr_t)af.fork_page;
+    if (!atomic_load(&cycle->key)) {
+        uint64_t key = 0, none = 0;
+        if (AF_SYS3(SYS_getrandom, &key, sizeof key, 0) != sizeof key || !key)
+            key = af_now() * 0x9e3779b97f4a7c15u | 1;
+        atomic_compare_exchange_strong(&cycle->key, &none, key);
+    }
+    return cycle;
+}
+
+static uint64_t mix(uint64_t x) {
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* A permutation of 0..n-1: a Feistel network of eight rounds over the next even number of bits, walked until
+ * it falls below n. */
+static uint32_t permute(uint64_t key, uint32_t i, uint32_t n) {
+    unsigned half = 1;
+    while (1u << 2 * half < n)
+        half++;
+    uint32_t mask = (1u << half) - 1;
+    do {
+        uint32_t left = i >> half, right = i & mask;
+        for (uint32_t round = 0; round < 8; round++) {
+            uint32_t next = left ^ ((uint32_t)mix(key + round * 0x9e3779b97f4a7c15u + right) & mask);
+            left = right;
+            right = next;
+        }
+        i = left << half | right;
+    } while (i >= n);
+    return i;
+}
+
+static bool parse_range(const char *text, uint16_t *low, uint16_t *high) {
+    uint32_t n[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        while (*text == ' ' || *text == '\t')
+            text++;
+        for (; *text >= '0' && *text <= '9' && n[i] < 65536; text++)
+            n[i] = n[i] * 10 + (uint32_t)(*text - '0');
+    }
+    *low = (uint16_t)n[0];
+    *high = (uint16_t)n[1];
+    return n[0] && n[0] <= n[1] && n[1] < 65536;
+}
+
+bool af_port_range(uint16_t *low, uint16_t *high) {
+    static _Atomic uint32_t known; /* high << 16 | low; 1: cannot be read */
+    uint32_t range = atomic_load(&known);
+    if (!range) {
+        char text[64] = "";
+        int fd = (int)AF_SYS4(SYS_openat, AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", O_RDONLY | O_CLOEXEC, 0);
+        long n = fd < 0 ? fd : AF_SYS3(SYS_read, fd, text, sizeof text - 1);
+        if (fd >= 0)
+            AF_SYS1(SYS_close, fd);
+        range = n > 0 && parse_range(text, low, high) ? (uint32_t)*high << 16 | *low : 1;
+        if (n != -EMFILE && n != -ENFILE)
+            atomic_store(&known, range);
+    }
+    *low = (uint16_t)range;
+    *high = (uint16_t)(range >> 16);
+    return range != 1;
+}
+
+static long set_window(int fd, uint32_t low, uint32_t high) {
+    uint32_t window = high << 16 | low;
+    return AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &window, sizeof window);
+}
+
+long af_search(const struct af_attempt *attempt, const struct af_values *values) {
+    uint16_t low, high;
+    if (!values->cycle || !af_port_range(&low, &high))
+        return attempt->run(attempt);
+    if (values->port_low) {
+        low = values->port_low;
+        high = values->port_high;
+    }
+    struct cycle *cycle = cycle_of_process();
+    uint32_t n = high - low + 1u;
+    int before = errno;
+    for (uint32_t i = atomic_load(&cycle->start); i < N_WIDTHS && widths[i] <= n; i++) {
+        uint32_t from = low + permute(cycle->key, atomic_fetch_add(&cycle->next, 1) % n, n);
+        uint32_t to = from + widths[i] - 1u < high ? from + widths[i] - 1u : high;
+        if (set_window(attempt->fd, from, to) < 0)
+            break; /* a kernel before 6.3 */
+        long result = attempt->run(attempt);
+        if (result >= 0 || errno != EADDRNOTAVAIL) {
+            atomic_store(&cycle->start, i ? i - 1 : 0);
+            return result;
+        }
+        errno = before;
+    }
+    set_window(attempt->fd, values->port_low, values->port_low ? values->port_high : 0);
+    return attempt->run(attempt);
+}

@@ -1,0 +1,187 @@
+/* How a connection ended: a prediction from the socket's state just before the close that ends it.
+ *
+ * What each state means for TIME_WAIT: RFC 9293, section 3.6, and tcp_close() of Linux (net/ipv4/tcp.c). The
+ * command checks the prediction against the kernel's own table by cookie. */
+#include "shim/shim.h"
+
+#include <asm/ioctls.h>
+#include <linux/tcp.h>
+#include <signal.h>
+
+enum {
+    ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN,
+    CLOSING
+};
+
+bool af_look_at(int fd, struct af_look *look) {
+    struct tcp_info info = {0};
+    socklen_t size = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received;
+    if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return false;
+    *look = (struct af_look){info.tcpi_state, info.tcpi_bytes_acked, info.tcpi_bytes_received};
+    return true;
+}
+
+void af_established(struct af_connection *conn) {
+    uint32_t state = atomic_load(&conn->state);
+    if (state == AF_CONN_OPEN || !atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN))
+        return;
+    af_add(AF_COUNT_established);
+    conn->owner = af.slot;
+    if (af.ledger_is_file)
+        conn->opened = af_now();
+}
+
+void af_connect_failed(struct af_connection *conn, int error) {
+    atomic_store(&conn->state, AF_CONN_NEW);
+    af_add(AF_COUNT_connect_errors);
+    af_add_error(AF_CALL_connect, error);
+}
+
+static bool has_unread(int fd, const struct af_look *look) {
+    int unread = 0;
+    return look->received && AF_SYS3(SYS_ioctl, fd, FIONREAD, &unread) == 0 && unread > 0;
+}
+
+/* CLOSE: it is over already. An error that waits tells how (EPIPE: the peer's FIN, then its RST); reading it
+ * takes it away, which nobody will miss: this is the last descriptor. */
+static enum af_ending judge_dead(int fd, const struct af_connection *conn) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (af_has(conn, AF_FLAG_FIN_SECOND))
+        return AF_END_PASSIVE;
+    AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error)
+        return error == EPIPE ? AF_END_PASSIVE : AF_END_ABORTED;
+    return af_has(conn, AF_FLAG_FIN_FIRST) ? AF_END_TIME_WAIT : AF_END_ABORTED;
+}
+
+static enum af_ending judge(int fd, const struct af_connection *conn, const struct af_look *look) {
+    switch (look->state) {
+    case CLOSE_WAIT:
+    case LAST_ACK:
+        return AF_END_PASSIVE;
+    case CLOSE:
+        return judge_dead(fd, conn);
+    case CLOSING: /* the FINs crossed: TIME_WAIT follows whatever TCP_LINGER2 says */
+        return has_unread(fd, look) || af_has(conn, AF_FLAG_ABORTS) ? AF_END_ABORTED : AF_END_TIME_WAIT;
+    default: /* ESTABLISHED, SYN_RECV, FIN_WAIT1, FIN_WAIT2 */
+        if (has_unread(fd, look) || af_has(conn, AF_FLAG_ABORTS))
+            return AF_END_ABORTED;
+        return af_has(conn, AF_FLAG_ACK | AF_FLAG_RST_SET) ? AF_END_AVOIDED : AF_END_TIME_WAIT;
+    }
+}
+
+static const enum af_counter counter_of[] = {
+    [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided,
+    [AF_END_PASSIVE] = AF_COUNT_passive,     [AF_END_ABORTED] = AF_COUNT_aborted,
+    [AF_END_PASSED] = AF_COUNT_passed,
+};
+
+static void change(uint32_t slot, enum af_counter counter, int by) {
+    struct af_process *process = af_ledger_process(af.ledger, slot);
+    atomic_fetch_add_explicit(&process->count[counter], (uint64_t)(int64_t)by, memory_order_relaxed);
+}
+
+/* Count one ending, or (by -1) take it back. Whoever ends a connection that another process opened has it as
+ * established too, and the opener has it as passed. */
+static void credit(const struct af_connection *conn, enum af_ending ending, int by) {
+    bool ours = conn->owner == af.slot && af.slot != AF_NO_SLOT;
+    if (ending == AF_END_PASSED || !ours) {
+        if (conn->owner != AF_NO_SLOT)
+            change(conn->owner, AF_COUNT_passed, by);
+        if (ending == AF_END_PASSED)
+            return;
+        change(af.slot, AF_COUNT_established, by);
+    }
+    change(af.slot, counter_of[ending], by);
+    if (ending != AF_END_TIME_WAIT)
+        return;
+    struct af_addr to = conn->peer;
+    if (af_has(conn, AF_FLAG_ACCEPTED))
+        to = (struct af_addr){.port = conn->local_port};
+    if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, af_has(conn, AF_FLAG_ACCEPTED), by,
+                                             af_ledger_backed))
+        atomic_fetch_add(&af_self()->lost, 1);
+}
+
+static void record(struct af_connection *conn, enum af_ending ending) {
+    if (!af_self())
+        return;
+    credit(conn, ending, 1);
+    conn->ending = (uint8_t)ending;
+    if (!af.ledger_is_file)
+        return;
+    struct af_closed closed = {
+        .cookie = conn->cookie, .at = af_now(), .slot = af.slot, .owner = conn->owner, .peer = conn->peer,
+        .local_port = conn->local_port, .counted = (uint8_t)ending, .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0,
+        .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
+    };
+    conn->serial = af_ledger_append(af.ledger, &closed, af_ledger_backed);
+}
+
+void af_unsettle(struct af_connection *conn) {
+    if (conn->ending == AF_END_NONE)
+        return;
+    credit(conn, conn->ending, -1);
+    af_ledger_strike(af.ledger, conn->serial);
+    conn->ending = AF_END_NONE;
+}
+
+/* Was there ever a connection? If it is not known yet, the look tells, and is counted. */
+static bool was_connected(struct af_connection *conn, const struct af_look *look) {
+    switch (atomic_load(&conn->state)) {
+    case AF_CONN_OPEN:
+        return true;
+    case AF_CONN_INHERITED:
+        return look->state != LISTEN && look->state != SYN_SENT &&
+               (look->state != CLOSE || look->acked || look->received);
+    case AF_CONN_PENDING:
+        if (look->acked)
+            af_established(conn);
+        else if (look->state == CLOSE && !af_has(conn, AF_FLAG_TFO))
+            af_connect_failed(conn, 0);
+        return look->acked != 0;
+    default:
+        return false;
+    }
+}
+
+/* Has it gone where we cannot see? Sent and not seen to arrive, or inherited by an image that still lives. */
+static bool is_elsewhere(int fd, const struct af_connection *conn) {
+    int32_t heir = atomic_load(&conn->foreign);
+    if (atomic_load(&conn->sent) > 0 || (heir && AF_SYS2(SYS_kill, heir, 0) != -ESRCH))
+        return true;
+    return atomic_load(&conn->state) == AF_CONN_INHERITED && !af_has(conn, AF_FLAG_RECEIVED) &&
+           af_parent_holds(fd);
+}
+
+static bool look_for(int fd, struct af_connection *conn, struct af_look *look) {
+    uint32_t state = atomic_load(&conn->state);
+    if (!af.counting || state == AF_CONN_NEW || state == AF_CONN_LISTENER)
+        return false;
+    if (!af_look_at(fd, look) || !was_connected(conn, look))
+        return false;
+    if (af.ledger_is_file)
+        af_cookie(fd, conn);
+    return true;
+}
+
+void af_settle(int fd, struct af_connection *conn) {
+    struct af_look look;
+    if (!look_for(fd, conn, &look))
+        return;
+    af_learn_addresses(fd, conn);
+    record(conn, is_elsewhere(fd, conn) ? AF_END_PASSED : judge(fd, conn, &look));
+}
+
+void af_settle_passed(int fd, struct af_connection *conn) {
+    struct af_look look;
+    if (look_for(fd, conn, &look))
+        record(conn, AF_END_PASSED);
+}
+
+void af_settle_reset(int fd, struct af_connection *conn, const struct af_look *look) {
+    if (was_connected(conn, look))
+        record(conn, look->state == CLOSE ? judge_dead(fd, conn) : AF_END_ABORTED);
+}

@@ -1,0 +1,163 @@
+/* The library's beginning and end in a process: settings, what came with exec, the last word. */
+#include "shim/line.h"
+#include "shim/shim.h"
+
+#include <elf.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { EXIT_CONFIG = 78, TEXT_ROOM = 2048, MAX_SETTINGS = 64 };
+
+struct af_state af = {.slot = AF_NO_SLOT};
+
+/* The settings, copied: programs write over their environment (setproctitle), and it goes with putenv. The
+ * last setting of a name is the one that counts, so there are never more than names. */
+static const char *settings[MAX_SETTINGS + 1];
+static char text_room[TEXT_ROOM];
+
+static bool starts_with(const char *s, const char *prefix) {
+    while (*prefix)
+        if (*s++ != *prefix++)
+            return false;
+    return true;
+}
+
+const char *af_setting(int key) {
+    const char *found = "";
+    for (const char **s = settings; *s; s++) {
+        const char *a = *s, *b = af_keys[key].variable;
+        while (*b && *a == *b)
+            a++, b++;
+        if (!*b && *a == '=' && a[1])
+            found = a + 1;
+    }
+    return found;
+}
+
+/* Private memory, for what a static room is too small for. */
+static void *more(size_t size) {
+    long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return af_sys_failed(map) ? NULL : (void *)map;
+}
+
+/* How many AFTERFIN_ settings there are, and their size. */
+static size_t measure(char **envp, size_t *size) {
+    size_t n = 0;
+    for (; *envp; envp++)
+        if (starts_with(*envp, "AFTERFIN_")) {
+            n++;
+            *size += __builtin_strlen(*envp) + 1;
+        }
+    return n;
+}
+
+static bool copy_settings(char **envp) {
+    size_t size = 0, n = 0;
+    if (measure(envp, &size) > MAX_SETTINGS)
+        return false;
+    char *to = size <= sizeof text_room ? text_room : more(size);
+    for (; to && *envp; envp++) {
+        if (!starts_with(*envp, "AFTERFIN_"))
+            continue;
+        settings[n++] = to;
+        for (const char *from = *envp; (*to++ = *from++);)
+            ;
+    }
+    return to != NULL;
+}
+
+/* What the kernel tells at exec stands behind the environment: AT_SECURE (setuid and its like), the path that
+ * was exec'd (of a script, the script's own), the effective user. */
+static bool read_auxv(char **envp) {
+    while (*envp++)
+        ;
+    for (Elf64_auxv_t *aux = (Elf64_auxv_t *)envp; aux->a_type != AT_NULL; aux++) {
+        if (aux->a_type == AT_SECURE && aux->a_un.a_val)
+            return false;
+        if (aux->a_type == AT_EUID)
+            af.euid = (unsigned)aux->a_un.a_val;
+        if (aux->a_type == AT_EXECFN)
+            af.program = (const char *)aux->a_un.a_val;
+    }
+    return true;
+}
+
+/* It lives in the kernel's own strings at the top of the stack, which some programs write over too. */
+static void keep_program(void) {
+    static char room[AF_PROGRAM_SIZE];
+    const char *name = af.program ? af.program : "?";
+    for (const char *c = name; *c; c++)
+        if (*c == '/' && c[1])
+            name = c + 1;
+    for (size_t i = 0; i + 1 < sizeof room && name[i]; i++)
+        room[i] = name[i];
+    af.program = room;
+}
+
+/* XDG_RUNTIME_DIR, which says where the default ledger directory is. */
+static void keep_runtime_dir(char **envp) {
+    static char room[256];
+    for (; *envp; envp++) {
+        size_t n = __builtin_strlen(*envp);
+        if (starts_with(*envp, "XDG_RUNTIME_DIR=/") && n < sizeof room) {
+            __builtin_memcpy(room, *envp + 16, n - 15);
+            af.runtime_dir = room;
+        }
+    }
+}
+
+static bool parse(char **envp) {
+    if (!copy_settings(envp)) {
+        static const char why[] = "environment: more AFTERFIN_ settings than there are variables";
+        __builtin_memcpy(af.complaint.text, why, sizeof why);
+        return false;
+    }
+    size_t n = af_policy_count_rules(af_setting(AF_KEY_RULES));
+    struct af_rule *rules = n ? more(n * sizeof *rules) : NULL;
+    return af_policy_parse(&af.policy, settings, rules, rules ? n : 0, &af.complaint);
+}
+
+/* The process ends through exit or quick_exit: registered before anything else is, so called after all. */
+static void last_word(void *unused) {
+    (void)unused;
+    af_finish(false);
+}
+
+extern int __cxa_atexit(void (*)(void *), void *, void *);
+extern int __cxa_at_quick_exit(void (*)(void *), void *);
+
+static void begin(char **envp) {
+    af.counting = af.policy.log != AF_SINK_OFF || af.policy.ledger != AF_LEDGER_OFF;
+    af.acts = af_policy_acts(&af.policy);
+    if (!af.counting && !af.acts)
+        return;
+    af_line_start();
+    keep_runtime_dir(envp);
+    af.started = af_now();
+    af.on = true;
+    af_scan_inherited();
+    __cxa_atexit(last_word, NULL, NULL);
+    __cxa_at_quick_exit(last_word, NULL);
+}
+
+__attribute__((constructor)) static void start(int argc, char **argv, char **envp) {
+    size_t size = 0;
+    af_resolve();
+    if (!envp || measure(envp, &size) == 0 || !read_auxv(envp))
+        return;
+    af.argc = argc;
+    af.argv = argv;
+    keep_program();
+    bool good = parse(envp);
+    if (good && !af_policy_touches(&af.policy, af.program))
+        return;
+    af_log_start();
+    if (good) {
+        begin(envp);
+    } else if (af.policy.strict) {
+        af_say((const char *const[]){af.complaint.text, NULL});
+        AF_SYS1(SYS_exit_group, EXIT_CONFIG);
+    } else {
+        af.on = true; /* for the complaint at the first TCP socket, and nothing else */
+    }
+}

@@ -1,0 +1,28 @@
+/* Text without stdio: appended to room of the caller's, counted where it does not fit. A struct af_text with
+ * no room measures. Async-signal-safe. */
+#ifndef AFTERFIN_SHIM_TEXT_H
+#define AFTERFIN_SHIM_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct af_text {
+    char *to;
+    size_t room;
+    size_t size; /* of all that was put, whether it fitted or not */
+};
+
+void af_put(struct af_text *text, const char *string);
+void af_put_char(struct af_text *text, char c);
+void af_put_number(struct af_text *text, uint64_t n);
+/* n in `digits` digits, zeros in front. */
+void af_put_padded(struct af_text *text, uint64_t n, int digits);
+/* Between quotes, escaped as logfmt has it (\", \\, \n, \xNN), or as JSON has it (RFC 8259; a byte that is not
+ * UTF-8 stands as U+00NN). */
+void af_put_logfmt(struct af_text *text, const char *string);
+void af_put_json(struct af_text *text, const char *string, size_t size);
+/* "2026-11-23T12:00:00.123Z" from nanoseconds since 1970. */
+void af_put_time(struct af_text *text, uint64_t ns);
+
+#endif

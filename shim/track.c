@@ -1,0 +1,150 @@
+/* Which descriptor is which connection, across dup, fork and vfork.
+ *
+ * The table is this process's own memory, so that a forked child inherits it together with the descriptors
+ * that it describes. What is known of a connection lives in the ledger, which parent and children share: its
+ * count of references is the number of descriptors in all of them. */
+#include "shim/shim.h"
+
+#include <sys/mman.h>
+
+enum { LEAF = 1 << 16 };
+
+_Atomic(_Atomic uint32_t *) af_table[1 << 15];
+_Atomic int af_table_end;
+
+struct af_connection *af_connection_at(uint32_t index) {
+    return af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_acquire), index);
+}
+
+static uint32_t index_of(const struct af_connection *conn) {
+    return (uint32_t)(conn - af_connection_at(0));
+}
+
+/* The table's entry for fd, with the memory under it. Two threads may both make a leaf: one of them wins. */
+static _Atomic uint32_t *entry(int fd) {
+    _Atomic(_Atomic uint32_t *) *top = &af_table[(unsigned)fd >> 16];
+    _Atomic uint32_t *leaf = atomic_load(top);
+    if (!leaf) {
+        long made = AF_SYS6(SYS_mmap, 0, LEAF * sizeof *leaf, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (af_sys_failed(made))
+            return NULL;
+        if (atomic_compare_exchange_strong(top, &leaf, (_Atomic uint32_t *)made))
+            leaf = (_Atomic uint32_t *)made;
+        else
+            AF_SYS2(SYS_munmap, made, LEAF * sizeof *leaf);
+    }
+    int end = atomic_load(&af_table_end);
+    while (end <= fd && !atomic_compare_exchange_weak(&af_table_end, &end, fd + 1))
+        ;
+    return &leaf[fd & (LEAF - 1)];
+}
+
+/* What stood at this number before was closed by a way that no hook sees: its end is not known. */
+static void enter(_Atomic uint32_t *at, const struct af_connection *conn) {
+    uint32_t stale = atomic_exchange(at, index_of(conn) + 1);
+    if (stale && af_unref(af_connection_at(stale - 1)) <= 0)
+        af_ledger_free_connection(af.ledger, stale - 1);
+}
+
+bool af_ready(void) {
+    return af_ledger_get() != NULL;
+}
+
+static void lost(void) {
+    struct af_process *self = af_self();
+    if (self)
+        atomic_fetch_add(&self->lost, 1);
+}
+
+struct af_connection *af_track(int fd) {
+    if (!af_ready())
+        return NULL;
+    if (!*af.fork_page)
+        af_adopt_fork();
+    struct af_process *self = af_self();
+    _Atomic uint32_t *at = entry(fd);
+    uint32_t index = at && self ? af_ledger_claim_connection(af.ledger, af_ledger_backed) : AF_NO_SLOT;
+    if (index == AF_NO_SLOT) {
+        lost();
+        return NULL;
+    }
+    struct af_connection *conn = af_connection_at(index);
+    conn->owner = conn->holder = af.slot;
+    atomic_store(&conn->refs, 1);
+    atomic_store(&conn->state, AF_CONN_NEW);
+    enter(at, conn);
+    return conn;
+}
+
+void af_share(struct af_connection *conn) {
+    atomic_fetch_add(&conn->refs, 1);
+}
+
+void af_shared(struct af_connection *conn, int fd) {
+    _Atomic uint32_t *at = fd >= 0 ? entry(fd) : NULL;
+    if (at)
+        enter(at, conn);
+    else
+        atomic_fetch_sub(&conn->refs, 1);
+}
+
+struct af_connection *af_untrack(int fd) {
+    if (!af_lookup(fd))
+        return NULL;
+    uint32_t index = atomic_exchange(entry(fd), 0);
+    return index ? af_connection_at(index - 1) : NULL;
+}
+
+int32_t af_unref(struct af_connection *conn) {
+    return atomic_fetch_sub(&conn->refs, 1) - 1;
+}
+
+void af_each(unsigned first, unsigned last, void (*visit)(int, struct af_connection *, void *), void *context) {
+    unsigned end = (unsigned)atomic_load(&af_table_end);
+    for (unsigned fd = first; fd < end && fd <= last; fd++) {
+        if (!atomic_load(&af_table[fd >> 16])) {
+            fd |= LEAF - 1;
+            continue;
+        }
+        struct af_connection *conn = af_lookup((int)fd);
+        if (conn)
+            visit((int)fd, conn, context);
+    }
+}
+
+pid_t af_pid(void) {
+    return (pid_t)AF_SYS0(SYS_getpid);
+}
+
+struct af_process *af_self(void) {
+    struct af_ledger *ledger = atomic_load(&af.ledger);
+    if (!ledger)
+        return NULL;
+    if (AF_UNLIKELY(!*af.fork_page))
+        af_adopt_fork();
+    if (AF_UNLIKELY(af.slot == AF_NO_SLOT)) {
+        uint32_t slot = af_ledger_claim_process(ledger, af_ledger_backed);
+        if (slot == AF_NO_SLOT)
+            return NULL;
+        struct af_process *self = af_ledger_process(ledger, slot);
+        self->pid = af.pid;
+        self->ppid = (int32_t)AF_SYS0(SYS_getppid);
+        self->started = af.started;
+        atomic_store(&self->used, 2);
+        af.slot = slot;
+    }
+    return af_ledger_process(ledger, af.slot);
+}
+
+void af_add(enum af_counter counter) {
+    struct af_process *self = af_self();
+    if (self)
+        atomic_fetch_add_explicit(&self->count[counter], 1, memory_order_relaxed);
+}
+
+void af_add_error(enum af_call call, int error) {
+    struct af_process *self = af_self();
+    if (self)
+        af_ledger_count_error(self, call, error);
+}
