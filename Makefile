@@ -20,8 +20,11 @@ SHIM = shim/start.o shim/resolve.o shim/calls.o shim/variadic.o shim/syscall.o s
 CLI = cli/main.o
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
-	policy_pure.o linger.o)
-VICTIMS = connect_close exit_open server_close
+	policy_pure.o policy_random.o) tests/policy_invariants.o
+EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.o bind_no_port.o port_range.o \
+	port_search.o)
+VICTIMS = connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
+	accept_hold bind_many bind_steps udp_bind
 
 # The library keeps its imports few: each one costs every program at its start.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector \
@@ -50,12 +53,22 @@ $(B)/tests/victims/%: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -pthread -o $@ $<
 
-$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(HARNESS) $(POLICY) $(LEDGER))
+$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(HARNESS) $(POLICY) $(LEDGER))
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson
 
 check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS)) ## run all tests
 	$(Q)$(B)/tests/check -j2 $(CHECK)
+
+FUZZ_SECONDS ?= 60
+$(B)/fuzz/policy: tests/fuzz_policy.c tests/policy_invariants.c $(addprefix $(B)/obj/,$(POLICY))
+	@mkdir -p $(@D)/corpus; echo "  FUZZ $@"
+	$(Q)clang $(filter-out -MMD -MP,$(BASE)) -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ tests/fuzz_policy.c tests/policy_invariants.c $(POLICY:.o=.c)
+
+fuzz: $(B)/fuzz/policy ## fuzz the parser for FUZZ_SECONDS (60)
+	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -timeout=5 -print_final_stats=1 -artifact_prefix=$(<D)/ \
+		$(<D)/corpus tests/corpus/policy
 
 $(B)/examples/%: examples/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
@@ -74,4 +87,4 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all check clean demo deps help
+.PHONY: all check clean demo deps fuzz help
