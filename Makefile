@@ -17,7 +17,8 @@ LEDGER = ledger/writer.o
 SHIM = shim/start.o shim/resolve.o shim/calls.o shim/variadic.o shim/syscall.o shim/vfork.o shim/track.o \
 	shim/memory.o shim/inherit.o shim/apply.o shim/search.o shim/settle.o shim/open.o shim/local.o \
 	shim/options.o shim/close.o shim/dup.o shim/message.o shim/process.o shim/log.o shim/line.o shim/text.o
-CLI = cli/main.o
+CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
+	elf.o child.o alive.o place.o collect.o diag.o settle.o result.o run.o run_table.o run_json.o env.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o) tests/policy_invariants.o
@@ -36,6 +37,12 @@ all: $(B)/libafterfin.so $(B)/afterfin ## build the library and the command (the
 $(B)/libafterfin.so: $(addprefix $(B)/pic/,$(POLICY) $(LEDGER) $(SHIM))
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SHIM_LINK) -o $@ $^
+
+$(B)/afterfin: $(addprefix $(B)/obj/,cli/main.o $(CLI) $(POLICY) ledger/reader.o)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lmnl -ljansson
+
+$(B)/obj/cli/preload.o: BASE += -DAF_LIBDIR='"$(PREFIX)/lib"'
 
 $(B)/pic/%.o: %.c
 	@mkdir -p $(@D); echo "  CC   $< (library)"

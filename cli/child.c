@@ -1,0 +1,111 @@
+/* See child.h. */
+#include "cli/child.h"
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CANNOT_RUN = 126, NOT_FOUND = 127 };
+
+static const int forwarded[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 };
+
+static int exec_failed(const char *command, int error) {
+    af_tell("run: %s: %s", command, strerror(error));
+    return error == ENOENT ? NOT_FOUND : CANNOT_RUN;
+}
+
+int af_child_become(char **argv, char **environment) {
+    execvpe(argv[0], argv, environment);
+    return exec_failed(argv[0], errno);
+}
+
+/* Waiting for signals needs them blocked, not caught: no handler, and CMD inherits no disposition of ours.
+ * SIGCHLD must not be ignored, or the kernel would throw CMD's status away. */
+static void take_signals(sigset_t *waited, sigset_t *mask, struct sigaction *on_child) {
+    sigemptyset(waited);
+    sigaddset(waited, SIGCHLD);
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
+        sigaddset(waited, forwarded[i]);
+    sigprocmask(SIG_BLOCK, waited, mask);
+    sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL }, on_child);
+}
+
+/* In the child: errno goes back through a pipe that closes itself on success. */
+static void start(char **argv, char **environment, int report, const sigset_t *mask,
+                  const struct sigaction *on_child) {
+    sigaction(SIGCHLD, on_child, NULL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    execvpe(argv[0], argv, environment);
+    int error = errno;
+    while (write(report, &error, sizeof error) < 0 && errno == EINTR)
+        ;
+    _exit(NOT_FOUND);
+}
+
+/* What a terminal sends (SI_KERNEL) went to the whole foreground group, CMD in it: once is enough. Only the
+ * hang-up goes to the leader of the session alone. */
+static bool is_for_child(const siginfo_t *info) {
+    if (info->si_signo == SIGHUP && getsid(0) == getpid())
+        return true;
+    return info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL;
+}
+
+static bool reap(struct af_child *child) {
+    int status;
+    pid_t pid;
+    bool ended = false;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == child->pid) {
+            ended = true;
+            child->signaled = WIFSIGNALED(status);
+            child->status = child->signaled ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        }
+    return ended;
+}
+
+static void wait_for(struct af_child *child, const sigset_t *waited) {
+    while (!reap(child)) {
+        siginfo_t info;
+        int signal = sigwaitinfo(waited, &info);
+        if (signal > 0 && signal != SIGCHLD && is_for_child(&info))
+            kill(child->pid, signal);
+    }
+}
+
+static double now_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+void af_child_run(char **argv, char **environment, struct af_child *child) {
+    int report[2], error = 0;
+    sigset_t waited, mask;
+    struct sigaction on_child;
+    double begin = now_s();
+    *child = (struct af_child){ .status = AF_EXIT_RUN };
+    if (pipe2(report, O_CLOEXEC) != 0) {
+        af_tell("run: pipe: %s", strerror(errno));
+        return;
+    }
+    take_signals(&waited, &mask, &on_child);
+    child->pid = fork();
+    if (child->pid == 0)
+        start(argv, environment, report[1], &mask, &on_child);
+    close(report[1]);
+    if (child->pid < 0) {
+        af_tell("run: fork: %s", strerror(errno));
+    } else {
+        child->started = read(report[0], &error, sizeof error) != (ssize_t)sizeof error;
+        wait_for(child, &waited);
+        if (!child->started)
+            child->status = exec_failed(argv[0], error);
+    }
+    close(report[0]);
+    child->elapsed_s = now_s() - begin;
+}

@@ -1,0 +1,182 @@
+/* See collect.h. */
+#include "cli/collect.h"
+#include "cli/alive.h"
+#include "cli/memory.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DEPTH = 8 };
+
+/* While one ledger is read: its slots -> rows. */
+struct reading {
+    struct af_collection *to;
+    size_t image;
+    size_t *row_of;
+    uint32_t n_slots;
+};
+
+static size_t row_at(const struct reading *r, uint32_t slot) {
+    return slot < r->n_slots ? r->row_of[slot] : AF_NO_ROW;
+}
+
+static enum af_fate fate_of(const struct af_image *image, const struct af_seen_process *p) {
+    if (p->ended != AF_RUNNING)
+        return p->ended == AF_EXECED ? AF_FATE_EXEC : AF_FATE_EXIT;
+    return af_is_alive(image->pid_ns, p->pid, p->start_ticks) ? AF_FATE_RUNNING : AF_FATE_SIGNAL;
+}
+
+static void add_process(void *context, const struct af_seen_process *p) {
+    struct reading *r = context;
+    struct af_collection *c = r->to;
+    struct af_image *image = &c->images[r->image];
+    if (p->slot >= r->n_slots) { /* claimed since the array was made */
+        r->row_of = af_array(r->row_of, p->slot + 1, sizeof *r->row_of);
+        for (; r->n_slots <= p->slot; r->n_slots++)
+            r->row_of[r->n_slots] = AF_NO_ROW;
+    }
+    r->row_of[p->slot] = c->n_rows;
+    c->rows = af_room_for_one(c->rows, c->n_rows, sizeof *c->rows);
+    struct af_row *row = &c->rows[c->n_rows++];
+    *row = (struct af_row){ .image = r->image, .seen = *p, .fate = fate_of(image, p) };
+    image->runs |= row->fate == AF_FATE_RUNNING;
+}
+
+static void add_endpoint(void *context, const struct af_endpoint *endpoint) {
+    const struct reading *r = context;
+    size_t index = row_at(r, endpoint->slot);
+    if (index == AF_NO_ROW)
+        return;
+    struct af_row *row = &r->to->rows[index];
+    size_t at = row->n_top < AF_TOP ? row->n_top++ : AF_TOP;
+    row->n_endpoints++;
+    for (; at > 0 && row->top[at - 1].count < endpoint->count; at--)
+        if (at < AF_TOP)
+            row->top[at] = row->top[at - 1];
+    if (at < AF_TOP)
+        row->top[at] = *endpoint;
+}
+
+static void add_closing(void *context, const struct af_closed *closed) {
+    const struct reading *r = context;
+    struct af_collection *c = r->to;
+    if (!closed->cookie)
+        return;
+    c->closings = af_room_for_one(c->closings, c->n_closings, sizeof *c->closings);
+    c->closings[c->n_closings++] = (struct af_closing){
+        .cookie = closed->cookie, .at = closed->at, .row = row_at(r, closed->slot),
+        .owner = row_at(r, closed->owner), .counted = closed->counted, .accepted = closed->accepted,
+    };
+}
+
+static void add_live(void *context, const struct af_connection *conn) {
+    const struct reading *r = context;
+    struct af_collection *c = r->to;
+    if (!conn->cookie || conn->state == AF_CONN_LISTENER)
+        return;
+    c->live = af_room_for_one(c->live, c->n_live, sizeof *c->live);
+    c->live[c->n_live++] = (struct af_live){
+        .cookie = conn->cookie, .image = r->image, .holder = row_at(r, conn->holder),
+        .owner = row_at(r, conn->owner), .state = conn->state, .flags = conn->flags,
+    };
+}
+
+static void complain(struct af_collection *c, const char *text) {
+    c->complaints = af_room_for_one(c->complaints, c->n_complaints, sizeof *c->complaints);
+    c->complaints[c->n_complaints++] = af_format("%s", text);
+}
+
+static size_t add_image(struct af_collection *c, const struct af_reader *reader) {
+    const struct af_ledger *head = &reader->head;
+    c->images = af_room_for_one(c->images, c->n_images, sizeof *c->images);
+    struct af_image *image = &c->images[c->n_images];
+    *image = (struct af_image){ .file = af_format("%s", reader->name), .net_ns = head->net_ns,
+                                .pid_ns = head->pid_ns, .started = head->started };
+    const char *command = af_reader_command(reader, &image->command_size);
+    image->command = af_array(NULL, image->command_size, 1);
+    memcpy(image->command, command, image->command_size);
+    image->command_cut = head->command_size > sizeof head->command;
+    memcpy(image->program, head->program, sizeof image->program);
+    memcpy(image->policy, head->policy, sizeof image->policy);
+    return c->n_images++;
+}
+
+static void read_ledger(struct af_collection *c, int directory, const char *name, const char *boot_id) {
+    struct af_reader reader;
+    struct af_reader_error error;
+    if (!af_reader_open(&reader, directory, name, boot_id, &error)) {
+        complain(c, error.text);
+        return;
+    }
+    struct reading r = { .to = c, .image = add_image(c, &reader) };
+    uint64_t lost = 0;
+    /* Processes first: what the others refer to. */
+    if (!af_reader_processes(&reader, add_process, &r, &error) ||
+        !af_reader_endpoints(&reader, add_endpoint, &r, &error) ||
+        !af_reader_connections(&reader, add_live, &r, &error) ||
+        !af_reader_closed(&reader, add_closing, &r, &lost, &error))
+        complain(c, error.text);
+    c->images[r.image].lost = lost;
+    c->bad += reader.bad;
+    free(r.row_of);
+    af_reader_close(&reader);
+}
+
+bool af_is_ledger_name(const char *name) {
+    static const char suffix[] = ".ledger";
+    size_t len = strlen(name);
+    return len >= sizeof suffix && strcmp(name + len - (sizeof suffix - 1), suffix) == 0;
+}
+
+static void read_directory(struct af_collection *c, int directory, const char *boot_id, int depth) {
+    int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = again < 0 ? NULL : fdopendir(again);
+    for (struct dirent *e; list && (e = readdir(list));) {
+        if (af_is_ledger_name(e->d_name)) {
+            read_ledger(c, directory, e->d_name, boot_id);
+        } else if (strncmp(e->d_name, "run-", 4) == 0 && depth < DEPTH) {
+            int below = openat(directory, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (below < 0)
+                continue;
+            read_directory(c, below, boot_id, depth + 1);
+            close(below);
+        }
+    }
+    if (list)
+        closedir(list);
+    else if (again >= 0)
+        close(again);
+}
+
+void af_collect(struct af_collection *c, int directory) {
+    char boot_id[40];
+    af_boot_id(boot_id);
+    memset(c, 0, sizeof *c);
+    read_directory(c, directory, boot_id, 0);
+}
+
+void af_collection_free(struct af_collection *c) {
+    for (size_t i = 0; i < c->n_images; i++) {
+        free(c->images[i].file);
+        free(c->images[i].command);
+    }
+    for (size_t i = 0; i < c->n_complaints; i++)
+        free(c->complaints[i]);
+    free(c->images);
+    free(c->rows);
+    free(c->closings);
+    free(c->live);
+    free(c->complaints);
+    memset(c, 0, sizeof *c);
+}
+
+bool af_collection_runs(const struct af_collection *c) {
+    bool runs = false;
+    for (size_t i = 0; i < c->n_images; i++)
+        runs |= c->images[i].runs;
+    return runs;
+}

@@ -1,0 +1,74 @@
+/* Everything that the ledgers below one directory tell: processes, and how each connection ended. */
+#ifndef AFTERFIN_CLI_COLLECT_H
+#define AFTERFIN_CLI_COLLECT_H
+
+#include "ledger/reader.h"
+
+enum { AF_TOP = 8 };
+#define AF_NO_ROW SIZE_MAX
+
+/* What one ledger says of the program that its processes run. */
+struct af_image {
+    char *file;
+    char program[AF_PROGRAM_SIZE];
+    char *command; /* arguments, each ended by a NUL */
+    size_t command_size;
+    bool command_cut;
+    char policy[AF_POLICY_SIZE];
+    uint64_t net_ns, pid_ns, started;
+    uint64_t lost; /* closed connections that its ring has forgotten */
+    bool runs;     /* one of its processes does */
+};
+
+enum af_fate { AF_FATE_EXIT, AF_FATE_SIGNAL, AF_FATE_EXEC, AF_FATE_RUNNING };
+
+/* One process image. settle.h may change `seen.count`. */
+struct af_row {
+    size_t image;
+    struct af_seen_process seen;
+    enum af_fate fate;
+    bool confirmable;   /* its sockets are in the namespace that was dumped */
+    uint64_t confirmed; /* TIME_WAIT sockets that the kernel shows */
+    uint32_t n_endpoints;
+    uint32_t n_top;
+    struct af_endpoint top[AF_TOP]; /* highest count first */
+};
+
+/* One record of a connection's end, by cookie. */
+struct af_closing {
+    uint64_t cookie, at;
+    size_t row, owner; /* who ended it, who opened it; AF_NO_ROW: none of the collected */
+    uint8_t counted;   /* enum af_ending */
+    uint8_t accepted;
+};
+
+/* A connection that was still open in its ledger. */
+struct af_live {
+    uint64_t cookie;
+    size_t image, holder, owner; /* rows or AF_NO_ROW */
+    uint32_t state, flags;
+};
+
+struct af_collection {
+    struct af_image *images;
+    struct af_row *rows;
+    struct af_closing *closings;
+    struct af_live *live;
+    size_t n_images, n_rows, n_closings, n_live;
+    uint32_t bad;      /* records that made no sense */
+    char **complaints; /* "FILE: why" of ledgers that could not be read */
+    size_t n_complaints;
+};
+
+/* Is this the name of a ledger? */
+bool af_is_ledger_name(const char *name);
+
+/* Read all ledgers in the directory and in the directories of other runs below it (run-*), which hold those of
+ * an `afterfin run` inside an `afterfin run`. */
+void af_collect(struct af_collection *collection, int directory);
+void af_collection_free(struct af_collection *collection);
+
+/* Does any recorded process still run? */
+bool af_collection_runs(const struct af_collection *collection);
+
+#endif

@@ -1,0 +1,42 @@
+/* afterfin: runs the subcommand that was asked for. */
+#include "cli/cli.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+static int run_command(int argc, char **argv) {
+    for (size_t i = 0; i < af_n_commands; i++)
+        if (strcmp(af_commands[i].name, argv[0]) == 0)
+            return af_commands[i].run(argc, argv);
+    const char *meant = af_closest(argv[0], af_commands, af_n_commands, sizeof *af_commands);
+    af_tell("unknown subcommand '%s'%s%s%s; try 'afterfin --help'", argv[0], meant ? ", did you mean " : "",
+            meant ? meant : "", meant ? "?" : "");
+    return AF_EXIT_USAGE;
+}
+
+static int dispatch(int argc, char **argv) {
+    static const struct af_option_row none[] = { { 0, NULL, AF_TAKES_NOTHING, NULL, NULL } };
+    if (argc < 2) {
+        af_print_help();
+        return 0;
+    }
+    struct af_options options = { .rows = none, .argc = argc, .argv = argv, .next = 1 };
+    if (af_next_option(&options) < 0)
+        return options.status;
+    if (options.next < argc)
+        return run_command(argc - options.next, argv + options.next);
+    af_print_help();
+    return 0;
+}
+
+/* A full disk or a closed pipe behind stdout is a failure of ours, unless the status belongs to CMD. */
+int main(int argc, char **argv) {
+    setlocale(LC_CTYPE, ""); /* how wide a character of a program's name is */
+    int status = dispatch(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
+        af_tell("cannot write to stdout");
+        return AF_EXIT_FAILURE;
+    }
+    return status;
+}

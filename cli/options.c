@@ -1,0 +1,128 @@
+/* Options of a subcommand, read from its table. Not getopt_long: its messages name no subcommand, suggest
+ * nothing, and it takes any unambiguous beginning of a name, which would make every new option a break. */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct af_option_row everywhere[] = {
+    { 'h', "help", AF_TAKES_NOTHING, NULL, "print this help" },
+    { 'V', "version", AF_TAKES_NOTHING, NULL, "print the version" },
+    { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
+};
+
+static int stop(struct af_options *o, int status) {
+    o->status = status;
+    return -1;
+}
+
+int af_misuse(struct af_options *o, const char *format, ...) {
+    char message[256];
+    const char *command = o->command ? o->command : "";
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    af_tell("%s%s%s; try 'afterfin%s%s --help'", command, *command ? ": " : "", message, *command ? " " : "",
+            command);
+    for (size_t i = 0; i < af_n_commands; i++)
+        if (strcmp(af_commands[i].name, command) == 0)
+            return stop(o, af_commands[i].usage_status);
+    return stop(o, AF_EXIT_USAGE);
+}
+
+static const struct af_option_row *by_letter(const struct af_options *o, char letter) {
+    const struct af_option_row *tables[] = { o->rows, everywhere };
+    for (int t = 0; t < 2; t++)
+        for (const struct af_option_row *row = tables[t]; row->id; row++)
+            if (row->id == letter)
+                return row;
+    return NULL;
+}
+
+static const struct af_option_row *by_name(const struct af_options *o, const char *name, size_t len) {
+    const struct af_option_row *tables[] = { o->rows, everywhere };
+    for (int t = 0; t < 2; t++)
+        for (const struct af_option_row *row = tables[t]; row->id; row++)
+            if (row->name && strlen(row->name) == len && memcmp(row->name, name, len) == 0)
+                return row;
+    return NULL;
+}
+
+static int found(struct af_options *o, const struct af_option_row *row) {
+    if (row == &everywhere[0])
+        af_print_command_help(o->command, o->rows);
+    else if (row == &everywhere[1])
+        af_print_version();
+    else
+        return row->id;
+    return stop(o, 0);
+}
+
+static int unknown(struct af_options *o, const char *text, size_t len) {
+    char name[64];
+    const char *names[16];
+    size_t n = 0;
+    snprintf(name, sizeof name, "%.*s", (int)(len < sizeof name ? len : sizeof name - 1), text);
+    const struct af_option_row *tables[] = { o->rows, everywhere };
+    for (int t = 0; t < 2; t++)
+        for (const struct af_option_row *row = tables[t]; row->id && n < 16; row++)
+            names[n++] = row->name;
+    const char *meant = af_closest(name, names, n, sizeof *names);
+    return af_misuse(o, "unknown option --%s%s%s%s", name, meant ? ", did you mean --" : "", meant ? meant : "",
+                  meant ? "?" : "");
+}
+
+static int missing_value(struct af_options *o, const struct af_option_row *row, const char *shown) {
+    return af_misuse(o, "%s needs %s", shown, row->placeholder);
+}
+
+static int long_option(struct af_options *o, const char *text) {
+    size_t len = strcspn(text, "=");
+    const struct af_option_row *row = by_name(o, text, len);
+    if (!row)
+        return unknown(o, text, len);
+    if (text[len] == '=') {
+        if (row->takes == AF_TAKES_NOTHING)
+            return af_misuse(o, "--%s takes no value", row->name);
+        o->value = text + len + 1;
+        if (!*o->value)
+            return af_misuse(o, "--%s needs %s", text, row->placeholder);
+    } else if (row->takes == AF_TAKES_VALUE) {
+        if (o->next >= o->argc)
+            return missing_value(o, row, o->argv[o->next - 1]);
+        o->value = o->argv[o->next++];
+    }
+    return found(o, row);
+}
+
+static int letter_option(struct af_options *o) {
+    char letter = *o->cluster++;
+    const char shown[] = { '-', letter, 0 };
+    const struct af_option_row *row = by_letter(o, letter);
+    if (!row)
+        return af_misuse(o, "unknown option %s", shown);
+    if (row->takes == AF_TAKES_VALUE) {
+        o->value = *o->cluster ? o->cluster : o->next < o->argc ? o->argv[o->next++] : NULL;
+        o->cluster = NULL;
+        if (!o->value)
+            return missing_value(o, row, shown);
+    }
+    return found(o, row);
+}
+
+int af_next_option(struct af_options *o) {
+    o->value = NULL;
+    if (o->cluster && *o->cluster)
+        return letter_option(o);
+    const char *word = o->next < o->argc ? o->argv[o->next] : NULL;
+    if (!word || word[0] != '-' || !word[1])
+        return 0;
+    o->next++;
+    if (word[1] != '-') {
+        o->cluster = word + 1;
+        return letter_option(o);
+    }
+    return word[2] ? long_option(o, word + 2) : 0;
+}

@@ -1,0 +1,32 @@
+/* Directories in which ledgers are kept. */
+#ifndef AFTERFIN_CLI_PLACE_H
+#define AFTERFIN_CLI_PLACE_H
+
+#include "cli/collect.h"
+#include "policy/policy.h"
+
+#include <limits.h>
+
+/* The directory of one run: run-PID-RANDOM in a base directory, 0700, locked (flock) for as long as that run
+ * lives, which is how another one tells a directory that was left behind. */
+struct af_place {
+    int base, directory; /* descriptors */
+    char path[PATH_MAX]; /* of the directory: what AFTERFIN_LEDGER is to say */
+    char name[64];
+    char temporary[32]; /* the base, where it had to be made for this run; else empty */
+    bool keep; /* the user asked for a ledger: the files outlive the run */
+};
+
+/* Open (and make) the default ledger directory: /run/afterfin for root, else $XDG_RUNTIME_DIR/afterfin, else
+ * /tmp/afterfin-UID. A descriptor, or -errno: EPERM where it is there and not private to us. */
+int af_place_default(char path[PATH_MAX]);
+
+/* Make the directory of this run, in the directory that the user named for ledgers, else in the default one,
+ * else anywhere in /tmp; and remove what runs that were killed have left there. False: it has been said why. */
+bool af_place_make(struct af_place *place, const struct af_policy *policy);
+
+/* The run is over. Where processes still write there, or are yet to, all is left as it is, for a later run
+ * to remove. Else the files go to the base directory where the user asked for them, and the directory goes. */
+void af_place_leave(struct af_place *place, const struct af_collection *collection);
+
+#endif

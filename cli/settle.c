@@ -1,0 +1,122 @@
+/* See settle.h. */
+#include "cli/settle.h"
+
+#include <stdlib.h>
+
+static const enum af_counter counter_of[] = {
+    [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided,
+    [AF_END_PASSIVE] = AF_COUNT_passive,     [AF_END_ABORTED] = AF_COUNT_aborted,
+};
+
+static bool is_end(const struct af_closing *closing) {
+    return closing->counted != AF_END_NONE && closing->counted != AF_END_PASSED;
+}
+
+/* This record was not the connection's end after all. */
+static void take_back(struct af_collection *c, struct af_closing *closing) {
+    if (!is_end(closing) || closing->row == AF_NO_ROW)
+        return;
+    uint64_t *count = c->rows[closing->row].seen.count;
+    uint64_t *ended = &count[counter_of[closing->counted]];
+    if (*ended == 0 || count[AF_COUNT_established] == 0)
+        return;
+    --*ended;
+    if (closing->owner == closing->row)
+        count[AF_COUNT_passed]++;
+    else
+        count[AF_COUNT_established]--;
+    closing->counted = AF_END_PASSED;
+}
+
+static int by_cookie(const void *a, const void *b) {
+    const struct af_closing *x = a, *y = b;
+    if (x->cookie != y->cookie)
+        return x->cookie < y->cookie ? -1 : 1;
+    if (x->at != y->at)
+        return x->at < y->at ? -1 : 1;
+    /* The hand-over and the end at one moment: the end is later. */
+    return is_end(x) - is_end(y);
+}
+
+void af_settle_records(struct af_collection *c) {
+    size_t kept = 0;
+    if (c->n_closings)
+        qsort(c->closings, c->n_closings, sizeof *c->closings, by_cookie);
+    for (size_t i = 0; i < c->n_closings; i++) {
+        if (i + 1 < c->n_closings && c->closings[i + 1].cookie == c->closings[i].cookie)
+            take_back(c, &c->closings[i]);
+        else
+            c->closings[kept++] = c->closings[i];
+    }
+    c->n_closings = kept;
+}
+
+static int cookie_compare(const void *key, const void *element) {
+    const uint64_t *cookie = key;
+    const struct af_closing *closing = element;
+    return *cookie < closing->cookie ? -1 : *cookie > closing->cookie;
+}
+
+static struct af_closing *find_closing(const struct af_collection *c, uint64_t cookie) {
+    if (!c->n_closings || !cookie)
+        return NULL;
+    return bsearch(&cookie, c->closings, c->n_closings, sizeof *c->closings, cookie_compare);
+}
+
+static int live_compare(const void *a, const void *b) {
+    const struct af_live *x = a, *y = b;
+    return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+}
+
+/* A connection that no process closed, in a program none of whose processes runs: its last holder's end was
+ * its end. Only one that was counted as established by whoever opened it is in its `open`. */
+static size_t ended_with_holder(struct af_collection *c, uint64_t cookie) {
+    const struct af_live key = { .cookie = cookie };
+    const struct af_live *live = c->n_live ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
+    if (!live || live->holder == AF_NO_ROW || c->images[live->image].runs)
+        return AF_NO_ROW;
+    uint64_t *holder = c->rows[live->holder].seen.count;
+    uint64_t *owner = live->owner == AF_NO_ROW ? NULL : c->rows[live->owner].seen.count;
+    bool counted = live->state == AF_CONN_OPEN && owner && af_seen_open(owner) > 0;
+    if (counted && owner != holder)
+        owner[AF_COUNT_passed]++;
+    if (!counted || owner != holder)
+        holder[AF_COUNT_established]++;
+    holder[AF_COUNT_time_wait]++;
+    return live->holder;
+}
+
+static bool attribute(struct af_collection *c, const struct af_kernel_socket *socket) {
+    struct af_closing *closing = find_closing(c, socket->cookie);
+    size_t row = closing ? is_end(closing) ? closing->row : AF_NO_ROW : ended_with_holder(c, socket->cookie);
+    if (row == AF_NO_ROW)
+        return false;
+    c->rows[row].confirmed++;
+    return true;
+}
+
+uint64_t af_settle_kernel(struct af_collection *c, const struct af_kernel_sockets *kernel, uint64_t net_ns) {
+    uint64_t attributed = 0;
+    if (c->n_live)
+        qsort(c->live, c->n_live, sizeof *c->live, live_compare);
+    for (size_t i = 0; i < c->n_rows; i++) {
+        const struct af_image *image = &c->images[c->rows[i].image];
+        c->rows[i].confirmable = !image->net_ns || !net_ns || image->net_ns == net_ns;
+    }
+    for (size_t i = 0; i < kernel->n; i++) {
+        const struct af_kernel_socket *socket = &kernel->all[i];
+        struct af_closing *closing;
+        if (af_is_time_wait(socket))
+            attributed += attribute(c, socket);
+        else if (socket->inode && (closing = find_closing(c, socket->cookie)))
+            take_back(c, closing);
+    }
+    return attributed;
+}
+
+bool af_settle_any(const struct af_collection *c, const struct af_kernel_sockets *kernel) {
+    for (size_t i = 0; i < kernel->n; i++)
+        if (!kernel->all[i].inode && find_closing(c, kernel->all[i].cookie))
+            return true;
+    return false;
+}

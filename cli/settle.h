@@ -1,0 +1,21 @@
+/* Ledgers against the kernel: predictions become facts. */
+#ifndef AFTERFIN_CLI_SETTLE_H
+#define AFTERFIN_CLI_SETTLE_H
+
+#include "cli/collect.h"
+#include "cli/diag.h"
+
+/* Of several records of one connection the latest counts; the others become `passed` (where that process had
+ * opened it; else it never was its own). Leaves one closing a cookie, sorted by cookie. */
+void af_settle_records(struct af_collection *collection);
+
+/* Which process left each TIME_WAIT of `kernel`: fills `confirmed` of the rows. A connection that the kernel
+ * still shows open was passed on. After af_settle_records; net_ns is the dump's. Returns how many TIME_WAIT
+ * sockets were attributed. */
+uint64_t af_settle_kernel(struct af_collection *collection, const struct af_kernel_sockets *kernel,
+                          uint64_t net_ns);
+
+/* Is any connection of the collection's among these sockets? */
+bool af_settle_any(const struct af_collection *collection, const struct af_kernel_sockets *kernel);
+
+#endif
