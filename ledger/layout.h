@@ -97,6 +97,7 @@ enum {
     AF_FLAG_RECEIVED = 1 << 16,   /* came by SCM_RIGHTS or pidfd_getfd, not by exec */
     AF_FLAG_SECONDS = 1 << 17,    /* our SO_LINGER {1, n} is on it */
     AF_FLAG_SENT = 1 << 18,       /* was sent over a Unix socket at least once */
+    AF_FLAG_OWN_NO_PORT = 1 << 19,/* the program's own IP_BIND_ADDRESS_NO_PORT is on it */
 };
 
 /* One TCP socket that is open in some process of this image. */

@@ -67,7 +67,8 @@ void af_apply(int fd, struct af_connection *conn, enum af_role role, const struc
     struct af_option options[AF_OPTIONS_MAX];
     af_policy_decide(&af.policy, role, addr, values);
     clip_port_range(values);
-    if (af_has(conn, AF_FLAG_PORT_CHOSEN))
+    bool own_range = atomic_load(&conn->own) & AF_BIT(PORT_RANGE) && !af.policy.override;
+    if (af_has(conn, AF_FLAG_PORT_CHOSEN) || own_range)
         values->port_low = values->port_high = values->cycle = 0;
     unsigned n = af_policy_options(values, role, addr->port, atomic_load(&conn->own), af.policy.override, options);
     bool refused = af_set_options(fd, options, n);

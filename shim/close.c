@@ -29,6 +29,8 @@ void af_let_go_all(unsigned first, unsigned last, bool may_reset) {
 }
 
 int af_on_close(int fd) {
+    if (AF_UNLIKELY(fd == af.log_fd))
+        af_log(AF_EVENT_INTERVAL); /* the last that can be written there */
     if (af_ours(fd)) {
         af_log_if_due();
         af_let_go(fd);
@@ -58,6 +60,8 @@ static void let_go_file(FILE *file) {
 }
 
 int af_on_fclose(FILE *file) {
+    if (AF_UNLIKELY(file->_fileno == af.log_fd))
+        af_foretell_exit();
     let_go_file(file);
     return af_real.fclose(file);
 }

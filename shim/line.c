@@ -185,5 +185,7 @@ void af_line_start(void) {
         af_put_char(&t, '=');
         af_put(&t, set ? af_setting(key) : af_keys[key].fallback);
     }
-    policy_room[t.size < sizeof policy_room ? t.size : sizeof policy_room - 1] = 0;
+    if (t.size > t.room) /* rules may be of any length */
+        __builtin_memcpy(policy_room + t.room - 3, "...", 3);
+    policy_room[t.size < t.room ? t.size : t.room] = 0;
 }

@@ -45,7 +45,8 @@ static void note_bound(struct af_connection *conn, const struct sockaddr *addr, 
     conn->local_port = to->port;
     if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6))
         conn->bind_scope = ((const struct sockaddr_in6 *)(const void *)addr)->sin6_scope_id;
-    af_set(conn, AF_FLAG_BOUND | (late ? AF_FLAG_BOUND_LATE : AF_FLAG_PORT_CHOSEN));
+    bool chosen = !late && (to->port || !af_has(conn, AF_FLAG_OWN_NO_PORT));
+    af_set(conn, AF_FLAG_BOUND | (late ? AF_FLAG_BOUND_LATE : 0) | (chosen ? AF_FLAG_PORT_CHOSEN : 0));
 }
 
 static void bind_failed(int error) {

@@ -38,6 +38,7 @@ static bool identify(int fd, uint64_t *device, uint64_t *inode) {
 }
 
 void af_log_start(void) {
+    af.log_fd = af.policy.log == AF_SINK_STDOUT ? 1 : af.policy.log == AF_SINK_STDERR ? 2 : -1;
     for (int fd = 1; fd <= 2; fd++)
         if (fd == 2 || af.policy.log == AF_SINK_STDOUT)
             at_start[fd].there = identify(fd, &at_start[fd].device, &at_start[fd].inode);

@@ -10,6 +10,13 @@ static int number(const void *value, socklen_t len) {
     return n;
 }
 
+/* The program has set or cleared what the flag stands for. */
+static void note_flag(struct af_connection *conn, uint32_t flag, bool on) {
+    af_clear(conn, flag);
+    if (on)
+        af_set(conn, flag);
+}
+
 /* SO_LINGER with l_onoff=1, or TCP_LINGER2, settles linger; a zero time or a negative one ends by a reset. */
 static bool settles_linger(struct af_connection *conn, int level, const void *value, socklen_t len) {
     struct linger linger = {0};
@@ -20,23 +27,21 @@ static bool settles_linger(struct af_connection *conn, int level, const void *va
     } else {
         aborts = number(value, len) < 0;
     }
-    af_clear(conn, AF_FLAG_ABORTS);
-    if (aborts)
-        af_set(conn, AF_FLAG_ABORTS);
+    note_flag(conn, AF_FLAG_ABORTS, aborts);
     return level != SOL_SOCKET || linger.l_onoff;
 }
 
 static void note_option(int fd, struct af_connection *conn, int level, int name, const void *value, socklen_t len) {
     if (level == IPPROTO_TCP && name == TCP_FASTOPEN_CONNECT) {
-        af_clear(conn, AF_FLAG_TFO);
-        if (number(value, len))
-            af_set(conn, AF_FLAG_TFO);
+        note_flag(conn, AF_FLAG_TFO, number(value, len));
         return;
     }
     enum af_key key = af_policy_key_of(level, name);
     if (key == AF_KEYS || (key == AF_KEY_LINGER && !settles_linger(conn, level, value, len)))
         return;
     atomic_fetch_or(&conn->own, 1u << key);
+    if (key == AF_KEY_BIND_NO_PORT)
+        note_flag(conn, AF_FLAG_OWN_NO_PORT, number(value, len));
     if (key == AF_KEY_LINGER && level == IPPROTO_TCP)
         af_clear(conn, AF_FLAG_ACK); /* the program has just put its own value there */
     if (af.acts)

@@ -69,6 +69,7 @@ struct af_state {
     unsigned euid;
     const char *runtime_dir; /* XDG_RUNTIME_DIR at start, or NULL */
     pid_t pid;               /* of this process; after fork the child's */
+    int log_fd;              /* 1 or 2 where the log goes there, else -1 */
     uint64_t started;        /* CLOCK_REALTIME, ns */
     uint32_t slot;           /* this process in the ledger, or AF_NO_SLOT (track.c) */
     _Atomic(struct af_ledger *) ledger; /* NULL until the first TCP socket (memory.c) */
@@ -226,6 +227,7 @@ void af_let_go(int fd); /* fd is about to be closed */
 void af_let_go_all(unsigned first, unsigned last, bool may_reset); /* may linger=rst be applied? */
 void af_note_sharing(void); /* a child on our memory comes, and will not wait for it as vfork's does */
 void af_finish(bool raw); /* the process is about to end; raw: by a bare system call */
+void af_foretell_exit(void); /* the log's stream is about to go, as at the end of many programs */
 void af_before_fork(void);
 void af_after_fork(pid_t child);
 void af_before_exec(const char *path);

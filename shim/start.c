@@ -8,7 +8,7 @@
 
 enum { EXIT_CONFIG = 78, TEXT_ROOM = 2048, MAX_SETTINGS = 64 };
 
-struct af_state af = {.slot = AF_NO_SLOT};
+struct af_state af = {.slot = AF_NO_SLOT, .log_fd = -1};
 
 /* The settings, copied: programs write over their environment (setproctitle), and it goes with putenv. The
  * last setting of a name is the one that counts, so there are never more than names. */
