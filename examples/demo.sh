@@ -65,8 +65,8 @@ else
     own=no
 fi
 if [ $own = yes ]; then
-    echo "A legacy client with 2,000 local ports to spend and tcp_tw_reuse=0, each run in a"
-    echo "fresh network namespace:"
+    echo "A legacy client with 2,000 local ports to spend and tcp_tw_reuse=0, each run in"
+    echo "a fresh network namespace:"
 else
     echo "No network namespace of our own is to be had (neither root nor user namespaces),"
     echo "so this runs 300 requests in the present one, with its own port range: the bare"

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/types.h>
 
 /* End the test. */
@@ -117,7 +119,7 @@ const char *file_text(const char *path);
 
 struct peer_options {
     const char *address; /* default 127.0.0.1; "::" is dual-stack */
-    uint16_t port;       /* 0: the kernel chooses */
+    uint16_t port;       /* 0: one from 10000 up */
     size_t answer;       /* bytes sent back ... */
     size_t answer_after; /* ... once so many were received (0: at once) */
     bool closes_first;   /* closes once it has answered, without waiting for an end */

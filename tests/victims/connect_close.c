@@ -1,15 +1,15 @@
 /* N connections, one after the other, each with a payload, each closed first by this side.
  *
  * connect_close ADDRESS PORT [-n N] [-b BYTES] [-N] [-s SOURCE] [-o OPTION]... [-O OPTION]... [-r BYTES]
- *               [-i MS] [-v]
+ *               [-i MS] [-v] [-m]
  * -N non-blocking, -s bind SOURCE port 0 first, -o set before connect, -O after it, -r read an answer before
- * the close, -i pause between two, -v say each local port */
+ * the close (-1: to its end), -i pause between two, -v say each local port, -m MPTCP */
 #include "victim.h"
 
 static struct {
     struct sockaddr_storage to, source;
     socklen_t to_len, source_len;
-    int n, pause_ms;
+    int n, pause_ms, protocol;
     size_t bytes, answer;
     bool nonblocking, say_ports;
     const char *before[8], *after[8];
@@ -18,7 +18,7 @@ static struct {
 
 static const char *one(void)
 {
-    int fd = socket(ask.to.ss_family, SOCK_STREAM | (ask.nonblocking ? SOCK_NONBLOCK : 0), 0);
+    int fd = socket(ask.to.ss_family, SOCK_STREAM | (ask.nonblocking ? SOCK_NONBLOCK : 0), ask.protocol);
 
     if (fd < 0)
         return "socket";
@@ -47,7 +47,7 @@ static const char *one(void)
 
 static void read_arguments(int argc, char **argv)
 {
-    for (int c; (c = getopt(argc, argv, "n:b:Ns:o:O:r:i:v")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "n:b:Ns:o:O:r:i:vm")) != -1;) {
         if (c == 'n')
             ask.n = atoi(optarg);
         else if (c == 'b')
@@ -66,6 +66,8 @@ static void read_arguments(int argc, char **argv)
             ask.pause_ms = atoi(optarg);
         else if (c == 'v')
             ask.say_ports = true;
+        else if (c == 'm')
+            ask.protocol = IPPROTO_MPTCP;
         else
             exit(2);
     }
