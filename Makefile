@@ -16,7 +16,7 @@ POLICY = $(addprefix policy/,parse.o rules.o target.o values.o names.o address.o
 LEDGER = ledger/writer.o
 SHIM = shim/start.o shim/resolve.o shim/calls.o shim/variadic.o shim/syscall.o shim/vfork.o shim/track.o \
 	shim/memory.o shim/inherit.o shim/apply.o shim/search.o shim/settle.o shim/open.o shim/local.o \
-	shim/options.o shim/close.o shim/dup.o shim/message.o shim/process.o shim/log.o shim/line.o shim/text.o
+	shim/options.o shim/close.o shim/dup.o shim/message.o shim/process.o shim/spawn.o shim/log.o shim/line.o shim/text.o
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
 	elf.o child.o alive.o place.o collect.o diag.o settle.o result.o run.o run_table.o run_json.o env.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
@@ -30,7 +30,7 @@ VICTIMS = connect_close exit_open server_close half_close fork_close exec_close 
 # The library keeps its imports few: each one costs every program at its start.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector \
 	-ffreestanding -fno-builtin
-SHIM_LINK = -shared -Wl,-z,defs -Wl,-z,now -Wl,-soname,libafterfin.so -Wl,--hash-style=gnu
+SHIM_LINK = -shared -Wl,-z,defs -Wl,-z,now -Wl,-soname,libafterfin.so -Wl,--version-script=shim/versions.map -Wl,--hash-style=gnu
 
 all: $(B)/libafterfin.so $(B)/afterfin ## build the library and the command (the default)
 

@@ -1,0 +1,54 @@
+/* Hooks: posix_spawn. Its child may inherit connections, and outlive our own descriptors for them.
+ *
+ * On x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell. Both are
+ * exported here under their versions, so that each caller gets the one that it was linked with. */
+#include "shim/shim.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <spawn.h>
+
+typedef int spawn_function(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
+                           char *const[], char *const[]);
+
+static void note_heir(int fd, struct af_connection *conn, void *child) {
+    long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
+    if (flags >= 0 && !(flags & FD_CLOEXEC))
+        atomic_store(&conn->foreign, *(pid_t *)child);
+}
+
+static int spawn(spawn_function *next, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {
+    pid_t child;
+    int result = next(&child, path, actions, attributes, argv, envp);
+    if (result != 0)
+        return result;
+    if (pid)
+        *pid = child;
+    if (af.on && af.ledger && !af_borrowed())
+        af_each(0, ~0u, note_heir, &child);
+    return 0;
+}
+
+#define SPAWN(name, function, next)                                                                         \
+    __attribute__((visibility("default"))) spawn_function function;                                         \
+    int function(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,                   \
+                 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {             \
+        if (AF_UNLIKELY(!af_real.name))                                                                     \
+            af_resolve();                                                                                   \
+        spawn_function *real = (spawn_function *)(next);                                                    \
+        return real ? spawn(real, pid, path, actions, attributes, argv, envp) : ENOSYS;                     \
+    }
+
+#ifdef __x86_64__
+__asm__(".symver af_spawn, posix_spawn@@GLIBC_2.15, remove");
+__asm__(".symver af_spawnp, posix_spawnp@@GLIBC_2.15, remove");
+__asm__(".symver af_spawn_old, posix_spawn@GLIBC_2.2.5, remove");
+__asm__(".symver af_spawnp_old, posix_spawnp@GLIBC_2.2.5, remove");
+SPAWN(posix_spawn, af_spawn_old, dlvsym(RTLD_NEXT, "posix_spawn", "GLIBC_2.2.5"))
+SPAWN(posix_spawnp, af_spawnp_old, dlvsym(RTLD_NEXT, "posix_spawnp", "GLIBC_2.2.5"))
+#else
+spawn_function af_spawn __asm__("posix_spawn"), af_spawnp __asm__("posix_spawnp");
+#endif
+SPAWN(posix_spawn, af_spawn, af_real.posix_spawn)
+SPAWN(posix_spawnp, af_spawnp, af_real.posix_spawnp)
