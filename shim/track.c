@@ -70,7 +70,8 @@ struct af_connection *af_track(int fd) {
         return NULL;
     }
     struct af_connection *conn = af_connection_at(index);
-    conn->owner = conn->holder = af.slot;
+    conn->owner = af.slot;
+    atomic_store(&conn->holder, af.slot);
     atomic_store(&conn->refs, 1);
     atomic_store(&conn->state, AF_CONN_NEW);
     enter(at, conn);
