@@ -19,6 +19,7 @@ SHIM = shim/start.o shim/resolve.o shim/calls.o shim/variadic.o shim/syscall.o s
 	shim/options.o shim/close.o shim/dup.o shim/message.o shim/process.o shim/spawn.o shim/log.o shim/line.o shim/text.o
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
 	elf.o child.o alive.o place.o collect.o diag.o settle.o result.o run.o run_table.o run_json.o env.o)
+CLI_TESTS = $(addprefix tests/,fabricate.o test_reader.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o) tests/policy_invariants.o
@@ -60,9 +61,10 @@ $(B)/tests/victims/%: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -pthread -o $@ $<
 
-$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(HARNESS) $(POLICY) $(LEDGER))
+$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(CLI_TESTS) $(HARNESS) $(POLICY) $(LEDGER) \
+		ledger/reader.o $(CLI))
 	@mkdir -p $(@D); echo "  LINK $@"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson -lmnl
 
 check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS)) ## run all tests
 	$(Q)$(B)/tests/check -j2 $(CHECK)

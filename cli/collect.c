@@ -64,7 +64,7 @@ static void add_endpoint(void *context, const struct af_endpoint *endpoint) {
 static void add_closing(void *context, const struct af_closed *closed) {
     const struct reading *r = context;
     struct af_collection *c = r->to;
-    if (!closed->cookie)
+    if (!closed->cookie || closed->counted == AF_END_NONE) /* not read; taken back */
         return;
     c->closings = af_room_for_one(c->closings, c->n_closings, sizeof *c->closings);
     c->closings[c->n_closings++] = (struct af_closing){

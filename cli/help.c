@@ -45,9 +45,9 @@ static void print_keys(void) {
          "the environment (default first):");
     for (int i = 0; i < AF_KEYS; i++) {
         row(af_keys[i].name, INDENT, af_keys[i].values);
-        wrapped(INDENT, INDENT, af_keys[i].help);
+        wrapped(0, INDENT, af_keys[i].help);
     }
-    puts("\nA rule is ROLE TARGET KEY=VALUE[,...]; ROLE is bind, connect or listen; TARGET is\n"
+    puts("\nA rule is ROLE TARGET KEY=VALUE[,...]; ROLE is bind, connect or listen, TARGET\n"
          "ADDRESS[/N][:PORT[-PORT]], * or :PORT. See afterfin(7).");
 }
 

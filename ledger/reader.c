@@ -290,7 +290,7 @@ static void endpoint_record(const struct section *s, const void *record, uint32_
     struct af_endpoint endpoint;
     memcpy(&endpoint, record, sizeof endpoint);
     (void)index, (void)whole;
-    if (!endpoint.key || !endpoint.ready || !endpoint.count)
+    if (!endpoint.key || !endpoint.ready || (int32_t)endpoint.count <= 0)
         return;
     if (endpoint.slot >= s->reader->head.max_processes)
         s->reader->bad++;
