@@ -5,16 +5,14 @@
 
 enum { MAPPED = 12 }; /* bytes before the IPv4 address in ::ffff:0:0/96 */
 
-bool af_ip_is_mapped(const uint8_t ip[16])
-{
+bool af_ip_is_mapped(const uint8_t ip[16]) {
     for (int i = 0; i < MAPPED - 2; i++)
         if (ip[i])
             return false;
     return ip[10] == 0xff && ip[11] == 0xff;
 }
 
-bool af_addr_from(const struct sockaddr *sa, socklen_t len, struct af_addr *out)
-{
+bool af_addr_from(const struct sockaddr *sa, socklen_t len, struct af_addr *out) {
     const uint8_t *bytes = (const uint8_t *)sa; /* the caller's may not be aligned */
     sa_family_t family;
     if (!sa || len < sizeof(struct sockaddr_in))
@@ -38,8 +36,7 @@ bool af_addr_from(const struct sockaddr *sa, socklen_t len, struct af_addr *out)
     return true;
 }
 
-static size_t ip4_text(const uint8_t *ip, char *out)
-{
+static size_t ip4_text(const uint8_t *ip, char *out) {
     size_t n = 0;
     for (int i = 0; i < 4; i++) {
         if (i)
@@ -49,8 +46,7 @@ static size_t ip4_text(const uint8_t *ip, char *out)
     return n;
 }
 
-static size_t group_text(unsigned group, char *out)
-{
+static size_t group_text(unsigned group, char *out) {
     size_t n = 0;
     for (int shift = 12; shift >= 0; shift -= 4)
         if (group >> shift || shift == 0)
@@ -59,8 +55,7 @@ static size_t group_text(unsigned group, char *out)
 }
 
 /* RFC 5952, 4.2: the longest run of zero groups, the first of equals, is "::"; a single group is none. */
-static void longest_zeros(const unsigned group[8], int *start, int *length)
-{
+static void longest_zeros(const unsigned group[8], int *start, int *length) {
     *start = -1;
     *length = 1;
     for (int i = 0, run = 0; i < 8; i++) {
@@ -72,8 +67,7 @@ static void longest_zeros(const unsigned group[8], int *start, int *length)
     }
 }
 
-static size_t ip6_text(const uint8_t *ip, char *out)
-{
+static size_t ip6_text(const uint8_t *ip, char *out) {
     unsigned group[8];
     int zeros, length;
     size_t n = 0;
@@ -94,8 +88,7 @@ static size_t ip6_text(const uint8_t *ip, char *out)
     return n;
 }
 
-size_t af_ip_text(const uint8_t *ip, bool v6, char *out)
-{
+size_t af_ip_text(const uint8_t *ip, bool v6, char *out) {
     if (!v6)
         return ip4_text(ip, out);
     if (!af_ip_is_mapped(ip))
@@ -104,8 +97,7 @@ size_t af_ip_text(const uint8_t *ip, bool v6, char *out)
     return 7 + ip4_text(ip + MAPPED, out + 7);
 }
 
-size_t af_addr_text(const struct af_addr *addr, char out[AF_ADDR_TEXT])
-{
+size_t af_addr_text(const struct af_addr *addr, char out[AF_ADDR_TEXT]) {
     size_t n = 0;
     if (addr->v6)
         out[n++] = '[';
@@ -118,8 +110,7 @@ size_t af_addr_text(const struct af_addr *addr, char out[AF_ADDR_TEXT])
     return n;
 }
 
-const char *af_ip4_read(struct af_span s, uint8_t out[4])
-{
+const char *af_ip4_read(struct af_span s, uint8_t out[4]) {
     for (int i = 0; i < 4; i++) {
         size_t end = i < 3 ? af_index(s, '.') : s.n;
         struct af_span octet = af_cut(s, 0, end);
@@ -138,8 +129,7 @@ const char *af_ip4_read(struct af_span s, uint8_t out[4])
 }
 
 /* One to four hexadecimal digits; returns how many, 0 for anything else. */
-static size_t read_group(struct af_span s, unsigned *out)
-{
+static size_t read_group(struct af_span s, unsigned *out) {
     size_t n = 0;
     *out = 0;
     for (; n < s.n && s.s[n] != ':'; n++) {
@@ -157,8 +147,7 @@ static size_t read_group(struct af_span s, unsigned *out)
 
 /* Groups up to the end of s or to "::", as many as `room` bytes hold, the last perhaps as A.B.C.D; returns the
  * bytes filled, and in *used how much of s they took. SIZE_MAX: not groups. */
-static size_t read_groups(struct af_span s, uint8_t *out, size_t room, size_t *used)
-{
+static size_t read_groups(struct af_span s, uint8_t *out, size_t room, size_t *used) {
     size_t i = 0, bytes = 0;
     while (i < s.n && s.s[i] != ':') {
         struct af_span rest = af_from(s, i);
@@ -182,8 +171,7 @@ static size_t read_groups(struct af_span s, uint8_t *out, size_t room, size_t *u
     return bytes;
 }
 
-const char *af_ip6_read(struct af_span s, uint8_t out[16])
-{
+const char *af_ip6_read(struct af_span s, uint8_t out[16]) {
     static const char bad[] = "not an IPv6 address; expected groups of hexadecimal digits and one :: at most";
     uint8_t tail[16];
     size_t used = 0, head_bytes = read_groups(s, out, 16, &used), tail_bytes;

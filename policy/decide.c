@@ -8,8 +8,7 @@
 #define IP_LOCAL_PORT_RANGE 51 /* Linux 6.3 */
 #endif
 
-bool af_policy_touches(const struct af_policy *p, const char *program)
-{
+bool af_policy_touches(const struct af_policy *p, const char *program) {
     const char *const lists[] = {p->only, p->skip};
     bool in[2] = {true, false};
     for (int i = 0; i < 2; i++) {
@@ -25,14 +24,12 @@ bool af_policy_touches(const struct af_policy *p, const char *program)
     return in[0] && !in[1];
 }
 
-static bool all_defaults(const struct af_values *v)
-{
+static bool all_defaults(const struct af_values *v) {
     return !v->reuseaddr && !v->bind_no_port && !v->cycle && v->linger == AF_LINGER_OFF && !v->port_low &&
            !v->keep_idle && !v->user_timeout_ms;
 }
 
-bool af_policy_acts(const struct af_policy *p)
-{
+bool af_policy_acts(const struct af_policy *p) {
     for (size_t i = 0; i < p->n_rules; i++)
         if (!all_defaults(&p->rules[i].values))
             return true;
@@ -40,8 +37,7 @@ bool af_policy_acts(const struct af_policy *p)
 }
 
 /* Bits of the keys that a role takes: constants, folded by the compiler. */
-static uint32_t keys_of_role(enum af_role role)
-{
+static uint32_t keys_of_role(enum af_role role) {
     uint32_t keys = 0;
 #define KEY(id, name, roles, fallback, values, help) keys |= ((roles) >> role & 1u) << AF_KEY_##id;
 #include "keys.def"
@@ -49,8 +45,7 @@ static uint32_t keys_of_role(enum af_role role)
     return keys;
 }
 
-static void take(uint32_t keys, const struct af_values *from, struct af_values *to)
-{
+static void take(uint32_t keys, const struct af_values *from, struct af_values *to) {
     if (keys & AF_BIT(REUSEADDR))
         to->reuseaddr = from->reuseaddr;
     if (keys & AF_BIT(BIND_NO_PORT))
@@ -75,8 +70,7 @@ static void take(uint32_t keys, const struct af_values *from, struct af_values *
 }
 
 void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr,
-                      struct af_values *out)
-{
+                      struct af_values *out) {
     uint32_t undecided = keys_of_role(role);
     *out = (struct af_values){0}; /* every default is zero */
     for (size_t i = 0; i < p->n_rules && undecided; i++) {
@@ -89,13 +83,11 @@ void af_policy_decide(const struct af_policy *p, enum af_role role, const struct
     take(undecided, &p->values, out);
 }
 
-static void add(struct af_option **next, int level, int name, int number)
-{
+static void add(struct af_option **next, int level, int name, int number) {
     *(*next)++ = (struct af_option){.level = level, .name = name, .size = sizeof number, .value.number = number};
 }
 
-static void add_linger(struct af_option **next, int on, int seconds)
-{
+static void add_linger(struct af_option **next, int on, int seconds) {
     *(*next)++ = (struct af_option){
         .level = SOL_SOCKET,
         .name = SO_LINGER,
@@ -106,8 +98,7 @@ static void add_linger(struct af_option **next, int on, int seconds)
 
 /* `again`: the program has its own SO_LINGER or TCP_LINGER2 in place, and whichever of the two the policy does
  * not use must go: an SO_LINGER of 0 would abort before TCP_LINGER2 has a say, and the reverse. */
-static void linger_options(const struct af_values *v, bool again, struct af_option **next)
-{
+static void linger_options(const struct af_values *v, bool again, struct af_option **next) {
     if (v->linger == AF_LINGER_ACK) {
         if (again)
             add_linger(next, 0, 0);
@@ -120,8 +111,7 @@ static void linger_options(const struct af_values *v, bool again, struct af_opti
     }
 }
 
-static void keepalive_options(const struct af_values *v, struct af_option **next)
-{
+static void keepalive_options(const struct af_values *v, struct af_option **next) {
     if (!v->keep_idle)
         return;
     add(next, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -133,8 +123,7 @@ static void keepalive_options(const struct af_values *v, struct af_option **next
 }
 
 unsigned af_policy_options(const struct af_values *v, enum af_role role, uint16_t port, uint32_t own,
-                           bool override, struct af_option out[AF_OPTIONS_MAX])
-{
+                           bool override, struct af_option out[AF_OPTIONS_MAX]) {
     uint32_t may = override ? UINT32_MAX : ~own;
     struct af_option *next = out;
     if (role == AF_ROLE_BIND) {
@@ -155,16 +144,14 @@ unsigned af_policy_options(const struct af_values *v, enum af_role role, uint16_
     return (unsigned)(next - out);
 }
 
-static enum af_key key_of_socket(int name)
-{
+static enum af_key key_of_socket(int name) {
     return name == SO_REUSEADDR   ? AF_KEY_REUSEADDR
            : name == SO_LINGER    ? AF_KEY_LINGER
            : name == SO_KEEPALIVE ? AF_KEY_KEEPALIVE
                                   : AF_KEYS;
 }
 
-static enum af_key key_of_tcp(int name)
-{
+static enum af_key key_of_tcp(int name) {
     switch (name) {
     case TCP_LINGER2:
         return AF_KEY_LINGER;
@@ -179,8 +166,7 @@ static enum af_key key_of_tcp(int name)
     }
 }
 
-enum af_key af_policy_key_of(int level, int name)
-{
+enum af_key af_policy_key_of(int level, int name) {
     if (level == SOL_SOCKET)
         return key_of_socket(name);
     if (level == IPPROTO_TCP)

@@ -3,35 +3,38 @@
 
 enum { NAME_ROOM = 48, VALUE_ROOM = 160, PLACE_ROOM = 80 }; /* as shown; the rest of the 512 is for why */
 
+bool af_fail(struct af_fault *f, struct af_span at, const char *why, const char *expected) {
+    f->at = at;
+    f->why = why;
+    f->expected = expected;
+    f->meant = NULL;
+    return false;
+}
+
 struct line {
     char *text;
     size_t n, room;
 };
 
-static void put(struct line *line, char c)
-{
+static void put(struct line *line, char c) {
     if (line->n + 1 < line->room)
         line->text[line->n++] = c;
 }
 
-static void put_text(struct line *line, const char *s)
-{
+static void put_text(struct line *line, const char *s) {
     while (s && *s)
         put(line, *s++);
 }
 
-static bool is_plain(char c)
-{
+static bool is_plain(char c) {
     return c >= ' ' && c <= '~' && c != '"' && c != '\\';
 }
 
-static size_t shown_size(char c)
-{
+static size_t shown_size(char c) {
     return is_plain(c) ? 1 : c == '"' || c == '\\' ? 2 : 4;
 }
 
-static void put_shown(struct line *line, char c)
-{
+static void put_shown(struct line *line, char c) {
     static const char hex[] = "0123456789abcdef";
     if (is_plain(c)) {
         put(line, c);
@@ -48,8 +51,7 @@ static void put_shown(struct line *line, char c)
 }
 
 /* s in at most `room` characters: from `at` on for half of that, then what stood before, then on again. */
-static void put_around(struct line *line, struct af_span s, size_t at, size_t room)
-{
+static void put_around(struct line *line, struct af_span s, size_t at, size_t room) {
     size_t low = at, high = at, used = 0;
     while (high < s.n && used + shown_size(s.s[high]) <= room / 2)
         used += shown_size(s.s[high++]);
@@ -65,8 +67,7 @@ static void put_around(struct line *line, struct af_span s, size_t at, size_t ro
         put_text(line, "...");
 }
 
-static void put_why(struct line *line, const struct af_fault *f)
-{
+static void put_why(struct line *line, const struct af_fault *f) {
     const char *separator = ": ";
     if (f->why) {
         put_text(line, separator);
@@ -87,8 +88,7 @@ static void put_why(struct line *line, const struct af_fault *f)
     }
 }
 
-void af_error_write(struct af_error *error, struct af_span name, struct af_span value, const struct af_fault *f)
-{
+void af_error_write(struct af_error *error, struct af_span name, struct af_span value, const struct af_fault *f) {
     struct line line = {error->text, 0, sizeof error->text};
     bool place = f->at.s >= value.s && f->at.s <= value.s + value.n && f->at.n < value.n;
     put_around(&line, name, 0, NAME_ROOM);

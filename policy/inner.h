@@ -18,18 +18,7 @@ struct af_fault {
     char room[112];
 };
 
-/* False, always: for `return af_fail(...)`. */
-static inline bool af_fail(struct af_fault *f, struct af_span at, const char *why, const char *expected)
-{
-    f->at = at;
-    f->why = why;
-    f->expected = expected;
-    f->meant = NULL;
-    return false;
-}
-
-static inline bool af_is(struct af_span s, const char *word)
-{
+static inline bool af_is(struct af_span s, const char *word) {
     size_t i = 0;
     while (i < s.n && word[i] == s.s[i])
         i++;
@@ -37,26 +26,22 @@ static inline bool af_is(struct af_span s, const char *word)
 }
 
 /* Where `c` first stands in s; s.n where it does not. */
-static inline size_t af_index(struct af_span s, char c)
-{
+static inline size_t af_index(struct af_span s, char c) {
     size_t i = 0;
     while (i < s.n && s.s[i] != c)
         i++;
     return i;
 }
 
-static inline struct af_span af_cut(struct af_span s, size_t from, size_t to)
-{
+static inline struct af_span af_cut(struct af_span s, size_t from, size_t to) {
     return (struct af_span){s.s + from, to - from};
 }
 
-static inline struct af_span af_from(struct af_span s, size_t from)
-{
+static inline struct af_span af_from(struct af_span s, size_t from) {
     return af_cut(s, from, s.n);
 }
 
-static inline bool af_is_space(char c)
-{
+static inline bool af_is_space(char c) {
     return c == ' ' || c == '\t';
 }
 
@@ -74,12 +59,11 @@ size_t af_write_number(uint32_t n, char *out);
 
 /* names.c */
 bool af_key_find(struct af_span name, enum af_key *out);
-bool af_key_find_variable(struct af_span name_in_capitals, enum af_key *out);
-const char *af_key_name(enum af_key key);
+bool af_key_find_variable(struct af_span variable, enum af_key *out);
 const char *af_key_values(enum af_key key);
 uint32_t af_key_roles(enum af_key key);
-/* The name at most two edits away, or NULL. */
-const char *af_key_near(struct af_span name);
+/* The key whose name is at most two edits away. */
+bool af_key_near(struct af_span name, enum af_key *out);
 
 /* values.c: the value of a key that acts on a socket. */
 bool af_value_read(enum af_key key, struct af_span s, struct af_values *out, struct af_fault *f);
@@ -97,7 +81,10 @@ const char *af_ip6_read(struct af_span s, uint8_t out[16]);
 size_t af_ip_text(const uint8_t *ip, bool v6, char *out);
 bool af_ip_is_mapped(const uint8_t ip[16]);
 
-/* error.c: `name` is the whole variable's, f->at a part of `value`. */
+/* error.c */
+/* False, always: for `return af_fail(...)`. */
+bool af_fail(struct af_fault *f, struct af_span at, const char *why, const char *expected);
+/* `name` is the whole variable's, f->at a part of `value`. */
 void af_error_write(struct af_error *error, struct af_span name, struct af_span value, const struct af_fault *f);
 
 #endif

@@ -1,75 +1,71 @@
 /* The names that settings and rules go by. Rows hold their text in place: in a shared library each pointer to
- * a string would be a relocation, paid by every program at its start. */
+ * a string is a relocation, which every program pays for at its start (af_keys: 80, 1,100 instructions). */
 #include "inner.h"
 
-enum { NAME_SIZE = 16, VALUES_SIZE = 36, FAR = 2 };
+enum { NAME_SIZE = 16, VARIABLE_SIZE = 24, FALLBACK_SIZE = 8, VALUES_SIZE = 36, FAR = 2 };
 
 static const struct row {
-    char name[NAME_SIZE];
-    char values[VALUES_SIZE];
+    char name[NAME_SIZE], variable[VARIABLE_SIZE], fallback[FALLBACK_SIZE], values[VALUES_SIZE];
     uint8_t roles;
 } rows[AF_KEYS] = {
-#define KEY(id, name, roles, fallback, values, help) [AF_KEY_##id] = {name, values, roles},
+#define KEY(id, name, roles, fallback, values, help) \
+    [AF_KEY_##id] = {name, "AFTERFIN_" #id, fallback, values, roles},
 #include "keys.def"
 #undef KEY
 };
 
 #define KEY(id, name, roles, fallback, values, help) \
-    _Static_assert(sizeof(name) <= NAME_SIZE && sizeof(values) <= VALUES_SIZE, #id " fits its row");
+    _Static_assert(sizeof(name) <= NAME_SIZE && sizeof("AFTERFIN_" #id) <= VARIABLE_SIZE && \
+                       sizeof(fallback) <= FALLBACK_SIZE && sizeof(values) <= VALUES_SIZE, #id " fits its row");
 #include "keys.def"
 #undef KEY
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-bool af_key_find(struct af_span name, enum af_key *out)
-{
-    for (unsigned k = 0; k < AF_KEYS; k++)
-        if (af_is(name, rows[k].name)) {
-            *out = (enum af_key)k;
-            return true;
-        }
-    return false;
-}
-
-bool af_key_find_variable(struct af_span name, enum af_key *out)
-{
-    char key[NAME_SIZE];
-    if (name.n >= sizeof key)
-        return false;
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.s[i] != '_' && (name.s[i] < 'A' || name.s[i] > 'Z'))
-            return false;
-        key[i] = lower(name.s[i]);
-    }
-    return af_key_find((struct af_span){key, name.n}, out);
-}
-
-const char *af_key_name(enum af_key key)
-{
+const char *af_key_name(enum af_key key) {
     return rows[key].name;
 }
 
-const char *af_key_values(enum af_key key)
-{
+const char *af_key_variable(enum af_key key) {
+    return rows[key].variable;
+}
+
+const char *af_key_fallback(enum af_key key) {
+    return rows[key].fallback;
+}
+
+const char *af_key_values(enum af_key key) {
     return rows[key].values;
 }
 
-uint32_t af_key_roles(enum af_key key)
-{
+uint32_t af_key_roles(enum af_key key) {
     return rows[key].roles;
 }
 
-static unsigned least(unsigned a, unsigned b)
-{
+bool af_key_find(struct af_span name, enum af_key *out) {
+    unsigned k = 0;
+    while (k < AF_KEYS && !af_is(name, rows[k].name))
+        k++;
+    *out = (enum af_key)k;
+    return k < AF_KEYS;
+}
+
+bool af_key_find_variable(struct af_span variable, enum af_key *out) {
+    unsigned k = 0;
+    while (k < AF_KEYS && !af_is(variable, rows[k].variable))
+        k++;
+    *out = (enum af_key)k;
+    return k < AF_KEYS;
+}
+
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static unsigned least(unsigned a, unsigned b) {
     return a < b ? a : b;
 }
 
 /* Levenshtein's, capitals and small letters alike. */
-static unsigned distance(struct af_span a, const char *b)
-{
+static unsigned distance(struct af_span a, const char *b) {
     unsigned row[NAME_SIZE], n = 0;
     for (; b[n]; n++)
         row[n] = n;
@@ -86,18 +82,14 @@ static unsigned distance(struct af_span a, const char *b)
     return row[n];
 }
 
-const char *af_key_near(struct af_span name)
-{
-    const char *near = NULL;
+bool af_key_near(struct af_span name, enum af_key *out) {
     unsigned best = FAR + 1;
-    if (name.n >= NAME_SIZE + FAR)
-        return NULL;
-    for (unsigned k = 0; k < AF_KEYS; k++) {
+    for (unsigned k = 0; k < AF_KEYS && name.n < NAME_SIZE + FAR; k++) {
         unsigned d = distance(name, rows[k].name);
         if (d < best) {
             best = d;
-            near = rows[k].name;
+            *out = (enum af_key)k;
         }
     }
-    return near;
+    return best <= FAR;
 }

@@ -10,13 +10,11 @@ struct found {
     const char *unknown; /* the first */
 };
 
-static void clear(struct af_policy *p)
-{
+static void clear(struct af_policy *p) {
     *p = (struct af_policy){.log_interval_s = LOG_INTERVAL};
 }
 
-static struct af_span whole(const char *s)
-{
+static struct af_span whole(const char *s) {
     struct af_span span = {s, 0};
     while (s && s[span.n])
         span.n++;
@@ -24,31 +22,35 @@ static struct af_span whole(const char *s)
 }
 
 /* Hot: every string of every program's environment passes here. */
-static bool is_ours(const char *s)
-{
+static bool is_ours(const char *s) {
     for (size_t i = 0; i < PREFIX; i++)
         if (s[i] != prefix[i])
             return false;
     return true;
 }
 
-static void note(const char *setting, struct found *found)
-{
-    struct af_span name = af_from(whole(setting), PREFIX);
-    size_t equals = af_index(name, '=');
+static struct af_span name_of(const char *setting) {
+    struct af_span all = whole(setting);
+    return af_cut(all, 0, af_index(all, '='));
+}
+
+static struct af_span value_of(const char *setting) {
+    return whole(setting + name_of(setting).n + 1);
+}
+
+static void note(const char *setting, struct found *found) {
+    struct af_span name = name_of(setting);
     enum af_key key;
-    if (equals == name.n)
-        return; /* no setting at all */
-    bool empty = equals + 1 == name.n;
-    name.n = equals;
+    if (!setting[name.n])
+        return; /* no `=`, no setting */
+    bool empty = !setting[name.n + 1];
     if (af_key_find_variable(name, &key))
         found->setting[key] = empty ? NULL : setting;
     else if (!empty && !found->unknown)
         found->unknown = setting;
 }
 
-static bool read_names(struct af_span list, struct af_fault *f)
-{
+static bool read_names(struct af_span list, struct af_fault *f) {
     struct af_span item;
     for (size_t pos = 0; af_next_item(list, &pos, &item);) {
         if (!item.n)
@@ -59,8 +61,7 @@ static bool read_names(struct af_span list, struct af_fault *f)
     return true;
 }
 
-static bool read_log_path(struct af_span s, struct af_fault *f)
-{
+static bool read_log_path(struct af_span s, struct af_fault *f) {
     for (size_t i = 0; i < s.n; i++) {
         if (s.s[i] != '%')
             continue;
@@ -72,8 +73,7 @@ static bool read_log_path(struct af_span s, struct af_fault *f)
     return true;
 }
 
-static bool read_log(struct af_span s, struct af_policy *p, struct af_fault *f)
-{
+static bool read_log(struct af_span s, struct af_policy *p, struct af_fault *f) {
     p->log = af_is(s, "stderr") ? AF_SINK_STDERR : af_is(s, "stdout") ? AF_SINK_STDOUT : AF_SINK_OFF;
     if (p->log != AF_SINK_OFF || af_is(s, "off"))
         return true;
@@ -84,8 +84,7 @@ static bool read_log(struct af_span s, struct af_policy *p, struct af_fault *f)
     return read_log_path(s, f);
 }
 
-static bool read_log_interval(struct af_span s, uint32_t *out, struct af_fault *f)
-{
+static bool read_log_interval(struct af_span s, uint32_t *out, struct af_fault *f) {
     *out = 0;
     if (af_is(s, "off"))
         return true;
@@ -96,8 +95,7 @@ static bool read_log_interval(struct af_span s, uint32_t *out, struct af_fault *
     return true;
 }
 
-static bool read_ledger(struct af_span s, struct af_policy *p, struct af_fault *f)
-{
+static bool read_ledger(struct af_span s, struct af_policy *p, struct af_fault *f) {
     bool on;
     if (af_flag_read(s, &on)) {
         p->ledger = on ? AF_LEDGER_DEFAULT : AF_LEDGER_OFF;
@@ -111,8 +109,7 @@ static bool read_ledger(struct af_span s, struct af_policy *p, struct af_fault *
 }
 
 static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s, struct af_rule *rules, size_t room,
-                         struct af_fault *f)
-{
+                         struct af_fault *f) {
     switch (key) {
     case AF_KEY_OVERRIDE:
         return af_flag_read(s, &p->override) || af_fail(f, s, NULL, af_key_values(key));
@@ -142,41 +139,20 @@ static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s,
     }
 }
 
-static struct af_span name_of(const char *setting)
-{
-    struct af_span all = whole(setting);
-    return af_cut(all, 0, af_index(all, '='));
-}
-
-static struct af_span value_of(const char *setting)
-{
-    return whole(setting + name_of(setting).n + 1);
-}
-
-static bool fail_unknown(const char *setting, struct af_fault *f)
-{
-    struct af_span name = name_of(setting);
-    const char *near = af_key_near(af_from(name, PREFIX));
-    size_t n = 0;
-    af_fail(f, name, "unknown variable", near ? NULL : "one that afterfin(7) lists");
-    if (!near)
-        return false;
-    for (; n < PREFIX; n++)
-        f->room[n] = prefix[n];
-    for (; *near; near++)
-        f->room[n++] = *near == '_' ? '_' : (char)(*near - 'a' + 'A');
-    f->room[n] = '\0';
-    f->meant = f->room;
+static bool fail_unknown(struct af_span name, struct af_fault *f) {
+    enum af_key near;
+    bool found = af_key_near(af_from(name, PREFIX), &near);
+    af_fail(f, name, "unknown variable", found ? NULL : "one that afterfin(7) lists");
+    f->meant = found ? af_key_variable(near) : NULL;
     return false;
 }
 
 /* On failure *culprit is the setting to blame. */
 static bool read_all(const struct found *found, struct af_policy *p, struct af_rule *rules, size_t room,
-                     const char **culprit, struct af_fault *f)
-{
+                     const char **culprit, struct af_fault *f) {
     *culprit = found->unknown;
     if (*culprit)
-        return fail_unknown(*culprit, f);
+        return fail_unknown(name_of(*culprit), f);
     for (unsigned k = 0; k < AF_KEYS; k++) {
         *culprit = found->setting[k];
         if (!*culprit)
@@ -189,8 +165,7 @@ static bool read_all(const struct found *found, struct af_policy *p, struct af_r
 }
 
 bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_rule *rules, size_t n_rules,
-                     struct af_error *error)
-{
+                     struct af_error *error) {
     struct found found = {{NULL}, NULL};
     const char *culprit;
     struct af_fault f;

@@ -34,6 +34,11 @@ struct af_key_info {
 };
 extern const struct af_key_info af_keys[AF_KEYS];
 
+/* Part of the same without af_keys, for the library: its pointers are relocations, paid at every exec. */
+const char *af_key_name(enum af_key key);
+const char *af_key_variable(enum af_key key);
+const char *af_key_fallback(enum af_key key);
+
 /* An endpoint. Addresses in network byte order; IPv4 (v4-mapped IPv6 too) in the first four bytes. */
 struct af_addr {
     uint8_t ip[16];

@@ -2,8 +2,7 @@
 #include "inner.h"
 
 /* Takes the text up to the next ; or newline, trimmed; false at the end. */
-static bool next_rule(struct af_span text, size_t *pos, struct af_span *rule)
-{
+static bool next_rule(struct af_span text, size_t *pos, struct af_span *rule) {
     if (*pos > text.n)
         return false;
     size_t end = *pos;
@@ -14,8 +13,7 @@ static bool next_rule(struct af_span text, size_t *pos, struct af_span *rule)
     return true;
 }
 
-size_t af_policy_count_rules(const char *text)
-{
+size_t af_policy_count_rules(const char *text) {
     size_t n = 0, pos = 0, length = 0;
     struct af_span rule;
     while (text && text[length])
@@ -25,8 +23,7 @@ size_t af_policy_count_rules(const char *text)
     return n;
 }
 
-static struct af_span take_word(struct af_span *rest)
-{
+static struct af_span take_word(struct af_span *rest) {
     size_t end = 0;
     while (end < rest->n && !af_is_space(rest->s[end]))
         end++;
@@ -35,8 +32,7 @@ static struct af_span take_word(struct af_span *rest)
     return word;
 }
 
-static bool read_role(struct af_span s, uint8_t *out, struct af_fault *f)
-{
+static bool read_role(struct af_span s, uint8_t *out, struct af_fault *f) {
     if (af_is(s, "bind"))
         *out = AF_ROLE_BIND;
     else if (af_is(s, "connect"))
@@ -49,8 +45,7 @@ static bool read_role(struct af_span s, uint8_t *out, struct af_fault *f)
 }
 
 /* "linger, keepalive, user_timeout", into the fault's own room. */
-static const char *keys_of_role(unsigned role, struct af_fault *f)
-{
+static const char *keys_of_role(unsigned role, struct af_fault *f) {
     size_t n = 0;
     for (unsigned k = 0; k < AF_KEYS; k++) {
         const char *name = af_key_name((enum af_key)k);
@@ -68,11 +63,11 @@ static const char *keys_of_role(unsigned role, struct af_fault *f)
 }
 
 static bool read_key(struct af_span item, struct af_span name, const struct af_rule *rule, enum af_key *key,
-                     struct af_fault *f)
-{
+                     struct af_fault *f) {
     if (!af_key_find(name, key)) {
+        enum af_key near;
         af_fail(f, name, "unknown key", keys_of_role(rule->role, f));
-        f->meant = af_key_near(name);
+        f->meant = af_key_near(name, &near) ? af_key_name(near) : NULL;
         return false;
     }
     if (!af_key_roles(*key))
@@ -85,8 +80,7 @@ static bool read_key(struct af_span item, struct af_span name, const struct af_r
 }
 
 /* key=value */
-static bool read_item(struct af_span item, struct af_rule *rule, struct af_fault *f)
-{
+static bool read_item(struct af_span item, struct af_rule *rule, struct af_fault *f) {
     size_t equals = af_index(item, '=');
     struct af_span value;
     enum af_key key;
@@ -106,8 +100,7 @@ static bool read_item(struct af_span item, struct af_rule *rule, struct af_fault
     return true;
 }
 
-static bool read_rule(struct af_span text, struct af_rule *rule, struct af_fault *f)
-{
+static bool read_rule(struct af_span text, struct af_rule *rule, struct af_fault *f) {
     static const char form[] = "ROLE TARGET KEY=VALUE[,KEY=VALUE...]";
     struct af_span rest = text, item, target, role = take_word(&rest);
     uint8_t role_number;
@@ -131,8 +124,7 @@ static bool read_rule(struct af_span text, struct af_rule *rule, struct af_fault
     return true;
 }
 
-bool af_rules_read(struct af_span text, struct af_rule *rules, size_t room, size_t *n, struct af_fault *f)
-{
+bool af_rules_read(struct af_span text, struct af_rule *rules, size_t room, size_t *n, struct af_fault *f) {
     size_t pos = 0;
     struct af_span rule;
     *n = 0;

@@ -3,8 +3,7 @@
 
 enum { MAPPED_BITS = 96 };
 
-static bool read_port(struct af_span s, uint16_t *out, struct af_fault *f)
-{
+static bool read_port(struct af_span s, uint16_t *out, struct af_fault *f) {
     uint32_t n;
     if (!af_read_number(s, &n))
         return af_fail(f, s, "not a port; expected P or P-Q", NULL);
@@ -15,8 +14,7 @@ static bool read_port(struct af_span s, uint16_t *out, struct af_fault *f)
 }
 
 /* s begins at the colon. */
-static bool read_ports(struct af_span s, struct af_rule *rule, struct af_fault *f)
-{
+static bool read_ports(struct af_span s, struct af_rule *rule, struct af_fault *f) {
     struct af_span ports = af_from(s, 1);
     size_t dash = af_index(ports, '-');
     if (dash == 0 || (dash < ports.n && dash == ports.n - 1) || !ports.n)
@@ -31,8 +29,7 @@ static bool read_ports(struct af_span s, struct af_rule *rule, struct af_fault *
     return true;
 }
 
-static void clear_host_bits(uint8_t *ip, unsigned prefix, unsigned size)
-{
+static void clear_host_bits(uint8_t *ip, unsigned prefix, unsigned size) {
     for (unsigned i = 0; i < size; i++) {
         unsigned keep = prefix > 8 * i ? prefix - 8 * i : 0;
         if (keep < 8)
@@ -40,8 +37,7 @@ static void clear_host_bits(uint8_t *ip, unsigned prefix, unsigned size)
     }
 }
 
-static bool host_bits_clear(struct af_span net, bool v6, struct af_rule *rule, struct af_fault *f)
-{
+static bool host_bits_clear(struct af_span net, bool v6, struct af_rule *rule, struct af_fault *f) {
     uint8_t clear[16];
     unsigned size = v6 ? 16 : 4;
     bool same = true;
@@ -59,8 +55,7 @@ static bool host_bits_clear(struct af_span net, bool v6, struct af_rule *rule, s
     return af_fail(f, net, "host bits are set", f->room);
 }
 
-static bool read_prefix(struct af_span s, bool v6, struct af_rule *rule, struct af_fault *f)
-{
+static bool read_prefix(struct af_span s, bool v6, struct af_rule *rule, struct af_fault *f) {
     uint32_t n;
     if (!af_read_number(s, &n))
         return af_fail(f, s, "not a prefix length; expected a number of bits", NULL);
@@ -72,8 +67,7 @@ static bool read_prefix(struct af_span s, bool v6, struct af_rule *rule, struct 
 }
 
 /* A name has a character that no IPv4 address has. */
-static bool is_name(struct af_span s)
-{
+static bool is_name(struct af_span s) {
     for (size_t i = 0; i < s.n; i++)
         if (s.s[i] != '.' && (s.s[i] < '0' || s.s[i] > '9'))
             return true;
@@ -81,8 +75,7 @@ static bool is_name(struct af_span s)
 }
 
 /* ADDRESS[/N], the part `net` of the target `text`. */
-static bool read_net(struct af_span text, struct af_span net, bool v6, struct af_rule *rule, struct af_fault *f)
-{
+static bool read_net(struct af_span text, struct af_span net, bool v6, struct af_rule *rule, struct af_fault *f) {
     size_t slash = af_index(net, '/');
     struct af_span address = af_cut(net, 0, slash);
     if (!address.n)
@@ -110,8 +103,7 @@ static bool read_net(struct af_span text, struct af_span net, bool v6, struct af
     return true;
 }
 
-static bool read_bracketed(struct af_span s, struct af_rule *rule, struct af_fault *f)
-{
+static bool read_bracketed(struct af_span s, struct af_rule *rule, struct af_fault *f) {
     size_t end = af_index(s, ']');
     if (end == s.n)
         return af_fail(f, s, "a ] is missing; expected [V6[/N]]:PORTS", NULL);
@@ -123,14 +115,12 @@ static bool read_bracketed(struct af_span s, struct af_rule *rule, struct af_fau
 }
 
 /* Two colons and no dot before the first: 10.0.0.1:80:90 is a mistake in IPv4. */
-static bool looks_v6(struct af_span s)
-{
+static bool looks_v6(struct af_span s) {
     size_t colon = af_index(s, ':');
     return colon < s.n && af_index(s, '.') > colon && af_index(af_from(s, colon + 1), ':') < s.n - colon - 1;
 }
 
-bool af_target_read(struct af_span s, struct af_rule *rule, struct af_fault *f)
-{
+bool af_target_read(struct af_span s, struct af_rule *rule, struct af_fault *f) {
     *rule = (struct af_rule){.port_high = UINT16_MAX};
     if (!s.n)
         return af_fail(f, s, "a TARGET is missing; expected an address, * or :PORTS", NULL);
@@ -150,8 +140,7 @@ bool af_target_read(struct af_span s, struct af_rule *rule, struct af_fault *f)
            (colon == s.n || read_ports(af_from(s, colon), rule, f));
 }
 
-bool af_target_parse(const char *text, size_t len, struct af_rule *rule, const char **why, size_t *at)
-{
+bool af_target_parse(const char *text, size_t len, struct af_rule *rule, const char **why, size_t *at) {
     struct af_fault f;
     if (af_target_read((struct af_span){text, len}, rule, &f))
         return true;
@@ -160,8 +149,7 @@ bool af_target_parse(const char *text, size_t len, struct af_rule *rule, const c
     return false;
 }
 
-bool af_target_matches(const struct af_rule *rule, const struct af_addr *addr)
-{
+bool af_target_matches(const struct af_rule *rule, const struct af_addr *addr) {
     if (addr->port < rule->port_low || addr->port > rule->port_high)
         return false;
     if (rule->any)

@@ -4,8 +4,7 @@
 /* The kernel's own limits: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT. */
 enum { KEEP_SECONDS_MAX = 32767, KEEP_COUNT_MAX = 127, PORT_MAX = 65535, LINGER_MAX = 65535 };
 
-bool af_flag_read(struct af_span s, bool *out)
-{
+bool af_flag_read(struct af_span s, bool *out) {
     bool on = af_is(s, "on") || af_is(s, "1") || af_is(s, "yes") || af_is(s, "true");
     if (!on && !af_is(s, "off") && !af_is(s, "0") && !af_is(s, "no") && !af_is(s, "false"))
         return false;
@@ -13,8 +12,7 @@ bool af_flag_read(struct af_span s, bool *out)
     return true;
 }
 
-static bool read_linger(struct af_span s, struct af_values *out, struct af_fault *f)
-{
+static bool read_linger(struct af_span s, struct af_values *out, struct af_fault *f) {
     uint32_t n;
     if (af_is(s, "ack")) {
         out->linger = AF_LINGER_ACK;
@@ -38,8 +36,7 @@ static bool read_linger(struct af_span s, struct af_values *out, struct af_fault
     return true;
 }
 
-static bool read_port(struct af_span s, uint16_t *out, struct af_fault *f)
-{
+static bool read_port(struct af_span s, uint16_t *out, struct af_fault *f) {
     uint32_t n;
     if (!af_read_number(s, &n))
         return af_fail(f, s, "not a port", "off, LOW-HIGH");
@@ -49,8 +46,7 @@ static bool read_port(struct af_span s, uint16_t *out, struct af_fault *f)
     return true;
 }
 
-static bool read_port_range(struct af_span s, struct af_values *out, struct af_fault *f)
-{
+static bool read_port_range(struct af_span s, struct af_values *out, struct af_fault *f) {
     size_t dash = af_index(s, '-');
     uint16_t low, high;
     if (dash == s.n || dash == 0 || dash == s.n - 1)
@@ -64,8 +60,7 @@ static bool read_port_range(struct af_span s, struct af_values *out, struct af_f
     return true;
 }
 
-static bool read_keepalive(struct af_span all, struct af_values *out, struct af_fault *f)
-{
+static bool read_keepalive(struct af_span all, struct af_values *out, struct af_fault *f) {
     struct af_span s = all;
     uint16_t *const field[] = {&out->keep_idle, &out->keep_interval, &out->keep_count};
     for (unsigned i = 0;; i++) {
@@ -84,8 +79,7 @@ static bool read_keepalive(struct af_span all, struct af_values *out, struct af_
     }
 }
 
-static bool read_user_timeout(struct af_span s, struct af_values *out, struct af_fault *f)
-{
+static bool read_user_timeout(struct af_span s, struct af_values *out, struct af_fault *f) {
     uint32_t n, unit;
     size_t digits = 0;
     while (digits < s.n && s.s[digits] >= '0' && s.s[digits] <= '9')
@@ -109,8 +103,7 @@ static bool read_user_timeout(struct af_span s, struct af_values *out, struct af
     return true;
 }
 
-bool af_value_read(enum af_key key, struct af_span s, struct af_values *out, struct af_fault *f)
-{
+bool af_value_read(enum af_key key, struct af_span s, struct af_values *out, struct af_fault *f) {
     bool off = af_is(s, "off");
     switch (key) {
     case AF_KEY_REUSEADDR:

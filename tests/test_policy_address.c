@@ -22,6 +22,18 @@ Test(policy_address, a_sockaddr_becomes_an_endpoint)
     cr_expect(memcmp(addr.ip, "\x0a\0\0\5\0\0\0\0\0\0\0\0\0\0\0", 16) == 0, "v4-mapped is IPv4");
 }
 
+Test(policy_address, almost_v4_mapped_is_IPv6)
+{
+    for (int i = 0; i < 12; i++) {
+        struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+        struct af_addr addr;
+        inet_pton(AF_INET6, "::ffff:10.0.0.5", &v6.sin6_addr);
+        v6.sin6_addr.s6_addr[i] ^= 1;
+        cr_assert(af_addr_from((struct sockaddr *)&v6, sizeof v6, &addr));
+        cr_expect(addr.v6 && memcmp(addr.ip, &v6.sin6_addr, 16) == 0, "byte %d", i);
+    }
+}
+
 Test(policy_address, other_families_and_short_addresses_are_refused)
 {
     static const struct {

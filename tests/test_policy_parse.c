@@ -8,6 +8,7 @@ Test(policy_parse, nothing_set_is_nothing_asked)
         {"PATH=/bin", "HOME=/"},
         {"AFTERFIN=1", "AFTERFINE_LINGER=ack"},
         {"XAFTERFIN_LINGER=ack", "afterfin_linger=ack"},
+        {"BFTERFIN_LINGER=ack", "AFTERFIN LINGER=ack"},
         {"AFTERFIN_LINGER", "AFTERFIN_NONSENSE"}, /* no `=`: no setting */
         {"AFTERFIN_LINGER=", "AFTERFIN_RULES="},
         {"AFTERFIN_NONSENSE=", ""},
@@ -167,6 +168,9 @@ Test(policy_parse, a_key_goes_by_one_name_everywhere)
             variable[9 + i] = (char)(af_keys[k].name[i] == '_' ? '_' : af_keys[k].name[i] & ~0x20);
         cr_expect_str_eq(af_keys[k].variable, variable);
         cr_expect(*af_keys[k].help, "%s", variable);
+        cr_expect_str_eq(af_key_name((enum af_key)k), af_keys[k].name);
+        cr_expect_str_eq(af_key_variable((enum af_key)k), variable);
+        cr_expect_str_eq(af_key_fallback((enum af_key)k), af_keys[k].fallback);
     }
 }
 
