@@ -24,7 +24,7 @@ HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o) tests/policy_invariants.o
 EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.o bind_no_port.o port_range.o \
-	port_search.o)
+	port_search.o keepalive.o rules.o only_skip.o override.o strict.o)
 VICTIMS = connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
 	accept_hold bind_many bind_steps udp_bind
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -58,10 +59,28 @@ const char *victim_path(const char *name)
     return copy("%s/tests/victims/%s", build_directory(), name);
 }
 
+static pid_t scratch_owner;
+static unsigned scratch_serial;
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st, (void)type, (void)where;
+    return remove(path);
+}
+
+static void remove_scratch(void)
+{
+    for (unsigned i = 0; i < scratch_serial && getpid() == scratch_owner; i++)
+        nftw(copy("/tmp/afterfin-test.%d.%u", (int)scratch_owner, i), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 const char *scratch_path(void)
 {
-    static unsigned serial;
-    return copy("/tmp/afterfin-test.%d.%u", (int)getpid(), serial++);
+    if (scratch_serial == 0) {
+        scratch_owner = getpid();
+        atexit(remove_scratch);
+    }
+    return copy("/tmp/afterfin-test.%d.%u", (int)getpid(), scratch_serial++);
 }
 
 const char *file_text(const char *path)
