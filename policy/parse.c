@@ -16,7 +16,7 @@ static void clear(struct af_policy *p) {
 
 static struct af_span whole(const char *s) {
     struct af_span span = {s, 0};
-    while (s && s[span.n])
+    while (s[span.n])
         span.n++;
     return span;
 }
@@ -178,8 +178,8 @@ bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af
 
     const char *strict = found.setting[AF_KEY_STRICT];
     clear(p);
-    if (strict && !af_flag_read(value_of(strict), &p->strict))
-        p->strict = false;
+    if (strict)
+        af_flag_read(value_of(strict), &p->strict); /* stays off where it is bad itself */
     af_error_write(error, name_of(culprit), value_of(culprit), &f);
     return false;
 }
