@@ -1,0 +1,33 @@
+/* The afterfin command, as a person or a script uses it. */
+#ifndef AFTERFIN_TESTS_COMMAND_H
+#define AFTERFIN_TESTS_COMMAND_H
+
+#include "tests/harness.h"
+
+#include <jansson.h>
+
+const char *command_path(void);
+
+/* Start `afterfin ARGUMENT...` (NULL ends them) without any setting of ours in the environment but these:
+ * "NAME=VALUE", several separated by '|', or NULL. It has this process's standard input. */
+struct victim command_start(const char *environment, ...) __attribute__((sentinel));
+/* The same, and wait for its end. */
+struct ended command(const char *environment, ...) __attribute__((sentinel));
+
+/* Start it on a terminal of its own, as the leader of its session; *terminal is the other side. `width` is the
+ * terminal's. */
+pid_t command_on_terminal(int *terminal, unsigned short width, const char *environment, ...)
+    __attribute__((sentinel));
+/* What is written to the terminal until `text` is among it, or until its end (text NULL). */
+const char *terminal_read(int terminal, const char *text);
+
+/* `afterfin run -q --json=FILE ARGUMENT...`: what it wrote; the status has been checked. */
+json_t *run_json(const char *environment, int status, ...) __attribute__((sentinel));
+/* A number in it by path, "kernel.attributed" or "processes.0.pid"; -1: not there, or no number. */
+long json_number(const json_t *json, const char *path);
+const json_t *json_find(const json_t *json, const char *path);
+
+/* How many entries of this directory begin with `prefix`. */
+unsigned entries(const char *directory, const char *prefix);
+
+#endif
