@@ -19,7 +19,7 @@ SHIM = shim/start.o shim/resolve.o shim/calls.o shim/variadic.o shim/syscall.o s
 	shim/options.o shim/close.o shim/dup.o shim/message.o shim/process.o shim/spawn.o shim/log.o shim/line.o shim/text.o shim/string.o
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
 	elf.o child.o alive.o place.o collect.o diag.o settle.o result.o run.o run_table.o run_json.o env.o)
-CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o)
+CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o test_run_result.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o) tests/policy_invariants.o
@@ -31,7 +31,7 @@ VICTIMS = connect_close exit_open server_close half_close fork_close exec_close 
 # The library keeps its imports few: each one costs every program at its start.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector \
 	-ffreestanding -fno-builtin
-SHIM_LINK = -shared -nostartfiles -Wl,-z,defs -Wl,-z,now -Wl,-soname,libafterfin.so -Wl,--version-script=shim/versions.map -Wl,--hash-style=gnu
+SHIM_LINK = -shared -nostartfiles -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-soname,libafterfin.so -Wl,--version-script=shim/versions.map -Wl,--hash-style=gnu
 
 all: $(B)/libafterfin.so $(B)/afterfin ## build the library and the command (the default)
 
