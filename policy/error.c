@@ -3,12 +3,11 @@
 
 enum { NAME_ROOM = 48, VALUE_ROOM = 160, PLACE_ROOM = 80 }; /* as shown; the rest of the 512 is for why */
 
-bool af_fail(struct af_fault *f, struct af_span at, const char *why, const char *expected) {
+void af_fault_set(struct af_fault *f, struct af_span at, const char *why, const char *expected) {
     f->at = at;
     f->why = why;
     f->expected = expected;
     f->meant = NULL;
-    return false;
 }
 
 struct line {

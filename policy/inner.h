@@ -82,9 +82,14 @@ size_t af_ip_text(const uint8_t *ip, bool v6, char *out);
 bool af_ip_is_mapped(const uint8_t ip[16]);
 
 /* error.c */
-/* False, always: for `return af_fail(...)`. */
-bool af_fail(struct af_fault *f, struct af_span at, const char *why, const char *expected);
+void af_fault_set(struct af_fault *f, struct af_span at, const char *why, const char *expected);
 /* `name` is the whole variable's, f->at a part of `value`. */
 void af_error_write(struct af_error *error, struct af_span name, struct af_span value, const struct af_fault *f);
+
+/* For `return af_fail(...)`: inline, so that the compiler sees that it is false. */
+static inline bool af_fail(struct af_fault *f, struct af_span at, const char *why, const char *expected) {
+    af_fault_set(f, at, why, expected);
+    return false;
+}
 
 #endif

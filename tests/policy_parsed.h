@@ -58,8 +58,8 @@ static const char *const policy_examples[] = {
     "AFTERFIN_USER_TIMEOUT=30s",
     "AFTERFIN_USER_TIMEOUT=1500ms",
     "AFTERFIN_OVERRIDE=1",
-    "AFTERFIN_RULES=bind :8080 reuseaddr=on; listen :8080 linger=ack\n"
-    "connect 10.0.0.0/8:5432 linger=ack , keepalive=60; connect * keepalive=60:5:3",
+    "AFTERFIN_RULES=bind :8080 reuseaddr=on; listen :8080 linger=ack\nconnect 10.0.0.0/8:5432 linger=ack",
+    "AFTERFIN_RULES=connect 10.0.0.0/8:5432 linger=ack , keepalive=60; connect * keepalive=60:5:3",
     "AFTERFIN_RULES=connect [2001:db8::/32]:443 linger=rst;;connect ::ffff:10.0.0.0/104 port_search=cycle",
     "AFTERFIN_ONLY=curl, wrk",
     "AFTERFIN_SKIP=sh,bash",

@@ -5,7 +5,7 @@ static struct af_addr addr_of(const char *text, uint16_t port)
 {
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct af_addr out;
+    struct af_addr out = {0};
     if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
         cr_assert(af_addr_from((const struct sockaddr *)&v6, sizeof v6, &out), "%s", text);
     else if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
