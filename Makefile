@@ -35,7 +35,7 @@ SHIM_LINK = -shared -nostartfiles -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-son
 
 all: $(B)/libafterfin.so $(B)/afterfin ## build the library and the command (the default)
 
-$(B)/libafterfin.so: $(addprefix $(B)/pic/,$(POLICY) $(LEDGER) $(SHIM))
+$(B)/libafterfin.so: $(addprefix $(B)/pic/,$(filter-out policy/keys.o,$(POLICY)) $(LEDGER) $(SHIM))
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SHIM_LINK) -o $@ $^
 

@@ -38,8 +38,22 @@ static int by_cookie(const void *a, const void *b) {
     return is_end(x) - is_end(y);
 }
 
+static int live_compare(const void *a, const void *b) {
+    const struct af_live *x = a, *y = b;
+    return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+}
+
+/* A connection that no process closed, in a program none of whose processes runs. */
+static const struct af_live *find_ownerless(const struct af_collection *c, uint64_t cookie) {
+    const struct af_live key = { .cookie = cookie };
+    const struct af_live *live = c->n_live ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
+    return live && live->holder != AF_NO_ROW && !c->images[live->image].runs ? live : NULL;
+}
+
 void af_settle_records(struct af_collection *c) {
     size_t kept = 0;
+    if (c->n_live)
+        qsort(c->live, c->n_live, sizeof *c->live, live_compare);
     if (c->n_closings)
         qsort(c->closings, c->n_closings, sizeof *c->closings, by_cookie);
     for (size_t i = 0; i < c->n_closings; i++) {
@@ -63,17 +77,10 @@ static struct af_closing *find_closing(const struct af_collection *c, uint64_t c
     return bsearch(&cookie, c->closings, c->n_closings, sizeof *c->closings, cookie_compare);
 }
 
-static int live_compare(const void *a, const void *b) {
-    const struct af_live *x = a, *y = b;
-    return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
-}
-
-/* A connection that no process closed, in a program none of whose processes runs: its last holder's end was
- * its end. Only one that was counted as established by whoever opened it is in its `open`. */
+/* The last holder's end was the connection's end. Only one that was counted as established by whoever opened it is in its `open`. */
 static size_t ended_with_holder(struct af_collection *c, uint64_t cookie) {
-    const struct af_live key = { .cookie = cookie };
-    const struct af_live *live = c->n_live ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
-    if (!live || live->holder == AF_NO_ROW || c->images[live->image].runs)
+    const struct af_live *live = find_ownerless(c, cookie);
+    if (!live)
         return AF_NO_ROW;
     uint64_t *holder = c->rows[live->holder].seen.count;
     uint64_t *owner = live->owner == AF_NO_ROW ? NULL : c->rows[live->owner].seen.count;
@@ -97,8 +104,6 @@ static bool attribute(struct af_collection *c, const struct af_kernel_socket *so
 
 uint64_t af_settle_kernel(struct af_collection *c, const struct af_kernel_sockets *kernel, uint64_t net_ns) {
     uint64_t attributed = 0;
-    if (c->n_live)
-        qsort(c->live, c->n_live, sizeof *c->live, live_compare);
     for (size_t i = 0; i < c->n_rows; i++) {
         const struct af_image *image = &c->images[c->rows[i].image];
         c->rows[i].confirmable = !image->net_ns || !net_ns || image->net_ns == net_ns;
@@ -116,7 +121,8 @@ uint64_t af_settle_kernel(struct af_collection *c, const struct af_kernel_socket
 
 bool af_settle_any(const struct af_collection *c, const struct af_kernel_sockets *kernel) {
     for (size_t i = 0; i < kernel->n; i++)
-        if (!kernel->all[i].inode && find_closing(c, kernel->all[i].cookie))
+        if (!kernel->all[i].inode &&
+            (find_closing(c, kernel->all[i].cookie) || find_ownerless(c, kernel->all[i].cookie)))
             return true;
     return false;
 }
