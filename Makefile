@@ -33,7 +33,7 @@ SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-st
 	-ffreestanding -fno-builtin
 SHIM_LINK = -shared -nostartfiles -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-soname,libafterfin.so -Wl,--version-script=shim/versions.map -Wl,--hash-style=gnu
 
-all: $(B)/libafterfin.so $(B)/afterfin ## build the library and the command (the default)
+all: $(B)/libafterfin.so $(B)/afterfin docs ## build the library, the command and its pages (the default)
 
 $(B)/libafterfin.so: $(addprefix $(B)/pic/,$(filter-out policy/keys.o,$(POLICY)) $(LEDGER) $(SHIM))
 	@echo "  LINK $@"
@@ -86,6 +86,8 @@ $(B)/examples/%: examples/%.c
 demo: all $(addprefix $(B)/examples/,server legacy_client) ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
+include man/rules.mk
+
 deps: ## install what building and testing need (apt-get, through sudo when not root)
 	$(Q).ci/deps
 
@@ -96,4 +98,5 @@ help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
+.DELETE_ON_ERROR:
 .PHONY: all check clean demo deps fuzz help

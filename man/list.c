@@ -31,14 +31,20 @@ static void put_markdown(const char *text) {
         printf(strchr("|*<\\", *text) ? "\\%c" : "%c", *text);
 }
 
+/* In lines of at most 80, as man pages are written. */
 static void put_roff(const char *text) {
-    for (; *text; text++)
-        if (*text == '-')
-            fputs("\\-", stdout);
-        else if (*text == '\\')
-            fputs("\\e", stdout);
-        else
-            putchar(*text);
+    enum { WIDTH = 79 };
+    size_t column = 0;
+    for (bool first = true; *text; first = false) {
+        size_t len = strcspn(text, " ");
+        bool wraps = column + 1 + len > WIDTH;
+        if (!first)
+            putchar(wraps ? '\n' : ' ');
+        column = first || wraps ? len : column + 1 + len;
+        for (; len--; text++)
+            printf(*text == '-' || *text == '\\' ? "\\%c" : "%c", *text == '\\' ? 'e' : *text);
+        text += *text == ' ';
+    }
 }
 
 /* Settings. ----------------------------------------------------------------------------------------------- */
