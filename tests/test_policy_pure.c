@@ -63,5 +63,5 @@ Test(policy_pure, only_the_list_of_keys_is_a_table_of_pointers)
         cr_expect(keys, "%s", line);
         tables++;
     }
-    cr_expect(pclose(f) == 0 && objects > 5 && tables == 1, "%u tables in %u objects", tables, objects);
+    cr_expect(pclose(f) == 0 && objects > 5 && tables <= 1, "%u tables in %u objects", tables, objects);
 }
