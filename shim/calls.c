@@ -20,4 +20,5 @@
         return af_export_##target arguments;                 \
     }
 #define VARIADIC(result, name, parameters)
+#define ALSO(name, target)
 #include "shim/calls.def"

@@ -71,24 +71,38 @@ void af_adopt_descriptor(int fd) {
     adopt(fd, AF_FLAG_RECEIVED);
 }
 
-/* One poll tells which of the first few hundred numbers are open; it goes on as long as it finds some. */
+/* Every program passes here at its start: a struct pollfd is written and read as one number. */
+union asked {
+    struct pollfd fd;
+    uint64_t whole;
+};
+_Static_assert(sizeof(union asked) == sizeof(struct pollfd), "one number");
+
+/* The last descriptor that is open, -WINDOW: none. */
+static int adopt_open(const union asked *asked, int n) {
+    const uint64_t closed = (union asked){.fd.revents = POLLNVAL}.whole;
+    int last = -WINDOW;
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++)
+        if (!(asked[i].whole & closed))
+            adopt(last = asked[i].fd.fd, 0);
+    return last;
+}
+
+/* One poll tells which of the first 256 numbers are open; as long as the upper half of those asked has some,
+ * it goes on. */
 void af_scan_inherited(void) {
-    struct pollfd fds[WINDOW];
-    int found = 1, window = WINDOW;
-    for (int first = 0; found; first += window) {
+    union asked asked[WINDOW];
+    for (int first = 0, window = WINDOW, last = 0; last >= first - WINDOW / 2; first += window) {
         long result;
         do {
+#pragma GCC unroll 8
             for (int i = 0; i < window; i++)
-                fds[i] = (struct pollfd){.fd = first + i};
+                asked[i].whole = (union asked){.fd.fd = first + i}.whole;
             struct timespec now = {0};
-            result = AF_SYS5(SYS_ppoll, fds, window, &now, NULL, 0);
+            result = AF_SYS5(SYS_ppoll, asked, window, &now, NULL, 0);
         } while (result == -EINVAL && (window /= 2) > 0); /* more than RLIMIT_NOFILE */
-        found = 0;
-        for (int i = 0; result >= 0 && i < window; i++)
-            if (!(fds[i].revents & POLLNVAL)) {
-                found++;
-                adopt(first + i, 0);
-            }
+        last = result >= 0 ? adopt_open(asked, window) : -WINDOW;
     }
 }
 

@@ -2,10 +2,10 @@
  * a value are put, nowhere else. */
 #include "shim/line.h"
 
-static const char *const event_names[] = {
+static const char event_names[][9] = {
     [AF_EVENT_EXIT] = "exit", [AF_EVENT_EXEC] = "exec", [AF_EVENT_INTERVAL] = "interval"};
 
-static const char *const call_names[] = {"socket", "bind", "listen", "connect", "accept"};
+static const char call_names[][8] = {"socket", "bind", "listen", "connect", "accept"};
 
 /* "linger=ack,bind_no_port=on": linger always, other policies where they were set. */
 static char policy_room[AF_POLICY_SIZE];
@@ -181,9 +181,9 @@ void af_line_start(void) {
             continue;
         if (t.size)
             af_put_char(&t, ',');
-        af_put(&t, af_keys[key].name);
+        af_put(&t, af_key_name((enum af_key)key));
         af_put_char(&t, '=');
-        af_put(&t, set ? af_setting(key) : af_keys[key].fallback);
+        af_put(&t, set ? af_setting(key) : af_key_fallback((enum af_key)key));
     }
     if (t.size > t.room) /* rules may be of any length */
         __builtin_memcpy(policy_room + t.room - 3, "...", 3);

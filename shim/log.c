@@ -19,12 +19,12 @@ static struct {
 
 uint64_t af_now(void) {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    af_real.clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 const char *af_error_name(int error) {
-    const char *name = strerrorname_np(error);
+    const char *name = af_real.strerrorname_np ? af_real.strerrorname_np(error) : NULL; /* glibc 2.32 */
     return name ? name : "unknown";
 }
 
@@ -147,7 +147,7 @@ static bool has_counted(const struct af_process *process) {
 
 static int64_t seconds(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    af_real.clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return now.tv_sec;
 }
 

@@ -1,10 +1,11 @@
-/* Finds the next function in line for every row of calls.def.
+/* Finds the next function in line for every row of calls.def, and the few that the library calls itself.
  *
  * That is what dlsym(RTLD_NEXT) is for, but 60 calls of it cost more than all of exec, and it may not run
  * later, inside a hook, where a signal handler can have interrupted dlopen. So all names are looked up at
  * start, by their GNU hash in the objects that were loaded after this one (System V gABI, "Hash Table";
  * the GNU table is in glibc's elf/dl-lookup.c). Where an object has no such table or a name is an indirect
- * function, dlsym answers for that name. */
+ * function, dlsym answers for that name. Every program pays for this at its start: names and hashes are
+ * constants that need no relocation. */
 #include "shim/shim.h"
 
 #include <dlfcn.h>
@@ -13,19 +14,38 @@
 
 struct af_real af_real;
 
+/* GNU hash: 5381 * 33^n + sum of c[i] * 33^(n-1-i), as a constant, for names of up to 20 characters. */
+#define P1 33u
+#define P2 (P1 * P1)
+#define P4 (P2 * P2)
+#define P8 (P4 * P4)
+#define P16 (P8 * P8)
+#define POWER(n) (((n) & 1 ? P1 : 1u) * ((n) & 2 ? P2 : 1u) * ((n) & 4 ? P4 : 1u) * ((n) & 8 ? P8 : 1u) * \
+                  ((n) & 16 ? P16 : 1u))
+#define TERM(s, i) ((i) < sizeof(s) - 1 ? (uint32_t)(s)[(i) < sizeof(s) ? (i) : 0] * POWER(sizeof(s) - 2 - (i)) : 0)
+#define TERMS(s, i) (TERM(s, i) + TERM(s, i + 1) + TERM(s, i + 2) + TERM(s, i + 3) + TERM(s, i + 4))
+#define HASH(s) (5381u * POWER(sizeof(s) - 1) + TERMS(s, 0) + TERMS(s, 5) + TERMS(s, 10) + TERMS(s, 15))
+
+/* In the order of struct af_real; text in place, for a pointer would be a relocation. */
 static const struct name {
-    const char *text;
-    void **to;
+    uint32_t hash;
+    char text[20];
 } names[] = {
-#define CALL(result, name, parameters, arguments) {#name, (void **)&af_real.name},
+#define CALL(result, name, parameters, arguments) {HASH(#name), #name},
 #define ALIAS(result, name, target, parameters, arguments)
-#define VARIADIC(result, name, parameters) {#name, (void **)&af_real.name},
+#define VARIADIC(result, name, parameters) {HASH(#name), #name},
+#define ALSO(name, target)
+#define HELPER(result, name, parameters) {HASH(#name), #name},
 #include "shim/calls.def"
+    AF_HELPERS(HELPER)
 #undef CALL
 #undef ALIAS
 #undef VARIADIC
+#undef ALSO
+#undef HELPER
 };
 enum { N_NAMES = sizeof names / sizeof *names };
+_Static_assert(sizeof af_real == N_NAMES * sizeof(void *), "one pointer a name");
 
 struct object {
     uintptr_t base;
@@ -35,15 +55,8 @@ struct object {
     const uint32_t *hash;
 };
 
-static uint32_t gnu_hash(const char *name) {
-    uint32_t hash = 5381;
-    for (; *name; name++)
-        hash = hash * 33 + (unsigned char)*name;
-    return hash;
-}
-
 static bool same(const char *a, const char *b) {
-    while (*a && *a == *b)
+    while (*a == *b && *a)
         a++, b++;
     return *a == *b;
 }
@@ -75,7 +88,8 @@ static bool read_dynamic(const struct dl_phdr_info *info, struct object *object)
 
 /* The table: bucket count, first symbol, Bloom words, Bloom shift; Bloom filter; buckets; chains. A symbol's
  * default version is the one without the hidden bit in its version number. */
-static const ElfW(Sym) *find(const struct object *o, const char *name, uint32_t hash) {
+static inline const ElfW(Sym) *find(const struct object *o, const struct name *name) {
+    uint32_t hash = name->hash;
     uint32_t n_buckets = o->hash[0], first = o->hash[1], n_bloom = o->hash[2], shift = o->hash[3];
     const ElfW(Addr) *bloom = (const void *)(o->hash + 4);
     const uint32_t *buckets = (const void *)(bloom + n_bloom);
@@ -90,9 +104,8 @@ static const ElfW(Sym) *find(const struct object *o, const char *name, uint32_t 
     for (;; i++) {
         uint32_t chain = chains[i - first];
         const ElfW(Sym) *symbol = &o->symbols[i];
-        bool hidden = o->versions && (o->versions[i] & 0x8000);
-        if ((chain | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && !hidden &&
-            same(o->strings + symbol->st_name, name))
+        if ((chain | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF &&
+            !(o->versions && o->versions[i] & 0x8000) && same(o->strings + symbol->st_name, name->text))
             return symbol;
         if (chain & 1)
             return NULL;
@@ -109,6 +122,23 @@ static bool is_this_library(const struct dl_phdr_info *info) {
     return false;
 }
 
+/* How many names are still missing after this object. */
+static int look_up(const struct object *object, bool readable) {
+    void **to = (void **)&af_real;
+    int missing = 0;
+    for (const struct name *name = names; name < names + N_NAMES; name++, to++) {
+        if (*to)
+            continue;
+        const ElfW(Sym) *symbol = readable ? find(object, name) : NULL;
+        if (!readable || (symbol && ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC))
+            *to = dlsym(RTLD_NEXT, name->text);
+        else if (symbol)
+            *to = (void *)(object->base + symbol->st_value);
+        missing += !*to;
+    }
+    return missing;
+}
+
 /* The objects come in search order; all before this library, and itself, do not count. */
 static int look_in(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
@@ -119,16 +149,7 @@ static int look_in(struct dl_phdr_info *info, size_t size, void *context) {
     }
     struct object object;
     bool readable = read_dynamic(info, &object);
-    for (int i = 0; i < N_NAMES; i++) {
-        if (*names[i].to)
-            continue;
-        const ElfW(Sym) *symbol = readable ? find(&object, names[i].text, gnu_hash(names[i].text)) : NULL;
-        if (!readable || (symbol && ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC))
-            *names[i].to = dlsym(RTLD_NEXT, names[i].text);
-        else if (symbol)
-            *names[i].to = (void *)(object.base + symbol->st_value);
-    }
-    return 0;
+    return look_up(&object, readable) == 0;
 }
 
 void af_resolve(void) {

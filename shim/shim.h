@@ -8,7 +8,7 @@
  *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
  *   open.c local.c options.c close.c dup.c message.c process.c       the hooks
- *   log.c line.c text.c                                              the log line */
+ *   log.c line.c text.c   the log line                               string.c   what compilers call unasked */
 #ifndef AFTERFIN_SHIM_H
 #define AFTERFIN_SHIM_H
 
@@ -28,15 +28,29 @@
 #define AF_LIKELY(x) __builtin_expect(!!(x), 1)
 #define AF_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* The next function in line for everything in calls.def; NULL where this libc has none. */
+/* What the library itself calls in libc. Imported by name, each would cost every program 600 to 800
+ * instructions in ld.so; found by resolve.c it costs a tenth. */
+#define AF_HELPERS(HELPER)                                                                 \
+    HELPER(int, __cxa_atexit, (void (*function)(void *), void *argument, void *object))    \
+    HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object))             \
+    HELPER(int, clock_gettime, (clockid_t clock, struct timespec *now))                    \
+    HELPER(const char *, strerrorname_np, (int error))                                     \
+    HELPER(void *, dlvsym, (void *handle, const char *name, const char *version))
+
+/* The next function in line for everything in calls.def, and the helpers; NULL where this libc has none. */
 struct af_real {
 #define CALL(result, name, parameters, arguments) result(*name) parameters;
 #define ALIAS(result, name, target, parameters, arguments)
 #define VARIADIC(result, name, parameters) result(*name) parameters;
+#define ALSO(name, target)
+#define HELPER(result, name, parameters) result(*name) parameters;
 #include "shim/calls.def"
+    AF_HELPERS(HELPER)
 #undef CALL
 #undef ALIAS
 #undef VARIADIC
+#undef ALSO
+#undef HELPER
 };
 extern struct af_real af_real;
 
@@ -46,10 +60,12 @@ void af_resolve(void);
 #define CALL(result, name, parameters, arguments) result af_on_##name parameters;
 #define ALIAS(result, name, target, parameters, arguments)
 #define VARIADIC(result, name, parameters)
+#define ALSO(name, target)
 #include "shim/calls.def"
 #undef CALL
 #undef ALIAS
 #undef VARIADIC
+#undef ALSO
 int af_on_fcntl(int fd, int command, void *argument);
 
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */

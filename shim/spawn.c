@@ -45,8 +45,8 @@ __asm__(".symver af_spawn, posix_spawn@@GLIBC_2.15, remove");
 __asm__(".symver af_spawnp, posix_spawnp@@GLIBC_2.15, remove");
 __asm__(".symver af_spawn_old, posix_spawn@GLIBC_2.2.5, remove");
 __asm__(".symver af_spawnp_old, posix_spawnp@GLIBC_2.2.5, remove");
-SPAWN(posix_spawn, af_spawn_old, dlvsym(RTLD_NEXT, "posix_spawn", "GLIBC_2.2.5"))
-SPAWN(posix_spawnp, af_spawnp_old, dlvsym(RTLD_NEXT, "posix_spawnp", "GLIBC_2.2.5"))
+SPAWN(posix_spawn, af_spawn_old, af_real.dlvsym(RTLD_NEXT, "posix_spawn", "GLIBC_2.2.5"))
+SPAWN(posix_spawnp, af_spawnp_old, af_real.dlvsym(RTLD_NEXT, "posix_spawnp", "GLIBC_2.2.5"))
 #else
 spawn_function af_spawn __asm__("posix_spawn"), af_spawnp __asm__("posix_spawnp");
 #endif

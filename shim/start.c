@@ -25,7 +25,7 @@ static bool starts_with(const char *s, const char *prefix) {
 const char *af_setting(int key) {
     const char *found = "";
     for (const char **s = settings; *s; s++) {
-        const char *a = *s, *b = af_keys[key].variable;
+        const char *a = *s, *b = af_key_variable((enum af_key)key);
         while (*b && *a == *b)
             a++, b++;
         if (!*b && *a == '=' && a[1])
@@ -51,10 +51,8 @@ static size_t measure(char **envp, size_t *size) {
     return n;
 }
 
-static bool copy_settings(char **envp) {
-    size_t size = 0, n = 0;
-    if (measure(envp, &size) > MAX_SETTINGS)
-        return false;
+static bool copy_settings(char **envp, size_t size) {
+    size_t n = 0;
     char *to = size <= sizeof text_room ? text_room : more(size);
     for (; to && *envp; envp++) {
         if (!starts_with(*envp, "AFTERFIN_"))
@@ -106,8 +104,8 @@ static void keep_runtime_dir(char **envp) {
     }
 }
 
-static bool parse(char **envp) {
-    if (!copy_settings(envp)) {
+static bool parse(char **envp, size_t n_settings, size_t size) {
+    if (n_settings > MAX_SETTINGS || !copy_settings(envp, size)) {
         static const char why[] = "environment: more AFTERFIN_ settings than there are variables";
         __builtin_memcpy(af.complaint.text, why, sizeof why);
         return false;
@@ -123,9 +121,6 @@ static void last_word(void *unused) {
     af_finish(false);
 }
 
-extern int __cxa_atexit(void (*)(void *), void *, void *);
-extern int __cxa_at_quick_exit(void (*)(void *), void *);
-
 static void begin(char **envp) {
     af.counting = af.policy.log != AF_SINK_OFF || af.policy.ledger != AF_LEDGER_OFF;
     af.acts = af_policy_acts(&af.policy);
@@ -136,19 +131,20 @@ static void begin(char **envp) {
     af.started = af_now();
     af.on = true;
     af_scan_inherited();
-    __cxa_atexit(last_word, NULL, NULL);
-    __cxa_at_quick_exit(last_word, NULL);
+    af_real.__cxa_atexit(last_word, NULL, NULL);
+    af_real.__cxa_at_quick_exit(last_word, NULL);
 }
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **envp) {
     size_t size = 0;
     af_resolve();
-    if (!envp || measure(envp, &size) == 0 || !read_auxv(envp))
+    size_t n = envp ? measure(envp, &size) : 0;
+    if (n == 0 || !read_auxv(envp))
         return;
     af.argc = argc;
     af.argv = argv;
     keep_program();
-    bool good = parse(envp);
+    bool good = parse(envp, n, size);
     if (good && !af_policy_touches(&af.policy, af.program))
         return;
     af_log_start();
