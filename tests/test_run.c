@@ -118,7 +118,7 @@ Test(run, gives_CMD_the_descriptors_and_signals_that_it_was_started_with) {
     };
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
         const char *bare[] = { "sh", "-c", before[i], "sh", "sh", "-c", look, NULL };
-        const char *ours[] = { "sh", "-c", before[i], "sh", command_path(), "run", "-q", "sh", "-c", look, NULL };
+        const char *ours[] = { "sh", "-c", before[i], "sh", command_path(), "run", "sh", "-c", look, NULL };
         struct ended b = run_argv(NULL, bare), o = run_argv(NULL, ours);
         cr_expect_eq(o.status, b.status, "row %zu", i);
         cr_expect_str_eq(o.out, b.out, "row %zu: %s\nbare: %s", i, o.out, b.out);
