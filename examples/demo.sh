@@ -46,6 +46,7 @@ if [ "${2:-}" = inside ]; then
         ip link set lo up
         echo "40000 41999" >/proc/sys/net/ipv4/ip_local_port_range
         echo 0 >/proc/sys/net/ipv4/tcp_tw_reuse
+        echo 1 >/proc/sys/net/ipv4/tcp_rfc1337 # else a stray RST ends one now and then
     else
         requests=300
         port=18080 # nobody's, probably

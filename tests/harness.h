@@ -22,9 +22,10 @@
 
 /* ---- the namespace ---------------------------------------------------------------------------------- */
 
-/* Put the calling test into a network namespace of its own, loopback up with an MTU of 65536, tcp_tw_reuse=0.
- * Where that is not allowed the test is skipped with the reason. An ordinary user's runner is root of a user
- * namespace of its own from the start (a constructor sees to it: the tests themselves have two threads). */
+/* Put the calling test into a network namespace of its own, loopback up with an MTU of 65536, tcp_tw_reuse=0,
+ * tcp_rfc1337=1 (no RST ends a TIME_WAIT). Where that is not allowed the test is skipped with the reason. An
+ * ordinary user's runner is root of a user namespace of its own from the start (a constructor sees to it: the
+ * tests themselves have two threads). */
 void ns_enter(void);
 /* Write net/ipv4/..., e.g. ns_sysctl("tcp_tw_reuse", "0"). */
 void ns_sysctl(const char *name, const char *value);

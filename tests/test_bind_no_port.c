@@ -23,8 +23,10 @@ Test(bind_no_port, four_destinations_share_a_range_of_1000_ports)
         ns_port_range(50000, 50000 + RANGE - 1);
         struct ended e = bind_many(ON, f->connect, RANGE, peers);
         cr_assert_str_eq(e.out, "made 4000\n", "%s: %s", f->name, e.out);
-        for (int p = 0; p < 4; p++)
+        for (int p = 0; p < 4; p++) {
+            peer_wait_ended(&peers[p], RANGE);
             cr_assert_eq(peers[p].book->accepted, RANGE, "%s", f->name);
+        }
         if (i == 0) { /* last: its TIME_WAITs block the range */
             ns_port_range(52000, 52000 + RANGE - 1);
             e = bind_many(NULL, f->connect, RANGE, peers);

@@ -123,23 +123,28 @@ Test(log_when, a_file_that_cannot_be_written_is_said_once_and_harms_nobody)
         { "it is a FIFO that nobody reads", "", make_fifo },
         { "it is a symbolic link", "", make_symlink },
     };
-    char settings[128];
+    enum { ROWS = sizeof rows / sizeof *rows };
+    const char *path[ROWS];
+    struct victim v[ROWS];
+    char text[128];
 
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct ended bare = run(NULL, "connect_close 127.0.0.1 %u -n 3 -i 700", peer.port);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const char *path = scratch_path();
-        rows[i].make(path);
-        snprintf(settings, sizeof settings, "LOG=%s%s|LOG_INTERVAL=1", path, rows[i].below);
-        struct ended e = run(settings, "connect_close 127.0.0.1 %u -n 3 -i 700", peer.port);
-        cr_assert_eq(e.status, bare.status, "%s", rows[i].name);
-        cr_assert_str_eq(e.out, bare.out, "%s", rows[i].name);
-        cr_assert(strstr(e.err, path), "%s: nothing was said: %s", rows[i].name, e.err);
+    for (size_t i = 0; i < ROWS; i++) {
+        path[i] = scratch_path();
+        rows[i].make(path[i]);
+        snprintf(text, sizeof text, "LOG=%s%s|LOG_INTERVAL=1", path[i], rows[i].below);
+        v[i] = victim_start(text, "connect_close 127.0.0.1 %u -n 3 -i 700", peer.port);
+    }
+    for (size_t i = 0; i < ROWS; i++) {
+        struct ended e = victim_wait(&v[i]);
+        cr_assert_eq(e.status, 0, "%s", rows[i].name);
+        cr_assert_str_eq(e.out, "made 3\n", "%s", rows[i].name);
+        cr_assert(strstr(e.err, path[i]), "%s: nothing was said: %s", rows[i].name, e.err);
         cr_assert_eq(strchr(e.err, '\n')[1], 0, "%s: said more than once: %s", rows[i].name, e.err);
-        snprintf(settings, sizeof settings, "%s-target", path);
-        cr_assert(!file_text(settings) || !*file_text(settings), "%s: it was written through", rows[i].name);
-        unlink(settings);
+        snprintf(text, sizeof text, "%s-target", path[i]);
+        cr_assert(!file_text(text) || !*file_text(text), "%s: it was written through", rows[i].name);
+        unlink(text);
     }
 }
 
