@@ -23,10 +23,11 @@ CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o te
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
-	policy_pure.o policy_random.o) tests/policy_invariants.o
+	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
 EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.o bind_no_port.o port_range.o \
 	port_search.o keepalive.o rules.o only_skip.o override.o strict.o log.o log_when.o)
-VICTIMS = connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
+COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o)
+VICTIMS = cycles connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
 	accept_hold bind_many bind_steps udp_bind reuse_standard signals
 
 # The library keeps its imports few: each one costs every program at its start.
@@ -62,7 +63,7 @@ $(B)/tests/victims/%: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -pthread -o $@ $<
 
-$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(CLI_TESTS) $(HARNESS) $(POLICY) $(LEDGER) \
+$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(COSTS) $(CLI_TESTS) $(HARNESS) $(POLICY) $(LEDGER) \
 		ledger/reader.o $(CLI))
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson -lmnl

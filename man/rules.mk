@@ -11,7 +11,7 @@ $(B)/man/afterfin.%: man/afterfin.%.in $(B)/list
 	@mkdir -p $(@D); echo "  DOC  $@"
 	$(Q)$(B)/list $(if $(filter bash,$*),bash,roff) <$< >$@
 
-docs: $(DOCS)
+docs: $(DOCS) ## build the manual pages and the completion
 
 readme: $(B)/list ## write the lists in README.md anew
 	$(Q)$< markdown <README.md >$(B)/README.md && cp $(B)/README.md README.md

@@ -1,0 +1,82 @@
+/* What make install puts where, and what the shell completes once it is there. */
+#include "tests/shell.h"
+
+#include <unistd.h>
+
+static const char *const installed[] = {
+    "lib/libafterfin.so", "bin/afterfin", "share/man/man1/afterfin.1", "share/man/man7/afterfin.7",
+    "share/bash-completion/completions/afterfin",
+};
+
+Test(install, make_install_puts_everything_there_and_uninstall_takes_it_away)
+{
+    const char *stage = scratch_path();
+    char path[512];
+
+    struct ended e = shell("make -s install DESTDIR=%s PREFIX=/opt/x", stage);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    for (size_t i = 0; i < ROWS(installed); i++) {
+        snprintf(path, sizeof path, "%s/opt/x/%s", stage, installed[i]);
+        cr_expect(access(path, R_OK) == 0, "%s", path);
+    }
+    e = shell("find %s -type f | wc -l; grep -rl %s %s", stage, stage, stage);
+    cr_expect_eq(atoi(e.out), (int)ROWS(installed), "%s", e.out);
+    cr_expect(!strchr(e.out, '/'), "DESTDIR is in a file: %s", e.out);
+    shell("make -s uninstall DESTDIR=%s PREFIX=/opt/x", stage);
+    cr_expect_str_empty(shell("find %s -type f", stage).out);
+}
+
+Test(install, the_installed_command_runs_programs_under_the_installed_library)
+{
+    const char *prefix = scratch_path();
+    char library[512];
+
+    struct ended e = shell("make -s install PREFIX=%s", prefix);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    snprintf(library, sizeof library, "%s/lib/libafterfin.so", prefix);
+    e = shell("cd / && PATH=%s/bin:$PATH afterfin run -q -- grep -o '/.*libafterfin.so' /proc/self/maps", prefix);
+    cr_expect_eq(e.status, 0, "%s", e.err);
+    cr_expect(strncmp(e.out, library, strlen(library)) == 0, "%s", e.out);
+    e = shell("%s/bin/afterfin env", prefix);
+    cr_expect(strstr(e.out, library), "%s", e.out);
+}
+
+/* ---- completion ------------------------------------------------------------------------------------------- */
+
+Test(install, bash_completes_subcommands_options_keys_values_and_commands)
+{
+    static const struct {
+        const char *words, *expected; /* as readline cuts them; the last is completed */
+    } rows[] = {
+        { "''", "run env -h --help -V --version" },
+        { "r", "run" },
+        { "run --", "--json --exec --help --version" },
+        { "env -", "-p -h --help -V --version" },
+        { "run -p li", "linger=" },
+        { "run -p log", "log= log_format= log_interval=" },
+        { "run -p linger =", "off ack rst" },
+        { "run -p linger = a", "ack" },
+        { "run -p linger=r", "linger=rst" },
+        { "run -p bind_no_port = o", "off on" },
+        { "env -p port_search = ''", "kernel cycle" },
+        { "run -p log = /etc/host", "/etc/hosts" },
+        { "run --json = /etc/host", "/etc/hosts" },
+        { "run -p linger = ack ./README.m", "./README.md" },
+        { "run -p keepalive = 60 : 5 : 3 -- ./README.m", "./README.md" },
+        { "run -q -- cat /etc/host", "/etc/hosts" },
+        { "run -q -- cat -", "" },
+        { "env x", "" },
+    };
+    if (shell("command -v bash").status != 0)
+        cr_skip_test("no bash");
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct ended e = shell("exec bash --norc -c '. build/man/afterfin.bash; COMP_WORDS=(build/afterfin \"$@\"); "
+                               "COMP_CWORD=$#; _afterfin; echo \"${COMPREPLY[*]}\"' bash %s", rows[i].words);
+        char *first = strtok(strdup(*e.out ? e.out : "\n"), "\n");
+        bool files = strstr(rows[i].words, "/etc/host"); /* hosts.allow and others may be there too */
+        cr_expect(files ? first && strstr(first, rows[i].expected) : strcmp(first ? first : "", rows[i].expected) == 0,
+                  "%s: %s%s", rows[i].words, e.out, e.err);
+    }
+    cr_expect(strstr(shell("bash --norc -c '. build/man/afterfin.bash; COMP_WORDS=(build/afterfin run -- env); "
+                           "COMP_CWORD=3; _afterfin; echo \"${COMPREPLY[*]}\"'").out, "env"));
+}
