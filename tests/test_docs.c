@@ -79,6 +79,7 @@ Test(docs, the_manual_has_every_option_that_help_tells)
     static const char *const commands[] = { "run", "env" };
     const char *page = file_text("build/man/afterfin.1");
 
+    page = page ? strstr(page, ".SH OPTIONS") : NULL; /* the synopsis comes from the code */
     cr_assert(page, "make builds it");
     for (size_t i = 0; i < ROWS(commands); i++) {
         struct ended help = shell("build/afterfin %s --help | grep '^ *-' | grep -o -e '--*[a-zA-Z]*'", commands[i]);
