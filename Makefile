@@ -28,7 +28,7 @@ EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.
 	port_search.o keepalive.o rules.o only_skip.o override.o strict.o log.o log_when.o)
 COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o)
 VICTIMS = cycles connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
-	accept_hold bind_many bind_steps udp_bind reuse_standard signals
+	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit
 
 # The library keeps its imports few: each one costs every program at its start.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector \

@@ -125,6 +125,17 @@ Test(run, gives_CMD_the_descriptors_and_signals_that_it_was_started_with) {
     }
 }
 
+/* No shell between: it would set SIGCHLD right. */
+Test(run, gives_CMD_the_dispositions_that_it_was_started_with) {
+    static const char *const argv[] = { "env", "--ignore-signal=HUP,CHLD,PIPE,INT", "grep", "^SigIgn",
+                                        "/proc/self/status", NULL };
+    struct ended bare = run_argv(NULL, argv);
+    struct ended ours = run_argv(NULL, (const char *[]){ argv[0], argv[1], command_path(), "run", argv[2], argv[3],
+                                                         argv[4], NULL });
+    cr_assert_eq(bare.status, 0);
+    cr_assert_str_eq(ours.out, bare.out);
+}
+
 Test(run, knows_CMDs_status_even_where_children_are_ignored) {
     struct ended e = run_argv(NULL, (const char *[]){ "env", "--ignore-signal=CHLD", command_path(), "run", "sh",
                                                       "-c", "exit 5", NULL });

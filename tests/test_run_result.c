@@ -200,6 +200,20 @@ Test(run_result, keeps_ledgers_only_where_they_were_asked_for) {
                          port_text(&peer), NULL).status, 0);
     cr_assert_eq(entries(directory, ""), 3);
     cr_assert_eq(entries(directory, "run-"), 0);
+    /* The default directory is other tests' too: look for what is named after this process. */
+    json_t *json = run_json(NULL, 0, victim, "127.0.0.1", port_text(&peer), NULL);
+    snprintf(base, sizeof base, "%ld-", json_number(json, "processes.0.pid"));
+    cr_assert_eq(entries("/run/afterfin", base), 0);
+}
+
+/* Its end is a system call that no library can see. */
+Test(run_result, tells_a_raw_exit_from_a_signal) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    json_t *json = run_json(NULL, 5, victim_path("raw_exit"), "127.0.0.1", port_text(&peer), "5", NULL);
+    cr_assert_str_eq(json_string_value(json_find(json, "processes.0.ended")), "exit");
+    expect(json, "processes.0.time_wait", 1, "raw exit");
+    expect(json, "kernel.attributed", 1, "raw exit");
 }
 
 Test(run_result, of_a_run_inside_a_run_is_in_both) {

@@ -110,7 +110,7 @@ static void need_pid_namespace(void) {
 Test(run_signals, as_pid_1_it_reaps_what_is_orphaned) {
     need_pid_namespace();
     /* CMD's child starts a grandchild and ends: the grandchild is pid 1's, and then a zombie, or gone. */
-    const char *text = "orphan=$(sh -c 'true >/dev/null & echo $!'); n=0; while test -e /proc/$orphan; do "
+    const char *text = "orphan=$(sh -c 'sleep 0.1 >/dev/null & echo $!'); n=0; while test -e /proc/$orphan; do "
                        "n=$((n+1)); test $n -gt 500 && exit 1; sleep 0.02; done; exit 7";
     struct ended e = run_argv(NULL, (const char *[]){ NAMESPACE, "sh", "-c", text, NULL });
     cr_assert_eq(e.status, 7, "%d: the orphan is still in /proc: %s", e.status, e.err);
