@@ -17,6 +17,7 @@ readme: $(B)/list ## write the lists in README.md anew
 	$(Q)$< markdown <README.md >$(B)/README.md && cp $(B)/README.md README.md
 
 install: all ## install below PREFIX (/usr/local); DESTDIR goes before it
+	@echo "  INSTALL $(TO)"
 	$(Q)install -D -m 644 -t $(TO)/lib $(B)/libafterfin.so
 	$(Q)install -D -m 755 -t $(TO)/bin $(B)/afterfin
 	$(Q)install -D -m 644 -t $(TO)/share/man/man1 $(B)/man/afterfin.1
