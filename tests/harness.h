@@ -108,7 +108,7 @@ int victim_socket(pid_t pid, unsigned nth);
 int socket_option(int fd, int level, int name);
 
 /* Where things are built, and a path of the test's own ("/tmp/afterfin-test.PID.SERIAL"): a file or directory
- * made there goes when the test ends. */
+ * made there, or with more behind the name, goes when the test ends. */
 const char *library_path(void);
 const char *victim_path(const char *name);
 const char *scratch_path(void);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -70,8 +71,13 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static void remove_scratch(void)
 {
-    for (unsigned i = 0; i < scratch_serial && getpid() == scratch_owner; i++)
-        nftw(copy("/tmp/afterfin-test.%d.%u", (int)scratch_owner, i), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    glob_t found = { 0 };
+
+    if (getpid() != scratch_owner ||
+        glob(copy("/tmp/afterfin-test.%d.*", (int)scratch_owner), 0, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        nftw(found.gl_pathv[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 const char *scratch_path(void)
