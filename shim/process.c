@@ -102,6 +102,13 @@ pid_t af_on__Fork(void) {
     return child;
 }
 
+pid_t af_on_forkpty(int *master, char *name, const struct termios *modes, const struct winsize *size) {
+    af_before_fork();
+    pid_t child = af_real.forkpty(master, name, modes, size);
+    af_after_fork(child);
+    return child;
+}
+
 static long direct(long result) {
     if (result >= 0)
         return result;

@@ -1,6 +1,7 @@
-/* Hooks: posix_spawn. Its child may inherit connections, and outlive our own descriptors for them.
+/* Hooks: children that do not come from fork. They may inherit connections, and outlive our own descriptors
+ * for them.
  *
- * On x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell. Both are
+ * posix_spawn: on x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell. Both are
  * exported here under their versions, so that each caller gets the one that it was linked with. */
 #include "shim/shim.h"
 
@@ -28,6 +29,30 @@ static int spawn(spawn_function *next, pid_t *pid, const char *path, const posix
     if (af.on && af.ledger && !af_borrowed())
         af_each(0, ~0u, note_heir, &child);
     return 0;
+}
+
+/* system and popen spawn inside libc, and keep the pid to themselves: all that can be noted is that somebody
+ * else may hold these. */
+static void note_shared(int fd, struct af_connection *conn, void *context) {
+    (void)context;
+    long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
+    if (flags >= 0 && !(flags & FD_CLOEXEC))
+        af_set(conn, AF_FLAG_SHARED);
+}
+
+static void share_all(void) {
+    if (af.ledger && !af_borrowed())
+        af_each(0, ~0u, note_shared, NULL);
+}
+
+int af_on_system(const char *command) {
+    share_all();
+    return af_real.system(command);
+}
+
+FILE *af_on_popen(const char *command, const char *mode) {
+    share_all();
+    return af_real.popen(command, mode);
 }
 
 #define SPAWN(name, function, next)                                                                         \
