@@ -136,9 +136,9 @@ static void say_difference(const struct af_result *r, size_t width) {
     }
     if (missing)
         say(width, af_format("note: %llu counted in TIME_WAIT but not in the kernel's table now: a TIME_WAIT "
-                             "ends after 60 s (the run took %.0f s), or when a new connection takes its port "
-                             "(tcp_tw_reuse); beyond tcp_max_tw_buckets (%ld) none is made", missing,
-                             r->child.elapsed_s, max_buckets()));
+                             "ends after 60 s (the run took %.0f s) or when a new connection takes its port "
+                             "(tcp_tw_reuse), and none is made where the peer still sends to what was closed, "
+                             "nor beyond tcp_max_tw_buckets (%ld)", missing, r->child.elapsed_s, max_buckets()));
     if (extra)
         say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, or "
                              "connections whose end the library could not see", extra));
