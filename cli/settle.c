@@ -77,7 +77,8 @@ static struct af_closing *find_closing(const struct af_collection *c, uint64_t c
     return bsearch(&cookie, c->closings, c->n_closings, sizeof *c->closings, cookie_compare);
 }
 
-/* The last holder's end was the connection's end. Only one that was counted as established by whoever opened it is in its `open`. */
+/* The last holder's end was the connection's end. It is in its opener's `open` only where that had counted it
+ * as established. */
 static size_t ended_with_holder(struct af_collection *c, uint64_t cookie) {
     const struct af_live *live = find_ownerless(c, cookie);
     if (!live)

@@ -34,7 +34,8 @@ static const char *elf(unsigned char class, unsigned char data, uint16_t machine
         char loader[64];
     } image = { .file = { .e_type = ET_DYN, .e_machine = machine, .e_version = 1, .e_phoff = sizeof image.file,
                           .e_phentsize = sizeof image.header, .e_phnum = 1, .e_ehsize = sizeof image.file },
-                .header = { .p_type = loader ? PT_INTERP : PT_LOAD, .p_offset = offsetof(__typeof__(image), loader) } };
+                .header = { .p_type = loader ? PT_INTERP : PT_LOAD,
+                            .p_offset = offsetof(__typeof__(image), loader) } };
     memcpy(image.file.e_ident, ELFMAG, SELFMAG);
     image.file.e_ident[EI_CLASS] = class;
     image.file.e_ident[EI_DATA] = data;

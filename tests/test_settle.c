@@ -90,8 +90,8 @@ Test(settle, lets_the_latest_of_several_records_count) {
             socket = (struct af_kernel_socket){ .cookie = COOKIE, .state = AF_IN_ESTABLISHED, .inode = 1 };
         struct af_collection c = collected(directory);
         settle(&c, &socket, 1);
-        cr_expect_str_eq(summary(&c, OPENER), rows[i].opener_is, "%s: opener %s", rows[i].name, summary(&c, OPENER));
-        cr_expect_str_eq(summary(&c, OTHER), rows[i].other_is, "%s: other %s", rows[i].name, summary(&c, OTHER));
+        cr_expect_str_eq(summary(&c, OPENER), rows[i].opener_is, "%s: %s", rows[i].name, summary(&c, OPENER));
+        cr_expect_str_eq(summary(&c, OTHER), rows[i].other_is, "%s: %s", rows[i].name, summary(&c, OTHER));
         af_collection_free(&c);
     }
 }
@@ -163,7 +163,8 @@ Test(settle, leaves_the_connections_of_a_living_program_to_it) {
     af_ledger_process(a, slot)->ended = AF_RUNNING;
     struct af_connection *conn = af_ledger_connection(a, af_ledger_claim_connection(a, always_backed));
     conn->cookie = COOKIE;
-    conn->owner = conn->holder = slot;
+    conn->owner = slot;
+    conn->holder = slot;
     conn->state = AF_CONN_OPEN;
     const struct af_kernel_socket socket = { .cookie = COOKIE, .state = AF_IN_TIME_WAIT };
     struct af_collection c = collected(directory);
