@@ -70,6 +70,7 @@ static void add_closing(void *context, const struct af_closed *closed) {
     c->closings[c->n_closings++] = (struct af_closing){
         .cookie = closed->cookie, .at = closed->at, .row = row_at(r, closed->slot),
         .owner = row_at(r, closed->owner), .counted = closed->counted, .accepted = closed->accepted,
+        .mptcp = closed->mptcp,
     };
 }
 

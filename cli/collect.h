@@ -39,7 +39,7 @@ struct af_closing {
     uint64_t cookie, at;
     size_t row, owner; /* who ended it, who opened it; AF_NO_ROW: none of the collected */
     uint8_t counted;   /* enum af_ending */
-    uint8_t accepted;
+    uint8_t accepted, mptcp;
 };
 
 /* A connection that was still open in its ledger. */

@@ -122,6 +122,28 @@ static long max_buckets(void) {
     return atol(text);
 }
 
+/* Their TIME_WAIT carries the cookie of a subflow, which no program can read. */
+static unsigned long long count_mptcp(const struct af_result *r) {
+    unsigned long long n = 0;
+    for (size_t i = 0; i < r->found.n_closings; i++)
+        n += r->found.closings[i].mptcp && r->found.closings[i].counted == AF_END_TIME_WAIT;
+    return n;
+}
+
+static void say_missing(const struct af_result *r, size_t width, unsigned long long missing) {
+    unsigned long long mptcp = count_mptcp(r);
+    mptcp = mptcp < missing ? mptcp : missing;
+    if (mptcp)
+        say(width, af_format("note: %llu in TIME_WAIT are MPTCP connections, which cannot be confirmed: the kernel "
+                             "keeps them under another cookie", mptcp));
+    if (missing > mptcp)
+        say(width, af_format("note: %llu counted in TIME_WAIT but not in the kernel's table now: a TIME_WAIT "
+                             "ends after 60 s (the run took %.0f s) or when a new connection takes its port "
+                             "(tcp_tw_reuse), and none is made where the peer still sends to what was closed, "
+                             "nor beyond tcp_max_tw_buckets (%ld)", missing - mptcp, r->child.elapsed_s,
+                             max_buckets()));
+}
+
 static void say_difference(const struct af_result *r, size_t width) {
     unsigned long long missing = 0, extra = 0, elsewhere = 0;
     for (size_t i = 0; i < r->found.n_rows; i++) {
@@ -134,16 +156,12 @@ static void say_difference(const struct af_result *r, size_t width) {
         else
             extra += row->confirmed - counted;
     }
-    if (missing)
-        say(width, af_format("note: %llu counted in TIME_WAIT but not in the kernel's table now: a TIME_WAIT "
-                             "ends after 60 s (the run took %.0f s) or when a new connection takes its port "
-                             "(tcp_tw_reuse), and none is made where the peer still sends to what was closed, "
-                             "nor beyond tcp_max_tw_buckets (%ld)", missing, r->child.elapsed_s, max_buckets()));
+    say_missing(r, width, missing);
     if (extra)
         say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, or "
                              "connections whose end the library could not see", extra));
     if (elsewhere)
-        say(width, af_format("note: %llu are in another network namespace, which was not looked into", elsewhere));
+        say(width, af_format("note: %llu counted in another network namespace, which was not looked into", elsewhere));
 }
 
 static void say_rest(const struct af_result *r, size_t width) {

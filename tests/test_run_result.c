@@ -151,6 +151,31 @@ Test(run_result, shows_a_difference_to_the_kernel_and_explains_it) {
     cr_assert_not(strstr(e.err, "note:"), "%s", e.err);
 }
 
+Test(run_result, counts_MPTCP_and_says_that_it_cannot_be_confirmed) {
+    ns_enter();
+    const char *enabled = file_text("/proc/sys/net/mptcp/enabled");
+    if (!enabled || *enabled != '1')
+        cr_skip_test("no MPTCP in this kernel");
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = command(NULL, "run", victim_path("connect_close"), "127.0.0.1", port_text(&peer), "-n", "5",
+                             "-m", NULL);
+    cr_assert_eq(ns_tw(), 5);
+    cr_assert(strstr(e.err, "note: 5 in TIME_WAIT are MPTCP connections"), "%s", e.err);
+    cr_assert_not(strstr(e.err, "not in the kernel's table now"), "%s", e.err);
+}
+
+/* CMD's own namespace is not ours, and gone when CMD is. */
+Test(run_result, says_that_another_network_namespace_was_not_looked_into) {
+    ns_enter();
+    struct ended e = command(NULL, "run", "unshare", "--net", "sh", "-c", "ip link set lo up; "
+                             "\"$0\" 127.0.0.1 7000 -n 1 -q 1 & while ! grep -q :1B58 /proc/net/tcp; do sleep 0.02; "
+                             "done; \"$1\" 127.0.0.1 7000 -b 1; wait", victim_path("server_close"),
+                             victim_path("connect_close"), NULL);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    cr_assert(strstr(e.err, "counted in another network namespace"), "%s", e.err);
+    cr_assert(strstr(e.err, " - "), "not confirmed: %s", e.err);
+}
+
 /* DESIGN: "children that outlive CMD". */
 Test(run_result, shows_children_that_outlive_CMD_and_leaves_them_their_ledger) {
     const char *directory = scratch_path();
