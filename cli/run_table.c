@@ -96,13 +96,16 @@ static void add_row(struct af_table *table, const struct af_result *r, const str
 
 static void add_total(struct af_table *table, const struct af_result *r) {
     uint64_t count[AF_COUNTERS], confirmed;
+    bool confirmable = false;
     af_result_totals(r, count, &confirmed);
+    for (size_t i = 0; i < r->found.n_rows; i++)
+        confirmable |= r->dumped && r->found.rows[i].confirmable;
     char **cells = af_table_row(table);
     cells[PID] = af_format("%s", "");
     cells[PROGRAM] = af_format("total");
     cells[ENDED] = af_format("%s", "");
     put_counts(cells, count);
-    cells[CONFIRMED] = r->dumped ? number(confirmed) : af_format("-");
+    cells[CONFIRMED] = confirmable ? number(confirmed) : af_format("-");
 }
 
 /* ---- below the table -------------------------------------------------------------------------------------- */
@@ -134,8 +137,8 @@ static void say_missing(const struct af_result *r, size_t width, unsigned long l
     unsigned long long mptcp = count_mptcp(r);
     mptcp = mptcp < missing ? mptcp : missing;
     if (mptcp)
-        say(width, af_format("note: %llu in TIME_WAIT are MPTCP connections, which cannot be confirmed: the kernel "
-                             "keeps them under another cookie", mptcp));
+        say(width, af_format("note: %llu in TIME_WAIT are MPTCP connections, which cannot be confirmed: the "
+                             "kernel keeps them under another cookie", mptcp));
     if (missing > mptcp)
         say(width, af_format("note: %llu counted in TIME_WAIT but not in the kernel's table now: a TIME_WAIT "
                              "ends after 60 s (the run took %.0f s) or when a new connection takes its port "
@@ -161,7 +164,8 @@ static void say_difference(const struct af_result *r, size_t width) {
         say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, or "
                              "connections whose end the library could not see", extra));
     if (elsewhere)
-        say(width, af_format("note: %llu counted in another network namespace, which was not looked into", elsewhere));
+        say(width, af_format("note: %llu counted in another network namespace, which was not looked into",
+                             elsewhere));
 }
 
 static void say_rest(const struct af_result *r, size_t width) {

@@ -173,7 +173,8 @@ Test(run_result, says_that_another_network_namespace_was_not_looked_into) {
                              victim_path("connect_close"), NULL);
     cr_assert_eq(e.status, 0, "%s", e.err);
     cr_assert(strstr(e.err, "counted in another network namespace"), "%s", e.err);
-    cr_assert(strstr(e.err, " - "), "not confirmed: %s", e.err);
+    cr_assert(strstr(e.err, "1         -\n"), "not confirmed: %s", e.err);
+    cr_assert(strstr(e.err, "2         -\n"), "nor is the total: %s", e.err);
 }
 
 /* DESIGN: "children that outlive CMD". */
