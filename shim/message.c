@@ -7,6 +7,8 @@
 #define MSG_FASTOPEN 0x20000000
 #endif
 
+enum { MOST_MESSAGES = 1024 }; /* UIO_MAXIOV: the kernel looks at no more of sendmmsg's */
+
 static long run_sendto(const struct af_attempt *a) {
     return af_real.sendto(a->fd, a->data, a->size, a->flags, a->addr, a->len);
 }
@@ -25,7 +27,7 @@ static long run_sendmsg(const struct af_attempt *a) {
 
 /* Calls visit for each descriptor that a message carries. */
 static void each_descriptor(const struct msghdr *message, void (*visit)(int fd)) {
-    if (!message->msg_control || message->msg_controllen < sizeof(struct cmsghdr))
+    if (!af_is_readable(message->msg_control) || message->msg_controllen < sizeof(struct cmsghdr))
         return;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR((struct msghdr *)message, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0))
@@ -87,6 +89,8 @@ int af_on_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
         struct af_attempt attempt = {run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen};
         return (int)af_open(conn, &attempt, false);
     }
+    if (n > MOST_MESSAGES)
+        n = MOST_MESSAGES;
     unsigned looked = n && carries(&messages->msg_hdr) ? n : 0;
     for (unsigned i = 0; i < looked; i++)
         each_descriptor(&messages[i].msg_hdr, note_sent);
