@@ -130,19 +130,11 @@ static void copy_text(char *to, size_t room, const char *from) {
         to[i] = from[i];
 }
 
-/* The kernel keeps the arguments in one row, each ended by a NUL. */
+/* From the row itself, not from argv: by now the program may have put other pointers there, or none. */
 static void copy_command(struct af_ledger *ledger) {
-    uint32_t n = 0;
-    for (int i = 0; i < af.argc; i++)
-        for (const char *c = af.argv[i];; c++, n++) {
-            if (n < sizeof ledger->command - 1)
-                ledger->command[n] = *c;
-            if (!*c) {
-                n++;
-                break;
-            }
-        }
-    ledger->command_size = n;
+    size_t room = sizeof ledger->command - 1;
+    __builtin_memcpy(ledger->command, af.command, af.command_size < room ? af.command_size : room);
+    ledger->command_size = (uint32_t)af.command_size;
 }
 
 static uint64_t namespace_id(const char *path) {

@@ -82,8 +82,8 @@ struct af_state {
     struct af_error complaint; /* the bad setting, empty if none */
     struct af_policy policy;
     const char *program; /* basename of what was exec'd */
-    char **argv;
-    int argc;
+    const char *command; /* the arguments at start, in the kernel's row of them, each ended by a NUL */
+    size_t command_size;
     unsigned euid;
     const char *runtime_dir; /* XDG_RUNTIME_DIR at start, or NULL */
     pid_t pid;               /* of this process; after fork the child's */

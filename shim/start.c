@@ -141,8 +141,10 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     size_t n = envp ? measure(envp, &size) : 0;
     if (n == 0 || !read_auxv(envp))
         return;
-    af.argc = argc;
-    af.argv = argv;
+    if (argc > 0) {
+        af.command = argv[0];
+        af.command_size = (size_t)(argv[argc - 1] - argv[0]) + __builtin_strlen(argv[argc - 1]) + 1;
+    }
     keep_program();
     bool good = parse(envp, n, size);
     if (good && !af_policy_touches(&af.policy, af.program))
