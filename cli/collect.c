@@ -46,19 +46,38 @@ static void add_process(void *context, const struct af_seen_process *p) {
     image->runs |= row->fate == AF_FATE_RUNNING;
 }
 
-static void add_endpoint(void *context, const struct af_endpoint *endpoint) {
-    const struct reading *r = context;
-    size_t index = row_at(r, endpoint->slot);
-    if (index == AF_NO_ROW)
-        return;
-    struct af_row *row = &r->to->rows[index];
+/* Keep the highest counts, highest first. */
+static void insert_endpoint(struct af_row *row, const struct af_endpoint *endpoint) {
     size_t at = row->n_top < AF_TOP ? row->n_top++ : AF_TOP;
-    row->n_endpoints++;
     for (; at > 0 && row->top[at - 1].count < endpoint->count; at--)
         if (at < AF_TOP)
             row->top[at] = row->top[at - 1];
     if (at < AF_TOP)
         row->top[at] = *endpoint;
+}
+
+static void add_endpoint(void *context, const struct af_endpoint *endpoint) {
+    const struct reading *r = context;
+    size_t index = row_at(r, endpoint->slot);
+    if (index == AF_NO_ROW)
+        return;
+    r->to->rows[index].n_endpoints++;
+    insert_endpoint(&r->to->rows[index], endpoint);
+}
+
+void af_row_add_endpoint(struct af_row *row, const struct af_endpoint *more) {
+    struct af_endpoint endpoint = *more;
+    for (uint32_t i = 0; i < row->n_top; i++) {
+        struct af_endpoint *top = &row->top[i];
+        if (top->accepted != more->accepted || memcmp(&top->addr, &more->addr, sizeof top->addr) != 0)
+            continue;
+        endpoint.count += top->count;
+        memmove(top, top + 1, (row->n_top-- - i - 1) * sizeof *top);
+        row->n_endpoints--;
+        break;
+    }
+    row->n_endpoints++;
+    insert_endpoint(row, &endpoint);
 }
 
 static void add_closing(void *context, const struct af_closed *closed) {
@@ -77,12 +96,15 @@ static void add_closing(void *context, const struct af_closed *closed) {
 static void add_live(void *context, const struct af_connection *conn) {
     const struct reading *r = context;
     struct af_collection *c = r->to;
-    if (!conn->cookie || conn->state == AF_CONN_LISTENER)
+    /* One with an ending was handed over by an exec, or freed by a process that was killed in the middle: it
+     * is counted already. */
+    if (!conn->cookie || conn->state == AF_CONN_LISTENER || conn->state == AF_CONN_NEW || conn->ending)
         return;
     c->live = af_room_for_one(c->live, c->n_live, sizeof *c->live);
     c->live[c->n_live++] = (struct af_live){
         .cookie = conn->cookie, .image = r->image, .holder = row_at(r, conn->holder),
-        .owner = row_at(r, conn->owner), .state = conn->state, .flags = conn->flags,
+        .owner = row_at(r, conn->owner), .state = conn->state, .flags = conn->flags, .peer = conn->peer,
+        .local_port = conn->local_port,
     };
 }
 

@@ -29,6 +29,7 @@ struct af_row {
     enum af_fate fate;
     bool confirmable;   /* its sockets are in the namespace that was dumped */
     uint64_t confirmed; /* TIME_WAIT sockets that the kernel shows */
+    uint64_t guessed;   /* passive ones that died with it: no TIME_WAIT came of them, and nobody saw why */
     uint32_t n_endpoints;
     uint32_t n_top;
     struct af_endpoint top[AF_TOP]; /* highest count first */
@@ -47,6 +48,9 @@ struct af_live {
     uint64_t cookie;
     size_t image, holder, owner; /* rows or AF_NO_ROW */
     uint32_t state, flags;
+    struct af_addr peer;
+    uint16_t local_port;
+    uint8_t settled; /* enum af_ending: how it is counted (settle.h) */
 };
 
 struct af_collection {
@@ -67,6 +71,9 @@ bool af_is_ledger_name(const char *name);
  * an `afterfin run` inside an `afterfin run`. */
 void af_collect(struct af_collection *collection, int directory);
 void af_collection_free(struct af_collection *collection);
+
+/* TIME_WAITs of this process that its ledger has not counted, among its top endpoints. */
+void af_row_add_endpoint(struct af_row *row, const struct af_endpoint *endpoint);
 
 /* Does any recorded process still run? */
 bool af_collection_runs(const struct af_collection *collection);

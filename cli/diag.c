@@ -84,7 +84,7 @@ static int dump_family(int family, uint32_t states, struct af_kernel_sockets *li
 
 int af_diag_dump(uint32_t states, struct af_kernel_sockets *list) {
     static const int families[] = { AF_INET, AF_INET6 };
-    *list = (struct af_kernel_sockets){ NULL, 0 };
+    *list = (struct af_kernel_sockets){ .states = states };
     for (int i = 0; i < 2; i++) {
         const size_t before = list->n;
         int result = -EINTR;
@@ -94,7 +94,7 @@ int af_diag_dump(uint32_t states, struct af_kernel_sockets *list) {
         }
         if (result) {
             free(list->all);
-            *list = (struct af_kernel_sockets){ NULL, 0 };
+            *list = (struct af_kernel_sockets){ .states = 0 };
             return result == -EINTR ? -EAGAIN : result;
         }
     }

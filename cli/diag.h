@@ -26,6 +26,7 @@ struct af_kernel_socket {
 struct af_kernel_sockets {
     struct af_kernel_socket *all;
     size_t n;
+    uint32_t states; /* that were asked for */
 };
 
 /* Dump the TCP sockets in these states, IPv4 and IPv6; whoever calls frees list->all. 0, or -errno: EAGAIN

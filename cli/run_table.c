@@ -169,9 +169,14 @@ static void say_difference(const struct af_result *r, size_t width) {
 }
 
 static void say_rest(const struct af_result *r, size_t width) {
-    unsigned long long lost = 0;
+    unsigned long long lost = 0, guessed = 0;
     for (size_t i = 0; i < r->found.n_images; i++)
         lost += r->found.images[i].lost;
+    for (size_t i = 0; i < r->found.n_rows; i++)
+        guessed += r->found.rows[i].guessed;
+    if (guessed)
+        say(width, af_format("note: %llu connections were open when their process was killed, and the kernel has "
+                             "them no more: counted as passive, though some may have been reset", guessed));
     if (lost)
         say(width, af_format("note: %llu closed connections were too many for the ledger and cannot be "
                              "confirmed", lost));
@@ -203,6 +208,10 @@ static void say_nothing(const struct af_result *r, size_t width) {
                              "socket", name));
     else
         say(width, af_format("afterfin: no TCP socket was used"));
+    if (r->dumped && r->after > r->before)
+        say(width, af_format("note: the kernel has %llu TIME_WAIT more than before: left by others, or by what the "
+                             "library cannot reach (static and setuid programs, sudo, env -i)",
+                             (unsigned long long)(r->after - r->before)));
     say_rest(r, width);
 }
 

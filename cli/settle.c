@@ -1,11 +1,12 @@
 /* See settle.h. */
-#include "cli/settle.h"
+#include "cli/settle_inner.h"
 
 #include <stdlib.h>
 
-static const enum af_counter counter_of[] = {
+const enum af_counter af_counter_of[] = {
     [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided,
     [AF_END_PASSIVE] = AF_COUNT_passive,     [AF_END_ABORTED] = AF_COUNT_aborted,
+    [AF_END_PASSED] = AF_COUNT_passed,
 };
 
 static bool is_end(const struct af_closing *closing) {
@@ -17,7 +18,7 @@ static void take_back(struct af_collection *c, struct af_closing *closing) {
     if (!is_end(closing) || closing->row == AF_NO_ROW)
         return;
     uint64_t *count = c->rows[closing->row].seen.count;
-    uint64_t *ended = &count[counter_of[closing->counted]];
+    uint64_t *ended = &count[af_counter_of[closing->counted]];
     if (*ended == 0 || count[AF_COUNT_established] == 0)
         return;
     --*ended;
@@ -43,17 +44,27 @@ static int live_compare(const void *a, const void *b) {
     return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
-/* A connection that no process closed, in a program none of whose processes runs. */
-static const struct af_live *find_ownerless(const struct af_collection *c, uint64_t cookie) {
+/* Of one connection's records, that of the program which began last comes first. */
+static int live_order(const void *a, const void *b, void *context) {
+    const struct af_live *x = a, *y = b;
+    const struct af_image *images = ((const struct af_collection *)context)->images;
+    if (x->cookie != y->cookie)
+        return live_compare(a, b);
+    return images[x->image].started > images[y->image].started ? -1
+           : images[x->image].started < images[y->image].started;
+}
+
+/* A connection that no process closed, and whose last known holder is gone. */
+static bool is_ownerless(const struct af_collection *c, uint64_t cookie) {
     const struct af_live key = { .cookie = cookie };
     const struct af_live *live = c->n_live ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
-    return live && live->holder != AF_NO_ROW && !c->images[live->image].runs ? live : NULL;
+    return live && live->holder != AF_NO_ROW && c->rows[live->holder].fate != AF_FATE_RUNNING;
 }
 
 void af_settle_records(struct af_collection *c) {
     size_t kept = 0;
     if (c->n_live)
-        qsort(c->live, c->n_live, sizeof *c->live, live_compare);
+        qsort_r(c->live, c->n_live, sizeof *c->live, live_order, c);
     if (c->n_closings)
         qsort(c->closings, c->n_closings, sizeof *c->closings, by_cookie);
     for (size_t i = 0; i < c->n_closings; i++) {
@@ -77,29 +88,16 @@ static struct af_closing *find_closing(const struct af_collection *c, uint64_t c
     return bsearch(&cookie, c->closings, c->n_closings, sizeof *c->closings, cookie_compare);
 }
 
-/* The last holder's end was the connection's end. It is in its opener's `open` only where that had counted it
- * as established. */
-static size_t ended_with_holder(struct af_collection *c, uint64_t cookie) {
-    const struct af_live *live = find_ownerless(c, cookie);
-    if (!live)
-        return AF_NO_ROW;
-    uint64_t *holder = c->rows[live->holder].seen.count;
-    uint64_t *owner = live->owner == AF_NO_ROW ? NULL : c->rows[live->owner].seen.count;
-    bool counted = live->state == AF_CONN_OPEN && owner && af_seen_open(owner) > 0;
-    if (counted && owner != holder)
-        owner[AF_COUNT_passed]++;
-    if (!counted || owner != holder)
-        holder[AF_COUNT_established]++;
-    holder[AF_COUNT_time_wait]++;
-    return live->holder;
+const struct af_closing *af_find_end(const struct af_collection *c, uint64_t cookie) {
+    const struct af_closing *closing = find_closing(c, cookie);
+    return closing && is_end(closing) ? closing : NULL;
 }
 
 static bool attribute(struct af_collection *c, const struct af_kernel_socket *socket) {
-    struct af_closing *closing = find_closing(c, socket->cookie);
-    size_t row = closing ? is_end(closing) ? closing->row : AF_NO_ROW : ended_with_holder(c, socket->cookie);
-    if (row == AF_NO_ROW)
+    const struct af_closing *end = af_find_end(c, socket->cookie);
+    if (!end || end->row == AF_NO_ROW)
         return false;
-    c->rows[row].confirmed++;
+    c->rows[end->row].confirmed++;
     return true;
 }
 
@@ -117,13 +115,13 @@ uint64_t af_settle_kernel(struct af_collection *c, const struct af_kernel_socket
         else if (socket->inode && (closing = find_closing(c, socket->cookie)))
             take_back(c, closing);
     }
-    return attributed;
+    return attributed + af_settle_live(c, kernel);
 }
 
 bool af_settle_any(const struct af_collection *c, const struct af_kernel_sockets *kernel) {
     for (size_t i = 0; i < kernel->n; i++)
         if (!kernel->all[i].inode &&
-            (find_closing(c, kernel->all[i].cookie) || find_ownerless(c, kernel->all[i].cookie)))
+            (find_closing(c, kernel->all[i].cookie) || is_ownerless(c, kernel->all[i].cookie)))
             return true;
     return false;
 }
