@@ -209,8 +209,8 @@ static void say_nothing(const struct af_result *r, size_t width) {
     else
         say(width, af_format("afterfin: no TCP socket was used"));
     if (r->dumped && r->after > r->before)
-        say(width, af_format("note: the kernel has %llu TIME_WAIT more than before: left by others, or by what the "
-                             "library cannot reach (static and setuid programs, sudo, env -i)",
+        say(width, af_format("note: the kernel has %llu TIME_WAIT more than before: left by others, or by what "
+                             "the library cannot reach (static and setuid programs, sudo, env -i)",
                              (unsigned long long)(r->after - r->before)));
     say_rest(r, width);
 }

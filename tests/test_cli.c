@@ -5,6 +5,7 @@
 #include "cli/text.h"
 #include "tests/command.h"
 
+#include <criterion/redirect.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -82,7 +83,7 @@ Test(cli, says_that_it_cannot_write) {
     cr_assert(strstr(e.err, "cannot write to stdout"), "%s", e.err);
 }
 
-Test(cli, reads_options_up_to_the_first_operand) {
+Test(cli, reads_options_up_to_the_first_operand, .init = cr_redirect_stderr) {
     static const struct af_option_row rows[] = {
         { 'p', NULL, AF_TAKES_VALUE, "K=V", "" }, { 'q', NULL, AF_TAKES_NOTHING, NULL, "" },
         { 'f', "force", AF_TAKES_NOTHING, NULL, "" }, { AF_NO_LETTER, "json", AF_MAY_TAKE, "FILE", "" },
@@ -192,7 +193,7 @@ Test(cli, prints_no_table_wider_than_asked_for) {
     }
 }
 
-/* ---- the table of run ---------------------------------------------------------------------------------------- */
+/* ---- the table of run ------------------------------------------------------------------------------------- */
 
 static const char *renamed(const char *victim, const char *name) {
     char *path;
@@ -213,8 +214,8 @@ Test(cli, keeps_runs_table_within_80_columns_off_a_terminal) {
     snprintf(port, sizeof port, "%u", peer.port);
     const char *script = "\"$0\" 127.0.0.1 $1 -n 3; \"$2\" 127.0.0.1 $1 100; \"$0\" 127.0.0.1 9; "
                          "AFTERFIN_LINGER=ack \"$0\" 127.0.0.1 $1; true";
-    struct ended e = command("LC_ALL=C.UTF-8", "run", "sh", "-c", script, renamed("connect_close", LONG_NAME), port,
-                             victim_path("exec_close"), NULL);
+    struct ended e = command("LC_ALL=C.UTF-8", "run", "sh", "-c", script, renamed("connect_close", LONG_NAME),
+                             port, victim_path("exec_close"), NULL);
     cr_assert_leq(widest(e.err), 80, "%zu\n%s", widest(e.err), e.err);
     static const char *const there[] = { "a-very-lo", "\u2026", "exec_clo", "total", "TIME_WAIT", "CONFIRMED",
                                          "errors: connect:ECONNREFUSED=1", "kernel: 0 TIME_WAIT before, 4 now, 4" };
@@ -260,5 +261,6 @@ Test(cli, says_why_there_is_no_table) {
     char port[16];
     snprintf(port, sizeof port, "%u", peer.port);
     e = command(NULL, "run", "env", "-i", victim_path("connect_close"), "127.0.0.1", port, "-n", "5", NULL);
-    cr_expect(strstr(e.err, "no TCP socket was used\nnote: the kernel has 5 TIME_WAIT more than before"), "%s", e.err);
+    cr_expect(strstr(e.err, "no TCP socket was used\nnote: the kernel has 5 TIME_WAIT more than before"), "%s",
+              e.err);
 }
