@@ -79,7 +79,7 @@ static long write_all(int fd, const char *data, size_t size) {
 }
 
 void af_say(const char *const parts[]) {
-    char room[2048];
+    char room[1024];
     struct af_text text = {room, sizeof room - 1, 0};
     if (!is_same(2))
         return;
@@ -99,43 +99,45 @@ void af_complain(void) {
     af.on = false;
 }
 
-/* %p is the pid, %n the program's name, %% a percent sign; the parser has let no other through. */
-static void expand_path(char path[PATH_ROOM], pid_t pid) {
-    struct af_text text = {path, PATH_ROOM - 1, 0};
+/* %p is the pid, %n the program's name, %% a percent sign; the parser has let no other through. False: longer
+ * than any path. */
+static bool expand_path(struct af_text *path, pid_t pid) {
     for (const char *c = af.policy.log_path; *c; c++) {
         if (*c != '%')
-            af_put_char(&text, *c);
+            af_put_char(path, *c);
         else if (*++c == 'p')
-            af_put_number(&text, (uint64_t)pid);
+            af_put_number(path, (uint64_t)pid);
         else if (*c == 'n')
-            af_put(&text, af.program);
+            af_put(path, af.program);
         else
-            af_put_char(&text, '%');
+            af_put_char(path, '%');
     }
-    path[text.size < PATH_ROOM ? text.size : PATH_ROOM - 1] = 0;
+    af_put_char(path, 0);
+    return path->size <= path->room;
 }
 
 /* O_NONBLOCK: a FIFO that nobody reads is an error, not a wait. */
-static void write_file(const char *line, size_t size, pid_t pid) {
+static void write_file(const struct af_text *line, struct af_text path, pid_t pid) {
     static _Atomic bool said;
-    char path[PATH_ROOM];
-    expand_path(path, pid);
-    long fd = AF_SYS4(SYS_openat, AT_FDCWD, path,
-                      O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
-    long result = fd < 0 ? fd : write_all((int)fd, line, size);
+    bool fits = expand_path(&path, pid);
+    long fd = fits ? AF_SYS4(SYS_openat, AT_FDCWD, path.to,
+                             O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600)
+                   : -ENAMETOOLONG;
+    long result = fd < 0 ? fd : write_all((int)fd, line->to, line->size);
     if (fd >= 0)
         AF_SYS1(SYS_close, fd);
     if (result < 0 && !atomic_exchange(&said, true))
-        af_say((const char *const[]){"cannot write the log ", path, ": ", af_error_name((int)-result), NULL});
+        af_say((const char *const[]){"cannot write the log ", fits ? path.to : af.policy.log_path, ": ",
+                                     af_error_name((int)-result), NULL});
 }
 
-static void write_line(const char *line, size_t size, pid_t pid) {
+static void write_line(const struct af_text *line, struct af_text path, pid_t pid) {
     if (af.policy.log == AF_SINK_FILE)
-        write_file(line, size, pid);
+        write_file(line, path, pid);
     else if (af.policy.log == AF_SINK_STDOUT && is_same(1))
-        write_all(1, line, size);
+        write_all(1, line->to, line->size);
     else if (af.policy.log == AF_SINK_STDERR && is_same(2))
-        write_all(2, line, size);
+        write_all(2, line->to, line->size);
 }
 
 static bool has_counted(const struct af_process *process) {
@@ -151,27 +153,25 @@ static int64_t seconds(void) {
     return now.tv_sec;
 }
 
+/* Line and path are made in memory of their own: the stack may be that of a signal handler, and small. Counts
+ * may grow between the measuring and the writing, so there is some room to spare. */
 void af_log(enum af_event event) {
-    char room[2048];
+    enum { SPARE = 256 };
     struct af_process *self = af.slot == AF_NO_SLOT ? NULL : af_self();
     if (af.policy.log == AF_SINK_OFF || af_sealed || !self || !has_counted(self))
         return;
     int error = errno;
     uint64_t now = af_now();
-    struct af_text text = {room, sizeof room, 0};
-    af_line(&text, self, event, now);
-    if (text.size <= text.room) {
-        write_line(room, text.size, self->pid);
-    } else {
-        size_t size = text.size + 256; /* counts may grow while we look */
-        long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (!af_sys_failed(map)) {
-            text = (struct af_text){(char *)map, size, 0};
-            af_line(&text, self, event, now);
-            if (text.size <= size)
-                write_line((char *)map, text.size, self->pid);
-            AF_SYS2(SYS_munmap, map, size);
-        }
+    struct af_text measure = {NULL, 0, 0};
+    af_line(&measure, self, event, now);
+    size_t size = PATH_ROOM + measure.size + SPARE;
+    long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!af_sys_failed(map)) {
+        struct af_text line = {(char *)map + PATH_ROOM, measure.size + SPARE, 0};
+        af_line(&line, self, event, now);
+        if (line.size <= line.room)
+            write_line(&line, (struct af_text){(char *)map, PATH_ROOM, 0}, self->pid);
+        AF_SYS2(SYS_munmap, map, size);
     }
     errno = error;
 }
