@@ -36,7 +36,8 @@ static const char *summary(const struct af_collection *c, int32_t pid) {
 }
 
 static uint64_t settle(struct af_collection *c, const struct af_kernel_socket *sockets, size_t n) {
-    const struct af_kernel_sockets kernel = { (struct af_kernel_socket *)sockets, n };
+    const struct af_kernel_sockets kernel = { (struct af_kernel_socket *)sockets, n,
+                                              AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2 };
     af_settle_records(c);
     return af_settle_kernel(c, &kernel, 0);
 }
@@ -125,6 +126,17 @@ Test(settle, attributes_what_the_kernel_books_as_time_wait_and_nothing_else) {
 }
 
 /* Connection 7 is in no ring: whoever had it was killed. */
+static void make_live(struct af_ledger *ledger, uint32_t owner, uint32_t holder, enum af_conn_state state,
+                      uint32_t flags) {
+    struct af_connection *conn = af_ledger_connection(ledger, af_ledger_claim_connection(ledger, always_backed));
+    conn->cookie = COOKIE;
+    conn->owner = owner;
+    conn->holder = holder;
+    conn->state = state;
+    conn->flags = flags;
+    conn->peer = (struct af_addr){ .ip = { 10, 0, 0, 5 }, .port = 443 };
+}
+
 Test(settle, counts_what_a_killed_program_left_for_its_last_holder) {
     static const struct {
         const char *name;
@@ -136,40 +148,117 @@ Test(settle, counts_what_a_killed_program_left_for_its_last_holder) {
         { "a parent's", AF_CONN_OPEN, OPENER, OTHER, "1 0 0 0 0 1 0 0", "1 1 0 0 0 0 0 1" },
         { "inherited", AF_CONN_INHERITED, 0, OTHER, "1 0 0 0 0 0 1 0", "1 1 0 0 0 0 0 1" },
         { "connecting when last seen", AF_CONN_PENDING, OPENER, OPENER, "2 1 0 0 0 0 1 1", "0 0 0 0 0 0 0 0" },
+        { "never connected", AF_CONN_NEW, OPENER, OPENER, "1 0 0 0 0 0 1 0", "0 0 0 0 0 0 0 0" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *directory = new_directory();
         struct af_ledger *a = make_ledger(directory, "a.ledger");
         uint32_t opener = make_process(a, OPENER), other = make_process(a, OTHER);
         make_count(a, opener, AF_COUNT_established, 1);
-        struct af_connection *conn = af_ledger_connection(a, af_ledger_claim_connection(a, always_backed));
-        conn->cookie = COOKIE;
-        conn->owner = rows[i].owner == OPENER ? opener : AF_NO_SLOT;
-        conn->holder = rows[i].holder == OPENER ? opener : other;
-        conn->state = rows[i].state;
+        make_live(a, rows[i].owner == OPENER ? opener : AF_NO_SLOT, rows[i].holder == OPENER ? opener : other,
+                  rows[i].state, 0);
         const struct af_kernel_socket socket = { .cookie = COOKIE, .state = AF_IN_TIME_WAIT };
         struct af_collection c = collected(directory);
-        cr_expect_eq(settle(&c, &socket, 1), 1, "%s", rows[i].name);
+        cr_expect_eq(settle(&c, &socket, 1), rows[i].state != AF_CONN_NEW, "%s", rows[i].name);
         cr_expect_str_eq(summary(&c, OPENER), rows[i].opener_is, "%s: %s", rows[i].name, summary(&c, OPENER));
         cr_expect_str_eq(summary(&c, OTHER), rows[i].other_is, "%s: %s", rows[i].name, summary(&c, OTHER));
         af_collection_free(&c);
     }
 }
 
-Test(settle, leaves_the_connections_of_a_living_program_to_it) {
+/* What is not in TIME_WAIT: the kernel's state, or its silence, and what was set on the connection. */
+Test(settle, tells_how_a_killed_programs_connection_ended_from_the_kernel_and_its_flags) {
+    static const struct {
+        const char *name;
+        uint32_t flags, state, inode; /* state 0: the kernel has forgotten it */
+        bool partly;                  /* the dump is not of all states */
+        const char *is;
+        unsigned guessed;
+    } rows[] = {
+        { "in nobody's sight", 0, 0, 0, false, "1 0 0 1 0 0 0 0", 1 },
+        { "perhaps in a state not asked for", 0, 0, 0, true, "1 0 0 0 0 0 1 0", 0 },
+        { "linger=ack", AF_FLAG_ACK, 0, 0, false, "1 0 1 0 0 0 0 0", 0 },
+        { "linger=ack, FINs crossed", AF_FLAG_ACK, AF_IN_TIME_WAIT, 0, false, "1 1 0 0 0 0 0 1", 0 },
+        { "linger=ack, on its way", AF_FLAG_ACK, AF_IN_FIN_WAIT1, 0, false, "1 0 1 0 0 0 0 0", 0 },
+        { "linger=ack, crossing", AF_FLAG_ACK, AF_IN_CLOSING, 0, false, "1 1 0 0 0 0 0 0", 0 },
+        { "the program's own linger 0", AF_FLAG_ABORTS, 0, 0, false, "1 0 0 0 1 0 0 0", 0 },
+        { "shut down after the peer", AF_FLAG_FIN_SECOND | AF_FLAG_ACK, 0, 0, false, "1 0 0 1 0 0 0 0", 0 },
+        { "shut down first, and expired", AF_FLAG_FIN_FIRST, 0, 0, false, "1 1 0 0 0 0 0 0", 0 },
+        { "still closing", 0, AF_IN_FIN_WAIT1, 0, false, "1 1 0 0 0 0 0 0", 0 },
+        { "the peer went first", 0, AF_IN_LAST_ACK, 0, false, "1 0 0 1 0 0 0 0", 0 },
+        { "an orphan in FIN_WAIT2", 0, AF_IN_FIN_WAIT2, 0, false, "1 1 0 0 0 0 0 1", 0 },
+        { "open in another program", 0, AF_IN_ESTABLISHED, 9, false, "1 0 0 0 0 1 0 0", 0 },
+        { "MPTCP has another cookie", AF_FLAG_MPTCP, 0, 0, false, "1 0 0 0 0 0 1 0", 0 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *directory = new_directory();
+        struct af_ledger *a = make_ledger(directory, "a.ledger");
+        uint32_t opener = make_process(a, OPENER);
+        make_count(a, opener, AF_COUNT_established, 1);
+        make_live(a, opener, opener, AF_CONN_OPEN, rows[i].flags);
+        struct af_kernel_socket socket = { .cookie = COOKIE, .state = rows[i].state, .inode = rows[i].inode };
+        struct af_kernel_sockets kernel = { &socket, rows[i].state != 0, rows[i].partly ? AF_IN_TIME_WAIT : AF_IN_ANY };
+        struct af_collection c = collected(directory);
+        af_settle_records(&c);
+        af_settle_kernel(&c, &kernel, 0);
+        cr_expect_str_eq(summary(&c, OPENER), rows[i].is, "%s: %s", rows[i].name, summary(&c, OPENER));
+        cr_expect_eq(row_of(&c, OPENER)->guessed, rows[i].guessed, "%s", rows[i].name);
+        af_collection_free(&c);
+    }
+}
+
+/* A program opened it and started another, which inherited it; then one after the other was killed. */
+Test(settle, lets_the_youngest_of_several_killed_programs_have_left_it) {
+    const char *directory = new_directory();
+    struct af_ledger *a = make_ledger(directory, "a.ledger"), *b = make_ledger(directory, "b.ledger");
+    uint32_t opener = make_process(a, OPENER), other = make_process(b, OTHER);
+    b->started = a->started + 1;
+    make_count(a, opener, AF_COUNT_established, 1);
+    make_live(a, opener, opener, AF_CONN_OPEN, 0);
+    make_live(b, AF_NO_SLOT, other, AF_CONN_INHERITED, 0);
+    const struct af_kernel_socket socket = { .cookie = COOKIE, .state = AF_IN_TIME_WAIT };
+    struct af_collection c = collected(directory);
+    cr_assert_eq(settle(&c, &socket, 1), 1);
+    cr_assert_str_eq(summary(&c, OPENER), "1 0 0 0 0 1 0 0", "%s", summary(&c, OPENER));
+    cr_assert_str_eq(summary(&c, OTHER), "1 1 0 0 0 0 0 1", "%s", summary(&c, OTHER));
+    cr_assert_eq(row_of(&c, OTHER)->n_top, 1);
+    cr_assert_eq(row_of(&c, OTHER)->top[0].addr.port, 443);
+    af_collection_free(&c);
+
+    make_count(b, other, AF_COUNT_established, 1);
+    make_count(b, other, AF_COUNT_passive, 1);
+    make_closed(b, COOKIE, 9, other, AF_NO_SLOT, AF_END_PASSIVE);
+    c = collected(directory);
+    cr_assert_eq(settle(&c, &socket, 0), 0);
+    cr_assert_str_eq(summary(&c, OPENER), "1 0 0 0 0 1 0 0", "the heir closed it: %s", summary(&c, OPENER));
+    cr_assert_str_eq(summary(&c, OTHER), "1 0 0 1 0 0 0 0", "%s", summary(&c, OTHER));
+    af_collection_free(&c);
+}
+
+Test(settle, leaves_open_what_a_living_program_has_unless_the_kernel_says_that_it_has_ended) {
+    static const struct {
+        struct af_kernel_socket socket;
+        const char *is;
+    } rows[] = {
+        { { .cookie = COOKIE, .state = AF_IN_ESTABLISHED, .inode = 9 }, "1 0 0 0 0 0 1 0" },
+        { { .cookie = COOKIE + 1, .state = AF_IN_TIME_WAIT }, "1 0 0 0 0 0 1 0" }, /* closed since we read */
+        { { .cookie = COOKIE, .state = AF_IN_TIME_WAIT }, "1 1 0 0 0 0 0 1" },
+    };
     const char *directory = new_directory();
     struct af_ledger *a = make_ledger(directory, "a.ledger");
     uint32_t slot = make_process(a, getpid());
     af_ledger_process(a, slot)->ended = AF_RUNNING;
-    struct af_connection *conn = af_ledger_connection(a, af_ledger_claim_connection(a, always_backed));
-    conn->cookie = COOKIE;
-    conn->owner = slot;
-    conn->holder = slot;
-    conn->state = AF_CONN_OPEN;
-    const struct af_kernel_socket socket = { .cookie = COOKIE, .state = AF_IN_TIME_WAIT };
-    struct af_collection c = collected(directory);
-    cr_assert(af_collection_runs(&c));
-    cr_assert_eq(settle(&c, &socket, 1), 0);
+    make_count(a, slot, AF_COUNT_established, 1);
+    make_live(a, slot, slot, AF_CONN_OPEN, 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct af_kernel_sockets kernel = { (struct af_kernel_socket *)&rows[i].socket, 1, AF_IN_ANY };
+        struct af_collection c = collected(directory);
+        cr_assert(af_collection_runs(&c));
+        af_settle_records(&c);
+        af_settle_kernel(&c, &kernel, 0);
+        cr_expect_str_eq(summary(&c, getpid()), rows[i].is, "row %zu: %s", i, summary(&c, getpid()));
+        af_collection_free(&c);
+    }
 }
 
 /* ---- collecting --------------------------------------------------------------------------------------------- */
