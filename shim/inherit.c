@@ -23,6 +23,20 @@ bool af_parent_holds(int fd) {
     return AF_SYS5(SYS_kcmp, af_pid(), AF_SYS0(SYS_getppid), KCMP_FILE, fd, fd) == 0;
 }
 
+/* It has it where we have it, or, as inetd would, on stdin, stdout or stderr. One that has ended, waited for or
+ * not, has nothing. Where the kernel does not say (no kcmp, not our process), it is enough that it lives. */
+bool af_heir_holds(int32_t heir, int fd) {
+    const int places[] = {fd, 0, 1, 2};
+    for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {
+        long result = AF_SYS5(SYS_kcmp, af_pid(), heir, KCMP_FILE, fd, places[i]);
+        if (result == 0)
+            return true;
+        if (result == -EPERM || result == -ENOSYS)
+            return AF_SYS2(SYS_kill, heir, 0) != -ESRCH;
+    }
+    return false;
+}
+
 /* IPPROTO_TCP or IPPROTO_MPTCP; 0: something else. */
 static int tcp_protocol(int fd) {
     int protocol = 0;
@@ -110,6 +124,21 @@ static bool learn(int fd, long call, struct af_addr *out) {
     struct sockaddr_storage sa;
     socklen_t size = sizeof sa;
     return AF_SYS3(call, fd, &sa, &size) == 0 && af_addr_from((struct sockaddr *)&sa, size, out);
+}
+
+/* Its linger options were set by an image or a sender of which nothing else is known: ack, or an abort. */
+void af_learn_linger(int fd, struct af_connection *conn) {
+    struct linger linger = {0};
+    int after_fin = 0;
+    socklen_t size = sizeof linger;
+    if (atomic_load(&conn->state) != AF_CONN_INHERITED)
+        return;
+    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff &&
+        !linger.l_linger)
+        af_set(conn, AF_FLAG_ABORTS);
+    size = sizeof after_fin;
+    if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &after_fin, &size) == 0 && after_fin < 0)
+        af_set(conn, af.acts ? AF_FLAG_ACK : AF_FLAG_ABORTS);
 }
 
 /* accept or connect? The library cannot know; a local port that a connect chose lies in the ephemeral range,

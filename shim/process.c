@@ -188,7 +188,9 @@ static void take_back(int fd, struct af_connection *conn, void *context) {
 }
 
 static bool can_run(const char *path) {
-    return path && AF_SYS3(SYS_faccessat, AT_FDCWD, path, X_OK) == 0;
+    struct stat st;
+    return path && AF_SYS4(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode) &&
+           AF_SYS3(SYS_faccessat, AT_FDCWD, path, X_OK) == 0;
 }
 
 /* Would execvp find it? As it does itself: along PATH, or /bin and /usr/bin where that is unset. */
@@ -219,14 +221,12 @@ static bool can_find(const char *file) {
 }
 
 static bool before_exec(bool will_run) {
-    if (!af.ledger || af.finished)
+    if (!af.ledger || af.finished || !will_run)
         return false;
     if (af_borrowed()) {
         af_each(0, ~0u, note_heir, NULL);
         return false;
     }
-    if (!will_run)
-        return false;
     af_each(0, ~0u, hand_over, NULL);
     af_log(AF_EVENT_EXEC);
     if (af.slot != AF_NO_SLOT) {

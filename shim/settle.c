@@ -150,7 +150,7 @@ static bool was_connected(struct af_connection *conn, const struct af_look *look
 /* Has it gone where we cannot see? Sent and not seen to arrive, or inherited by an image that still lives. */
 static bool is_elsewhere(int fd, const struct af_connection *conn) {
     int32_t heir = atomic_load(&conn->foreign);
-    if (atomic_load(&conn->sent) > 0 || (heir && AF_SYS2(SYS_kill, heir, 0) != -ESRCH))
+    if (atomic_load(&conn->sent) > 0 || (heir && af_heir_holds(heir, fd)))
         return true;
     return atomic_load(&conn->state) == AF_CONN_INHERITED && !af_has(conn, AF_FLAG_RECEIVED) &&
            af_parent_holds(fd);
@@ -172,7 +172,12 @@ void af_settle(int fd, struct af_connection *conn) {
     if (!look_for(fd, conn, &look))
         return;
     af_learn_addresses(fd, conn);
-    record(conn, is_elsewhere(fd, conn) ? AF_END_PASSED : judge(fd, conn, &look));
+    if (is_elsewhere(fd, conn)) {
+        record(conn, AF_END_PASSED);
+        return;
+    }
+    af_learn_linger(fd, conn);
+    record(conn, judge(fd, conn, &look));
 }
 
 void af_settle_passed(int fd, struct af_connection *conn) {

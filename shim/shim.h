@@ -184,7 +184,9 @@ void af_adopt_descriptor(int fd); /* a descriptor that just came in by SCM_RIGHT
 uint64_t af_cookie(int fd, struct af_connection *conn); /* SO_COOKIE, read once; 0 where unreadable */
 /* Peer and local port of a connection that came from elsewhere, while the kernel still tells. */
 void af_learn_addresses(int fd, struct af_connection *conn);
+void af_learn_linger(int fd, struct af_connection *conn); /* the same for its SO_LINGER and TCP_LINGER2 */
 bool af_parent_holds(int fd);   /* does the parent have the same open file at the same number (kcmp)? */
+bool af_heir_holds(int32_t heir, int fd); /* has the image that inherited it, by pid, still got it? */
 
 /* apply.c -------------------------------------------------------------------------------------------------- */
 
