@@ -51,11 +51,19 @@ int af_on_fcntl(int fd, int command, void *argument) {
     return copied(conn, af_real.fcntl(fd, command, argument));
 }
 
+static void know_cookie(int fd, struct af_connection *conn, void *context) {
+    (void)context;
+    af_cookie(fd, conn);
+}
+
+/* It may be one of our own that comes back: by its cookie it is known again. */
 int af_on_pidfd_getfd(int pidfd, int fd, unsigned flags) {
     int got = af_real.pidfd_getfd(pidfd, fd, flags);
     int error = errno;
-    if (got >= 0 && !af_borrowed())
+    if (got >= 0 && !af_borrowed()) {
+        af_each(0, ~0u, know_cookie, NULL);
         af_adopt_descriptor(got);
+    }
     errno = error;
     return got;
 }
