@@ -27,8 +27,12 @@ TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o po
 EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.o bind_no_port.o port_range.o \
 	port_search.o keepalive.o rules.o only_skip.o override.o strict.o log.o log_when.o)
 COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o programs_redis.o) tests/programs.o
+WAYS = $(addprefix tests/,harness_counts.o harness_script.o harness_rows.o $(addprefix test_,ways.o opens.o \
+	counts.o tree.o invisible.o))
 VICTIMS = cycles connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
 	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit kill_open
+WAY_VICTIMS = end_by copy_by leave_by open_by end_in accept_by inherit end_stdio exec_by tree_by spawn_by pass_by \
+	sealed threads storm show_sockets show_descriptors show_children overwrites late early.so
 
 # The library keeps its imports few: each one costs every program at its start.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector \
@@ -63,12 +67,16 @@ $(B)/tests/victims/%: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -pthread -o $@ $<
 
-$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(COSTS) $(CLI_TESTS) $(HARNESS) $(POLICY) $(LEDGER) \
+$(B)/tests/victims/%.so: tests/victims/%.c
+	@mkdir -p $(@D); echo "  CC   $<"
+	$(Q)$(CC) $(BASE) $(CFLAGS) -shared -fPIC -o $@ $<
+
+$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(CLI_TESTS) $(HARNESS) $(POLICY) $(LEDGER) \
 		ledger/reader.o $(CLI))
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson -lmnl
 
-check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS)) ## run all tests
+check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS) $(WAY_VICTIMS)) ## run all tests
 	$(Q)$(B)/tests/check -j2 $(CHECK)
 
 FUZZ_SECONDS ?= 60

@@ -1,0 +1,89 @@
+/* Log lines summed, and the kernel's books to hold them against. */
+#include "tests/harness_counts.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *text(const char *format, ...)
+{
+    va_list args;
+    char *out;
+
+    va_start(args, format);
+    if (vasprintf(&out, format, args) < 0)
+        abort();
+    va_end(args);
+    return out;
+}
+
+struct tally tally_sum(struct tally a, struct tally b)
+{
+#define X(field) a.field += b.field;
+    TALLY_FIELDS(X)
+#undef X
+    a.lines += b.lines;
+    return a;
+}
+
+static struct tally tally_line(const char *line)
+{
+    struct tally t = { .lines = 1 };
+#define X(field) t.field = log_number(line, #field);
+    TALLY_FIELDS(X)
+#undef X
+    return t;
+}
+
+struct tally tally_log(const char *row, const char *path)
+{
+    struct tally sum = { 0 };
+    const char *whole = file_text(path), *line;
+
+    for (unsigned i = 0; whole && (line = log_line(whole, i)); i++) {
+        const char *event = log_text(line, "event");
+        cr_assert(event, "%s: a line without event: %s", row, line);
+        log_expect_invariant(line);
+        if (strcmp(event, "interval") != 0)
+            sum = tally_sum(sum, tally_line(line));
+    }
+    return sum;
+}
+
+void tally_expect(const char *row, const char *log, const struct tally *want, long times)
+{
+    struct tally got = tally_log(row, log);
+    const char *whole = file_text(log);
+#define X(field) \
+    cr_assert(got.field == want->field * times, "%s: %s is %ld, not %ld\n%s", row, #field, got.field, \
+              want->field * times, whole ? whole : "(no log)");
+    TALLY_FIELDS(X)
+#undef X
+}
+
+/* A FIN_WAIT2 socket that somebody still holds has an inode. */
+static bool is_time_wait(const struct ns_socket *s)
+{
+    return s->state == ST_TIME_WAIT || (s->state == ST_FIN_WAIT2 && s->inode == 0);
+}
+
+struct books books_of(const char *row, uint16_t port)
+{
+    struct books b = { 0 };
+    struct ns_socket *rows;
+    long all = 0;
+
+    ns_settle();
+    size_t n = ns_sockets(&rows);
+    for (size_t i = 0; i < n; i++) {
+        if (!is_time_wait(&rows[i]))
+            continue;
+        all++;
+        b.to += rows[i].remote_port == port;
+        b.from += rows[i].local_port == port;
+    }
+    free(rows);
+    cr_assert(ns_sockstat("tw") == all, "%s: sockstat says tw %ld, the tables %ld", row, ns_sockstat("tw"), all);
+    b.made = ns_netstat("TW");
+    return b;
+}

@@ -1,0 +1,84 @@
+/* Peers that do to a connection what a script says, step by step. */
+#include "tests/harness_counts.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void read_to_end(int fd)
+{
+    char chunk[4096];
+    while (recv(fd, chunk, sizeof chunk, 0) > 0)
+        continue;
+}
+
+static void step(int fd, char letter)
+{
+    struct linger abort = { 1, 0 };
+    char byte = 0;
+
+    switch (letter) {
+    case 'e': read_to_end(fd); break;
+    case 'b': recv(fd, &byte, 1, 0); break;
+    case 's': send(fd, &byte, 1, MSG_NOSIGNAL); break;
+    case 'f': shutdown(fd, SHUT_WR); break;
+    case 'r': setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort); close(fd); break;
+    case 'c': close(fd); break;
+    case 'k': break;
+    default: _exit(2);
+    }
+}
+
+static void follow(int fd, const char *script)
+{
+    for (; *script; script++)
+        step(fd, *script);
+}
+
+static int listen_at(uint16_t port)
+{
+    struct sockaddr_storage at;
+    socklen_t len = to_sockaddr("127.0.0.1", port, &at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) != 0 || listen(fd, 4096) != 0)
+        give_up("scripted peer: %s", strerror(errno));
+    return fd;
+}
+
+struct peer script_start(const char *script, uint16_t port)
+{
+    static uint16_t next = 12000;
+    struct peer p = { .port = port ? port : next++ };
+    int listener = listen_at(p.port);
+
+    fflush(NULL);
+    p.pid = fork();
+    if (p.pid < 0)
+        give_up("fork: %s", strerror(errno));
+    if (p.pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (int fd; (fd = accept(listener, NULL, NULL)) >= 0;)
+            follow(fd, script);
+        _exit(0);
+    }
+    close(listener);
+    return p;
+}
+
+void script_client(const char *script, uint16_t port, unsigned n)
+{
+    struct sockaddr_storage to;
+    socklen_t len = to_sockaddr("127.0.0.1", port, &to);
+
+    for (unsigned i = 0; i < n; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) != 0)
+            give_up("scripted client: %s", strerror(errno));
+        follow(fd, script);
+    }
+}

@@ -1,0 +1,113 @@
+/* What is counted of a connection that ends: who was first, in which state it was. Each row's expectation is
+ * written down from RFC 9293 and the contract; the kernel's tables say the same of TIME_WAIT. */
+#include "tests/harness_counts.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+/* ---- who was first ---------------------------------------------------------------------------------- */
+
+Test(counts, who_sends_the_first_FIN_has_the_TIME_WAIT)
+{
+    static const struct row rows[] = {
+        { .way = "active", .script = "ec", .each = CLIENT(time_wait) },
+        { .way = "active_with_data", .script = "ec", .each = CLIENT(time_wait) },
+        { .way = "after_reading", .script = "sec", .each = CLIENT(time_wait) },
+        { .way = "shut_then_close", .script = "ek", .each = CLIENT(time_wait) },
+        { .way = "shut_both_then_close", .script = "ek", .each = CLIENT(time_wait) },
+        { .way = "shut_read_then_close", .script = "ec", .each = CLIENT(time_wait) },
+        { .way = "shut_syscall_then_close", .script = "ek", .each = CLIENT(time_wait) },
+        { .way = "shut_read_end_close", .script = "ec", .each = CLIENT(time_wait), .stays = true },
+        { .way = "shut_twice_read_end_close", .script = "ec", .each = CLIENT(time_wait), .stays = true },
+        { .way = "passive", .script = "c", .each = CLIENT(passive), .peer_keeps = true },
+        { .way = "passive_read", .script = "c", .each = CLIENT(passive), .peer_keeps = true },
+        { .way = "shut_badly_then_passive", .script = "bc", .each = CLIENT(passive), .peer_keeps = true },
+        { .way = "passive_shut_close", .script = "fec", .each = CLIENT(passive), .peer_keeps = true },
+        { .way = "passive_shut_wait_close", .script = "fec", .each = CLIENT(passive), .peer_keeps = true },
+    };
+    ROW_CLIENTS("end_in", rows);
+}
+
+Test(counts, what_ends_without_an_orderly_close_leaves_nothing)
+{
+    static const struct row rows[] = {
+        { .way = "unread", .script = "sek", .each = CLIENT(aborted) },
+        { .way = "unread_after_shut", .script = "esk", .each = CLIENT(aborted) },
+        { .way = "unread_after_fin", .script = "sc", .each = CLIENT(passive), .fleeting = true },
+        { .way = "fin_then_reset", .script = "c", .each = CLIENT(passive), .fleeting = true },
+        { .way = "reset", .script = "br", .each = CLIENT(aborted) },
+        { .way = "reset_and_read", .script = "br", .each = CLIENT(aborted) },
+        { .way = "reset_and_looked_at", .script = "br", .each = CLIENT(aborted) },
+        { .way = "reset_after_shut", .script = "er", .each = CLIENT(aborted) },
+    };
+    ROW_CLIENTS("end_in", rows);
+}
+
+/* An SO_LINGER with l_onoff=1, or TCP_LINGER2, settles linger: the program wins. */
+Test(counts, the_program_s_own_linger_is_seen)
+{
+    static const struct row rows[] = {
+        { .way = "own_linger_0", .script = "ek", .each = CLIENT(aborted) },
+        { .way = "syscall_linger_0", .script = "ek", .each = CLIENT(aborted) },
+        { .way = "own_linger_0_taken_back", .script = "ec", .each = CLIENT(time_wait), .stays = true },
+        { .way = "own_linger_0_after_fin", .script = "c", .each = CLIENT(passive), .fleeting = true },
+        { .way = "own_linger_5", .script = "ec", .each = CLIENT(time_wait), .stays = true },
+        { .way = "own_linger_off", .script = "ec", .each = CLIENT(time_wait) },
+        { .way = "own_linger2", .script = "ec", .each = CLIENT(aborted) },
+        { .way = "own_linger2_taken_back", .script = "ec", .each = CLIENT(time_wait), .stays = true },
+    };
+    ROW_CLIENTS("end_in", rows);
+}
+
+Test(counts, a_connection_that_times_out_is_aborted)
+{
+    static const struct tally aborted = CLIENT(aborted);
+    enum { TIMES = 4 };
+    const char *log = scratch_path();
+
+    ns_enter();
+    for (int i = 0; i < TIMES; i++) {
+        struct peer peer = script_start("ek", 0);
+        struct victim v = victim_start(text("LOG=%s|LINGER=%s", log, i % 2 ? "ack" : "off"),
+                                       "end_in timed_out 127.0.0.1 %u 1", peer.port);
+        victim_wait_out(&v, "ready");
+        ns_cut(peer.port);
+        kill(v.pid, SIGUSR1);
+        struct ended e = victim_wait(&v);
+        cr_assert(e.status == 0, "%s%s", e.out, e.err);
+    }
+    tally_expect("timed out", log, &aborted, TIMES);
+    cr_assert_eq(ns_tw(), 0);
+    unlink(log);
+}
+
+/* ---- servers ---------------------------------------------------------------------------------------- */
+
+Test(counts, accepted_connections_are_counted_however_they_were_accepted)
+{
+#define ONCE .once = { .sockets = 1, .binds = 1 }
+    static const struct row rows[] = {
+        { .way = "accept", .script = "ec", .each = SERVER(time_wait), ONCE },
+        { .way = "accept4", .script = "ec", .each = SERVER(time_wait), ONCE },
+        { .way = "syscall_accept", .script = "ec", .each = SERVER(time_wait), ONCE },
+        { .way = "syscall_accept4", .script = "ec", .each = SERVER(time_wait), ONCE },
+        { .way = "accept_with_address", .script = "ec", .each = SERVER(time_wait), ONCE },
+        { .way = "a_copy", .script = "ec", .each = SERVER(time_wait), ONCE },
+        { .way = "peer_first", .script = "c", .each = SERVER(passive), .peer_keeps = true, ONCE },
+        { .way = "reset_already", .script = "r", .each = SERVER(aborted), ONCE },
+        { .way = "reset_already_unlooked", .script = "r", .each = SERVER(aborted), ONCE },
+        { .way = "unread", .script = "sec", .each = SERVER(aborted), ONCE },
+        { .way = "leaving_it_open", .script = "k", .each = SERVER(time_wait), ONCE },
+        { .way = "inherited_linger_0", .script = "ec", .each = SERVER(aborted), ONCE },
+    };
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++)
+        row_server(&rows[i / 2], i % 2);
+}
+
+Test(counts, an_accept_that_fails_is_an_error_and_no_connection)
+{
+    static const struct row row = { .way = "accept_that_fails_first", .script = "ec",
+                                    .each = SERVER(time_wait), .errors = "accept:EINVAL", ONCE };
+    row_server(&row, false);
+    row_server(&row, true);
+}

@@ -1,0 +1,118 @@
+/* N connections, each copied to a second descriptor by the way named; the first is closed, a byte is sent through
+ * the one that is left, and that one is closed. Every other time the copy goes first.
+ *
+ * copy_by WAY ADDRESS PORT N */
+#include "way.h"
+
+#include <sys/pidfd.h>
+
+extern int __dup2(int fd, int to);
+extern int __fcntl(int fd, int command, ...);
+
+enum { HIGH = 200 };
+
+static int copy;
+
+static void by_dup(int fd) { copy = dup(fd); }
+static void by_dup2(int fd) { copy = dup2(fd, HIGH); }
+static void by___dup2(int fd) { copy = __dup2(fd, HIGH); }
+static void by_dup3(int fd) { copy = dup3(fd, HIGH, O_CLOEXEC); }
+static void by_fcntl(int fd) { copy = fcntl(fd, F_DUPFD, HIGH); }
+static void by_fcntl_cloexec(int fd) { copy = fcntl(fd, F_DUPFD_CLOEXEC, HIGH); }
+static void by_fcntl64(int fd) { copy = fcntl64(fd, F_DUPFD, HIGH); }
+static void by___fcntl(int fd) { copy = __fcntl(fd, F_DUPFD, HIGH); }
+static void by_syscall_dup(int fd) { copy = (int)syscall(SYS_dup, fd); }
+static void by_syscall_dup2(int fd) { copy = (int)syscall(SYS_dup2, fd, HIGH); }
+static void by_syscall_dup3(int fd) { copy = (int)syscall(SYS_dup3, fd, HIGH, 0); }
+static void by_syscall_fcntl(int fd) { copy = (int)syscall(SYS_fcntl, fd, F_DUPFD, HIGH); }
+
+/* Over a descriptor of the same connection: one of three goes, two are left. */
+static void by_dup2_over_itself(int fd)
+{
+    MUST(dup2(fd, HIGH) == HIGH && dup2(fd, HIGH) == HIGH);
+    copy = dup3(HIGH, HIGH + 1, 0);
+    MUST(close(HIGH) == 0);
+}
+
+static void by_dup_that_fails_first(int fd)
+{
+    MUST(fcntl(fd, F_DUPFD, -1) == -1 && errno == EINVAL);
+    MUST(fcntl(fd, F_DUPFD, 1 << 30) == -1 && errno == EINVAL);
+    MUST(dup2(fd, 1 << 30) == -1 && errno == EBADF);
+    MUST(dup3(fd, HIGH, O_APPEND) == -1 && errno == EINVAL);
+    copy = dup(fd);
+}
+
+/* Ourselves as the other process. */
+static void by_pidfd_getfd(int fd)
+{
+    int self = pidfd_open(getpid(), 0);
+    copy = pidfd_getfd(self, fd, 0);
+    MUST(close(self) == 0);
+}
+static void by_syscall_pidfd_getfd(int fd)
+{
+    int self = pidfd_open(getpid(), 0);
+    copy = (int)syscall(SYS_pidfd_getfd, self, fd, 0);
+    MUST(close(self) == 0);
+}
+
+/* Over a Unix socket to ourselves. */
+static void by_scm_rights(int fd)
+{
+    int pair[2];
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    struct iovec data = { &(char){ 'x' }, 1 };
+    struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+                              .msg_controllen = sizeof control };
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    *c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    MUST(sendmsg(pair[0], &message, 0) == 1);
+    message.msg_controllen = sizeof control;
+    MUST(recvmsg(pair[1], &message, 0) == 1 && CMSG_FIRSTHDR(&message));
+    memcpy(&copy, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof copy);
+    MUST(close(pair[0]) == 0 && close(pair[1]) == 0);
+}
+
+static const struct way ways[] = {
+    { "dup", by_dup },
+    { "dup2", by_dup2 },
+    { "__dup2", by___dup2 },
+    { "dup3", by_dup3 },
+    { "fcntl", by_fcntl },
+    { "fcntl_cloexec", by_fcntl_cloexec },
+    { "fcntl64", by_fcntl64 },
+    { "__fcntl", by___fcntl },
+    { "syscall_dup", by_syscall_dup },
+    { "syscall_dup2", by_syscall_dup2 },
+    { "syscall_dup3", by_syscall_dup3 },
+    { "syscall_fcntl", by_syscall_fcntl },
+    { "dup2_over_itself", by_dup2_over_itself },
+    { "dup_that_fails_first", by_dup_that_fails_first },
+    { "pidfd_getfd", by_pidfd_getfd },
+    { "syscall_pidfd_getfd", by_syscall_pidfd_getfd },
+    { "scm_rights", by_scm_rights },
+};
+
+int main(int argc, char **argv)
+{
+    if (argc != 5)
+        return 2;
+    const struct way *way = WAY_NAMED(ways, argv[1]);
+    for (int i = 0; i < atoi(argv[4]); i++) {
+        int fd = connected(argv[2], argv[3]);
+        way->run(fd);
+        MUST(copy >= 0 && copy != fd);
+        MUST(close(i % 2 ? fd : copy) == 0);
+        int left = i % 2 ? copy : fd;
+        MUST(send(left, "x", 1, MSG_NOSIGNAL) == 1);
+        MUST(close(left) == 0);
+    }
+    return 0;
+}

@@ -1,0 +1,86 @@
+/* Eight threads at once, in the way named.
+ *
+ * threads WAY ADDRESS PORT N */
+#include "way.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+
+enum { THREADS = 8 };
+
+static const char *address, *port;
+static int n, shared[THREADS];
+static bool copies;
+static _Atomic int closed;
+static pthread_barrier_t barrier;
+
+static void *opens_and_closes(void *unused)
+{
+    (void)unused;
+    for (int i = 0; i < n; i++)
+        MUST(close(connected(address, port)) == 0);
+    return NULL;
+}
+
+/* All at the same descriptor, or each at its own copy. */
+static void *closes_at_once(void *number)
+{
+    for (int i = 0; i < n; i++) {
+        pthread_barrier_wait(&barrier); /* main has opened */
+        closed += close(shared[copies ? (intptr_t)number : 0]) == 0;
+        pthread_barrier_wait(&barrier);
+    }
+    return NULL;
+}
+
+static void open_for_all(void)
+{
+    for (int i = 0; i < n; i++) {
+        closed = 0;
+        shared[0] = connected(address, port);
+        for (int t = 1; t < THREADS && copies; t++)
+            MUST((shared[t] = dup(shared[0])) >= 0);
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        MUST(closed == (copies ? THREADS : 1));
+    }
+}
+
+/* Children are born while the threads open and close; each closes all it has and ends. */
+static void fork_all_along(void)
+{
+    for (int i = 0; i < n; i++) {
+        pid_t child = fork();
+        MUST(child >= 0);
+        if (child == 0) {
+            close_range(3, ~0u, 0);
+            _exit(0);
+        }
+        MUST(waitpid(child, NULL, 0) == child);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    pthread_t thread[THREADS];
+
+    if (argc != 5)
+        return 2;
+    address = argv[2], port = argv[3], n = atoi(argv[4]);
+    bool forks = strcmp(argv[1], "forks") == 0, leaves = strcmp(argv[1], "leaves") == 0;
+    bool own = forks || leaves || strcmp(argv[1], "own") == 0;
+    copies = strcmp(argv[1], "copies") == 0;
+    pthread_barrier_init(&barrier, NULL, THREADS + 1);
+    for (intptr_t i = 0; i < THREADS; i++)
+        MUST(pthread_create(&thread[i], NULL, own ? opens_and_closes : closes_at_once, (void *)i) == 0);
+    if (forks)
+        fork_all_along();
+    if (!own)
+        open_for_all();
+    if (leaves)
+        exit(0);
+    for (int i = 0; i < THREADS; i++)
+        MUST(pthread_join(thread[i], NULL) == 0);
+    return 0;
+}
