@@ -160,7 +160,12 @@ static bool look_for(int fd, struct af_connection *conn, struct af_look *look) {
     uint32_t state = atomic_load(&conn->state);
     if (!af.counting || state == AF_CONN_NEW || state == AF_CONN_LISTENER)
         return false;
-    if (!af_look_at(fd, look) || !was_connected(conn, look))
+    if (!af_look_at(fd, look)) {
+        if (af_sealed || state != AF_CONN_OPEN)
+            return false;
+        *look = (struct af_look){.state = ESTABLISHED}; /* another thread has closed the same descriptor just now */
+    }
+    if (!was_connected(conn, look))
         return false;
     if (af.ledger_is_file)
         af_cookie(fd, conn);
