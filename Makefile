@@ -96,7 +96,7 @@ $(B)/examples/%: examples/%.c
 demo: all $(addprefix $(B)/examples/,server legacy_client) ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
-include man/rules.mk
+include man/rules.mk bench/rules.mk
 
 deps: ## install what building and testing need (apt-get, through sudo when not root)
 	$(Q).ci/deps

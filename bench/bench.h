@@ -1,0 +1,53 @@
+/* What `make bench` measures, and how: a driver program (driver.c) is run again and again under each setting in
+ * turn, each time in a fresh network namespace with a server of its own (place.c); every figure is the median of
+ * ratios to the bare run of the same round, with the quartiles beside it (figures.c). */
+#ifndef AFTERFIN_BENCH_H
+#define AFTERFIN_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { MOST_ROUNDS = 1000, MOST_FIGURES = 16 };
+
+/* Figures of one row, one a round. */
+struct series {
+    double value[MOST_ROUNDS];
+    size_t n;
+};
+void series_add(struct series *s, double value);
+/* The share-th (0.5: median) of them; sorts. */
+double series_at(struct series *s, double share);
+
+/* How a driver is run. NULL settings: bare. "empty": under the empty library. Else under afterfin with these
+ * variables, "|" between, AFTERFIN_ left out. */
+struct start {
+    const char *settings, *arguments;
+    bool for_children; /* the settings are for the children that it starts, not for itself */
+    bool everywhere;   /* on all processors, not only the client's */
+};
+/* What it prints: numbers. False, with a message on stderr: it failed. */
+bool run_driver(const struct start *start, double out[], size_t n);
+/* Several at once, each with one number. */
+bool run_drivers(const struct start *starts, size_t n, double out[]);
+
+/* Where the library, the empty library and the driver are, and a directory for ledgers. */
+void place_init(const char *build);
+void place_end(void);
+const char *place_ledgers(void);
+/* A fresh network namespace for what is run next, with a server on BENCH_PORT; place_leave ends the server. */
+#define BENCH_PORT "9000"
+bool place_enter(void);
+void place_leave(void);
+
+/* The sections; false where something could not be measured. */
+bool bench_cycles(unsigned rounds);
+bool bench_closes(unsigned rounds);
+bool bench_execs(unsigned rounds);
+bool bench_threads(unsigned rounds);
+bool bench_search(unsigned rounds);
+
+/* "met" or "MISSED", and the tally for the last line. */
+const char *verdict(double figure, double bound);
+extern unsigned bounds_met, bounds_missed;
+
+#endif

@@ -1,0 +1,251 @@
+/* The program that is measured: it knows nothing of the library. Prints nanoseconds, one number a line.
+ *
+ * driver cycle plain|bind0|bind N PORT     median of socket, [bind,] connect, close
+ * driver connects N PORT                   median of connect alone; a connection a time
+ * driver levels N PORT COUNT...            the same N times, each after filling up to COUNT TIME_WAITs
+ * driver fill parity|random FROM TO PORT   no figure: TIME_WAITs on the FROM-th to TO-th local port, in order
+ * driver close OPEN                        median of close of a file while OPEN sockets are open
+ * driver threads connect|socket N PORT     one of N pairs of opening and closing in each of 64 threads
+ * driver exec N [NAME=VALUE]...            median of /bin/true, from spawn to its end, with this environment */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51 /* Linux 6.3 */
+#endif
+
+/* net.ipv4.ip_local_port_range in a new namespace. */
+enum { LOW = 32768, HIGH = 60999, PORTS = HIGH - LOW + 1, THREADS = 64 };
+
+static struct sockaddr_in to;
+static double took[1 << 16];
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void say_median(int n)
+{
+    qsort(took, (size_t)n, sizeof *took, ascending);
+    printf("%.1f\n", took[n / 2]);
+}
+
+static void fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void aim(const char *port)
+{
+    to = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+}
+
+static void cycle(const char *kind, int n)
+{
+    struct sockaddr_in from = { .sin_family = AF_INET };
+
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < n; i++) {
+        if (strcmp(kind, "bind") == 0)
+            from.sin_port = htons((uint16_t)(10000 + i));
+        double start = now();
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (*kind == 'b' && bind(fd, (struct sockaddr *)&from, sizeof from) != 0)
+            fail("bind");
+        if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+            fail("connect");
+        close(fd);
+        took[i] = now() - start;
+    }
+    say_median(n);
+}
+
+static void connect_once(double *ns)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    double start = now();
+
+    if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+        fail("connect");
+    *ns = now() - start;
+    close(fd);
+}
+
+static void connects(int n)
+{
+    for (int i = 0; i < n; i++)
+        connect_once(&took[i]);
+    say_median(n);
+}
+
+static void levels(int n, char **counts)
+{
+    int made = 0;
+    double unused;
+
+    for (; *counts; counts++) {
+        for (; made < atoi(*counts); made++)
+            connect_once(&unused);
+        connects(n);
+        made += n;
+    }
+}
+
+/* parity: ports as the kernel takes them, all of one parity before the other. random: the same for everyone. */
+static void order_ports(bool random, uint16_t order[PORTS])
+{
+    uint64_t seed = 88172645463325252u;
+
+    for (int i = 0; i < PORTS; i++)
+        order[i] = (uint16_t)(LOW + (i < PORTS / 2 ? 2 * i : 2 * (i - PORTS / 2) + 1));
+    for (int i = PORTS - 1; random && i > 0; i--) {
+        seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+        int k = (int)(seed % (uint64_t)(i + 1));
+        uint16_t other = order[k];
+        order[k] = order[i];
+        order[i] = other;
+    }
+}
+
+/* A window of one port takes that port; one that is taken already is left. */
+static void fill(bool random, int first, int end)
+{
+    static uint16_t order[PORTS];
+
+    order_ports(random, order);
+    for (int i = first; i < end && i < PORTS; i++) {
+        uint32_t window = (uint32_t)order[i] << 16 | order[i];
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &window, sizeof window) != 0)
+            fail("IP_LOCAL_PORT_RANGE");
+        (void)!connect(fd, (struct sockaddr *)&to, sizeof to);
+        close(fd);
+    }
+}
+
+/* In batches, so that the clock's own 25 ns do not count. */
+static void close_files(int open_sockets)
+{
+    enum { BATCHES = 51, BATCH = 1000 };
+    static int fd[BATCH];
+
+    for (int i = 0; i < open_sockets; i++)
+        if (socket(AF_INET, SOCK_STREAM, 0) < 0)
+            fail("socket");
+    int file = open("/dev/null", O_RDONLY);
+    for (int b = 0; b < BATCHES; b++) {
+        for (int i = 0; i < BATCH; i++)
+            fd[i] = dup(file);
+        double start = now();
+        for (int i = 0; i < BATCH; i++)
+            close(fd[i]);
+        took[b] = (now() - start) / BATCH;
+    }
+    say_median(BATCHES);
+}
+
+static int pairs;
+static bool connecting;
+static pthread_barrier_t gate;
+static double began[THREADS], ended[THREADS];
+
+static void *open_and_close(void *of)
+{
+    double *start = of;
+
+    pthread_barrier_wait(&gate);
+    *start = now();
+    for (int i = 0; i < pairs; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (fd < 0 || (connecting && connect(fd, (struct sockaddr *)&to, sizeof to) != 0))
+            fail("thread");
+        close(fd);
+    }
+    ended[start - began] = now();
+    return NULL;
+}
+
+static void threads(const char *kind, int n)
+{
+    pthread_t thread[THREADS];
+
+    pairs = n;
+    connecting = strcmp(kind, "connect") == 0;
+    pthread_barrier_init(&gate, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        if (pthread_create(&thread[i], NULL, open_and_close, &began[i]) != 0)
+            fail("pthread_create");
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(thread[i], NULL);
+    qsort(began, THREADS, sizeof *began, ascending);
+    qsort(ended, THREADS, sizeof *ended, ascending);
+    printf("%.1f\n", (ended[THREADS - 1] - began[0]) / (n * THREADS));
+}
+
+static void exec(int n, char **environment)
+{
+    char *argv[] = { "/bin/true", NULL };
+
+    for (int i = 0; i < n; i++) {
+        pid_t child;
+        int status;
+        double start = now();
+        if (posix_spawn(&child, argv[0], NULL, NULL, argv, environment) != 0 ||
+            waitpid(child, &status, 0) != child || status != 0)
+            fail("exec");
+        took[i] = now() - start;
+    }
+    say_median(n);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 5 && strcmp(argv[1], "cycle") == 0) {
+        aim(argv[4]);
+        cycle(argv[2], atoi(argv[3]));
+    } else if (argc >= 4 && strcmp(argv[1], "connects") == 0) {
+        aim(argv[3]);
+        connects(atoi(argv[2]));
+    } else if (argc >= 5 && strcmp(argv[1], "levels") == 0) {
+        aim(argv[3]);
+        levels(atoi(argv[2]), argv + 4);
+    } else if (argc >= 6 && strcmp(argv[1], "fill") == 0) {
+        aim(argv[5]);
+        fill(strcmp(argv[2], "random") == 0, atoi(argv[3]), atoi(argv[4]));
+    } else if (argc >= 3 && strcmp(argv[1], "close") == 0) {
+        close_files(atoi(argv[2]));
+    } else if (argc >= 5 && strcmp(argv[1], "threads") == 0) {
+        aim(argv[4]);
+        threads(argv[2], atoi(argv[3]));
+    } else if (argc >= 3 && strcmp(argv[1], "exec") == 0) {
+        exec(atoi(argv[2]), argv + 3);
+    } else {
+        fprintf(stderr, "usage: see bench/driver.c\n");
+        return 2;
+    }
+    return 0;
+}
