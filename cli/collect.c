@@ -1,6 +1,7 @@
 /* See collect.h. */
 #include "cli/collect.h"
 #include "cli/alive.h"
+#include "cli/cli.h"
 #include "cli/memory.h"
 
 #include <dirent.h>
@@ -202,4 +203,16 @@ bool af_collection_runs(const struct af_collection *c) {
     for (size_t i = 0; i < c->n_images; i++)
         runs |= c->images[i].runs;
     return runs;
+}
+
+void af_collection_tell(const struct af_collection *c, const char *command) {
+    unsigned long long lost = 0;
+    for (size_t i = 0; i < c->n_complaints; i++)
+        af_tell("%s: left out: %s", command, c->complaints[i]);
+    for (size_t i = 0; i < c->n_images; i++)
+        lost += c->images[i].lost;
+    if (c->bad)
+        af_tell("%s: %u records made no sense and were left out", command, c->bad);
+    if (lost)
+        af_tell("%s: %llu closed connections were too many for their ledger and are forgotten", command, lost);
 }

@@ -75,6 +75,9 @@ void af_collection_free(struct af_collection *collection);
 /* TIME_WAITs of this process that its ledger has not counted, among its top endpoints. */
 void af_row_add_endpoint(struct af_row *row, const struct af_endpoint *endpoint);
 
+/* Say what is missing: ledgers that were left out, records that made no sense, closed ones that were overrun. */
+void af_collection_tell(const struct af_collection *collection, const char *command);
+
 /* Does any recorded process still run? */
 bool af_collection_runs(const struct af_collection *collection);
 

@@ -71,6 +71,23 @@ static void print_option(const struct af_option_row *option) {
     row(name, 21, option->help);
 }
 
+static void print_examples(const char *command) {
+    static const char *const examples[][3] = {
+#define EXAMPLE(name, line, purpose) { #name, line, purpose },
+#include "cli/examples.def"
+#undef EXAMPLE
+    };
+    const char *title = "\nFor example:";
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++)
+        if (strcmp(examples[i][0], command) == 0) {
+            if (title)
+                puts(title);
+            title = NULL;
+            printf("  %s\n", examples[i][1]);
+            wrapped(0, 6, examples[i][2]);
+        }
+}
+
 void af_print_command_help(const char *name, const struct af_option_row *rows) {
     const struct af_command *command = NULL;
     for (size_t i = 0; name && i < af_n_commands; i++)
@@ -89,5 +106,6 @@ void af_print_command_help(const char *name, const struct af_option_row *rows) {
         print_option(rows);
     print_option(&(struct af_option_row){ 'h', "help", AF_TAKES_NOTHING, NULL, "print this help" });
     print_option(&(struct af_option_row){ 'V', "version", AF_TAKES_NOTHING, NULL, "print the version" });
+    print_examples(name);
     puts("\nThe policy keys: afterfin --help");
 }

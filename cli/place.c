@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/collect.h"
 #include "cli/memory.h"
+#include "cli/tidy.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +21,8 @@
 #define KEEP ".keep"
 enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 
+static void clean(int base);
+
 int af_place_default(char path[PATH_MAX]) {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     struct stat st;
@@ -34,10 +37,31 @@ int af_place_default(char path[PATH_MAX]) {
     int fd = open(path, OPEN_DIRECTORY | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
-    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077))
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
+        clean(fd);
+        af_tidy(fd, AF_TIDY_AFTER_S);
         return fd;
+    }
     close(fd);
     return -EPERM;
+}
+
+int af_place_open(const char *command, const char *named) {
+    char path[PATH_MAX];
+    int fd = named ? open(named, OPEN_DIRECTORY) : af_place_default(path);
+    if (fd >= 0)
+        return fd;
+    int error = named ? errno : -fd;
+    if (!named && error == EPERM)
+        af_tell("%s: %s is not a directory of mode 0700 of our own", command, path);
+    else
+        af_tell("%s: %s: %s", command, named ? named : path, strerror(error));
+    return -error;
+}
+
+size_t af_place_clean(int directory) {
+    clean(directory);
+    return af_tidy(directory, 0);
 }
 
 /* Where the directories of runs go. */
@@ -93,8 +117,6 @@ static void move_or_remove(int from, const char *name, int to, bool keep) {
     else if (renameat2(from, name, to, name, RENAME_NOREPLACE) != 0 && errno == EINVAL)
         renameat(from, name, to, name); /* a file system that cannot promise it */
 }
-
-static void clean(int base);
 
 /* Take the ledgers out of a directory and remove it; whatever else is in there keeps it. */
 static void dissolve(int base, int directory, const char *name) {

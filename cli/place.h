@@ -18,8 +18,17 @@ struct af_place {
 };
 
 /* Open (and make) the default ledger directory: /run/afterfin for root, else $XDG_RUNTIME_DIR/afterfin, else
- * /tmp/afterfin-UID. A descriptor, or -errno: EPERM where it is there and not private to us. */
+ * /tmp/afterfin-UID; and remove what is over in it (tidy.h). A descriptor, or -errno: EPERM where it is there and
+ * not private to us. */
 int af_place_default(char path[PATH_MAX]);
+
+/* Open the directory that was named, to read ledgers in it; the default one where none was (NULL). A descriptor,
+ * or negative: it has been said why, in the name of `command`. */
+int af_place_open(const char *command, const char *named);
+
+/* Remove all ledgers in this directory whose processes are gone, and what runs that are gone have left there.
+ * Returns how many. */
+size_t af_place_clean(int directory);
 
 /* Make the directory of this run, in the directory that the user named for ledgers, else in the default one,
  * else anywhere in /tmp; and remove what runs that were killed have left there. False: it has been said why. */

@@ -118,6 +118,21 @@ uint64_t af_settle_kernel(struct af_collection *c, const struct af_kernel_socket
     return attributed + af_settle_live(c, kernel);
 }
 
+/* A TIME_WAIT is there: nobody holds the connection any more, or its holder has shut it down both ways. So a live
+ * record names who ended it even where a process of that program still runs. */
+struct af_owner af_settle_owner(const struct af_collection *c, uint64_t cookie) {
+    const struct af_closing *closing = find_closing(c, cookie);
+    const struct af_live key = { .cookie = cookie };
+    const struct af_live *live = cookie && c->n_live
+        ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
+    while (live && live > c->live && live[-1].cookie == cookie) /* the first is the heir */
+        live--;
+    bool accepted = (closing && closing->accepted) || (live && live->flags & AF_FLAG_ACCEPTED);
+    if (closing && is_end(closing))
+        return (struct af_owner){ closing->row, accepted };
+    return (struct af_owner){ live ? live->holder : AF_NO_ROW, accepted };
+}
+
 bool af_settle_any(const struct af_collection *c, const struct af_kernel_sockets *kernel) {
     for (size_t i = 0; i < kernel->n; i++)
         if (!kernel->all[i].inode &&

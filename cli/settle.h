@@ -16,6 +16,14 @@ void af_settle_records(struct af_collection *collection);
 uint64_t af_settle_kernel(struct af_collection *collection, const struct af_kernel_sockets *kernel,
                           uint64_t net_ns);
 
+/* Who left a TIME_WAIT socket (af_is_time_wait) of this cookie; after af_settle_records. The cookie alone tells:
+ * it is one of its boot, in whatever namespace (since Linux 5.4). */
+struct af_owner {
+    size_t row;    /* AF_NO_ROW: none of the collected processes */
+    bool accepted; /* its role; else it connected */
+};
+struct af_owner af_settle_owner(const struct af_collection *collection, uint64_t cookie);
+
 /* Is any connection of the collection's among these sockets? */
 bool af_settle_any(const struct af_collection *collection, const struct af_kernel_sockets *kernel);
 

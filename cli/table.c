@@ -48,13 +48,6 @@ void af_table_free(struct af_table *table) {
     free(table->lines);
 }
 
-static size_t shown_width(const char *text) {
-    char *room = af_array(NULL, strlen(text) + 3, 4);
-    size_t width = af_fit(text, strlen(text) * 4, room);
-    free(room);
-    return width;
-}
-
 /* How wide a column wants to be; 0: not at all. */
 static size_t wanted(const struct af_table *table, size_t column) {
     const struct af_column *c = &table->columns[column];
@@ -62,7 +55,7 @@ static size_t wanted(const struct af_table *table, size_t column) {
     bool empty = c->optional;
     for (size_t i = 0; i < table->n_lines; i++) {
         const char *cell = table->lines[i].cells ? table->lines[i].cells[column] : "";
-        size_t w = shown_width(cell);
+        size_t w = af_columns(cell);
         width = w > width ? w : width;
         empty &= !*cell || strcmp(cell, "0") == 0;
     }

@@ -32,6 +32,12 @@ size_t af_utf8_length(const char *s, size_t n) {
 static size_t next_shown(const char *text, size_t n, char shown[8], size_t *columns) {
     wchar_t wide;
     mbstate_t state = { 0 };
+    if (*text >= ' ' && *text <= '~') { /* nearly all there is; a long list is printed in no time */
+        shown[0] = *text;
+        shown[1] = 0;
+        *columns = 1;
+        return 1;
+    }
     size_t eaten = mbrtowc(&wide, text, n, &state);
     int width = eaten && eaten <= n ? wcwidth(wide) : -1;
     if (width > 0 && eaten <= 4) {
@@ -44,7 +50,7 @@ static size_t next_shown(const char *text, size_t n, char shown[8], size_t *colu
     return 1;
 }
 
-static size_t columns_of(const char *text) {
+size_t af_columns(const char *text) {
     char shown[8];
     size_t total = 0, n = strlen(text), columns;
     while (n) {
@@ -60,7 +66,7 @@ size_t af_fit(const char *text, size_t width, char *out) {
     bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     const char *ellipsis = utf8 ? "\u2026" : "~";
     size_t used = 0, n = strlen(text), columns;
-    bool cut = columns_of(text) > width;
+    bool cut = af_columns(text) > width;
     size_t room = cut && width ? width - 1 : width;
     *out = 0;
     while (n) {

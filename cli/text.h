@@ -11,4 +11,7 @@ size_t af_utf8_length(const char *s, size_t n);
  * no character of the locale, become \xNN. Returns the columns used; out has room for 4 bytes a column + 8. */
 size_t af_fit(const char *text, size_t width, char *out);
 
+/* Columns that the whole of `text` takes, shown like that. */
+size_t af_columns(const char *text);
+
 #endif
