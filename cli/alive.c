@@ -35,7 +35,7 @@ static bool runs_since(const char *entry, uint64_t start_ticks) {
     if (!fields || sscanf(fields + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
                                       "%*d %llu", &state, &start) != 2)
         return false;
-    return state != 'Z' && state != 'X' && (!start_ticks || start == start_ticks);
+    return state != 'Z' && state != 'X' && (!start_ticks || start <= start_ticks);
 }
 
 /* The last number of NSpid is the pid in the innermost namespace. */

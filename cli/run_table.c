@@ -79,6 +79,9 @@ static void add_notes(struct af_table *table, const struct af_row *row) {
     }
     if (row->seen.sealed)
         af_table_note(table, af_format("installed a seccomp filter: its later closes were not looked at"));
+    if (row->seen.sharers)
+        af_table_note(table, af_format("counts %u more processes: its ledger has no room for a row each",
+                                       row->seen.sharers));
     if (row->seen.lost)
         af_table_note(table, af_format("%u connections or endpoints found no room in its ledger", row->seen.lost));
 }

@@ -25,6 +25,7 @@ enum {
     AF_MAX_CONNECTIONS = 1 << 20,
     AF_MAX_ENDPOINTS = 1 << 16, /* a power of two */
     AF_MAX_CLOSED = 1 << 20,    /* a power of two */
+    AF_MIN_CLOSED = 1 << 14,    /* of a ledger that is a file; the writer knows how many it will be */
     AF_PROGRAM_SIZE = 64,
     AF_COMMAND_SIZE = 512,
     AF_POLICY_SIZE = 512,
@@ -58,11 +59,11 @@ struct af_process {
     _Atomic uint32_t ended; /* enum af_ended */
     int32_t pid, ppid;      /* as that process itself saw them */
     uint64_t started, ended_at;
-    uint64_t start_ticks; /* field 22 of /proc/PID/stat, 0 where it was not to be had: tells a reused pid */
+    uint64_t start_ticks; /* field 22 of its /proc/PID/stat is at most this, 0: unknown; tells a reused pid */
     _Atomic uint32_t sealed; /* it installed a seccomp filter: its later closes were not looked at */
     _Atomic uint32_t lost;   /* connections or endpoints that found no room here */
     _Atomic uint32_t endpoints; /* index + 1 of the newest of its endpoints, which are chained; 0: none */
-    uint32_t spare;
+    _Atomic uint32_t sharers; /* of the last slot: further processes, for which no slot was left */
     _Atomic uint64_t count[AF_COUNTERS];
     struct af_error_row errors[AF_ERROR_ROWS];
 };
@@ -161,12 +162,13 @@ struct af_ledger {
     uint64_t size; /* of the whole, bytes */
     uint64_t processes_at, connections_at, endpoints_at, closed_at; /* offsets */
     uint32_t process_size, connection_size, endpoint_size, closed_size;
-    uint32_t max_processes, max_connections, max_endpoints, max_closed;
+    uint32_t max_processes, max_connections, max_endpoints, max_closed; /* the last two powers of two */
     _Atomic uint32_t n_processes;   /* slots handed out so far */
     _Atomic uint32_t n_connections; /* records ever used: a reader looks no further */
     _Atomic uint64_t free_head;     /* change count << 32 | index + 1 of the first free connection */
     _Atomic uint64_t n_closed;      /* ever; more than max_closed: the oldest are lost */
-    int32_t pid, spare;             /* the image's first process */
+    int32_t pid;                    /* the image's first process */
+    _Atomic uint32_t lost_closed;   /* ends that found no room in the ring: its disk is full */
     uint64_t started;
     uint64_t net_ns, pid_ns; /* inode numbers, 0 where /proc was not to be had */
     char boot_id[40];
@@ -177,9 +179,6 @@ struct af_ledger {
     char policy[AF_POLICY_SIZE];   /* "linger=ack,keepalive=60", as in the log */
 };
 
-_Static_assert(sizeof(struct af_addr) == 20, "layout");
-_Static_assert(sizeof(struct af_connection) == 128, "layout");
-_Static_assert(sizeof(struct af_closed) == 64, "layout");
-_Static_assert(sizeof(struct af_endpoint) == 44, "layout");
+#include "ledger/offsets.h"
 
 #endif

@@ -237,6 +237,7 @@ static void process_record(const struct section *s, const void *record, uint32_t
     struct af_seen_process to = {
         .slot = index, .ended = from.ended, .pid = from.pid, .ppid = from.ppid, .started = from.started,
         .ended_at = from.ended_at, .start_ticks = from.start_ticks, .sealed = from.sealed != 0, .lost = from.lost,
+        .sharers = from.sharers,
     };
     if (to.ended > AF_EXECED || to.pid <= 0) {
         s->reader->bad++;
@@ -321,12 +322,14 @@ static void closed_record(const struct section *s, const void *record, uint32_t 
 bool af_reader_closed(struct af_reader *reader, void (*visit)(void *, const struct af_closed *), void *context,
                       uint64_t *lost, struct af_reader_error *error) {
     uint64_t n;
+    uint32_t unwritten;
     const uint32_t room = reader->head.max_closed;
     const struct section s = { .reader = reader, .error = error, .at = reader->head.closed_at,
                                .size = sizeof(struct af_closed), .record = closed_record,
                                .visit.closed = visit, .context = context };
-    if (!read_head(reader, &n, sizeof n, offsetof(struct af_ledger, n_closed), error))
+    if (!read_head(reader, &n, sizeof n, offsetof(struct af_ledger, n_closed), error) ||
+        !read_head(reader, &unwritten, sizeof unwritten, offsetof(struct af_ledger, lost_closed), error))
         return false;
-    *lost = n > room ? n - room : 0;
+    *lost = (n > room ? n - room : 0) + unwritten;
     return each(&s, n < room ? (uint32_t)n : room);
 }

@@ -32,6 +32,7 @@ struct af_seen_process {
     uint64_t started, ended_at, start_ticks;
     bool sealed;
     uint32_t lost;
+    uint32_t sharers; /* further processes that are counted in it; pid is the latest one's */
     uint64_t count[AF_COUNTERS];
     uint32_t n_errors;
     struct af_seen_error errors[AF_ERROR_ROWS];
@@ -59,7 +60,7 @@ bool af_reader_connections(struct af_reader *reader, void (*visit)(void *, const
                            void *context, struct af_reader_error *error);
 bool af_reader_endpoints(struct af_reader *reader, void (*visit)(void *, const struct af_endpoint *),
                          void *context, struct af_reader_error *error);
-/* *lost: how many closed ones the ring has forgotten since the start. */
+/* *lost: how many closed ones the ring has forgotten since the start, or had no disk for. */
 bool af_reader_closed(struct af_reader *reader, void (*visit)(void *, const struct af_closed *), void *context,
                       uint64_t *lost, struct af_reader_error *error);
 

@@ -11,32 +11,39 @@ static uint64_t section(uint64_t *end, uint64_t count, uint64_t size) {
     return at;
 }
 
-static uint64_t place_sections(struct af_ledger *to) {
+static uint64_t place_sections(struct af_ledger *to, const struct af_ledger_room *room) {
     uint64_t end = page_up(sizeof *to);
-    to->processes_at = section(&end, AF_MAX_PROCESSES, sizeof(struct af_process));
-    to->connections_at = section(&end, AF_MAX_CONNECTIONS, sizeof(struct af_connection));
-    to->endpoints_at = section(&end, AF_MAX_ENDPOINTS, sizeof(struct af_endpoint));
-    to->closed_at = section(&end, AF_MAX_CLOSED, sizeof(struct af_closed));
+    to->processes_at = section(&end, room->processes, sizeof(struct af_process));
+    to->connections_at = section(&end, room->connections, sizeof(struct af_connection));
+    to->endpoints_at = section(&end, room->endpoints, sizeof(struct af_endpoint));
+    to->closed_at = section(&end, room->closed, sizeof(struct af_closed));
     return end;
 }
 
-size_t af_ledger_size(void) {
-    struct af_ledger places;
-    return place_sections(&places);
+uint32_t af_ledger_ring(uint64_t tw_buckets) {
+    uint32_t ring = AF_MIN_CLOSED;
+    while (ring < tw_buckets && ring < AF_MAX_CLOSED)
+        ring *= 2;
+    return ring;
 }
 
-void af_ledger_layout(struct af_ledger *ledger) {
+size_t af_ledger_size(const struct af_ledger_room *room) {
+    struct af_ledger places;
+    return place_sections(&places, room);
+}
+
+void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *room) {
     ledger->version = AF_LEDGER_VERSION;
     ledger->header_size = sizeof *ledger;
-    ledger->size = place_sections(ledger);
+    ledger->size = place_sections(ledger, room);
     ledger->process_size = sizeof(struct af_process);
     ledger->connection_size = sizeof(struct af_connection);
     ledger->endpoint_size = sizeof(struct af_endpoint);
     ledger->closed_size = sizeof(struct af_closed);
-    ledger->max_processes = AF_MAX_PROCESSES;
-    ledger->max_connections = AF_MAX_CONNECTIONS;
-    ledger->max_endpoints = AF_MAX_ENDPOINTS;
-    ledger->max_closed = AF_MAX_CLOSED;
+    ledger->max_processes = room->processes;
+    ledger->max_connections = room->connections;
+    ledger->max_endpoints = room->endpoints;
+    ledger->max_closed = room->closed;
 }
 
 struct af_process *af_ledger_process(struct af_ledger *ledger, uint32_t slot) {
@@ -57,18 +64,36 @@ static uint32_t take_number(_Atomic uint32_t *next, uint32_t limit) {
     return n;
 }
 
-uint32_t af_ledger_claim_process(struct af_ledger *ledger, af_backed backed) {
+/* The last slot is for all processes that come when the others are taken: a server that forks for ever. */
+static uint32_t take_slot(struct af_ledger *ledger, af_backed backed) {
+    const uint32_t last = ledger->max_processes - 1;
     uint32_t n = atomic_load(&ledger->n_processes);
-    if (n >= AF_MAX_PROCESSES || !backed(af_ledger_process(ledger, n), 2 * sizeof(struct af_process)))
+    if (n < last && !backed(af_ledger_process(ledger, n), 2 * sizeof(struct af_process)))
         return AF_NO_SLOT;
-    uint32_t slot = take_number(&ledger->n_processes, AF_MAX_PROCESSES);
-    if (slot == AF_NO_SLOT || !backed(af_ledger_process(ledger, slot), sizeof(struct af_process)))
-        return AF_NO_SLOT;
+    uint32_t slot = take_number(&ledger->n_processes, last);
+    if (slot == AF_NO_SLOT)
+        slot = last;
+    return backed(af_ledger_process(ledger, slot), sizeof(struct af_process)) ? slot : AF_NO_SLOT;
+}
+
+uint32_t af_ledger_claim_process(struct af_ledger *ledger, bool *shared, af_backed backed) {
+    uint32_t slot = take_slot(ledger, backed);
+    *shared = slot == ledger->max_processes - 1;
+    if (slot == AF_NO_SLOT)
+        return slot;
     struct af_process *process = af_ledger_process(ledger, slot);
+    uint32_t state = 0;
+    af_ledger_prepare_process(process);
+    if (!atomic_compare_exchange_strong(&process->used, &state, 1))
+        atomic_fetch_add(&process->sharers, 1);
+    if (*shared)
+        atomic_store(&ledger->n_processes, ledger->max_processes);
+    return slot;
+}
+
+void af_ledger_prepare_process(struct af_process *process) {
     for (uint32_t call = 0; call < AF_CALLS; call++)
         atomic_store_explicit(&process->errors[call].key, (call + 1) << 16, memory_order_relaxed);
-    atomic_store(&process->used, 1);
-    return slot;
 }
 
 /* The free list is a stack; its head carries a change count in the upper half, so that a pop which slept
@@ -89,7 +114,7 @@ static uint32_t pop_free(struct af_ledger *ledger) {
 uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed) {
     uint32_t index = pop_free(ledger);
     if (index == AF_NO_SLOT) {
-        index = take_number(&ledger->n_connections, AF_MAX_CONNECTIONS);
+        index = take_number(&ledger->n_connections, ledger->max_connections);
         if (index == AF_NO_SLOT)
             return AF_NO_SLOT;
         if (!backed(af_ledger_connection(ledger, index), sizeof(struct af_connection)))
@@ -158,7 +183,7 @@ bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const str
     struct af_endpoint *all = (struct af_endpoint *)((char *)ledger + ledger->endpoints_at);
     uint32_t hash = endpoint_hash(slot, addr, accepted);
     for (uint32_t step = 0; step < 256; step++) {
-        struct af_endpoint *e = &all[(hash + step) & (AF_MAX_ENDPOINTS - 1)];
+        struct af_endpoint *e = &all[(hash + step) & (ledger->max_endpoints - 1)];
         if (!backed(e, sizeof *e))
             return false;
         uint32_t key = 0;
@@ -190,14 +215,16 @@ size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct a
 }
 
 static struct af_closed *closed_at(struct af_ledger *ledger, uint64_t n) {
-    return (struct af_closed *)((char *)ledger + ledger->closed_at) + (n & (AF_MAX_CLOSED - 1));
+    return (struct af_closed *)((char *)ledger + ledger->closed_at) + (n & (ledger->max_closed - 1));
 }
 
 uint64_t af_ledger_append(struct af_ledger *ledger, const struct af_closed *closed, af_backed backed) {
     uint64_t n = atomic_fetch_add(&ledger->n_closed, 1);
     struct af_closed *to = closed_at(ledger, n);
-    if (!backed(to, sizeof *to))
+    if (!backed(to, sizeof *to)) {
+        atomic_fetch_add(&ledger->lost_closed, 1);
         return 0;
+    }
     atomic_store_explicit(&to->serial, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     to->cookie = closed->cookie;

@@ -10,19 +10,36 @@
 
 typedef bool (*af_backed)(const void *start, size_t size);
 
+/* How many records of each kind a ledger has room for; endpoints and closed are powers of two, closed may be 0
+ * where nobody will append. */
+struct af_ledger_room {
+    uint32_t processes, connections, endpoints, closed;
+};
+
+/* All that the layout allows; a small one, of 6 MB, for where address space or file size is limited. Memory
+ * follows use in both. */
+#define AF_LARGE_ROOM {AF_MAX_PROCESSES, AF_MAX_CONNECTIONS, AF_MAX_ENDPOINTS, AF_MAX_CLOSED}
+#define AF_SMALL_ROOM {1 << 10, 1 << 15, 1 << 13, 1 << 14}
+
+/* The size of the ring for a kernel that keeps `tw_buckets` TIME_WAITs (net.ipv4.tcp_max_tw_buckets; 0 where
+ * that is unknown): enough for all of them to have their owner in it. */
+uint32_t af_ledger_ring(uint64_t tw_buckets);
+
 /* Bytes of a whole ledger, and its header for that size. */
-size_t af_ledger_size(void);
-void af_ledger_layout(struct af_ledger *ledger);
+size_t af_ledger_size(const struct af_ledger_room *room);
+void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *room);
 
 struct af_process *af_ledger_process(struct af_ledger *ledger, uint32_t slot);
 struct af_connection *af_ledger_connection(struct af_ledger *ledger, uint32_t index);
 
 /* A fresh record, or AF_NO_SLOT where there is no room. A process record is published by setting `used` to
- * 2; a connection's fields are zero. */
-uint32_t af_ledger_claim_process(struct af_ledger *ledger, af_backed backed);
+ * 2; where all are taken, the last one is *shared by all who come. A connection's fields are zero. */
+uint32_t af_ledger_claim_process(struct af_ledger *ledger, bool *shared, af_backed backed);
 uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed);
 void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index);
 
+/* A process record of zeros, made ready to count errors in. */
+void af_ledger_prepare_process(struct af_process *process);
 void af_ledger_count_error(struct af_process *process, enum af_call call, int error);
 
 /* `change` (1, or -1 to take one back) TIME_WAITs of process `slot` towards addr. False: no room. */

@@ -4,16 +4,23 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-enum { CHUNK_BITS = 16, PATH_ROOM = 4096 };
+enum { CHUNK_BITS = 14, PATH_ROOM = 4096 };
 
-/* One bit for each 64 KiB of a file that is known to be there. Private: a child inherits it. */
+/* One bit for each 16 KiB of a file that is known to be there. Private: a child inherits it. */
 static _Atomic uint64_t backed_chunks[(1 << (28 - CHUNK_BITS)) / 64];
+
+static void cannot_grow(void) {
+    static _Atomic bool said;
+    if (!atomic_exchange(&said, true))
+        af_say((const char *const[]){"the ledger cannot grow, its disk is full: what finds no room is lost", NULL});
+}
 
 bool af_ledger_backed(const void *start, size_t size) {
     struct af_ledger *ledger = atomic_load_explicit(&af.ledger, memory_order_relaxed);
@@ -29,8 +36,10 @@ bool af_ledger_backed(const void *start, size_t size) {
         uintptr_t from = chunk << CHUNK_BITS, room = ledger->size - from;
         long result = AF_SYS3(SYS_madvise, (char *)ledger + from, room < 1 << CHUNK_BITS ? room : 1 << CHUNK_BITS,
                               MADV_POPULATE_WRITE);
-        if (result < 0 && result != -EINVAL) /* before 5.14 there is no way to ask */
+        if (result < 0 && result != -EINVAL) { /* before 5.14 there is no way to ask */
+            cannot_grow();
             return false;
+        }
         atomic_fetch_or(&backed_chunks[chunk / 64], bit);
     }
     return true;
@@ -88,8 +97,32 @@ static int create(char path[PATH_ROOM]) {
     return fd;
 }
 
-/* Size the file and map it. Growing past RLIMIT_FSIZE would raise SIGXFSZ, so all signals wait. */
-static long map_file(int fd, size_t size) {
+/* ---- how large -------------------------------------------------------------------------------------------- */
+
+static const struct af_ledger_room large = AF_LARGE_ROOM, small = AF_SMALL_ROOM;
+
+/* A program that has a limit on its address space is not to run into it because of us. */
+static bool is_limited(void) {
+    struct rlimit limit;
+    return AF_SYS4(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
+static uint64_t tw_buckets(void) {
+    char text[24];
+    uint64_t n = 0;
+    int fd = (int)AF_SYS4(SYS_openat, AT_FDCWD, "/proc/sys/net/ipv4/tcp_max_tw_buckets", O_RDONLY | O_CLOEXEC, 0);
+    long size = fd < 0 ? 0 : AF_SYS3(SYS_read, fd, text, sizeof text);
+    for (long i = 0; i < size && text[i] >= '0' && text[i] <= '9'; i++)
+        n = n * 10 + (uint64_t)(text[i] - '0');
+    if (fd >= 0)
+        AF_SYS1(SYS_close, fd);
+    return n;
+}
+
+/* ---- the file --------------------------------------------------------------------------------------------- */
+
+/* Growing past RLIMIT_FSIZE would raise SIGXFSZ, so all signals wait. */
+static long grow(int fd, size_t size) {
     uint64_t all = ~0ull, before;
     AF_SYS4(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &before, sizeof all);
     long result = AF_SYS2(SYS_ftruncate, fd, size);
@@ -100,19 +133,30 @@ static long map_file(int fd, size_t size) {
             AF_SYS4(SYS_rt_sigtimedwait, &fsize, NULL, &none, sizeof fsize);
     }
     AF_SYS4(SYS_rt_sigprocmask, 2 /* SIG_SETMASK */, &before, NULL, sizeof before);
-    if (result == 0)
-        result = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     return result;
 }
 
-static long try_file(size_t size) {
-    char path[PATH_ROOM];
-    int fd = create(path);
-    long map = fd < 0 ? fd : map_file(fd, size);
-    if (fd >= 0 && !af_sys_failed(map) &&
-        AF_SYS3(SYS_madvise, map, 1 << CHUNK_BITS, MADV_POPULATE_WRITE) == -EFAULT) {
+static long map_file(int fd, const struct af_ledger_room *room) {
+    const size_t size = af_ledger_size(room);
+    long map = grow(fd, size);
+    if (map == 0)
+        map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (!af_sys_failed(map) && AF_SYS3(SYS_madvise, map, 1 << CHUNK_BITS, MADV_POPULATE_WRITE) == -EFAULT) {
         AF_SYS2(SYS_munmap, map, size);
         map = -ENOSPC;
+    }
+    return map;
+}
+
+static long try_file(struct af_ledger_room *room) {
+    char path[PATH_ROOM];
+    int fd = create(path);
+    const uint32_t ring = fd < 0 ? 0 : af_ledger_ring(tw_buckets());
+    room->closed = ring;
+    long map = fd < 0 ? fd : is_limited() ? -ENOMEM : map_file(fd, room);
+    if (map == -EFBIG || map == -ENOMEM) {
+        *room = small;
+        map = map_file(fd, room);
     }
     if (fd >= 0) {
         if (af_sys_failed(map))
@@ -124,6 +168,8 @@ static long try_file(size_t size) {
                                      "; counting goes on in memory", NULL});
     return map;
 }
+
+/* ---- what is in its header -------------------------------------------------------------------------------- */
 
 static void copy_text(char *to, size_t room, const char *from) {
     for (size_t i = 0; i + 1 < room && from[i]; i++)
@@ -151,8 +197,8 @@ static void read_boot_id(char *to, size_t room) {
     to[n > 0 && to[n - 1] == '\n' ? n - 1 : n > 0 ? n : 0] = 0;
 }
 
-static void describe(struct af_ledger *ledger) {
-    af_ledger_layout(ledger);
+static void describe(struct af_ledger *ledger, const struct af_ledger_room *room) {
+    af_ledger_layout(ledger, room);
     ledger->pid = af.pid;
     ledger->started = af.started;
     copy_text(ledger->program, sizeof ledger->program, af.program);
@@ -177,13 +223,27 @@ static volatile uint32_t *make_fork_page(void) {
     return (volatile uint32_t *)page;
 }
 
-static long map_ledger(size_t size) {
-    long map = af.policy.ledger != AF_LEDGER_OFF ? try_file(size) : -ENOENT;
+/* Nobody reads the ring of a ledger that is no file. */
+static long map_memory(struct af_ledger_room *room) {
+    long map = -ENOMEM;
+    *room = is_limited() ? small : large;
+    for (int i = 0; i < 2 && af_sys_failed(map); i++) {
+        *room = i ? small : *room;
+        room->closed = 0;
+        map = AF_SYS6(SYS_mmap, 0, af_ledger_size(room), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    }
+    return map;
+}
+
+static long map_ledger(struct af_ledger_room *room) {
+    *room = large;
+    long map = af.policy.ledger != AF_LEDGER_OFF ? try_file(room) : -ENOENT;
     af.ledger_is_file = !af_sys_failed(map);
     if (!af.ledger_is_file)
-        map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        map = map_memory(room);
     if (!af_sys_failed(map))
-        AF_SYS3(SYS_madvise, map, size, MADV_DONTDUMP);
+        AF_SYS3(SYS_madvise, map, af_ledger_size(room), MADV_DONTDUMP);
     return map;
 }
 
@@ -195,18 +255,18 @@ struct af_ledger *af_ledger_get(void) {
         return NULL;
     if (!af.pid)
         af.pid = af_pid();
-    size_t size = af_ledger_size();
+    struct af_ledger_room room;
     volatile uint32_t *page = make_fork_page();
-    long map = page ? map_ledger(size) : -ENOMEM;
+    long map = page ? map_ledger(&room) : -ENOMEM;
     if (af_sys_failed(map)) {
         af.no_memory = true;
         af_say((const char *const[]){"no memory to keep count in; this process runs as if not preloaded", NULL});
         return NULL;
     }
-    describe((struct af_ledger *)map);
+    describe((struct af_ledger *)map, &room);
     af.fork_page = page;
     if (!atomic_compare_exchange_strong(&af.ledger, &ledger, (struct af_ledger *)map)) {
-        AF_SYS2(SYS_munmap, map, size); /* another thread was first; its fork page is as good */
+        AF_SYS2(SYS_munmap, map, af_ledger_size(&room)); /* another thread was first; its fork page is as good */
         return ledger;
     }
     return ledger = (struct af_ledger *)map;

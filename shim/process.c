@@ -60,6 +60,7 @@ static void become_child(void) {
     af.pid = (pid_t)af_sys(SYS_getpid, 0, 0, 0, 0, 0, 0);
     af.started = af_now();
     af.slot = AF_NO_SLOT;
+    af.alone = NULL;
     af.fork_prepared = false;
     af_vforked = 0;
     atomic_store(&af.next_line, 0);

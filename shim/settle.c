@@ -78,23 +78,18 @@ static const enum af_counter counter_of[] = {
     [AF_END_PASSED] = AF_COUNT_passed,
 };
 
-static void change(uint32_t slot, enum af_counter counter, int by) {
-    struct af_process *process = af_ledger_process(af.ledger, slot);
-    atomic_fetch_add_explicit(&process->count[counter], (uint64_t)(int64_t)by, memory_order_relaxed);
-}
-
 /* Count one ending, or (by -1) take it back. Whoever ends a connection that another process opened has it as
  * established too, and the opener has it as passed. */
 static void credit(const struct af_connection *conn, enum af_ending ending, int by) {
     bool ours = conn->owner == af.slot && af.slot != AF_NO_SLOT;
     if (ending == AF_END_PASSED || !ours) {
         if (conn->owner != AF_NO_SLOT)
-            change(conn->owner, AF_COUNT_passed, by);
+            af_change(conn->owner, AF_COUNT_passed, by);
         if (ending == AF_END_PASSED)
             return;
-        change(af.slot, AF_COUNT_established, by);
+        af_change(af.slot, AF_COUNT_established, by);
     }
-    change(af.slot, counter_of[ending], by);
+    af_change(af.slot, counter_of[ending], by);
     if (ending != AF_END_TIME_WAIT)
         return;
     struct af_addr to = conn->peer;
@@ -102,7 +97,7 @@ static void credit(const struct af_connection *conn, enum af_ending ending, int 
         to = (struct af_addr){.port = conn->local_port};
     if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, af_has(conn, AF_FLAG_ACCEPTED), by,
                                              af_ledger_backed))
-        atomic_fetch_add(&af_self()->lost, 1);
+        af_count_lost();
 }
 
 static void record(struct af_connection *conn, enum af_ending ending) {

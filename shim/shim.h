@@ -90,6 +90,7 @@ struct af_state {
     int log_fd;              /* 1 or 2 where the log goes there, else -1 */
     uint64_t started;        /* CLOCK_REALTIME, ns */
     uint32_t slot;           /* this process in the ledger, or AF_NO_SLOT (track.c) */
+    struct af_process *alone; /* its own counts, where it shares that slot with others; else NULL (track.c) */
     _Atomic(struct af_ledger *) ledger; /* NULL until the first TCP socket (memory.c) */
     bool ledger_is_file;
     volatile uint32_t *fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
@@ -154,6 +155,8 @@ void af_each(unsigned first, unsigned last, void (*visit)(int fd, struct af_conn
 /* This process's record, claimed at need; NULL where there is no room. */
 struct af_process *af_self(void);
 void af_add(enum af_counter counter);
+void af_change(uint32_t slot, enum af_counter counter, int by); /* of any slot of this ledger */
+void af_count_lost(void); /* something found no room */
 void af_add_error(enum af_call call, int error);
 
 static inline bool af_has(const struct af_connection *conn, uint32_t flag) {

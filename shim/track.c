@@ -51,10 +51,12 @@ bool af_ready(void) {
     return af_ledger_get() != NULL;
 }
 
-static void lost(void) {
+void af_count_lost(void) {
     struct af_process *self = af_self();
     if (self)
         atomic_fetch_add(&self->lost, 1);
+    if (af.alone)
+        atomic_fetch_add(&af.alone->lost, 1);
 }
 
 struct af_connection *af_track(int fd) {
@@ -66,7 +68,7 @@ struct af_connection *af_track(int fd) {
     _Atomic uint32_t *at = entry(fd);
     uint32_t index = at && self ? af_ledger_claim_connection(af.ledger, af_ledger_backed) : AF_NO_SLOT;
     if (index == AF_NO_SLOT) {
-        lost();
+        af_count_lost();
         return NULL;
     }
     struct af_connection *conn = af_connection_at(index);
@@ -118,34 +120,68 @@ pid_t af_pid(void) {
     return (pid_t)AF_SYS0(SYS_getpid);
 }
 
+/* Now, in the unit and on the clock of field 22 of /proc/PID/stat (clock ticks as the kernel shows them: 1/100 s
+ * everywhere). We began before; whoever gets our pid later begins later. */
+static uint64_t ticks(void) {
+    struct timespec now;
+    if (af_real.clock_gettime(CLOCK_BOOTTIME, &now) != 0)
+        return 0;
+    return (uint64_t)now.tv_sec * 100 + (uint64_t)now.tv_nsec / 10000000;
+}
+
+/* What this process alone has counted, while it shares its slot: for its log line. */
+static struct af_process own_counts;
+
+static void claim(struct af_ledger *ledger) {
+    bool shared;
+    uint32_t slot = af_ledger_claim_process(ledger, &shared, af_ledger_backed);
+    if (slot == AF_NO_SLOT)
+        return;
+    struct af_process *self = af_ledger_process(ledger, slot);
+    self->pid = af.pid;
+    self->ppid = (int32_t)AF_SYS0(SYS_getppid);
+    self->started = af.started;
+    self->start_ticks = ticks();
+    atomic_store(&self->ended, AF_RUNNING);
+    atomic_store(&self->used, 2);
+    if (shared) {
+        __builtin_memset(&own_counts, 0, sizeof own_counts);
+        af_ledger_prepare_process(&own_counts);
+        own_counts.pid = self->pid;
+        own_counts.ppid = self->ppid;
+        own_counts.started = af.started;
+        af.alone = &own_counts;
+    }
+    af.slot = slot;
+}
+
 struct af_process *af_self(void) {
     struct af_ledger *ledger = atomic_load(&af.ledger);
     if (!ledger)
         return NULL;
     if (AF_UNLIKELY(!*af.fork_page))
         af_adopt_fork();
-    if (AF_UNLIKELY(af.slot == AF_NO_SLOT)) {
-        uint32_t slot = af_ledger_claim_process(ledger, af_ledger_backed);
-        if (slot == AF_NO_SLOT)
-            return NULL;
-        struct af_process *self = af_ledger_process(ledger, slot);
-        self->pid = af.pid;
-        self->ppid = (int32_t)AF_SYS0(SYS_getppid);
-        self->started = af.started;
-        atomic_store(&self->used, 2);
-        af.slot = slot;
-    }
-    return af_ledger_process(ledger, af.slot);
+    if (AF_UNLIKELY(af.slot == AF_NO_SLOT))
+        claim(ledger);
+    return af.slot == AF_NO_SLOT ? NULL : af_ledger_process(ledger, af.slot);
+}
+
+void af_change(uint32_t slot, enum af_counter counter, int by) {
+    const uint64_t add = (uint64_t)(int64_t)by;
+    atomic_fetch_add_explicit(&af_ledger_process(af.ledger, slot)->count[counter], add, memory_order_relaxed);
+    if (AF_UNLIKELY(af.alone != NULL) && slot == af.slot)
+        atomic_fetch_add_explicit(&af.alone->count[counter], add, memory_order_relaxed);
 }
 
 void af_add(enum af_counter counter) {
-    struct af_process *self = af_self();
-    if (self)
-        atomic_fetch_add_explicit(&self->count[counter], 1, memory_order_relaxed);
+    if (af_self())
+        af_change(af.slot, counter, 1);
 }
 
 void af_add_error(enum af_call call, int error) {
     struct af_process *self = af_self();
     if (self)
         af_ledger_count_error(self, call, error);
+    if (self && af.alone)
+        af_ledger_count_error(af.alone, call, error);
 }

@@ -27,16 +27,19 @@ static uint64_t namespace_of(const char *path) {
     return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
+static const struct af_ledger_room large = AF_LARGE_ROOM;
+
 struct af_ledger *make_ledger(const char *directory, const char *name) {
     char path[512];
+    const size_t size = af_ledger_size(&large);
     snprintf(path, sizeof path, "%s/%s", directory, name);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     cr_assert_geq(fd, 0, "%s", path);
-    cr_assert_eq(ftruncate(fd, (off_t)af_ledger_size()), 0);
-    struct af_ledger *ledger = mmap(NULL, af_ledger_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    cr_assert_eq(ftruncate(fd, (off_t)size), 0);
+    struct af_ledger *ledger = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     cr_assert_neq(ledger, MAP_FAILED);
     close(fd);
-    af_ledger_layout(ledger);
+    af_ledger_layout(ledger, &large);
     memcpy(ledger->magic, AF_LEDGER_MAGIC, sizeof ledger->magic);
     af_boot_id(ledger->boot_id);
     ledger->pid = getpid();
@@ -51,7 +54,8 @@ struct af_ledger *make_ledger(const char *directory, const char *name) {
 }
 
 uint32_t make_process(struct af_ledger *ledger, int32_t pid) {
-    uint32_t slot = af_ledger_claim_process(ledger, always_backed);
+    bool shared;
+    uint32_t slot = af_ledger_claim_process(ledger, &shared, always_backed);
     struct af_process *p = af_ledger_process(ledger, slot);
     p->pid = pid;
     p->ppid = 1;

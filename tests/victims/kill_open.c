@@ -2,9 +2,11 @@
  *
  * kill_open ADDRESS PORT N BYTES [-e] [-u] [-c] [-f]
  * -e wait for the peer's end on each first, -u until there is unread data on each, -c it is a child that opens
- * them and is killed, and the parent lives for one connection more, -f the parent opens them and ends first */
+ * them and is killed, and the parent lives for one connection more, -f a child opens them, and its own child,
+ * who outlives it, is killed */
 #include "victim.h"
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static struct sockaddr_storage to;
@@ -50,6 +52,13 @@ int main(int argc, char **argv)
     int n = atoi(argv[3]);
     size_t bytes = (size_t)atol(argv[4]);
     to_len = address_of(argv[1], argv[2], &to);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (parent_first && fork() != 0) {
+        close(alive[1]);
+        while (wait(NULL) > 0)
+            continue;
+        return 0;
+    }
     if (!child)
         open_all(fds, n, bytes);
     pid_t pid = child || parent_first ? fork() : 0;
