@@ -5,7 +5,11 @@
  * costs the same at any fill, and a miss costs an early EADDRNOTAVAIL. So: walk the range in a keyed order
  * that visits every port once before it visits any again (least recently used first), one port a window; on
  * misses widen the window, for a range that others have filled; at last give the kernel the whole range, so
- * that nothing fails here which it could have done. */
+ * that nothing fails here which it could have done.
+ *
+ * What others have filled is filled evenly, if they cycle too, or in the kernel's order, which leaves its free
+ * ports side by side. So once a range has shown itself crowded, the next search begins round the port that was
+ * free last. */
 #include "shim/shim.h"
 
 #include <fcntl.h>
@@ -16,13 +20,16 @@
 
 static const uint16_t widths[] = {1, 1, 8, 32, 128, 512, 2048};
 enum { N_WIDTHS = sizeof widths / sizeof *widths };
+enum { NEARBY = 512, NEARBY_TRIES = 3, CROWDED = 2, PROBE_EVERY = 4 };
 
 /* The place in the cycle, in the page that a fork wipes: parent and child then walk different orders. */
 struct cycle {
     uint32_t fork_page;
     _Atomic uint32_t next;
     _Atomic uint64_t key;
-    _Atomic uint32_t start; /* the width that did it last time, less one step */
+    _Atomic uint32_t start; /* the width that did it last time, less one step; 0: the range is not crowded */
+    _Atomic uint32_t last;  /* the port, or the window's first, that was free last time */
+    _Atomic uint32_t crowded; /* searches that began nearby */
 };
 
 static struct cycle *cycle_of_process(void) {
@@ -97,6 +104,79 @@ static long set_window(int fd, uint32_t low, uint32_t high) {
     return AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &window, sizeof window);
 }
 
+struct search {
+    const struct af_attempt *attempt;
+    struct cycle *cycle;
+    uint32_t low, high;
+    int before; /* errno, which a window that misses must not change */
+    long result;
+};
+enum outcome { MISSED, DONE, NO_WINDOWS };
+
+static enum outcome try_window(struct search *s, uint32_t from, uint32_t width) {
+    uint32_t to = from + width - 1 < s->high ? from + width - 1 : s->high;
+    if (set_window(s->attempt->fd, from, to) < 0)
+        return NO_WINDOWS; /* a kernel before 6.3 */
+    s->result = s->attempt->run(s->attempt);
+    if (s->result < 0 && errno == EADDRNOTAVAIL) {
+        errno = s->before;
+        return MISSED;
+    }
+    atomic_store(&s->cycle->last, from);
+    return DONE;
+}
+
+/* The next port of the cycle. */
+static uint32_t next_port(struct search *s) {
+    uint32_t n = s->high - s->low + 1;
+    return s->low + permute(s->cycle->key, atomic_fetch_add(&s->cycle->next, 1) % n, n);
+}
+
+/* A few windows at keyed places round `last`, then one over all of the middle. Now and then the whole range is
+ * asked first whether it is crowded still: one port of it, which costs little where it is taken. */
+static enum outcome search_nearby(struct search *s, uint32_t start) {
+    uint32_t last = atomic_load(&s->cycle->last), n = atomic_fetch_add(&s->cycle->crowded, 1);
+    if (n % PROBE_EVERY == 0) {
+        enum outcome outcome = try_window(s, next_port(s), 1);
+        if (outcome == DONE)
+            atomic_store(&s->cycle->start, start - 1);
+        if (outcome != MISSED)
+            return outcome;
+    }
+    for (uint32_t i = 0; i <= NEARBY_TRIES && last >= s->low && last <= s->high; i++) {
+        uint32_t place = permute(~s->cycle->key, (n * NEARBY_TRIES + i) % (2 * NEARBY), 2 * NEARBY);
+        uint32_t from = last + (i < NEARBY_TRIES ? place : NEARBY / 2);
+        from = from < s->low + NEARBY ? s->low : from - NEARBY < s->high ? from - NEARBY : s->high;
+        enum outcome outcome = try_window(s, from, i < NEARBY_TRIES ? widths[start] : NEARBY);
+        if (outcome != MISSED)
+            return outcome;
+    }
+    return MISSED;
+}
+
+static enum outcome search_everywhere(struct search *s, uint32_t start) {
+    for (uint32_t i = start; i < N_WIDTHS && widths[i] <= s->high - s->low + 1; i++) {
+        enum outcome outcome = try_window(s, next_port(s), widths[i]);
+        if (outcome == DONE)
+            atomic_store(&s->cycle->start, i ? i - 1 : 0);
+        if (outcome != MISSED)
+            return outcome;
+    }
+    return MISSED;
+}
+
+/* The kernel has found a port where no window did: the next search is to begin there. */
+static void learn_last(struct search *s) {
+    struct sockaddr_storage sa;
+    socklen_t size = sizeof sa;
+    struct af_addr at;
+    if (AF_SYS3(SYS_getsockname, s->attempt->fd, &sa, &size) < 0 ||
+        !af_addr_from((struct sockaddr *)&sa, size, &at) || !at.port)
+        return;
+    atomic_store(&s->cycle->last, at.port);
+    atomic_store(&s->cycle->start, CROWDED);
+}
+
 long af_search(const struct af_attempt *attempt, const struct af_values *values) {
     uint16_t low, high;
     if (!values->cycle || !af_port_range(&low, &high))
@@ -105,21 +185,19 @@ long af_search(const struct af_attempt *attempt, const struct af_values *values)
         low = values->port_low;
         high = values->port_high;
     }
-    struct cycle *cycle = cycle_of_process();
-    uint32_t n = high - low + 1u;
-    int before = errno;
-    for (uint32_t i = atomic_load(&cycle->start); i < N_WIDTHS && widths[i] <= n; i++) {
-        uint32_t from = low + permute(cycle->key, atomic_fetch_add(&cycle->next, 1) % n, n);
-        uint32_t to = from + widths[i] - 1u < high ? from + widths[i] - 1u : high;
-        if (set_window(attempt->fd, from, to) < 0)
-            break; /* a kernel before 6.3 */
-        long result = attempt->run(attempt);
-        if (result >= 0 || errno != EADDRNOTAVAIL) {
-            atomic_store(&cycle->start, i ? i - 1 : 0);
-            return result;
-        }
-        errno = before;
-    }
+    struct search s = {attempt, cycle_of_process(), low, high, errno, 0};
+    uint32_t start = atomic_load(&s.cycle->start);
+    enum outcome outcome = start ? search_nearby(&s, start) : MISSED;
+    if (outcome == MISSED)
+        outcome = search_everywhere(&s, start);
+    if (outcome == DONE)
+        return s.result;
     set_window(attempt->fd, values->port_low, values->port_low ? values->port_high : 0);
-    return attempt->run(attempt);
+    s.result = attempt->run(attempt);
+    if (outcome == MISSED && (s.result >= 0 || errno == EINPROGRESS)) {
+        int error = errno;
+        learn_last(&s);
+        errno = error;
+    }
+    return s.result;
 }
