@@ -24,7 +24,7 @@ static void cannot_grow(void) {
 
 bool af_ledger_backed(const void *start, size_t size) {
     struct af_ledger *ledger = atomic_load_explicit(&af.ledger, memory_order_relaxed);
-    if (!af.ledger_is_file)
+    if (!af_ledger_is_file())
         return true;
     uintptr_t at = (uintptr_t)start - (uintptr_t)ledger;
     for (uintptr_t chunk = at >> CHUNK_BITS; chunk <= (at + size - 1) >> CHUNK_BITS; chunk++) {
@@ -77,6 +77,18 @@ static size_t directory(char path[PATH_ROOM]) {
     return n;
 }
 
+/* "DIRECTORY/PID-STARTED.ledger"; two threads may both make one, then the second is "PID-STARTED-1.ledger". */
+static int create_in(int dir, char path[PATH_ROOM], size_t n) {
+    const size_t name = n + 1;
+    int fd = -EEXIST;
+    n = put_number(path, put(path, put_number(path, put(path, n, "/"), (uint64_t)af.pid), "-"), af.started);
+    for (uint64_t i = 0; fd == -EEXIST && i < 64; i++) {
+        put(path, i ? put_number(path, put(path, n, "-"), i) : n, ".ledger");
+        fd = (int)AF_SYS4(SYS_openat, dir, path + name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    }
+    return fd;
+}
+
 /* A directory of ours that nobody else can write to, and a new file in it. */
 static int create(char path[PATH_ROOM]) {
     size_t n = directory(path);
@@ -87,12 +99,8 @@ static int create(char path[PATH_ROOM]) {
     int fd = (int)AF_SYS4(SYS_newfstatat, dir, "", &st, AT_EMPTY_PATH);
     if (fd == 0 && (st.st_uid != af.euid || st.st_mode & 022))
         fd = -EPERM;
-    if (fd == 0) {
-        size_t name = n + 1;
-        n = put(path, put_number(path, put(path, n, "/"), (uint64_t)af.pid), "-");
-        put(path, put_number(path, n, af.started), ".ledger");
-        fd = (int)AF_SYS4(SYS_openat, dir, path + name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    }
+    if (fd == 0)
+        fd = create_in(dir, path, n);
     AF_SYS1(SYS_close, dir);
     return fd;
 }
@@ -141,15 +149,18 @@ static long map_file(int fd, const struct af_ledger_room *room) {
     long map = grow(fd, size);
     if (map == 0)
         map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    if (!af_sys_failed(map) && AF_SYS3(SYS_madvise, map, 1 << CHUNK_BITS, MADV_POPULATE_WRITE) == -EFAULT) {
+    if (af_sys_failed(map))
+        return map;
+    /* On a disk the kernel would read ahead, and clear 2 MB for a page that is asked for. */
+    AF_SYS3(SYS_madvise, map, size, MADV_RANDOM);
+    if (AF_SYS3(SYS_madvise, map, 1 << CHUNK_BITS, MADV_POPULATE_WRITE) == -EFAULT) {
         AF_SYS2(SYS_munmap, map, size);
         map = -ENOSPC;
     }
     return map;
 }
 
-static long try_file(struct af_ledger_room *room) {
-    char path[PATH_ROOM];
+static long try_file(struct af_ledger_room *room, char path[PATH_ROOM]) {
     int fd = create(path);
     const uint32_t ring = fd < 0 ? 0 : af_ledger_ring(tw_buckets());
     room->closed = ring;
@@ -163,9 +174,11 @@ static long try_file(struct af_ledger_room *room) {
             AF_SYS3(SYS_unlinkat, AT_FDCWD, path, 0);
         AF_SYS1(SYS_close, fd);
     }
-    if (af_sys_failed(map))
+    if (af_sys_failed(map)) {
         af_say((const char *const[]){"no ledger file in ", path, ": ", af_error_name((int)-map),
                                      "; counting goes on in memory", NULL});
+        *path = 0;
+    }
     return map;
 }
 
@@ -203,7 +216,7 @@ static void describe(struct af_ledger *ledger, const struct af_ledger_room *room
     ledger->started = af.started;
     copy_text(ledger->program, sizeof ledger->program, af.program);
     copy_text(ledger->policy, sizeof ledger->policy, af_policy_text());
-    if (af.ledger_is_file) {
+    if (room->closed) {
         copy_command(ledger);
         ledger->net_ns = namespace_id("/proc/self/ns/net");
         ledger->pid_ns = namespace_id("/proc/self/ns/pid");
@@ -214,13 +227,16 @@ static void describe(struct af_ledger *ledger, const struct af_ledger_room *room
 }
 
 /* A page of its own, which a child of fork finds zeroed. */
-static volatile uint32_t *make_fork_page(void) {
+static bool make_fork_page(void) {
+    volatile uint32_t *none = NULL;
     long page = AF_SYS6(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (af_sys_failed(page))
-        return NULL;
+        return false;
     AF_SYS3(SYS_madvise, page, 4096, MADV_WIPEONFORK);
     *(volatile uint32_t *)page = 1;
-    return (volatile uint32_t *)page;
+    if (!atomic_compare_exchange_strong((volatile uint32_t *_Atomic *)&af.fork_page, &none, (volatile uint32_t *)page))
+        AF_SYS2(SYS_munmap, page, 4096); /* another thread's is there */
+    return true;
 }
 
 /* Nobody reads the ring of a ledger that is no file. */
@@ -236,15 +252,36 @@ static long map_memory(struct af_ledger_room *room) {
     return map;
 }
 
-static long map_ledger(struct af_ledger_room *room) {
+/* *path: of its file, empty where it is none. */
+static long map_ledger(struct af_ledger_room *room, char path[PATH_ROOM]) {
     *room = large;
-    long map = af.policy.ledger != AF_LEDGER_OFF ? try_file(room) : -ENOENT;
-    af.ledger_is_file = !af_sys_failed(map);
-    if (!af.ledger_is_file)
+    *path = 0;
+    long map = af.policy.ledger != AF_LEDGER_OFF ? try_file(room, path) : -ENOENT;
+    if (af_sys_failed(map))
         map = map_memory(room);
     if (!af_sys_failed(map))
         AF_SYS3(SYS_madvise, map, af_ledger_size(room), MADV_DONTDUMP);
     return map;
+}
+
+/* Several threads may come here at once, or a signal handler in the middle of it: each makes one, one is kept. */
+static struct af_ledger *make_ledger(void) {
+    struct af_ledger *first = NULL;
+    struct af_ledger_room room;
+    char path[PATH_ROOM];
+    long map = make_fork_page() ? map_ledger(&room, path) : -ENOMEM;
+    if (af_sys_failed(map)) {
+        af.no_memory = true;
+        af_say((const char *const[]){"no memory to keep count in; this process runs as if not preloaded", NULL});
+        return NULL;
+    }
+    describe((struct af_ledger *)map, &room);
+    if (atomic_compare_exchange_strong(&af.ledger, &first, (struct af_ledger *)map))
+        return (struct af_ledger *)map;
+    AF_SYS2(SYS_munmap, map, af_ledger_size(&room));
+    if (*path)
+        AF_SYS3(SYS_unlinkat, AT_FDCWD, path, 0);
+    return first;
 }
 
 struct af_ledger *af_ledger_get(void) {
@@ -255,19 +292,5 @@ struct af_ledger *af_ledger_get(void) {
         return NULL;
     if (!af.pid)
         af.pid = af_pid();
-    struct af_ledger_room room;
-    volatile uint32_t *page = make_fork_page();
-    long map = page ? map_ledger(&room) : -ENOMEM;
-    if (af_sys_failed(map)) {
-        af.no_memory = true;
-        af_say((const char *const[]){"no memory to keep count in; this process runs as if not preloaded", NULL});
-        return NULL;
-    }
-    describe((struct af_ledger *)map, &room);
-    af.fork_page = page;
-    if (!atomic_compare_exchange_strong(&af.ledger, &ledger, (struct af_ledger *)map)) {
-        AF_SYS2(SYS_munmap, map, af_ledger_size(&room)); /* another thread was first; its fork page is as good */
-        return ledger;
-    }
-    return ledger = (struct af_ledger *)map;
+    return make_ledger();
 }

@@ -67,7 +67,7 @@ static void note_result(int fd, struct af_connection *conn, bool done, int error
     }
     if (atomic_load(&conn->state) != AF_CONN_NEW)
         af_clear(conn, AF_FLAG_BOUND_LATE);
-    if (af.ledger_is_file)
+    if (af_ledger_is_file())
         af_cookie(fd, conn);
 }
 
@@ -155,7 +155,7 @@ static void note_accepted(int fd, const struct parent *parent) {
     af_established(conn);
     if (af.acts && !(parent->flags & AF_FLAG_HANDS_ON))
         af_apply(fd, conn, AF_ROLE_LISTEN, &parent->at, &values);
-    if (af.ledger_is_file)
+    if (af_ledger_is_file())
         af_cookie(fd, conn);
 }
 

@@ -28,7 +28,7 @@ void af_established(struct af_connection *conn) {
         return;
     af_add(AF_COUNT_established);
     conn->owner = af.slot;
-    if (af.ledger_is_file)
+    if (af_ledger_is_file())
         conn->opened = af_now();
 }
 
@@ -105,7 +105,7 @@ static void record(struct af_connection *conn, enum af_ending ending) {
         return;
     credit(conn, ending, 1);
     conn->ending = (uint8_t)ending;
-    if (!af.ledger_is_file)
+    if (!af_ledger_is_file())
         return;
     struct af_closed closed = {
         .cookie = conn->cookie, .at = af_now(), .slot = af.slot, .owner = conn->owner, .peer = conn->peer,
@@ -162,7 +162,7 @@ static bool look_for(int fd, struct af_connection *conn, struct af_look *look) {
     }
     if (!was_connected(conn, look))
         return false;
-    if (af.ledger_is_file)
+    if (af_ledger_is_file())
         af_cookie(fd, conn);
     return true;
 }

@@ -89,10 +89,9 @@ struct af_state {
     pid_t pid;               /* of this process; after fork the child's */
     int log_fd;              /* 1 or 2 where the log goes there, else -1 */
     uint64_t started;        /* CLOCK_REALTIME, ns */
-    uint32_t slot;           /* this process in the ledger, or AF_NO_SLOT (track.c) */
+    _Atomic uint32_t slot;   /* this process in the ledger, or AF_NO_SLOT (track.c) */
     struct af_process *alone; /* its own counts, where it shares that slot with others; else NULL (track.c) */
     _Atomic(struct af_ledger *) ledger; /* NULL until the first TCP socket (memory.c) */
-    bool ledger_is_file;
     volatile uint32_t *fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
     _Atomic int64_t next_line;    /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
@@ -178,6 +177,10 @@ static inline bool af_is_readable(const void *addr) {
 /* memory.c ------------------------------------------------------------------------------------------------ */
 
 struct af_ledger *af_ledger_get(void);
+/* Of a ledger that is there: only a file has a ring. */
+static inline bool af_ledger_is_file(void) {
+    return atomic_load_explicit(&af.ledger, memory_order_relaxed)->max_closed != 0;
+}
 bool af_ledger_backed(const void *start, size_t size); /* may this memory be written without SIGBUS? */
 
 /* inherit.c ------------------------------------------------------------------------------------------------ */

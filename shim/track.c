@@ -132,9 +132,19 @@ static uint64_t ticks(void) {
 /* What this process alone has counted, while it shares its slot: for its log line. */
 static struct af_process own_counts;
 
+static void share_slot(const struct af_process *self) {
+    __builtin_memset(&own_counts, 0, sizeof own_counts);
+    af_ledger_prepare_process(&own_counts);
+    own_counts.pid = self->pid;
+    own_counts.ppid = self->ppid;
+    own_counts.started = self->started;
+    af.alone = &own_counts;
+}
+
+/* Of two threads that come here at once the second leaves its record unused. */
 static void claim(struct af_ledger *ledger) {
     bool shared;
-    uint32_t slot = af_ledger_claim_process(ledger, &shared, af_ledger_backed);
+    uint32_t none = AF_NO_SLOT, slot = af_ledger_claim_process(ledger, &shared, af_ledger_backed);
     if (slot == AF_NO_SLOT)
         return;
     struct af_process *self = af_ledger_process(ledger, slot);
@@ -143,16 +153,13 @@ static void claim(struct af_ledger *ledger) {
     self->started = af.started;
     self->start_ticks = ticks();
     atomic_store(&self->ended, AF_RUNNING);
-    atomic_store(&self->used, 2);
-    if (shared) {
-        __builtin_memset(&own_counts, 0, sizeof own_counts);
-        af_ledger_prepare_process(&own_counts);
-        own_counts.pid = self->pid;
-        own_counts.ppid = self->ppid;
-        own_counts.started = af.started;
-        af.alone = &own_counts;
-    }
-    af.slot = slot;
+    bool first = atomic_compare_exchange_strong(&af.slot, &none, slot);
+    if (first || shared)
+        atomic_store(&self->used, 2);
+    else
+        atomic_store(&self->used, 0);
+    if (first && shared)
+        share_slot(self);
 }
 
 struct af_process *af_self(void) {
