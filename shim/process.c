@@ -57,7 +57,8 @@ void af_before_fork(void) {
 }
 
 static void become_child(void) {
-    af.pid = (pid_t)af_sys(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    if (!af_sealed)
+        af.pid = af_pid();
     af.started = af_now();
     af.slot = AF_NO_SLOT;
     af.alone = NULL;

@@ -144,6 +144,8 @@ static void share_slot(const struct af_process *self) {
 /* Of two threads that come here at once the second leaves its record unused. */
 static void claim(struct af_ledger *ledger) {
     bool shared;
+    if (af_sealed) /* a child born behind a seccomp filter: it cannot ask for its own pid */
+        return;
     uint32_t none = AF_NO_SLOT, slot = af_ledger_claim_process(ledger, &shared, af_ledger_backed);
     if (slot == AF_NO_SLOT)
         return;
