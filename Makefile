@@ -18,10 +18,11 @@ SHIM = shim/start.o shim/resolve.o shim/calls.o shim/variadic.o shim/syscall.o s
 	shim/memory.o shim/inherit.o shim/apply.o shim/search.o shim/settle.o shim/open.o shim/local.o \
 	shim/options.o shim/close.o shim/dup.o shim/message.o shim/process.o shim/spawn.o shim/log.o shim/line.o shim/text.o shim/string.o
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
-	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o result.o run.o run_table.o run_json.o env.o \
-	json.o tidy.o netns.o owners.o who.o who_table.o who_json.o)
+	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o run.o \
+	run_table.o run_json.o env.o json.o tidy.o netns.o owners.o who.o who_table.o who_json.o)
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
-	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_who.o test_who_where.o)
+	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o test_sample.o \
+	test_who.o test_who_where.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
@@ -31,7 +32,7 @@ COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o programs_redis.
 WAYS = $(addprefix tests/,harness_counts.o harness_script.o harness_rows.o $(addprefix test_,ways.o opens.o \
 	counts.o tree.o invisible.o))
 VICTIMS = cycles threads_close connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
-	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit kill_open
+	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit kill_open descend fork_many
 WAY_VICTIMS = end_by copy_by leave_by open_by end_in accept_by inherit end_stdio exec_by tree_by spawn_by pass_by \
 	sealed threads storm show_sockets show_descriptors show_children overwrites late early.so
 

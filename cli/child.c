@@ -68,22 +68,37 @@ static bool reap(struct af_child *child) {
     return ended;
 }
 
-static void wait_for(struct af_child *child, const sigset_t *waited) {
-    while (!reap(child)) {
-        siginfo_t info;
-        int signal = sigwaitinfo(waited, &info);
-        if (signal > 0 && signal != SIGCHLD && is_for_child(&info))
-            kill(child->pid, signal);
-    }
-}
-
 static double now_s(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-void af_child_run(char **argv, char **environment, struct af_child *child) {
+/* The next signal, 0 where `until` comes first, -1 with errno. */
+static int next_signal(const sigset_t *waited, double until, siginfo_t *info) {
+    double left = until - now_s();
+    struct timespec timeout = { .tv_sec = (time_t)left, .tv_nsec = (long)((left - (double)(time_t)left) * 1e9) };
+    if (until <= 0)
+        return sigwaitinfo(waited, info);
+    int signal = left > 0 ? sigtimedwait(waited, info, &timeout) : 0;
+    return signal < 0 && errno == EAGAIN ? 0 : signal;
+}
+
+static void wait_for(struct af_child *child, const sigset_t *waited, const struct af_watch *watch) {
+    double due = watch->interval_s ? now_s() + watch->interval_s : 0;
+    while (!reap(child)) {
+        siginfo_t info;
+        int signal = next_signal(waited, due, &info);
+        if (signal > 0 && signal != SIGCHLD && is_for_child(&info))
+            kill(child->pid, signal);
+        if (signal == 0) {
+            watch->look(watch->context);
+            due = now_s() + watch->interval_s;
+        }
+    }
+}
+
+void af_child_run(char **argv, char **environment, const struct af_watch *watch, struct af_child *child) {
     int report[2], error = 0;
     sigset_t waited, mask;
     struct sigaction on_child;
@@ -102,7 +117,7 @@ void af_child_run(char **argv, char **environment, struct af_child *child) {
         af_tell("run: fork: %s", strerror(errno));
     } else {
         child->started = read(report[0], &error, sizeof error) != (ssize_t)sizeof error;
-        wait_for(child, &waited);
+        wait_for(child, &waited, watch);
         if (!child->started)
             child->status = exec_failed(argv[0], error);
     }

@@ -119,7 +119,7 @@ static size_t add_image(struct af_collection *c, const struct af_reader *reader)
     c->images = af_room_for_one(c->images, c->n_images, sizeof *c->images);
     struct af_image *image = &c->images[c->n_images];
     *image = (struct af_image){ .file = af_format("%s", reader->name), .net_ns = head->net_ns,
-                                .pid_ns = head->pid_ns, .started = head->started };
+                                .pid_ns = head->pid_ns, .started = head->started, .pid = head->pid };
     const char *command = af_reader_command(reader, &image->command_size);
     image->command = af_array(NULL, image->command_size, 1);
     memcpy(image->command, command, image->command_size);

@@ -16,6 +16,7 @@ struct af_image {
     bool command_cut;
     char policy[AF_POLICY_SIZE];
     uint64_t net_ns, pid_ns, started;
+    int32_t pid;   /* its first process */
     uint64_t lost; /* closed connections that its ring has forgotten */
     bool runs;     /* one of its processes does */
 };

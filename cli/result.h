@@ -12,9 +12,10 @@ struct af_result {
     struct af_child child;
     struct af_collection found;
     size_t *order;      /* rows of found, by start time */
-    bool dumped;        /* the kernel's table could be read; else the next four say nothing */
+    bool dumped;        /* the kernel's table could be read; else the next five say nothing */
     bool settled;       /* no connection of ours was still closing */
     uint64_t before, after, attributed;
+    uint64_t expired;   /* left by these processes too, seen while they ran, gone now */
     const char *why;    /* not dumped: what the kernel said */
 };
 

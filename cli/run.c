@@ -1,21 +1,17 @@
 /* afterfin run: CMD under the library, and what came of it. */
-#include "cli/alive.h"
-#include "cli/diag.h"
+#include "cli/confirm.h"
 #include "cli/memory.h"
 #include "cli/place.h"
 #include "cli/preload.h"
 #include "cli/reach.h"
 #include "cli/result.h"
-#include "cli/settle.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { JSON = AF_NO_LETTER, EXEC };
-enum { SETTLE_MS = 250, SETTLE_STEP_MS = 10 };
 
 static const struct af_option_row rows[] = {
     { 'p', NULL, AF_TAKES_VALUE, "KEY=VALUE", "a policy; beats the environment; may be repeated" },
@@ -74,50 +70,6 @@ static bool prepare(struct request *q) {
     return q->force;
 }
 
-/* ---- the kernel's books ----------------------------------------------------------------------------------- */
-
-static void count_before(struct af_result *r) {
-    struct af_kernel_sockets kernel;
-    int error = af_diag_dump(AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2, &kernel);
-    r->dumped = error == 0;
-    r->why = strerror(-error);
-    for (size_t i = 0; i < kernel.n; i++)
-        r->before += af_is_time_wait(&kernel.all[i]);
-    free(kernel.all);
-}
-
-/* What was just closed is on its way for as long as the peer delays its ACK, up to 40 ms. */
-static bool wait_settled(const struct af_result *r) {
-    for (int ms = 0;; ms += SETTLE_STEP_MS) {
-        struct af_kernel_sockets closing;
-        if (af_diag_dump(AF_IN_FIN_WAIT1 | AF_IN_CLOSING | AF_IN_LAST_ACK, &closing) != 0)
-            return true;
-        bool any = af_settle_any(&r->found, &closing);
-        free(closing.all);
-        if (!any || ms >= SETTLE_MS)
-            return !any;
-        nanosleep(&(struct timespec){ .tv_nsec = SETTLE_STEP_MS * 1000000 }, NULL);
-    }
-}
-
-static void confirm(struct af_result *r) {
-    struct af_kernel_sockets kernel;
-    af_settle_records(&r->found);
-    if (!r->dumped)
-        return;
-    r->settled = wait_settled(r);
-    int error = af_diag_dump(AF_IN_ANY, &kernel);
-    if (error) {
-        r->dumped = false;
-        r->why = strerror(-error);
-        return;
-    }
-    for (size_t i = 0; i < kernel.n; i++)
-        r->after += af_is_time_wait(&kernel.all[i]);
-    r->attributed = af_settle_kernel(&r->found, &kernel, af_own_namespace("net"));
-    free(kernel.all);
-}
-
 /* ---- the run ------------------------------------------------------------------------------------------------ */
 
 static int by_start(const void *a, const void *b, void *context) {
@@ -146,19 +98,22 @@ static void correct_fate(struct af_result *r) {
 /* Without a table or JSON nobody asks for counts: then there is no ledger, unless the user wants one. */
 static int run_watched(struct request *q) {
     struct af_result result = { .command = q->command, .settings = &q->settings };
+    struct af_confirm confirm = { .result = &result };
+    struct af_watch watch = { 0 };
     struct af_place place;
     bool report = (!q->quiet || q->json) && af_place_make(&place, &q->settings.policy);
     if (report) {
         af_settings_set(&q->settings, "AFTERFIN_LEDGER", place.path);
-        count_before(&result);
+        af_confirm_begin(&confirm, place.directory);
+        watch = (struct af_watch){ confirm.interval_s, af_confirm_look, &confirm };
     }
-    af_child_run(q->command, q->settings.environment, &result.child);
+    af_child_run(q->command, q->settings.environment, &watch, &result.child);
     signal(SIGPIPE, SIG_IGN); /* nobody may read our table; CMD's status is still to be given back */
     if (!report)
         return result.child.status;
     af_collect(&result.found, place.directory);
     if (result.child.started) {
-        confirm(&result);
+        af_confirm_end(&confirm);
         correct_fate(&result);
         order_rows(&result);
         if (!q->quiet)

@@ -143,7 +143,7 @@ static void say_missing(const struct af_result *r, size_t width, unsigned long l
         say(width, af_format("note: %llu in TIME_WAIT are MPTCP connections, which cannot be confirmed: the "
                              "kernel keeps them under another cookie", mptcp));
     if (missing > mptcp)
-        say(width, af_format("note: %llu counted in TIME_WAIT but not in the kernel's table now: a TIME_WAIT "
+        say(width, af_format("note: %llu counted in TIME_WAIT but not seen in the kernel's table: a TIME_WAIT "
                              "ends after 60 s (the run took %.0f s) or when a new connection takes its port "
                              "(tcp_tw_reuse), and none is made where the peer still sends to what was closed, "
                              "nor beyond tcp_max_tw_buckets (%ld)", missing - mptcp, r->child.elapsed_s,
@@ -197,6 +197,9 @@ static void say_kernel(const struct af_result *r, size_t width) {
     say(width, af_format("kernel: %llu TIME_WAIT before, %llu now, %llu of them left by these processes",
                          (unsigned long long)r->before, (unsigned long long)r->after,
                          (unsigned long long)r->attributed));
+    if (r->expired)
+        say(width, af_format("kernel: %llu more were seen in TIME_WAIT while CMD ran, and are gone",
+                             (unsigned long long)r->expired));
     if (!r->settled)
         say(width, af_format("note: some connections are still closing"));
     say_difference(r, width);

@@ -54,10 +54,18 @@ static int live_order(const void *a, const void *b, void *context) {
            : images[x->image].started < images[y->image].started;
 }
 
+static const struct af_live *find_live(const struct af_collection *c, uint64_t cookie) {
+    const struct af_live key = { .cookie = cookie };
+    return c->n_live && cookie ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
+}
+
+bool af_is_recorded_live(const struct af_collection *c, uint64_t cookie) {
+    return find_live(c, cookie) != NULL;
+}
+
 /* A connection that no process closed, and whose last known holder is gone. */
 static bool is_ownerless(const struct af_collection *c, uint64_t cookie) {
-    const struct af_live key = { .cookie = cookie };
-    const struct af_live *live = c->n_live ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
+    const struct af_live *live = find_live(c, cookie);
     return live && live->holder != AF_NO_ROW && c->rows[live->holder].fate != AF_FATE_RUNNING;
 }
 

@@ -93,7 +93,7 @@ static uint64_t settle_one(struct af_collection *c, struct af_live *group, size_
     const bool time_wait = socket && af_is_time_wait(socket);
     const bool closed = af_find_end(c, group[0].cookie) != NULL;
     enum af_ending ending = AF_END_NONE;
-    if (!closed && !open && (socket || complete) && group[0].holder != AF_NO_ROW &&
+    if (!closed && !open && !group[0].settled && (socket || complete) && group[0].holder != AF_NO_ROW &&
         (time_wait || !is_held(c, &group[0])))
         ending = judge(&group[0], socket);
     if (ending != AF_END_NONE) {
