@@ -99,6 +99,7 @@ enum {
     AF_FLAG_SECONDS = 1 << 17,    /* our SO_LINGER {1, n} is on it */
     AF_FLAG_SENT = 1 << 18,       /* was sent over a Unix socket at least once */
     AF_FLAG_OWN_NO_PORT = 1 << 19,/* the program's own IP_BIND_ADDRESS_NO_PORT is on it */
+    AF_FLAG_READS_ODD = 1 << 20,  /* it was shut down for reading, or has an SO_RCVLOWAT: poll(2) tells less */
 };
 
 /* One TCP socket that is open in some process of this image. */

@@ -149,18 +149,26 @@ void af_ledger_count_error(struct af_process *process, enum af_call call, int er
     atomic_fetch_add_explicit(&row->count, 1, memory_order_relaxed);
 }
 
+/* An address as two numbers: this is asked at every close. */
+static void halves(const struct af_addr *addr, uint64_t out[2]) {
+    __builtin_memcpy(out, addr->ip, sizeof addr->ip);
+}
+
 static uint32_t endpoint_hash(uint32_t slot, const struct af_addr *addr, bool accepted) {
-    uint32_t hash = 2166136261u ^ slot ^ (uint32_t)accepted << 31;
-    for (size_t i = 0; i < sizeof addr->ip; i++)
-        hash = (hash ^ addr->ip[i]) * 16777619u;
-    hash = (hash ^ addr->port) * 16777619u;
-    hash ^= hash >> 15;
-    return hash ? hash : 1;
+    uint64_t ip[2];
+    halves(addr, ip);
+    uint64_t hash = ip[0] * 0x9e3779b97f4a7c15u ^ ip[1] ^ (uint64_t)slot << 32 ^ (uint64_t)accepted << 16 ^ addr->port;
+    hash = (hash ^ hash >> 32) * 0xbf58476d1ce4e5b9u;
+    uint32_t key = (uint32_t)(hash >> 32);
+    return key ? key : 1;
 }
 
 static bool same_endpoint(const struct af_endpoint *e, uint32_t slot, const struct af_addr *addr, bool accepted) {
+    uint64_t a[2], b[2];
+    halves(&e->addr, a);
+    halves(addr, b);
     return e->slot == slot && e->accepted == accepted && e->addr.port == addr->port && e->addr.v6 == addr->v6 &&
-           !__builtin_memcmp(e->addr.ip, addr->ip, sizeof addr->ip);
+           a[0] == b[0] && a[1] == b[1];
 }
 
 /* A record is filled in before it is chained, and chained before it is ready. */
@@ -186,8 +194,8 @@ bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const str
         struct af_endpoint *e = &all[(hash + step) & (ledger->max_endpoints - 1)];
         if (!backed(e, sizeof *e))
             return false;
-        uint32_t key = 0;
-        if (atomic_compare_exchange_strong(&e->key, &key, hash))
+        uint32_t key = atomic_load_explicit(&e->key, memory_order_relaxed);
+        if (!key && atomic_compare_exchange_strong(&e->key, &key, hash))
             fill_endpoint(ledger, e, slot, addr, accepted);
         else if (key != hash || !atomic_load_explicit(&e->ready, memory_order_acquire) ||
                  !same_endpoint(e, slot, addr, accepted))

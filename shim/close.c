@@ -80,6 +80,8 @@ FILE *af_on_freopen64(const char *path, const char *mode, FILE *file) {
 int af_on_shutdown(int fd, int how) {
     struct af_connection *conn = af_ours(fd);
     struct af_look look;
+    if (conn && (how == SHUT_RD || how == SHUT_RDWR))
+        af_set(conn, AF_FLAG_READS_ODD);
     if (conn && af.counting && (how == SHUT_WR || how == SHUT_RDWR) &&
         !af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) &&
         atomic_load(&conn->state) != AF_CONN_NEW && atomic_load(&conn->state) != AF_CONN_LISTENER &&

@@ -150,7 +150,8 @@ static void note_accepted(int fd, const struct parent *parent) {
     conn->family_v6 = parent->v6;
     atomic_store(&conn->own, parent->own);
     af_set(conn, AF_FLAG_ACCEPTED |
-                     (parent->flags & (AF_FLAG_MPTCP | AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS)));
+                     (parent->flags & (AF_FLAG_MPTCP | AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS |
+                                      AF_FLAG_READS_ODD)));
     atomic_store(&conn->state, AF_CONN_PENDING);
     af_established(conn);
     if (af.acts && !(parent->flags & AF_FLAG_HANDS_ON))

@@ -36,6 +36,8 @@ static void note_option(int fd, struct af_connection *conn, int level, int name,
         note_flag(conn, AF_FLAG_TFO, number(value, len));
         return;
     }
+    if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+        af_set(conn, AF_FLAG_READS_ODD);
     enum af_key key = af_policy_key_of(level, name);
     if (key == AF_KEYS || (key == AF_KEY_LINGER && !settles_linger(conn, level, value, len)))
         return;

@@ -222,9 +222,10 @@ bool af_port_range(uint16_t *low, uint16_t *high);
 
 /* settle.c ------------------------------------------------------------------------------------------------- */
 
-/* What the kernel says of a connection: TCP_INFO, cut down. */
+/* What the kernel says of a connection: TCP_INFO, cut down, or what poll tells of it (then the counts are 0). */
 struct af_look {
     uint8_t state;
+    int8_t unread; /* is there data that nobody has read? -1: not known yet */
     uint64_t acked, received;
 };
 bool af_look_at(int fd, struct af_look *look);
