@@ -37,23 +37,11 @@ bool af_borrowed_slow(void) {
 
 /* fork. ---------------------------------------------------------------------------------------------------- */
 
-static void take_reference(int fd, struct af_connection *conn, void *context) {
-    (void)fd, (void)context;
-    af_share(conn);
-    af_set(conn, AF_FLAG_SHARED);
-}
+/* Of the fork that this thread is in the middle of; the child has its parent's. 0: none that a hook has seen. */
+static _Thread_local uint32_t ticket;
 
-static void drop_reference(int fd, struct af_connection *conn, void *context) {
-    (void)fd, (void)context;
-    af_unref(conn);
-}
-
-/* The child's references are taken before there is a child: it may be the parent who closes next. */
 void af_before_fork(void) {
-    if (!af.ledger)
-        return;
-    af_each(0, ~0u, take_reference, NULL);
-    af.fork_prepared = true;
+    ticket = af.ledger ? af_fork_begins() : 0;
 }
 
 static void become_child(void) {
@@ -62,7 +50,6 @@ static void become_child(void) {
     af.started = af_now();
     af.slot = AF_NO_SLOT;
     af.alone = NULL;
-    af.fork_prepared = false;
     af_vforked = 0;
     atomic_store(&af.next_line, 0);
     if (af.fork_page)
@@ -72,22 +59,20 @@ static void become_child(void) {
 void af_after_fork(pid_t child) {
     int error = errno;
     if (child == 0) {
-        if (!af.fork_page || !*af.fork_page)
-            become_child();
-        af.fork_prepared = false;
-    } else {
-        if (child < 0 && af.fork_prepared)
-            af_each(0, ~0u, drop_reference, NULL);
-        af.fork_prepared = false;
+        if (!af.fork_page || !*af.fork_page || ticket) /* before Linux 4.14 the page says nothing */
+            af_adopt_fork();
+    } else if (ticket) {
+        af_fork_done(ticket, child < 0);
     }
+    ticket = 0;
     errno = error;
 }
 
+/* In the child, by the hook of fork, or by the first hook that it comes to. */
 void af_adopt_fork(void) {
-    bool prepared = af.fork_prepared;
     become_child();
-    if (!prepared)
-        af_each(0, ~0u, take_reference, NULL);
+    af_fork_born(ticket);
+    ticket = 0;
 }
 
 pid_t af_on_fork(void) {

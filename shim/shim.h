@@ -76,7 +76,6 @@ struct af_state {
     bool acts;     /* some policy is not its default */
     bool no_memory; /* the ledger could not be mapped */
     bool shares_memory;    /* a child made by clone(CLONE_VM) may run here too (process.c) */
-    bool fork_prepared;    /* references for a child are already taken (process.c) */
     bool finished;         /* the last word is written */
     bool complained;       /* complaint was printed */
     struct af_error complaint; /* the bad setting, empty if none */
@@ -109,11 +108,14 @@ static inline bool af_borrowed(void) {
 /* track.c: the table. ------------------------------------------------------------------------------------ */
 
 struct af_table_leaf;
-extern _Atomic(_Atomic uint32_t *) af_table[1 << 15]; /* [fd >> 16][fd & 0xffff]: connection index + 1 */
+extern _Atomic(_Atomic uint32_t *) af_table[1 << 15]; /* [fd >> 16][fd & 0xffff] */
+/* An entry: index + 1 of the connection, and above it the ticket of a fork that has taken a reference for it. */
+enum { AF_INDEX_BITS = 21, AF_INDEX = (1 << AF_INDEX_BITS) - 1 };
 extern _Atomic int af_table_end;                      /* no entry at or above this descriptor */
 
 struct af_connection *af_connection_at(uint32_t index);
-void af_adopt_fork(void); /* a fork that no hook saw: become the child that we are */
+void af_adopt_fork(void); /* become the child that we are */
+struct af_connection *af_lookup_newborn(int fd);
 
 /* The connection behind fd, or NULL: no TCP socket that we know. */
 static inline struct af_connection *af_lookup(int fd) {
@@ -126,8 +128,8 @@ static inline struct af_connection *af_lookup(int fd) {
     if (!entry)
         return NULL;
     if (AF_UNLIKELY(!*af.fork_page))
-        af_adopt_fork();
-    return af_connection_at(entry - 1);
+        return af_lookup_newborn(fd);
+    return af_connection_at((entry & AF_INDEX) - 1);
 }
 
 /* A hook's first question: the connection behind fd if this call is ours to treat. */
@@ -146,6 +148,11 @@ void af_share(struct af_connection *conn);
 void af_shared(struct af_connection *conn, int fd);
 /* Take fd out of the table; the caller then owns its reference. NULL: was not in it. */
 struct af_connection *af_untrack(int fd);
+/* Before a fork: a reference for the child to each entry, all of one ticket, which is returned. In the parent
+ * afterwards af_fork_done; in the child, which has what bears its ticket, af_fork_born. */
+uint32_t af_fork_begins(void);
+void af_fork_done(uint32_t ticket, bool failed);
+void af_fork_born(uint32_t ticket);
 /* Give up one reference; how many are left. */
 int32_t af_unref(struct af_connection *conn);
 /* Calls visit for each descriptor from first to last that is in the table. */

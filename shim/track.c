@@ -16,6 +16,11 @@ struct af_connection *af_connection_at(uint32_t index) {
     return af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_acquire), index);
 }
 
+struct af_connection *af_lookup_newborn(int fd) {
+    af_adopt_fork();
+    return af_lookup(fd);
+}
+
 static uint32_t index_of(const struct af_connection *conn) {
     return (uint32_t)(conn - af_connection_at(0));
 }
@@ -42,7 +47,7 @@ static _Atomic uint32_t *entry(int fd) {
 
 /* What stood at this number before was closed by a way that no hook sees: its end is not known. */
 static void enter(_Atomic uint32_t *at, const struct af_connection *conn) {
-    uint32_t stale = atomic_exchange(at, index_of(conn) + 1);
+    uint32_t stale = atomic_exchange(at, index_of(conn) + 1) & AF_INDEX;
     if (stale && af_unref(af_connection_at(stale - 1)) <= 0)
         af_ledger_free_connection(af.ledger, stale - 1);
 }
@@ -95,7 +100,7 @@ void af_shared(struct af_connection *conn, int fd) {
 struct af_connection *af_untrack(int fd) {
     if (!af_lookup(fd))
         return NULL;
-    uint32_t index = atomic_exchange(entry(fd), 0);
+    uint32_t index = atomic_exchange(entry(fd), 0) & AF_INDEX;
     return index ? af_connection_at(index - 1) : NULL;
 }
 
@@ -114,6 +119,80 @@ void af_each(unsigned first, unsigned last, void (*visit)(int, struct af_connect
         if (conn)
             visit((int)fd, conn, context);
     }
+}
+
+/* ---- fork -------------------------------------------------------------------------------------------------
+ *
+ * References are taken before there is a child: it may be the parent who closes next. Other threads open and
+ * close meanwhile, and nothing can stop them; so each entry says for which fork it was taken. The kernel copies
+ * the descriptors before the memory: an entry that bears the child's own ticket stands for a descriptor that the
+ * child has. One that does not is not the child's to count, and leaves its table. */
+
+static void each_entry(void (*visit)(int fd, _Atomic uint32_t *at, uint32_t ticket), uint32_t ticket) {
+    int end = atomic_load(&af_table_end);
+    for (int fd = 0; fd < end; fd++) {
+        _Atomic uint32_t *leaf = atomic_load(&af_table[(unsigned)fd >> 16]);
+        if (!leaf)
+            fd |= LEAF - 1;
+        else if (atomic_load_explicit(&leaf[fd & (LEAF - 1)], memory_order_relaxed))
+            visit(fd, &leaf[fd & (LEAF - 1)], ticket);
+    }
+}
+
+static bool share_if_held(struct af_connection *conn) {
+    int32_t refs = atomic_load(&conn->refs);
+    while (refs > 0 && !atomic_compare_exchange_weak(&conn->refs, &refs, refs + 1))
+        ;
+    return refs > 0;
+}
+
+/* Two forks at once: what bears the other's ticket already is left to that child alone. */
+static void give_ticket(int fd, _Atomic uint32_t *at, uint32_t ticket) {
+    uint32_t old = atomic_load(at);
+    struct af_connection *conn = old && old <= AF_INDEX ? af_connection_at(old - 1) : NULL;
+    if (!conn || !share_if_held(conn))
+        return;
+    af_set(conn, AF_FLAG_SHARED);
+    if (atomic_compare_exchange_strong(at, &old, old | ticket) || af_unref(conn) > 0)
+        return;
+    af_settle(fd, conn); /* closed in between, and we had the last reference */
+    af_ledger_free_connection(af.ledger, index_of(conn));
+}
+
+static void take_ticket(int fd, _Atomic uint32_t *at, uint32_t ticket) {
+    (void)fd;
+    uint32_t old = atomic_load(at);
+    while ((old & ~(uint32_t)AF_INDEX) == ticket && !atomic_compare_exchange_weak(at, &old, old & AF_INDEX))
+        ;
+}
+
+static void take_ticket_and_reference(int fd, _Atomic uint32_t *at, uint32_t ticket) {
+    const uint32_t old = atomic_load(at);
+    take_ticket(fd, at, ticket);
+    if ((old & ~(uint32_t)AF_INDEX) == ticket)
+        af_unref(af_connection_at((old & AF_INDEX) - 1));
+}
+
+static void keep_if_ticketed(int fd, _Atomic uint32_t *at, uint32_t ticket) {
+    (void)fd;
+    uint32_t old = atomic_load(at);
+    bool ours = ticket && (old & ~(uint32_t)AF_INDEX) == ticket;
+    atomic_store(at, ours ? old & AF_INDEX : 0);
+}
+
+uint32_t af_fork_begins(void) {
+    static _Atomic uint32_t serial;
+    uint32_t ticket = atomic_fetch_add(&serial, 1) % ((1u << (32 - AF_INDEX_BITS)) - 1) + 1;
+    each_entry(give_ticket, ticket << AF_INDEX_BITS);
+    return ticket << AF_INDEX_BITS;
+}
+
+void af_fork_done(uint32_t ticket, bool failed) {
+    each_entry(failed ? take_ticket_and_reference : take_ticket, ticket);
+}
+
+void af_fork_born(uint32_t ticket) {
+    each_entry(keep_if_ticketed, ticket);
 }
 
 pid_t af_pid(void) {
