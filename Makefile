@@ -19,10 +19,11 @@ SHIM = shim/start.o shim/resolve.o shim/calls.o shim/variadic.o shim/syscall.o s
 	shim/options.o shim/close.o shim/dup.o shim/message.o shim/process.o shim/spawn.o shim/log.o shim/line.o shim/text.o shim/string.o
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
 	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o run.o \
-	run_table.o run_json.o env.o json.o tidy.o netns.o owners.o who.o who_table.o who_json.o)
+	run_table.o run_json.o env.o json.o tidy.o netns.o owners.o who.o who_table.o who_json.o output.o report.o \
+	report_log.o report_sum.o report_print.o)
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o test_sample.o \
-	test_who.o test_who_where.o)
+	test_who.o test_who_where.o test_report.o test_report_write.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o

@@ -1,7 +1,7 @@
 /* What the files of the command share.
  *
  *   main.c commands.c  dispatch, and its table       options.c help.c  options of a subcommand, from a table
- *   run.c env.c who.c  the subcommands               say.c             messages, did you mean
+ *   run.c env.c who.c report.c  the subcommands       say.c             messages, did you mean
  *   settings.c         environment and -p            preload.c         where the library is, LD_PRELOAD
  *   reach.c elf.c      can this CMD be reached       child.c           start it, forward signals, wait
  *   place.c            directories for ledgers       alive.c           does a process still run
@@ -9,6 +9,8 @@
  *   diag.c             the kernel's sockets          result.c run_table.c run_json.c  what run tells
  *   owners.c           TIME_WAITs and their owners   who_table.c who_json.c  what who tells
  *   netns.c            other network namespaces      tidy.c            ledgers whose processes are gone
+ *   report_log.c       log lines                     report_sum.c report_print.c  what report tells
+ *   output.c           where JSON and metrics go
  *   table.c text.c     columns that fit, clean text  memory.c json.c   malloc that does not fail, JSON
  *
  * The command is single-threaded. Its functions return bool, or 0 and -errno; what went wrong has then been

@@ -2,16 +2,14 @@
 #include "cli/json.h"
 #include "cli/cli.h"
 #include "cli/memory.h"
+#include "cli/output.h"
+#include "cli/result.h"
 #include "cli/text.h"
-#include "ledger/reader.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { FLAGS = JSON_INDENT(2) | JSON_REAL_PRECISION(12) };
 
@@ -45,42 +43,32 @@ void af_json_put_counts(json_t *object, const uint64_t count[AF_COUNTERS]) {
 #undef DERIVED
 }
 
-static bool write_all(int fd, const char *data, size_t size) {
-    while (size) {
-        ssize_t done = write(fd, data, size);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0)
-            return false;
-        data += done;
-        size -= (size_t)done;
+/* Adds to what is there, so that it serves totals too. */
+void af_json_add_errors(json_t *errors, const struct af_seen_process *seen) {
+    for (uint32_t i = 0; i < seen->n_errors; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s:%s", af_call_name(seen->errors[i].call),
+                 af_errno_name(seen->errors[i].error));
+        json_int_t before = json_integer_value(json_object_get(errors, name));
+        json_object_set_new(errors, name, json_integer(before + seen->errors[i].count));
     }
-    return true;
 }
 
-/* What is no regular file (/dev/fd/3, a FIFO) is written to as it is. */
-static bool write_file(const char *path, const char *data, size_t size) {
-    struct stat st;
-    char *name = stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? NULL : af_format("%s.%d", path, (int)getpid());
-    int fd = open(name ? name : path, O_WRONLY | O_CLOEXEC | (name ? O_CREAT | O_EXCL : 0), 0666);
-    bool ok = fd >= 0 && write_all(fd, data, size);
-    if (fd >= 0 && close(fd) != 0)
-        ok = false;
-    if (ok && name)
-        ok = rename(name, path) == 0;
-    int error = errno;
-    if (!ok && name && fd >= 0)
-        unlink(name);
-    free(name);
-    errno = error;
-    return ok;
+json_t *af_json_endpoints(const struct af_row *row) {
+    json_t *object = json_object();
+    for (uint32_t i = 0; i < row->n_top; i++) {
+        char name[AF_ADDR_TEXT];
+        af_endpoint_text(&row->top[i], name);
+        af_json_put(object, name, row->top[i].count);
+    }
+    return object;
 }
 
 bool af_json_write(json_t *all, const char *command, const char *path) {
     char *dump = json_dumps(all, FLAGS), *data = dump ? af_format("%s\n", dump) : NULL;
-    bool ok = data && (path ? write_file(path, data, strlen(data)) : write_all(STDOUT_FILENO, data, strlen(data)));
-    if (!ok)
-        af_tell("%s: cannot write JSON to %s: %s", command, path ? path : "stdout", strerror(data ? errno : ENOMEM));
+    bool ok = data && af_output(data, command, "JSON", path);
+    if (!data)
+        af_tell("%s: cannot write JSON: %s", command, strerror(ENOMEM));
     free(data);
     free(dump);
     json_decref(all);

@@ -2,7 +2,7 @@
 #ifndef AFTERFIN_CLI_JSON_H
 #define AFTERFIN_CLI_JSON_H
 
-#include "ledger/layout.h"
+#include "cli/collect.h"
 
 #include <jansson.h>
 
@@ -12,8 +12,12 @@ void af_json_put(json_t *object, const char *name, uint64_t n);
 /* One number a row of counters.def. */
 void af_json_put_counts(json_t *object, const uint64_t count[AF_COUNTERS]);
 
-/* Write it to stdout (path NULL) or to a file, and free it. A reader of the file sees the old one or the whole
- * new one. False: it has been said why, in the name of `command`. */
+/* {"connect:ECONNREFUSED": 12}: added to what is there. */
+void af_json_add_errors(json_t *errors, const struct af_seen_process *seen);
+/* {"10.0.0.5:443": 12} */
+json_t *af_json_endpoints(const struct af_row *row);
+
+/* Write it as af_output (output.h) does, and free it. */
 bool af_json_write(json_t *all, const char *command, const char *path);
 
 #endif

@@ -2,7 +2,6 @@
 #include "cli/json.h"
 #include "cli/result.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static json_t *words(const char *command, size_t size) {
@@ -17,27 +16,6 @@ static json_t *words(const char *command, size_t size) {
     return array;
 }
 
-/* Adds to what is there, so that it serves the totals too. */
-static void put_errors(json_t *errors, const struct af_seen_process *seen) {
-    for (uint32_t i = 0; i < seen->n_errors; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%s:%s", af_call_name(seen->errors[i].call),
-                 af_errno_name(seen->errors[i].error));
-        json_int_t before = json_integer_value(json_object_get(errors, name));
-        json_object_set_new(errors, name, json_integer(before + seen->errors[i].count));
-    }
-}
-
-static json_t *endpoints(const struct af_row *row) {
-    json_t *object = json_object();
-    for (uint32_t i = 0; i < row->n_top; i++) {
-        char name[AF_ADDR_TEXT];
-        af_endpoint_text(&row->top[i], name);
-        af_json_put(object, name, row->top[i].count);
-    }
-    return object;
-}
-
 static json_t *process(const struct af_result *r, const struct af_row *row) {
     static const char *const fates[] = { "exit", "signal", "exec", "running" };
     const struct af_image *image = &r->found.images[row->image];
@@ -48,11 +26,11 @@ static json_t *process(const struct af_result *r, const struct af_row *row) {
     json_object_set_new(object, "command", words(image->command, image->command_size));
     json_object_set_new(object, "ended", json_string(fates[row->fate]));
     af_json_put_counts(object, row->seen.count);
-    put_errors(errors, &row->seen);
+    af_json_add_errors(errors, &row->seen);
     json_object_set_new(object, "errors", errors);
     json_object_set_new(object, "time_wait_confirmed",
                         r->dumped && row->confirmable ? json_integer((json_int_t)row->confirmed) : json_null());
-    json_object_set_new(object, "time_wait_to", endpoints(row));
+    json_object_set_new(object, "time_wait_to", af_json_endpoints(row));
     return object;
 }
 
@@ -88,7 +66,7 @@ static json_t *document(const struct af_result *r) {
     af_json_put_counts(totals, count);
     for (size_t i = 0; i < r->found.n_rows; i++) {
         const struct af_row *row = &r->found.rows[r->order[i]];
-        put_errors(errors, &row->seen);
+        af_json_add_errors(errors, &row->seen);
         json_array_append_new(processes, process(r, row));
     }
     json_object_set_new(totals, "errors", errors);

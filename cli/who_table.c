@@ -22,7 +22,7 @@ enum { TOTAL_PID, TOTAL_PROGRAM, TOTAL_TIME_WAIT, TOTAL_COLUMNS };
 static const struct af_column total_columns[TOTAL_COLUMNS] = {
     [TOTAL_PID] = { "PID", .rank = 1 },
     [TOTAL_PROGRAM] = { "PROGRAM", .text = true },
-    [TOTAL_TIME_WAIT] = { "TIME_WAIT" },
+    [TOTAL_TIME_WAIT] = { "TIME_WAIT", .rank = 0 },
 };
 
 /* A pid is a number of its namespace: one that is not of ours says of which. */

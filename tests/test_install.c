@@ -45,11 +45,20 @@ Test(install, the_installed_command_runs_programs_under_the_installed_library)
 
 Test(install, bash_completes_subcommands_options_keys_values_and_commands)
 {
+    static const char all[] =
+#define COMMAND(name, status, synopsis, help) #name " "
+#include "cli/commands.def"
+#undef COMMAND
+        "-h --help -V --version";
     static const struct {
         const char *words, *expected; /* as readline cuts them; the last is completed */
     } rows[] = {
-        { "''", "run env -h --help -V --version" },
-        { "r", "run" },
+        { "''", all },
+        { "ru", "run" },
+        { "who --p", "--pid --peer" },
+        { "who -d /et", "/etc" },
+        { "report --pro", "--prometheus" },
+        { "report --clean /etc/host", "/etc/hosts" },
         { "run --", "--json --exec --help --version" },
         { "env -", "-p -h --help -V --version" },
         { "run -p li", "linger=" },

@@ -1,0 +1,107 @@
+/* afterfin report: totals by program, from ledgers and log files. */
+#include "cli/report.h"
+#include "cli/alive.h"
+#include "cli/cli.h"
+#include "cli/place.h"
+#include "cli/settle.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { CLEAN = AF_NO_LETTER, JSON, PROMETHEUS };
+
+static const struct af_option_row rows[] = {
+    { 'd', NULL, AF_TAKES_VALUE, "DIR", "read the ledgers in DIR, not in the default directory" },
+    { CLEAN, "clean", AF_TAKES_NOTHING, NULL, "then remove the ledgers whose processes are gone" },
+    { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout, or to FILE" },
+    { PROMETHEUS, "prometheus", AF_MAY_TAKE, "FILE", "write metrics for Prometheus to stdout, or to FILE" },
+    { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
+};
+
+struct request {
+    const char *directory; /* NULL: the default one */
+    char **logs;
+    int n_logs;
+    bool clean;
+    int format; /* 0: columns */
+    const char *path;
+};
+
+static bool read_options(struct request *q, int argc, char **argv, int *status) {
+    struct af_options options = { .command = "report", .rows = rows, .argc = argc, .argv = argv, .next = 1 };
+    int id;
+    while ((id = af_next_option(&options)) > 0) {
+        if (id == 'd')
+            q->directory = options.value;
+        q->clean |= id == CLEAN;
+        if (id != JSON && id != PROMETHEUS)
+            continue;
+        if (q->format && q->format != id) {
+            id = af_misuse(&options, "--json and --prometheus exclude each other");
+            break;
+        }
+        q->format = id;
+        q->path = options.value;
+    }
+    q->logs = argv + options.next;
+    q->n_logs = argc - options.next;
+    *status = options.status;
+    return id == 0;
+}
+
+/* A killed process's connections are still open in its ledger: the kernel tells what became of them. */
+static void settle(struct af_collection *found) {
+    struct af_kernel_sockets kernel;
+    af_settle_records(found);
+    if (af_diag_dump(AF_IN_ANY, &kernel) != 0)
+        return;
+    af_settle_kernel(found, &kernel, af_own_namespace("net"));
+    free(kernel.all);
+}
+
+static void read_ledgers(struct af_report *r, int directory) {
+    struct af_collection found;
+    af_collect(&found, directory);
+    settle(&found);
+    af_report_add_rows(&r->entries, &found);
+    r->ledgers = found.n_images;
+    af_collection_tell(&found, "report");
+    af_collection_free(&found);
+}
+
+static bool write_report(const struct af_report *r, const struct request *q) {
+    if (q->format == JSON)
+        return af_report_write_json(r, q->path);
+    if (q->format == PROMETHEUS)
+        return af_report_write_prometheus(r, q->path);
+    af_report_print(r);
+    return true;
+}
+
+/* Whoever names only logs asks for no ledger. */
+int af_command_report(int argc, char **argv) {
+    struct request q = { .directory = NULL };
+    struct af_report r = { .ledgers = 0 };
+    int status, directory = -1;
+    if (!read_options(&q, argc, argv, &status))
+        return status;
+    if (q.directory || q.clean || q.n_logs == 0) {
+        directory = af_place_open("report", q.directory);
+        if (directory < 0)
+            return AF_EXIT_FAILURE;
+        read_ledgers(&r, directory);
+    }
+    bool ok = true;
+    for (int i = 0; i < q.n_logs; i++)
+        ok &= af_report_read_log(&r.entries, q.logs[i]);
+    af_report_sum(&r);
+    ok &= write_report(&r, &q);
+    af_report_free(&r);
+    if (q.clean && ok) {
+        size_t removed = af_place_clean(directory);
+        af_tell("report: removed %zu ledger%s", removed, removed == 1 ? "" : "s");
+    }
+    if (directory >= 0)
+        close(directory);
+    return ok ? 0 : AF_EXIT_FAILURE;
+}
