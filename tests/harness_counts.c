@@ -1,9 +1,12 @@
 /* Log lines summed, and the kernel's books to hold them against. */
 #include "tests/harness_counts.h"
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 const char *text(const char *format, ...)
 {
@@ -15,6 +18,30 @@ const char *text(const char *format, ...)
         abort();
     va_end(args);
     return out;
+}
+
+const char *directory_made(void)
+{
+    const char *dir = scratch_path();
+    cr_assert_eq(mkdir(dir, 0700), 0);
+    return dir;
+}
+
+int directory_removed(const char *path)
+{
+    DIR *dir = opendir(path);
+    int n = 0;
+
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (e->d_name[0] == '.')
+            continue;
+        unlinkat(dirfd(dir), e->d_name, 0);
+        n++;
+    }
+    if (dir)
+        closedir(dir);
+    rmdir(path);
+    return n;
 }
 
 struct tally tally_sum(struct tally a, struct tally b)

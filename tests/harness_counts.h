@@ -40,6 +40,10 @@ struct books books_of(const char *row, uint16_t port);
 /* "LOG=FILE|LINGER=ack" and the like: printf into memory of its own. */
 const char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* A directory of the test's own; and what was in it: how many files it held, all gone with it. */
+const char *directory_made(void);
+int directory_removed(const char *path);
+
 /* A peer that does to each connection, one after the other, what the letters of `script` say:
  *   e  read until EOF or error       b  read one byte         s  send one byte
  *   f  shutdown, writing side        c  close                 r  reset (SO_LINGER {1, 0} and close)

@@ -111,3 +111,46 @@ Test(counts, an_accept_that_fails_is_an_error_and_no_connection)
     row_server(&row, false);
     row_server(&row, true);
 }
+
+/* ---- MPTCP ------------------------------------------------------------------------------------------ */
+
+/* Counted like any other; the kernel's TIME_WAIT carries the subflow's cookie. */
+Test(counts, mptcp_connections_are_counted)
+{
+    static const struct tally left = CLIENT(time_wait);
+
+    if (access("/proc/sys/net/mptcp/enabled", F_OK) != 0)
+        cr_skip_test("this kernel has no MPTCP");
+    for (int ack = 0; ack < 2; ack++) { /* MPTCP refuses TCP_LINGER2 */
+        const char *log = scratch_path();
+        ns_enter();
+        struct peer peer = script_start("ec", 0);
+        struct ended e = run(text("LOG=%s|LINGER=%s", log, ack ? "ack" : "off"),
+                             "connect_close 127.0.0.1 %u -n %d -m", peer.port, ROW_TIMES);
+        cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+        cr_assert_eq(ns_tw(), ROW_TIMES);
+        tally_expect("MPTCP", log, &left, ROW_TIMES);
+        unlink(log);
+        peer_stop(&peer);
+    }
+}
+
+/* ---- what nobody can see ---------------------------------------------------------------------------- */
+
+/* libc's own close, by its address: such a connection stays `open`, and the number's next use is counted rightly.
+ * The last one's number is empty when the process ends, so that one was closed here. */
+Test(counts, a_close_past_the_library_leaves_the_connection_open_in_the_counts)
+{
+    static const struct tally all = { .sockets = ROW_TIMES, .connects = ROW_TIMES, .established = ROW_TIMES,
+                                      .time_wait = 1, .open = ROW_TIMES - 1 };
+    const char *log = scratch_path();
+
+    ns_enter();
+    struct peer peer = script_start("ec", 0);
+    struct ended e = run(text("LOG=%s", log), "end_by dlsym_libc 127.0.0.1 %u %d", peer.port, ROW_TIMES);
+    cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+    tally_expect("dlsym_libc", log, &all, 1);
+    cr_assert_eq(books_of("dlsym_libc", peer.port).to, ROW_TIMES);
+    unlink(log);
+    peer_stop(&peer);
+}

@@ -160,3 +160,32 @@ Test(tree, an_exec_that_fails_changes_nothing)
     expect_way("exec_by", "nothing_that_works", "keep", alone);
     expect_way("exec_by", "nothing_that_works", "cloexec", alone);
 }
+
+/* ---- what no process can know ----------------------------------------------------------------------- */
+
+/* The counts of a way whose outcome neither side can see; a reader settles it by cookie. What is asserted: the
+ * invariant, and that the kernel has each connection once. */
+static void expect_whole(const char *victim, const char *way, const char *extra)
+{
+    const char *name = text("%s %s %s", victim, way, extra), *log = scratch_path();
+
+    ns_enter();
+    struct peer peer = script_start("ec", 0);
+    struct ended e = run(text("LOG=%s", log), "%s %s 127.0.0.1 %u %d %s", victim, way, peer.port, N, extra);
+    cr_assert(e.status == 0, "%s: %d %s%s", name, e.status, e.out, e.err);
+    struct tally sum = tally_log(name, log);
+    struct books b = books_of(name, peer.port);
+    cr_assert(sum.connects == N && sum.sockets == N, "%s: %s", name, file_text(log));
+    cr_assert(sum.time_wait + sum.passed >= N, "%s: %s", name, file_text(log));
+    cr_assert(b.to == N && b.made == N, "%s: the kernel has %ld", name, b.to);
+    peer_stop(&peer);
+}
+
+Test(tree, what_no_process_can_know_keeps_the_invariant)
+{
+    expect_whole("pass_by", "lost", "");                         /* sent, and never received */
+    expect_whole("pass_by", "grabbed", "");                      /* taken by pidfd_getfd, its owner unaware */
+    expect_whole("pass_by", "grabbed_image", "");
+    expect_whole("tree_by", "child_closes_last", "instruction"); /* forked past libc */
+    expect_whole("tree_by", "parent_closes_last", "instruction");
+}

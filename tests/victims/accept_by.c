@@ -111,10 +111,10 @@ static int listening(const char *port)
 {
     struct sockaddr_storage at;
     socklen_t len = address_of("127.0.0.1", port, &at);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    int fd = atoi(port) ? socket(AF_INET, SOCK_STREAM, 0) : 3, on = 1;
 
     if (atoi(port) == 0)
-        return 3;
+        return fd;
     MUST(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
     MUST(bind(fd, (struct sockaddr *)&at, len) == 0 && listen(fd, 100) == 0);
     return fd;

@@ -64,6 +64,7 @@ static const struct way ways[] = {
 static void children(int fd)
 {
     char *argv[] = { "x", NULL };
+    int status;
     pid_t child = fork();
 
     if (child == 0) {
@@ -71,11 +72,11 @@ static void children(int fd)
         execv("/nowhere", argv);
         _exit(0);
     }
-    MUST(waitpid(child, NULL, 0) == child);
+    MUST(waitpid(child, &status, 0) == child && status == 0);
     child = vfork();
     if (child == 0)
         _exit(0);
-    MUST(waitpid(child, NULL, 0) == child);
+    MUST(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static void use_all(const char *address, const char *port)

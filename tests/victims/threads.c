@@ -18,6 +18,7 @@ static pthread_barrier_t barrier;
 static void *opens_and_closes(void *unused)
 {
     (void)unused;
+    pthread_barrier_wait(&barrier); /* the first socket of all is everybody's */
     for (int i = 0; i < n; i++)
         MUST(close(connected(address, port)) == 0);
     return NULL;
@@ -74,10 +75,12 @@ int main(int argc, char **argv)
     pthread_barrier_init(&barrier, NULL, THREADS + 1);
     for (intptr_t i = 0; i < THREADS; i++)
         MUST(pthread_create(&thread[i], NULL, own ? opens_and_closes : closes_at_once, (void *)i) == 0);
+    if (own)
+        pthread_barrier_wait(&barrier);
+    else
+        open_for_all();
     if (forks)
         fork_all_along();
-    if (!own)
-        open_for_all();
     if (leaves)
         exit(0);
     for (int i = 0; i < THREADS; i++)
