@@ -22,8 +22,8 @@ CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o
 	run_table.o run_json.o env.o json.o tidy.o netns.o owners.o who.o who_table.o who_json.o output.o report.o \
 	report_log.o report_sum.o report_print.o)
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
-	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o test_sample.o \
-	test_who.o test_who_where.o test_report.o test_report_write.o)
+	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o \
+	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
@@ -33,7 +33,7 @@ COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o programs_redis.
 WAYS = $(addprefix tests/,harness_counts.o harness_script.o harness_rows.o $(addprefix test_,ways.o opens.o \
 	counts.o tree.o inherited.o invisible.o))
 VICTIMS = cycles threads_close close_odd connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
-	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit kill_open descend fork_many
+	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit kill_open descend fork_many share
 WAY_VICTIMS = end_by copy_by leave_by open_by end_in accept_by inherit end_stdio exec_by tree_by spawn_by pass_by \
 	sealed threads storm show_sockets show_descriptors show_children overwrites late early.so
 
@@ -82,6 +82,9 @@ $(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(C
 check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS) $(WAY_VICTIMS)) ## run all tests
 	$(Q)$(B)/tests/check -j2 $(CHECK)
 
+soak: check ## what takes minutes: TIME_WAITs that really expire
+	$(Q)AFTERFIN_SOAK=1 $(B)/tests/check --filter 'soak/*'
+
 FUZZ_SECONDS ?= 60
 $(B)/fuzz/policy: tests/fuzz_policy.c tests/policy_invariants.c $(addprefix $(B)/obj/,$(POLICY))
 	@mkdir -p $(@D)/corpus; echo "  FUZZ $@"
@@ -112,4 +115,4 @@ help: ## show this list
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
-.PHONY: all check clean demo deps fuzz help
+.PHONY: all check soak clean demo deps fuzz help

@@ -19,7 +19,8 @@ static _Atomic uint64_t backed_chunks[(1 << (28 - CHUNK_BITS)) / 64];
 static void cannot_grow(void) {
     static _Atomic bool said;
     if (!atomic_exchange(&said, true))
-        af_say((const char *const[]){"the ledger cannot grow, its disk is full: what finds no room is lost", NULL});
+        af_say((const char *const[]){"the ledger cannot grow, its disk is full: connections that find no room "
+                                     "in it are neither treated nor counted", NULL});
 }
 
 bool af_ledger_backed(const void *start, size_t size) {

@@ -116,6 +116,29 @@ static void need_sock_destroy(const struct peer *peer) {
         cr_skip_test("ss -K removes no TIME_WAIT here");
 }
 
+/* Nothing is ended early here: a TIME_WAIT lives for 60 s, and the run for longer. */
+Test(soak, a_run_of_70_seconds_confirms_all_of_its_TIME_WAITs, .timeout = 200) {
+    if (!getenv("AFTERFIN_SOAK"))
+        cr_skip_test("takes 70 s: make soak");
+    unsetenv("AFTERFIN_SOAK");
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    char port[16];
+    snprintf(port, sizeof port, "%u", peer.port);
+    json_t *json = run_json(NULL, 0, "sh", "-c", "\"$2\" 127.0.0.1 $1 30 1 -c; i=0; while [ $i -lt 14 ]; do "
+                            "\"$0\" 127.0.0.1 $1 -n 10; sleep 5; i=$((i + 1)); done",
+                            victim_path("connect_close"), port, victim_path("kill_open"), NULL);
+    long sum = 0, attributed = json_number(json, "kernel.attributed");
+    size_t at;
+    const json_t *process;
+    json_array_foreach(json_object_get(json, "processes"), at, process)
+        sum += json_number(process, "time_wait_confirmed");
+    cr_assert_eq(json_number(json, "totals.time_wait"), 171);
+    cr_assert_eq(sum, 171, "%ld", sum);
+    cr_assert(attributed > 0 && attributed < 171, "some have expired: %ld", attributed);
+    cr_assert_eq(json_number(json, "totals.open"), 0);
+}
+
 /* With tcp_fin_timeout 2 the command looks every second. $0 the victim, $1 the port, $2 the other victim. */
 Test(sample, a_run_confirms_what_has_expired_before_its_end) {
     static const struct {

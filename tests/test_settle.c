@@ -277,6 +277,7 @@ Test(settle, tells_a_running_process_from_an_ended_a_killed_and_a_later_one_of_i
     } rows[] = {
         { AF_EXITED, getpid(), 0, AF_FATE_EXIT },    { AF_EXECED, getpid(), 0, AF_FATE_EXEC },
         { AF_RUNNING, getpid(), 0, AF_FATE_RUNNING }, { AF_RUNNING, getpid(), 1, AF_FATE_SIGNAL },
+        { AF_RUNNING, getpid(), UINT64_MAX, AF_FATE_RUNNING },
         { AF_RUNNING, zombie, 0, AF_FATE_SIGNAL },   { AF_RUNNING, 0x3ffffff, 0, AF_FATE_SIGNAL },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
