@@ -127,7 +127,7 @@ uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed) 
 
 void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index) {
     struct af_connection *conn = af_ledger_connection(ledger, index);
-    atomic_store(&conn->state, AF_CONN_FREE);
+    atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
     uint64_t head = atomic_load(&ledger->free_head);
     uint64_t next;
     do {

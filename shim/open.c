@@ -47,7 +47,7 @@ static void prepare(int fd, struct af_connection *conn, const struct af_attempt 
     conn->peer = peer;
     if (af.acts)
         af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
-    atomic_store(&conn->state, AF_CONN_PENDING);
+    atomic_store_explicit(&conn->state, AF_CONN_PENDING, memory_order_release);
 }
 
 /* What a connect has come to. The socket may have been closed by another thread meanwhile. */
@@ -65,7 +65,7 @@ static void note_result(int fd, struct af_connection *conn, bool done, int error
         af_add_error(AF_CALL_connect, error);
         return;
     }
-    if (atomic_load(&conn->state) != AF_CONN_NEW)
+    if (af_has(conn, AF_FLAG_BOUND_LATE) && atomic_load(&conn->state) != AF_CONN_NEW)
         af_clear(conn, AF_FLAG_BOUND_LATE);
     if (af_ledger_is_file())
         af_cookie(fd, conn);
