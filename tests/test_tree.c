@@ -2,6 +2,7 @@
  * and the tree's connections are the sum of established less the sum of passed. */
 #include "tests/harness_counts.h"
 
+#include <time.h>
 #include <unistd.h>
 
 enum { N = 10 };
@@ -159,6 +160,41 @@ Test(tree, an_exec_that_fails_changes_nothing)
     static const struct tally alone = ALONE;
     expect_way("exec_by", "nothing_that_works", "keep", alone);
     expect_way("exec_by", "nothing_that_works", "cloexec", alone);
+}
+
+/* ---- daemon ----------------------------------------------------------------------------------------- */
+
+/* What a daemon has said by the time that it has closed all: it outlives the process that was started. */
+static const char *said_by_daemon(const char *settings, const char *log, struct peer *peer, unsigned before, int how)
+{
+    struct victim v = victim_start(settings, "daemonizes 127.0.0.1 %u %d %d %d", peer->port, N, how & 1, how >> 1);
+
+    peer_wait_ended(peer, before + N);
+    for (int i = 0; log && i < 2000 && log_lines(file_text(log)) < 2; i++)
+        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+    const char *out = victim_out(&v);
+    struct ended e = victim_wait(&v);
+    cr_assert(e.status == 0 && !*e.err, "%d %s%s", e.status, e.out, e.err);
+    return out;
+}
+
+Test(tree, daemon_hands_over_to_its_child)
+{
+    /* The parent's line is written while the daemon has them still: open. */
+    static const struct tally both = { .sockets = 1, .connects = 1, .established = 2, .time_wait = 1, .open = 1 };
+
+    for (int how = 0; how < 4; how++) {
+        const char *log = scratch_path(), *name = text("daemon(%d, %d)", how & 1, how >> 1);
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        const char *bare = said_by_daemon(NULL, NULL, &peer, 0, how);
+        const char *wrapped = said_by_daemon(text("LOG=%s", log), log, &peer, N, how);
+        cr_assert(strlen(bare) > 100, "%s: %s", name, bare);
+        cr_assert_str_eq(wrapped, bare, "%s", name);
+        tally_expect(name, log, &both, N);
+        cr_assert_eq(ns_tw(), 2 * N, "%s", name);
+        peer_stop(&peer);
+    }
 }
 
 /* ---- what no process can know ----------------------------------------------------------------------- */
