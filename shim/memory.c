@@ -37,7 +37,7 @@ bool af_ledger_backed(const void *start, size_t size) {
         uintptr_t from = chunk << CHUNK_BITS, room = ledger->size - from;
         long result = AF_SYS3(SYS_madvise, (char *)ledger + from, room < 1 << CHUNK_BITS ? room : 1 << CHUNK_BITS,
                               MADV_POPULATE_WRITE);
-        if (result < 0 && result != -EINVAL) { /* before 5.14 there is no way to ask */
+        if (result < 0 && result != -EINVAL) { /* it is reserved (map_file) */
             cannot_grow();
             return false;
         }
@@ -145,18 +145,23 @@ static long grow(int fd, size_t size) {
     return result;
 }
 
-static long map_file(int fd, const struct af_ledger_room *room) {
+/* -EINVAL: this kernel (before 5.14) cannot be asked whether memory is there; then all of it is to be
+ * reserved, or a disk that fills would end the program. */
+static long map_file(int fd, const struct af_ledger_room *room, bool reserve) {
     const size_t size = af_ledger_size(room);
     long map = grow(fd, size);
+    if (map == 0 && reserve)
+        map = AF_SYS4(SYS_fallocate, fd, 0, 0, size);
     if (map == 0)
         map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (af_sys_failed(map))
         return map;
     /* On a disk the kernel would read ahead, and clear 2 MB for a page that is asked for. */
     AF_SYS3(SYS_madvise, map, size, MADV_RANDOM);
-    if (AF_SYS3(SYS_madvise, map, 1 << CHUNK_BITS, MADV_POPULATE_WRITE) == -EFAULT) {
+    long there = reserve ? 0 : AF_SYS3(SYS_madvise, map, 1 << CHUNK_BITS, MADV_POPULATE_WRITE);
+    if (there < 0) {
         AF_SYS2(SYS_munmap, map, size);
-        map = -ENOSPC;
+        map = there == -EFAULT ? -ENOSPC : there;
     }
     return map;
 }
@@ -165,11 +170,14 @@ static long try_file(struct af_ledger_room *room, char path[PATH_ROOM]) {
     int fd = create(path);
     const uint32_t ring = fd < 0 ? 0 : af_ledger_ring(tw_buckets());
     room->closed = ring;
-    long map = fd < 0 ? fd : is_limited() ? -ENOMEM : map_file(fd, room);
-    if (map == -EFBIG || map == -ENOMEM) {
+    long map = fd < 0 ? fd : is_limited() ? -ENOMEM : map_file(fd, room, false);
+    const bool too_large = map == -EFBIG || map == -ENOMEM;
+    if (too_large || map == -EINVAL)
         *room = small;
-        map = map_file(fd, room);
-    }
+    if (too_large)
+        map = map_file(fd, room, false);
+    if (map == -EINVAL)
+        map = map_file(fd, room, true);
     if (fd >= 0) {
         if (af_sys_failed(map))
             AF_SYS3(SYS_unlinkat, AT_FDCWD, path, 0);

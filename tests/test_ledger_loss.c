@@ -205,6 +205,37 @@ Test(ledger_loss, connections_that_found_no_room_are_said) {
     log_expect_invariant(line);
 }
 
+/* Its madvise knows no MADV_POPULATE_WRITE; the first one is another's. */
+Test(ledger_loss, an_old_kernel_gets_its_disk_reserved) {
+    static const struct {
+        const char *disk;
+        unsigned files, says;
+    } rows[] = { { "16m", 1, 0 }, { "2m", 0, 1 } };
+    if (run(NULL, "strace -V").status != 0)
+        cr_skip_test("no strace");
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *disk = small_disk(rows[i].disk);
+        char line[256];
+        snprintf(line, sizeof line, "strace -o /dev/null -e inject=madvise:error=EINVAL:when=2+ -E LD_PRELOAD=%s "
+                 "-E AFTERFIN_LOG=stdout -E AFTERFIN_LEDGER=%s %s 127.0.0.1 %u -n 30", library_path(), disk,
+                 victim_path("connect_close"), peer.port);
+        struct ended e = run(NULL, "%s", line);
+        cr_expect_eq(e.status, 0, "%s: %s", rows[i].disk, e.err);
+        cr_expect_eq(log_number(log_line(e.out, 0), "time_wait"), 30, "%s: %s", rows[i].disk, e.out);
+        cr_expect_eq(lines(e.err), rows[i].says, "%s: %s", rows[i].disk, e.err);
+        cr_expect_eq(entries(disk, ""), rows[i].files, "%s", rows[i].disk);
+        if (rows[i].files) {
+            struct af_reader reader = open_ledger(disk);
+            struct stat st;
+            cr_assert_eq(fstat(reader.fd, &st), 0);
+            cr_expect_geq(st.st_blocks * 512, st.st_size, "all of it is there");
+            af_reader_close(&reader);
+        }
+    }
+}
+
 /* ---- limits ------------------------------------------------------------------------------------------------------- */
 
 Test(ledger_loss, limits_of_the_program_make_the_ledger_small_or_none) {
