@@ -78,9 +78,10 @@ struct af_connection *af_track(int fd) {
     }
     struct af_connection *conn = af_connection_at(index);
     conn->owner = af.slot;
-    atomic_store(&conn->holder, af.slot);
-    atomic_store(&conn->refs, 1);
-    atomic_store(&conn->state, AF_CONN_NEW);
+    /* Nobody else has it before it is entered. */
+    atomic_store_explicit(&conn->holder, af.slot, memory_order_relaxed);
+    atomic_store_explicit(&conn->refs, 1, memory_order_relaxed);
+    atomic_store_explicit(&conn->state, AF_CONN_NEW, memory_order_release);
     enter(at, conn);
     return conn;
 }
