@@ -22,7 +22,7 @@ static const char *text(const char *format, ...) {
 
 /* The first ledger in a directory. */
 static struct af_reader open_ledger(const char *directory) {
-    struct af_reader reader;
+    struct af_reader reader = { .fd = -1 };
     struct af_reader_error error;
     DIR *list = opendir(directory);
     for (struct dirent *e; (e = readdir(list));)

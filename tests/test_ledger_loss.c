@@ -47,7 +47,7 @@ static unsigned lines(const char *of) {
 
 /* The only ledger in a directory. */
 static struct af_reader open_ledger(const char *directory) {
-    struct af_reader reader;
+    struct af_reader reader = { .fd = -1 };
     struct af_reader_error error;
     DIR *list = opendir(directory);
     for (struct dirent *e; (e = readdir(list));)
