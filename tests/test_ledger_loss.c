@@ -29,13 +29,29 @@ static const char *new_directory_of_mode(mode_t mode) {
     return path;
 }
 
+static const char *mounted[8];
+static unsigned n_mounted;
+
+/* Else the directories under them would stay. */
+static void unmount_all(void) {
+    while (n_mounted > 0)
+        umount2(mounted[--n_mounted], MNT_DETACH);
+}
+
 /* A file system of so many bytes, private to this test. */
-static const char *small_disk(const char *size) {
-    const char *path = new_directory_of_mode(0700);
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("none", path, "tmpfs", 0, text("size=%s,mode=700", size)) != 0)
+static const char *mount_disk(unsigned long flags, const char *options) {
+    const char *path = mounted[n_mounted] = new_directory_of_mode(0700);
+    if (!n_mounted && (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0))
         cr_skip_test("no mount namespace of our own: %s", strerror(errno));
+    if (mount("none", path, "tmpfs", flags, options) != 0)
+        cr_skip_test("no mount of our own: %s", strerror(errno));
+    if (!n_mounted++)
+        atexit(unmount_all);
     return path;
+}
+
+static const char *small_disk(const char *size) {
+    return mount_disk(0, text("size=%s,mode=700", size));
 }
 
 static unsigned lines(const char *of) {
@@ -152,8 +168,7 @@ Test(ledger_loss, without_a_file_the_count_goes_on_in_memory_and_one_line_says_w
     const char *file = scratch_path(), *others = new_directory_of_mode(0777), *link = scratch_path();
     close(open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     cr_assert_eq(symlink(new_directory_of_mode(0700), link), 0);
-    const char *disk = small_disk("4k"), *frozen = new_directory_of_mode(0700);
-    cr_assert_eq(mount("none", frozen, "tmpfs", MS_RDONLY, "mode=700"), 0);
+    const char *disk = small_disk("4k"), *frozen = mount_disk(MS_RDONLY, "mode=700");
     const struct {
         const char *directory, *why;
     } rows[] = {
