@@ -9,7 +9,7 @@
 /* keepalive_requests: only the client ends a connection that is kept alive. On port 8100 an answer has neither a
  * length nor chunks, and is over when the server closes: then it is first for sure. */
 static const char nginx_conf[] =
-    "%s daemon off; worker_processes 2; error_log stderr; pid nginx.pid;\n"
+    "user root; daemon off; %s worker_processes 2; error_log stderr; pid nginx.pid;\n"
     "events { worker_connections 512; }\n"
     "http {\n"
     "    access_log off; keepalive_requests 1000000; keepalive_timeout 60s;\n"
@@ -33,7 +33,7 @@ static const char *make_directory(void)
     const char *groups = file_text("/proc/self/setgroups");
     bool may = !groups || strncmp(groups, "deny", 4) != 0;
 
-    snprintf(conf, sizeof conf, nginx_conf, may ? "user root;" : "master_process off;");
+    snprintf(conf, sizeof conf, nginx_conf, may ? "" : "master_process off;");
     return program_directory((const char *const[]){ "nginx.conf", conf, "wrk.lua", wrk_lua, NULL });
 }
 
