@@ -1,6 +1,7 @@
 /* See alive.h. /proc may show another pid namespace than ours (unshare --pid without --mount-proc), and a
  * ledger may come from a third: then the process is looked for by the pid that it has in its own. */
 #include "cli/alive.h"
+#include "cli/memory.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -38,27 +39,68 @@ static bool runs_since(const char *entry, uint64_t start_ticks) {
     return state != 'Z' && state != 'X' && (!start_ticks || start <= start_ticks);
 }
 
-/* The last number of NSpid is the pid in the innermost namespace. */
-static bool calls_itself(const char *entry, int32_t pid) {
+/* Processes by the pid that they have in their own namespace: made once, for thousands of questions. */
+struct inner {
+    int32_t pid, outer;
+};
+static struct inner *inner;
+static size_t n_inner;
+static bool have_inner;
+
+/* The last number of NSpid is the pid in the innermost namespace; 0: gone. */
+static int32_t innermost(const char *entry) {
     char path[64], text[4096];
     snprintf(path, sizeof path, "/proc/%.20s/status", entry);
     char *line = read_file(path, text, sizeof text) ? strstr(text, "\nNSpid:") : NULL;
     if (!line)
-        return false;
+        return 0;
     line[1 + strcspn(line + 1, "\n")] = 0;
     char *last = strrchr(line, '\t');
-    return last && atoi(last + 1) == pid;
+    return last ? atoi(last + 1) : 0;
+}
+
+static int by_pid(const void *a, const void *b) {
+    const struct inner *x = a, *y = b;
+    return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static void list_processes(void) {
+    DIR *proc = opendir("/proc");
+    free(inner);
+    inner = NULL;
+    n_inner = 0;
+    for (struct dirent *e; proc && (e = readdir(proc));) {
+        int32_t pid = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? innermost(e->d_name) : 0;
+        if (pid <= 0)
+            continue;
+        inner = af_room_for_one(inner, n_inner, sizeof *inner);
+        inner[n_inner++] = (struct inner){ pid, atoi(e->d_name) };
+    }
+    if (proc)
+        closedir(proc);
+    if (n_inner)
+        qsort(inner, n_inner, sizeof *inner, by_pid);
+    have_inner = true;
+}
+
+void af_alive_look_again(void) {
+    have_inner = false;
 }
 
 static bool any_alive(int32_t pid, uint64_t start_ticks) {
-    DIR *proc = opendir("/proc");
-    bool found = false;
-    for (struct dirent *e; proc && !found && (e = readdir(proc));)
-        found = e->d_name[0] >= '1' && e->d_name[0] <= '9' && calls_itself(e->d_name, pid) &&
-                runs_since(e->d_name, start_ticks);
-    if (proc)
-        closedir(proc);
-    return found;
+    const struct inner key = { .pid = pid };
+    if (!have_inner)
+        list_processes();
+    const struct inner *found = n_inner ? bsearch(&key, inner, n_inner, sizeof *inner, by_pid) : NULL;
+    while (found && found > inner && found[-1].pid == pid)
+        found--;
+    for (; found && found < inner + n_inner && found->pid == pid; found++) {
+        char entry[16];
+        snprintf(entry, sizeof entry, "%d", found->outer);
+        if (runs_since(entry, start_ticks))
+            return true;
+    }
+    return false;
 }
 
 bool af_is_alive(uint64_t pid_ns, int32_t pid, uint64_t start_ticks) {

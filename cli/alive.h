@@ -12,6 +12,10 @@ uint64_t af_own_namespace(const char *name);
  * stat is at most that: a later process of the same number began later (0: unknown). A zombie does not run. */
 bool af_is_alive(uint64_t pid_ns, int32_t pid, uint64_t start_ticks);
 
+/* For pids of other namespaces af_is_alive lists all processes once. Call this when everything has been read that
+ * the next questions are about: a process that has begun since the last list would be taken for a dead one. */
+void af_alive_look_again(void);
+
 /* Does any process that we may look at have `setting` ("NAME=VALUE") in its environment? */
 bool af_is_in_environment(const char *setting);
 

@@ -25,16 +25,9 @@ static size_t row_at(const struct reading *r, uint32_t slot) {
     return slot < r->n_slots ? r->row_of[slot] : AF_NO_ROW;
 }
 
-static enum af_fate fate_of(const struct af_image *image, const struct af_seen_process *p) {
-    if (p->ended != AF_RUNNING)
-        return p->ended == AF_EXECED ? AF_FATE_EXEC : AF_FATE_EXIT;
-    return af_is_alive(image->pid_ns, p->pid, p->start_ticks) ? AF_FATE_RUNNING : AF_FATE_SIGNAL;
-}
-
 static void add_process(void *context, const struct af_seen_process *p) {
     struct reading *r = context;
     struct af_collection *c = r->to;
-    struct af_image *image = &c->images[r->image];
     if (p->slot >= r->n_slots) { /* claimed since the array was made */
         r->row_of = af_array(r->row_of, p->slot + 1, sizeof *r->row_of);
         for (; r->n_slots <= p->slot; r->n_slots++)
@@ -43,8 +36,7 @@ static void add_process(void *context, const struct af_seen_process *p) {
     r->row_of[p->slot] = c->n_rows;
     c->rows = af_room_for_one(c->rows, c->n_rows, sizeof *c->rows);
     struct af_row *row = &c->rows[c->n_rows++];
-    *row = (struct af_row){ .image = r->image, .seen = *p, .fate = fate_of(image, p) };
-    image->runs |= row->fate == AF_FATE_RUNNING;
+    *row = (struct af_row){ .image = r->image, .seen = *p };
 }
 
 /* Keep the highest counts, highest first. */
@@ -176,11 +168,28 @@ static void read_directory(struct af_collection *c, int directory, const char *b
         close(again);
 }
 
+static enum af_fate fate_of(const struct af_image *image, const struct af_seen_process *p) {
+    if (p->ended != AF_RUNNING)
+        return p->ended == AF_EXECED ? AF_FATE_EXEC : AF_FATE_EXIT;
+    return af_is_alive(image->pid_ns, p->pid, p->start_ticks) ? AF_FATE_RUNNING : AF_FATE_SIGNAL;
+}
+
+/* Once all is read: who has begun meanwhile is not to be missed. */
+static void judge_fates(struct af_collection *c) {
+    af_alive_look_again();
+    for (size_t i = 0; i < c->n_rows; i++) {
+        struct af_image *image = &c->images[c->rows[i].image];
+        c->rows[i].fate = fate_of(image, &c->rows[i].seen);
+        image->runs |= c->rows[i].fate == AF_FATE_RUNNING;
+    }
+}
+
 void af_collect(struct af_collection *c, int directory) {
     char boot_id[40];
     af_boot_id(boot_id);
     memset(c, 0, sizeof *c);
     read_directory(c, directory, boot_id, 0);
+    judge_fates(c);
 }
 
 void af_collection_free(struct af_collection *c) {

@@ -15,6 +15,9 @@ void af_tell(const char *format, ...) {
     if (wanted < 0)
         return;
     size_t len = strlen(line);
+    for (size_t i = 0; i < len; i++) /* a file's name, too, may be made to fool a terminal */
+        if ((unsigned char)line[i] < ' ' || line[i] == 127)
+            line[i] = '?';
     line[len] = '\n'; /* one write, so that lines of several processes do not mix */
     fwrite(line, 1, len + 1, stderr);
 }

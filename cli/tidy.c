@@ -120,6 +120,7 @@ size_t af_tidy(int directory, unsigned after_s) {
     int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = again < 0 ? NULL : fdopendir(again);
     af_boot_id(boot_id);
+    af_alive_look_again();
     for (struct dirent *e; list && (e = readdir(list));)
         if (af_is_ledger_name(e->d_name) && is_left(directory, e->d_name, boot_id, after_s * 1000000000ull)) {
             c.names = af_room_for_one(c.names, c.n, sizeof *c.names);

@@ -122,7 +122,6 @@ struct section {
     struct af_reader_error *error;
     uint64_t at;
     uint32_t size;
-    bool sparse; /* look for holes: a hash table is mostly made of them */
     void (*record)(const struct section *section, const void *record, uint32_t index, bool whole);
     void *context;
     union {
@@ -177,8 +176,10 @@ static bool hand_out(const struct section *s, char *first, const char *second, u
 static uint32_t skip_hole(const struct section *s, uint32_t index, uint32_t n) {
     off_t at = (off_t)(s->at + (uint64_t)index * s->size);
     off_t data = lseek(s->reader->fd, at, SEEK_DATA);
-    if (data < 0)
-        return errno == ENXIO ? n : index;
+    struct stat st;
+    if (data < 0) /* a hole up to the end; but is that still where it was? */
+        return errno == ENXIO && fstat(s->reader->fd, &st) == 0 &&
+               (uint64_t)st.st_size >= s->reader->head.size ? n : index;
     uint64_t skipped = (uint64_t)(data > at ? data - at : 0) / s->size;
     return skipped < n - index ? index + (uint32_t)skipped : n;
 }
@@ -187,7 +188,7 @@ static bool each(const struct section *s, uint32_t n) {
     static _Thread_local char first[CHUNK], second[CHUNK];
     const uint32_t most = CHUNK / s->size;
     for (uint32_t i = 0; i < n;) {
-        if (s->sparse && (i = skip_hole(s, i, n)) >= n)
+        if ((i = skip_hole(s, i, n)) >= n) /* whatever its header promises, a file of holes is soon read */
             break;
         uint32_t some = n - i < most ? n - i : most;
         uint64_t at = s->at + (uint64_t)i * s->size;
@@ -301,7 +302,7 @@ static void endpoint_record(const struct section *s, const void *record, uint32_
 
 bool af_reader_endpoints(struct af_reader *reader, void (*visit)(void *, const struct af_endpoint *),
                          void *context, struct af_reader_error *error) {
-    const struct section s = { .reader = reader, .error = error, .at = reader->head.endpoints_at, .sparse = true,
+    const struct section s = { .reader = reader, .error = error, .at = reader->head.endpoints_at,
                                .size = sizeof(struct af_endpoint), .record = endpoint_record,
                                .visit.endpoint = visit, .context = context };
     return each(&s, reader->head.max_endpoints);
