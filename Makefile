@@ -23,7 +23,8 @@ CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o
 	report_log.o report_sum.o report_print.o)
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o \
-	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o)
+	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o \
+	reader_invariants.o test_hostile.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
@@ -85,16 +86,6 @@ check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS) $(WAY_VIC
 soak: check ## what takes minutes: TIME_WAITs that really expire
 	$(Q)AFTERFIN_SOAK=1 $(B)/tests/check --filter 'soak/*'
 
-FUZZ_SECONDS ?= 60
-$(B)/fuzz/policy: tests/fuzz_policy.c tests/policy_invariants.c $(addprefix $(B)/obj/,$(POLICY))
-	@mkdir -p $(@D)/corpus; echo "  FUZZ $@"
-	$(Q)clang $(filter-out -MMD -MP,$(BASE)) -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ tests/fuzz_policy.c tests/policy_invariants.c $(POLICY:.o=.c)
-
-fuzz: $(B)/fuzz/policy ## fuzz the parser for FUZZ_SECONDS (60)
-	$(Q)$< -max_total_time=$(FUZZ_SECONDS) -timeout=5 -print_final_stats=1 -artifact_prefix=$(<D)/ \
-		$(<D)/corpus tests/corpus/policy
-
 $(B)/examples/%: examples/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -o $@ $<
@@ -102,7 +93,7 @@ $(B)/examples/%: examples/%.c
 demo: all $(addprefix $(B)/examples/,server legacy_client) ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
-include man/rules.mk bench/rules.mk
+include man/rules.mk bench/rules.mk tests/fuzz.mk
 
 deps: ## install what building and testing need (apt-get, through sudo when not root)
 	$(Q).ci/deps
@@ -115,4 +106,4 @@ help: ## show this list
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
-.PHONY: all check soak clean demo deps fuzz help
+.PHONY: all check soak clean demo deps help
