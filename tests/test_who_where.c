@@ -38,6 +38,7 @@ static pid_t leave_elsewhere(const char *directory, unsigned n, pid_t *holder, u
         struct peer peer = peer_start(&(struct peer_options){ 0 });
         message.pid = leave(ledger_in(directory), 0, (const char *[]){ "connect_close", "127.0.0.1",
                             number(peer.port), "-n", number(n), NULL });
+        leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), NULL }); /* nobody's */
         ns_settle();
         message.net_ns = stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
         _exit(write(told[1], &message, sizeof message) != sizeof message || pause());
