@@ -86,16 +86,26 @@ static bool is_held(const struct af_collection *c, const struct af_live *live) {
            !c->rows[live->holder].confirmable;
 }
 
+/* Killed in the middle of recording this end: it is in the ring, and not counted yet. */
+static bool is_cut_off(const struct af_collection *c, const struct af_live *live, const struct af_closing *closed) {
+    return closed->row != AF_NO_ROW && c->rows[closed->row].image == live->image &&
+           c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
+}
+
 /* All records of one connection, that of the youngest program first: it is the heir of the others. */
 static uint64_t settle_one(struct af_collection *c, struct af_live *group, size_t n,
                            const struct af_kernel_socket *socket, bool complete) {
     const bool open = socket && socket->inode && !af_is_time_wait(socket);
     const bool time_wait = socket && af_is_time_wait(socket);
-    const bool closed = af_find_end(c, group[0].cookie) != NULL;
+    const struct af_closing *closed = af_find_end(c, group[0].cookie);
     enum af_ending ending = AF_END_NONE;
     if (!closed && !open && !group[0].settled && (socket || complete) && group[0].holder != AF_NO_ROW &&
         (time_wait || !is_held(c, &group[0])))
         ending = judge(&group[0], socket);
+    if (closed && is_cut_off(c, &group[0], closed)) {
+        group[0].holder = closed->row;
+        end(c, &group[0], closed->counted);
+    }
     if (ending != AF_END_NONE) {
         end(c, &group[0], ending);
         c->rows[group[0].holder].confirmed += time_wait;

@@ -37,7 +37,8 @@ int af_on_socket(int domain, int type, int protocol) {
     return fd;
 }
 
-/* The policies of an outgoing connection, on a socket that has none yet. */
+/* The policies of an outgoing connection, on a socket that has none yet. Its cookie is read before there is one:
+ * who is killed in connect may leave a TIME_WAIT. */
 static void prepare(int fd, struct af_connection *conn, const struct af_attempt *attempt, struct af_values *values) {
     struct af_addr peer;
     *values = (struct af_values){0};
@@ -47,6 +48,8 @@ static void prepare(int fd, struct af_connection *conn, const struct af_attempt 
     conn->peer = peer;
     if (af.acts)
         af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
+    if (af_ledger_is_file())
+        af_cookie(fd, conn);
     atomic_store_explicit(&conn->state, AF_CONN_PENDING, memory_order_release);
 }
 

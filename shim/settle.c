@@ -105,10 +105,19 @@ static const enum af_counter counter_of[] = {
     [AF_END_PASSED] = AF_COUNT_passed,
 };
 
+static void count_endpoint(const struct af_connection *conn, int by) {
+    const bool accepted = af_has(conn, AF_FLAG_ACCEPTED);
+    const struct af_addr to = accepted ? (struct af_addr){.port = conn->local_port} : conn->peer;
+    if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, accepted, by, af_ledger_backed))
+        af_count_lost();
+}
+
 /* Count one ending, or (by -1) take it back. Whoever ends a connection that another process opened has it as
  * established too, and the opener has it as passed. */
 static void credit(const struct af_connection *conn, enum af_ending ending, int by) {
     bool ours = conn->owner == af.slot && af.slot != AF_NO_SLOT;
+    if (ending == AF_END_TIME_WAIT)
+        count_endpoint(conn, by);
     if (ending == AF_END_PASSED || !ours) {
         if (conn->owner != AF_NO_SLOT)
             af_change(conn->owner, AF_COUNT_passed, by);
@@ -117,29 +126,23 @@ static void credit(const struct af_connection *conn, enum af_ending ending, int 
         af_change(af.slot, AF_COUNT_established, by);
     }
     af_change(af.slot, counter_of[ending], by);
-    if (ending != AF_END_TIME_WAIT)
-        return;
-    struct af_addr to = conn->peer;
-    if (af_has(conn, AF_FLAG_ACCEPTED))
-        to = (struct af_addr){.port = conn->local_port};
-    if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, af_has(conn, AF_FLAG_ACCEPTED), by,
-                                             af_ledger_backed))
-        af_count_lost();
 }
 
+/* SIGKILL may come at any instruction, and the reader is to have this ending once. What is in the ring and has no
+ * ending in its own record has not been counted yet; from the first count to the ending it is a few instructions. */
 static void record(struct af_connection *conn, enum af_ending ending) {
     if (!af_self())
         return;
+    if (af_ledger_is_file()) {
+        struct af_closed closed = {
+            .cookie = conn->cookie, .at = af_now(), .slot = af.slot, .owner = conn->owner, .peer = conn->peer,
+            .local_port = conn->local_port, .counted = (uint8_t)ending,
+            .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0, .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
+        };
+        conn->serial = af_ledger_append(af.ledger, &closed, af_ledger_backed);
+    }
     credit(conn, ending, 1);
     conn->ending = (uint8_t)ending;
-    if (!af_ledger_is_file())
-        return;
-    struct af_closed closed = {
-        .cookie = conn->cookie, .at = af_now(), .slot = af.slot, .owner = conn->owner, .peer = conn->peer,
-        .local_port = conn->local_port, .counted = (uint8_t)ending, .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0,
-        .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
-    };
-    conn->serial = af_ledger_append(af.ledger, &closed, af_ledger_backed);
 }
 
 void af_unsettle(struct af_connection *conn) {
