@@ -83,9 +83,6 @@ $(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(C
 check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS) $(WAY_VICTIMS)) ## run all tests
 	$(Q)$(B)/tests/check -j2 $(CHECK)
 
-soak: check ## what takes minutes: TIME_WAITs that really expire
-	$(Q)AFTERFIN_SOAK=1 $(B)/tests/check --filter 'soak/*'
-
 $(B)/examples/%: examples/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -o $@ $<
@@ -93,7 +90,7 @@ $(B)/examples/%: examples/%.c
 demo: all $(addprefix $(B)/examples/,server legacy_client) ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
-include man/rules.mk bench/rules.mk tests/fuzz.mk
+include man/rules.mk bench/rules.mk tests/fuzz.mk tests/soak.mk
 
 deps: ## install what building and testing need (apt-get, through sudo when not root)
 	$(Q).ci/deps
@@ -106,4 +103,4 @@ help: ## show this list
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
-.PHONY: all check soak clean demo deps help
+.PHONY: all check clean demo deps help
