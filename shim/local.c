@@ -120,6 +120,10 @@ static void apply_listen(int fd, struct af_connection *conn) {
 /* A listener whose listen no hook has seen: it was inherited. What waits in its backlog has not our options,
  * so each connection gets them when it is accepted. */
 void af_listening(int fd, struct af_connection *conn) {
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens)
+        return;
     learn_local(fd, conn);
     atomic_store(&conn->state, AF_CONN_LISTENER);
 }

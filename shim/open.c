@@ -136,7 +136,8 @@ struct parent {
 };
 
 static void note_listener(int fd, struct af_connection *conn, struct parent *parent) {
-    if (atomic_load(&conn->state) != AF_CONN_LISTENER)
+    const uint32_t state = atomic_load(&conn->state);
+    if (AF_UNLIKELY(state == AF_CONN_INHERITED || state == AF_CONN_NEW))
         af_listening(fd, conn);
     *parent = (struct parent){.at = conn->bind_to, .flags = atomic_load(&conn->flags), .own = atomic_load(&conn->own),
                               .port = conn->local_port, .v6 = conn->family_v6};
