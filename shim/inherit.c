@@ -81,7 +81,7 @@ static void adopt(int fd, uint32_t flags) {
 }
 
 void af_adopt_descriptor(int fd) {
-    af_let_go(fd);
+    af_forget(fd);
     adopt(fd, AF_FLAG_RECEIVED);
 }
 

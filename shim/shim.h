@@ -148,6 +148,8 @@ void af_share(struct af_connection *conn);
 void af_shared(struct af_connection *conn, int fd);
 /* Take fd out of the table; the caller then owns its reference. NULL: was not in it. */
 struct af_connection *af_untrack(int fd);
+/* fd is new: what the table has there was closed by a way that no hook sees, and its end is not known. */
+void af_forget(int fd);
 /* Before a fork: a reference for the child to each entry, all of one ticket, which is returned. In the parent
  * afterwards af_fork_done; in the child, which has what bears its ticket, af_fork_born. */
 uint32_t af_fork_begins(void);

@@ -105,6 +105,12 @@ struct af_connection *af_untrack(int fd) {
     return index ? af_connection_at(index - 1) : NULL;
 }
 
+void af_forget(int fd) {
+    struct af_connection *conn = af_untrack(fd);
+    if (conn && af_unref(conn) <= 0)
+        af_ledger_free_connection(af.ledger, index_of(conn));
+}
+
 int32_t af_unref(struct af_connection *conn) {
     return atomic_fetch_sub(&conn->refs, 1) - 1;
 }
