@@ -154,3 +154,23 @@ Test(counts, a_close_past_the_library_leaves_the_connection_open_in_the_counts)
     unlink(log);
     peer_stop(&peer);
 }
+
+/* ---- mistakes --------------------------------------------------------------------------------------- */
+
+Test(counts, a_call_that_is_for_another_kind_of_socket_changes_nothing)
+{
+    enum { N = 10 };
+    static const struct tally all = { .sockets = 1, .connects = 1, .established = 1, .time_wait = 1, .binds = 1,
+                                      .bind_errors = 1 };
+    const char *log = scratch_path();
+
+    ns_enter();
+    struct peer peer = script_start("ec", 0);
+    struct ended e = run(text("LOG=%s", log), "end_in active_after_mistakes 127.0.0.1 %u %d", peer.port, N);
+    cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+    tally_expect("mistakes", log, &all, N);
+    cr_assert_str_eq(log_text(log_line(file_text(log), 0), "errors"),
+                     "accept:EINVAL=20,listen:EINVAL=10,bind:EINVAL=10");
+    unlink(log);
+    peer_stop(&peer);
+}

@@ -25,6 +25,15 @@ static void await_data(int fd) { MUST(wait_until(fd, POLLIN)); }
 
 static void active(int fd) { (void)fd; }
 static void active_with_data(int fd) { MUST(send_payload(fd, 10000)); }
+/* Calls that are for another kind of socket change nothing. */
+static void active_after_mistakes(int fd)
+{
+    struct sockaddr_in any = { .sin_family = AF_INET };
+    MUST(accept(fd, NULL, NULL) == -1 && errno == EINVAL);
+    MUST(accept4(fd, NULL, NULL, SOCK_CLOEXEC) == -1 && errno == EINVAL);
+    MUST(listen(fd, 1) == -1 && errno == EINVAL);
+    MUST(bind(fd, (struct sockaddr *)&any, sizeof any) == -1 && errno == EINVAL);
+}
 static void after_reading(int fd) { MUST(recv(fd, &(char){ 0 }, 1, 0) == 1); }
 static void passive(int fd) { await_fin(fd); }
 static void passive_read(int fd) { read_end(fd); }
@@ -138,6 +147,7 @@ static void timed_out(int fd)
 static const struct way ways[] = {
     { "active", active },
     { "active_with_data", active_with_data },
+    { "active_after_mistakes", active_after_mistakes },
     { "after_reading", after_reading },
     { "passive", passive },
     { "passive_read", passive_read },
