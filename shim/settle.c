@@ -217,6 +217,11 @@ void af_settle_passed(int fd, struct af_connection *conn) {
 }
 
 void af_settle_reset(int fd, struct af_connection *conn, const struct af_look *look) {
-    if (was_connected(conn, look))
-        record(conn, look->state == CLOSE ? judge_dead(fd, conn) : AF_END_ABORTED);
+    if (!was_connected(conn, look))
+        return;
+    /* The socket's next connection has the same cookie, and no TIME_WAIT can come of this one. */
+    uint64_t cookie = conn->cookie;
+    conn->cookie = 0;
+    record(conn, look->state == CLOSE ? judge_dead(fd, conn) : AF_END_ABORTED);
+    conn->cookie = cookie;
 }
