@@ -69,6 +69,18 @@ static bool is_ownerless(const struct af_collection *c, uint64_t cookie) {
     return live && live->holder != AF_NO_ROW && c->rows[live->holder].fate != AF_FATE_RUNNING;
 }
 
+/* `last` let go when another seemed to have it still, who had let go before: so it was the end. */
+static void inherit_end(struct af_collection *c, struct af_closing *last, enum af_ending ending) {
+    if (last->counted != AF_END_PASSED || last->owner != last->row || last->row == AF_NO_ROW)
+        return;
+    uint64_t *count = c->rows[last->row].seen.count;
+    if (count[AF_COUNT_passed] == 0)
+        return;
+    count[AF_COUNT_passed]--;
+    count[af_counter_of[ending]]++;
+    last->counted = (uint8_t)ending;
+}
+
 void af_settle_records(struct af_collection *c) {
     size_t kept = 0;
     if (c->n_live)
@@ -76,10 +88,16 @@ void af_settle_records(struct af_collection *c) {
     if (c->n_closings)
         qsort(c->closings, c->n_closings, sizeof *c->closings, by_cookie);
     for (size_t i = 0; i < c->n_closings; i++) {
-        if (i + 1 < c->n_closings && c->closings[i + 1].cookie == c->closings[i].cookie)
-            take_back(c, &c->closings[i]);
-        else
-            c->closings[kept++] = c->closings[i];
+        struct af_closing *one = &c->closings[i], *next = one + 1;
+        if (i + 1 == c->n_closings || next->cookie != one->cookie) {
+            c->closings[kept++] = *one;
+            continue;
+        }
+        enum af_ending ending = one->counted;
+        bool ended = is_end(one);
+        take_back(c, one);
+        if (ended)
+            inherit_end(c, next, ending);
     }
     c->n_closings = kept;
 }
