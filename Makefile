@@ -90,7 +90,7 @@ $(B)/examples/%: examples/%.c
 demo: all $(addprefix $(B)/examples/,server legacy_client) ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
-include man/rules.mk bench/rules.mk tests/fuzz.mk tests/soak.mk
+include man/rules.mk bench/rules.mk tests/fuzz.mk tests/soak.mk tests/endings.mk
 
 deps: ## install what building and testing need (apt-get, through sudo when not root)
 	$(Q).ci/deps

@@ -1,0 +1,114 @@
+/* The table of endings: of each way in which a connection can end, what the library counted at close, what
+ * `afterfin run` made of its ledger and what is in the kernel's own table agree exactly. `make endings` does it
+ * 1,000 times over. */
+#include "tests/command.h"
+#include "tests/ending_rows.h"
+
+#include <unistd.h>
+
+/* Every process: established splits without rest. Returns time_wait_confirmed, all of them together. */
+static long expect_invariant(const char *name, const json_t *json)
+{
+    const json_t *process, *processes = json_object_get(json, "processes");
+    long confirmed = 0;
+    size_t i;
+
+    json_array_foreach(processes, i, process) {
+        long parts = json_number(process, "time_wait") + json_number(process, "avoided") +
+                     json_number(process, "passive") + json_number(process, "aborted") +
+                     json_number(process, "passed") + json_number(process, "open");
+        cr_assert(json_number(process, "established") == parts, "%s: process %zu: %s", name, i,
+                  json_dumps(process, 0));
+        confirmed += json_number(process, "time_wait_confirmed");
+    }
+    return confirmed;
+}
+
+static void expect_totals(const struct played *played, const json_t *json)
+{
+    const json_t *totals = json_object_get(json, "totals");
+#define X(field) \
+    cr_assert(json_number(totals, #field) == played->settled.field, "%s: %s is %ld, not %ld: %s", played->name, \
+              #field, json_number(totals, #field), played->settled.field, json_dumps(totals, 0));
+    TALLY_FIELDS(X)
+#undef X
+}
+
+static void expect_row(const struct endings *of, const struct row *row, const char *linger, int times)
+{
+    const char *path = scratch_path();
+    struct played played = row_play(of, row, linger, path, times);
+    json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+
+    cr_assert(json, "%s: no JSON", played.name);
+    long confirmed = expect_invariant(played.name, json), counted = json_number(json, "totals.time_wait");
+    long attributed = json_number(json, "kernel.attributed");
+    cr_assert(confirmed == played.kernel, "%s: %ld confirmed, the kernel has %ld", played.name, confirmed,
+              played.kernel);
+    cr_assert(attributed == played.kernel, "%s: %ld attributed, the kernel has %ld", played.name, attributed,
+              played.kernel);
+    if (row->raced)
+        cr_log_info("%s: %ld counted, %ld confirmed", played.name, counted, confirmed);
+    else
+        expect_totals(&played, json);
+    json_decref(json);
+    unlink(path);
+}
+
+/* As often as is asked, in as many namespaces as that takes. */
+static void expect_rows(const struct endings *of, const char *linger)
+{
+    for (size_t i = 0; i < of->n; i++) {
+        int most = of->rows[i].most ? of->rows[i].most : row_times();
+        for (int left = row_times(); left > 0; left -= most)
+            expect_row(of, &of->rows[i], linger, left < most ? left : most);
+    }
+}
+
+static void expect_endings(const struct endings *of)
+{
+    expect_rows(of, "off");
+    expect_rows(of, "ack");
+}
+
+/* Where nothing but the policy decides. */
+static void expect_every_linger(const struct endings *of)
+{
+    expect_endings(of);
+    expect_rows(of, "rst");
+    expect_rows(of, "5");
+}
+
+Test(endings, by_every_way_to_close) { expect_every_linger(&close_ways); }
+Test(endings, by_something_else_in_its_place) { expect_every_linger(&replace_ways); }
+Test(endings, by_every_way_to_close_a_stream) { expect_every_linger(&stream_ways); }
+Test(endings, by_what_dlsym_finds) { expect_every_linger(&dlsym_ways); }
+Test(endings, of_the_last_copy) { expect_every_linger(&copy_ways); }
+Test(endings, of_what_came_back) { expect_endings(&return_ways); }
+Test(endings, by_every_way_out_of_the_process) { expect_endings(&leave_ways); }
+Test(endings, by_a_signal) { expect_rows(&kill_ways, "off"); }
+Test(endings, over_IPv6) { expect_every_linger(&family_ways); }
+
+Test(endings, however_it_was_opened) { expect_endings(&open_ways); }
+Test(endings, of_non_blocking_connects) { expect_endings(&nonblocking_ways); }
+Test(endings, of_TCP_Fast_Open) { expect_endings(&first_data_ways); }
+Test(endings, of_refused_connects) { expect_endings(&refused_ways); }
+Test(endings, by_connect_to_AF_UNSPEC) { expect_endings(&unspec_ways); }
+
+Test(endings, by_whose_FIN_was_first) { expect_endings(&first_fin); }
+Test(endings, without_an_orderly_close) { expect_endings(&no_orderly_close); }
+Test(endings, by_the_program_s_own_linger) { expect_endings(&own_linger); }
+Test(endings, from_both_sides_at_once) { expect_endings(&both_at_once); }
+
+Test(endings, of_accepted_connections) { expect_endings(&accept_ways); }
+Test(endings, of_what_an_inherited_listener_accepted) { expect_endings(&listener_ways); }
+
+Test(endings, after_a_fork) { expect_endings(&fork_ways); }
+Test(endings, after_every_way_to_fork) { expect_endings(&birth_ways); }
+Test(endings, by_a_child_s_death) { expect_endings(&killed_ways); }
+Test(endings, past_a_child_on_our_memory) { expect_endings(&memory_ways); }
+Test(endings, past_a_child_that_becomes_another_image) { expect_endings(&image_ways); }
+Test(endings, of_a_descriptor_that_was_sent) { expect_endings(&sent_ways); }
+Test(endings, of_a_descriptor_that_was_sent_and_kept) { expect_endings(&sent_last_ways); }
+Test(endings, after_exec) { expect_endings(&exec_ways); }
+Test(endings, by_eight_threads) { expect_endings(&thread_ways); }
