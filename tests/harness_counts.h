@@ -66,7 +66,7 @@ struct row {
     const char *errors; /* "connect:ECONNREFUSED": that, once a repetition; NULL: no errors */
     bool stays;         /* the TIME_WAIT is there before the close: linger=ack comes too late */
     bool peer_keeps;    /* the TIME_WAIT is the peer's */
-    bool fleeting;      /* a TIME_WAIT may have been made and ended again by a reset: TcpExtTW may be higher */
+    bool fleeting;      /* the peer's TIME_WAIT may be made, and be ended again by a reset */
 };
 
 /* Run the victim ROW_TIMES times in a fresh namespace, with linger=ack or off; assert that the counts are the

@@ -36,8 +36,10 @@ static void expect(const struct row *row, const char *name, bool ack, const char
     tally_expect(name, log, &all, 1);
     expect_errors(name, row, log);
     cr_assert(ours == all.time_wait, "%s: the kernel has %ld in TIME_WAIT, not %ld", name, ours, all.time_wait);
-    cr_assert(theirs == (row->peer_keeps ? ROW_TIMES : 0), "%s: the peer has %ld in TIME_WAIT", name, theirs);
-    cr_assert(row->fleeting || b.made == ours + theirs, "%s: TcpExtTW says %ld", name, b.made);
+    if (!row->fleeting) {
+        cr_assert(theirs == (row->peer_keeps ? ROW_TIMES : 0), "%s: the peer has %ld in TIME_WAIT", name, theirs);
+        cr_assert(b.made == ours + theirs, "%s: TcpExtTW says %ld", name, b.made);
+    }
     unlink(log);
 }
 

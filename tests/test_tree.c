@@ -92,7 +92,8 @@ Test(tree, a_child_on_our_memory_disturbs_nothing)
 {
     static const char *const ways[] = {
         "vfork_closes_all", "vfork_puts_something_else_there", "vfork_leaves_at_once", "vfork_and_exec_fails",
-        "clone_vm_closes_all", "clone_vfork_closes_all", "clone_closes_all",
+        "__vfork_closes_all", "clone_vm_closes_all", "__clone_vm_closes_all", "clone_vfork_closes_all",
+        "clone_closes_all", "__clone_closes_all",
     };
     static const struct tally alone = ALONE;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
@@ -113,6 +114,17 @@ Test(tree, a_child_that_becomes_another_image)
     expect_way("spawn_by", "spawned_with_it_closed", "", alone);
     expect_way("spawn_by", "system_child_first", "", alone);
     expect_way("spawn_by", "popen_child_first", "", alone);
+}
+
+/* linger=rst is for the close that ends a connection: while such a child lives, ours does not. */
+Test(tree, linger_rst_spares_what_a_child_of_popen_has)
+{
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .raw = true });
+    struct ended e = run("LINGER=rst", "spawn_by popen_child_last 127.0.0.1 %u %d", peer.port, N);
+    cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+    peer_expect_clean(&peer, 0, N, 1, "popen");
+    peer_stop(&peer);
 }
 
 /* A relative knows the connection again by its cookie; who is none counts it as one that came from elsewhere. */
@@ -170,7 +182,7 @@ static const char *said_by_daemon(const char *settings, const char *log, struct 
     struct victim v = victim_start(settings, "daemonizes 127.0.0.1 %u %d %d %d", peer->port, N, how & 1, how >> 1);
 
     peer_wait_ended(peer, before + N);
-    for (int i = 0; log && i < 2000 && log_lines(file_text(log)) < 2; i++)
+    for (int i = 0; log && i < 12000 && log_lines(file_text(log)) < 2; i++)
         nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
     const char *out = victim_out(&v);
     struct ended e = victim_wait(&v);

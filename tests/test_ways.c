@@ -68,19 +68,35 @@ Test(ways, what_dlsym_finds_is_the_same)
     EXPECT_ROWS("end_by", ways);
 }
 
+static const char *const copies[] = {
+    "dup", "dup2", "__dup2", "dup3", "fcntl", "fcntl_cloexec", "fcntl64", "__fcntl", "syscall_dup", "syscall_dup2",
+    "syscall_dup3", "syscall_fcntl", "dup2_over_itself", "dup_that_fails_first",
+    /* those that come back to their own process are known again */
+    "scm_rights", "pidfd_getfd", "syscall_pidfd_getfd",
+};
+
 Test(ways, a_connection_ends_with_the_last_of_its_descriptors_however_they_were_copied)
 {
-    static const char *const ways[] = {
-        "dup", "dup2", "__dup2", "dup3", "fcntl", "fcntl_cloexec", "fcntl64", "__fcntl", "syscall_dup",
-        "syscall_dup2", "syscall_dup3", "syscall_fcntl", "dup2_over_itself", "dup_that_fails_first",
-    };
-    EXPECT_ROWS("copy_by", ways);
+    EXPECT_ROWS("copy_by", copies);
 }
 
-Test(ways, a_descriptor_that_comes_back_to_its_own_process_is_known_again)
+/* The first close finds the connection ESTABLISHED, the last one in CLOSE_WAIT. */
+Test(ways, a_close_that_is_not_the_last_counts_nothing)
 {
-    static const char *const ways[] = { "scm_rights", "pidfd_getfd", "syscall_pidfd_getfd" };
-    EXPECT_ROWS("copy_by", ways);
+    static const struct tally passive = CLIENT(passive);
+
+    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {
+        const char *log = scratch_path();
+        ns_enter();
+        struct peer peer = script_start("bc", 0);
+        struct ended e = run(text("LOG=%s", log), "copy_by %s 127.0.0.1 %u %d passive", copies[i], peer.port, N);
+        cr_assert(e.status == 0, "%s: %d %s%s", copies[i], e.status, e.out, e.err);
+        tally_expect(copies[i], log, &passive, N);
+        struct books b = books_of(copies[i], peer.port);
+        cr_assert(b.to == 0 && b.from == N, "%s: the kernel has %ld and %ld", copies[i], b.to, b.from);
+        peer_stop(&peer);
+        unlink(log);
+    }
 }
 
 Test(ways, no_way_out_of_the_process_escapes)
