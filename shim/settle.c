@@ -49,12 +49,14 @@ static bool glance(int fd, const struct af_connection *conn, struct af_look *loo
 
 void af_established(struct af_connection *conn) {
     uint32_t state = atomic_load(&conn->state);
-    if (state == AF_CONN_OPEN || !atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN))
+    if (state == AF_CONN_OPEN)
         return;
-    af_add(AF_COUNT_established);
+    af_add(AF_COUNT_established); /* before it is OPEN: from then on another thread may end it */
     conn->owner = af.slot;
     if (af_ledger_is_file())
         conn->opened = af_now();
+    if (!atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN) && af_self())
+        af_change(af.slot, AF_COUNT_established, -1);
 }
 
 void af_connect_failed(struct af_connection *conn, int error) {

@@ -43,6 +43,16 @@ static const struct row return_ways_rows[] = {
 };
 ENDINGS(return_ways, "copy_by", CONNECTS);
 
+/* The first close finds the connection ESTABLISHED, the last one in CLOSE_WAIT. */
+#define ENDED(name) { .way = name, .extra = "passive", .script = "bc", .each = CLIENT(passive), .peer_keeps = true }
+static const struct row early_copy_ways_rows[] = {
+    ENDED("dup"), ENDED("dup2"), ENDED("__dup2"), ENDED("dup3"), ENDED("fcntl"), ENDED("fcntl_cloexec"),
+    ENDED("fcntl64"), ENDED("__fcntl"), ENDED("syscall_dup"), ENDED("syscall_dup2"), ENDED("syscall_dup3"),
+    ENDED("syscall_fcntl"), ENDED("dup2_over_itself"), ENDED("dup_that_fails_first"), ENDED("scm_rights"),
+    ENDED("pidfd_getfd"), ENDED("syscall_pidfd_getfd"),
+};
+ENDINGS(early_copy_ways, "copy_by", CONNECTS);
+
 static const struct row leave_ways_rows[] = {
     LEFT("exit"), LEFT("_exit"), LEFT("_Exit"), LEFT("quick_exit"), LEFT("return"), LEFT("exit_group"),
     LEFT("errx"), LEFT("pthread_exit"), LEFT("thread"), LEFT("signal_handler"), LEFT("atexit_handler"),

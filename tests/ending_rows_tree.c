@@ -42,8 +42,9 @@ ENDINGS(killed_ways, "tree_by");
 static const struct row memory_ways_rows[] = {
     ALONE("vfork_closes_all", .extra = ""), ALONE("vfork_puts_something_else_there", .extra = ""),
     ALONE("vfork_leaves_at_once", .extra = ""), ALONE("vfork_and_exec_fails", .extra = ""),
-    ALONE("clone_vm_closes_all", .extra = ""), ALONE("clone_vfork_closes_all", .extra = ""),
-    ALONE("clone_closes_all", .extra = ""),
+    ALONE("__vfork_closes_all", .extra = ""), ALONE("clone_vm_closes_all", .extra = ""),
+    ALONE("__clone_vm_closes_all", .extra = ""), ALONE("clone_vfork_closes_all", .extra = ""),
+    ALONE("clone_closes_all", .extra = ""), ALONE("__clone_closes_all", .extra = ""),
 };
 ENDINGS(memory_ways, "spawn_by");
 
@@ -57,15 +58,16 @@ static const struct row image_ways_rows[] = {
 };
 ENDINGS(image_ways, "spawn_by");
 
-/* A relative knows the connection again by its cookie; who is none counts it as one that came from elsewhere. */
+/* A relative knows the connection again by its cookie; who is none counts it as one that came from elsewhere. A
+ * sender who closes at once may do so while the receiver is still looking: now and then it is he who has the end. */
 #define FAMILY .once = { .sockets = 1 }
 static const struct row sent_ways_rows[] = {
     HANDED("sender_first", .extra = ""), HANDED("sender_first_image", .extra = ""),
     HANDED("sender_first_family", FAMILY), HANDED("sender_first_many", .extra = ""),
     HANDED("sender_first_many_image", .extra = ""), HANDED("sender_first_many_family", FAMILY),
     HANDED("sender_first_twice", .extra = ""), HANDED("sender_first_twice_image", .extra = ""),
-    HANDED("sender_first_twice_family", FAMILY), HANDED("at_once", .extra = ""),
-    HANDED("at_once_image", .extra = ""), HANDED("at_once_family", FAMILY),
+    HANDED("sender_first_twice_family", FAMILY), HANDED("at_once", .raced = true),
+    HANDED("at_once_image", .raced = true), HANDED("at_once_family", FAMILY, .raced = true),
 };
 ENDINGS(sent_ways, "pass_by");
 

@@ -32,7 +32,7 @@ struct tally tally_sum(struct tally a, struct tally b);
 struct books {
     long to;   /* those whose remote port is `port`: of who connected there */
     long from; /* those whose local port it is: of who listened there */
-    long made; /* TcpExtTW: how many there ever were, whatever their ports */
+    long made; /* TcpExtTW: how many there ever were, whatever their ports; with orphans that are whole sockets yet */
 };
 /* Asserts that sockstat agrees with the tables. */
 struct books books_of(const char *row, uint16_t port);
@@ -71,7 +71,7 @@ struct row {
     int status;          /* of its end; 0 */
     bool stays;          /* the TIME_WAIT is there before the close: a linger policy comes too late */
     bool peer_keeps;     /* the TIME_WAIT is the peer's */
-    bool fleeting;       /* a TIME_WAIT may have been made and ended again by a reset: TcpExtTW may be higher */
+    bool fleeting;       /* the peer's TIME_WAIT may be made, and be ended again by a reset */
     bool raced;          /* who was first is not known beforehand: `each` is what is certain */
 };
 

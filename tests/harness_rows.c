@@ -45,7 +45,8 @@ static void expect_log(const struct play *p)
 
     if (p->row->raced) { /* what became of it is in doubt: the sum is not */
         struct tally got = tally_log(p->name, p->log);
-        cr_assert(got.established == all.established, "%s: %ld established", p->name, got.established);
+        cr_assert(got.established - got.passed == all.established - all.passed, "%s: %ld connections", p->name,
+                  got.established - got.passed);
         return;
     }
     tally_expect(p->name, p->log, &all, 1);
@@ -74,8 +75,10 @@ static struct played expect(const struct play *p, uint16_t port)
         return played;
     cr_assert(ours == played.settled.time_wait, "%s: the kernel has %ld in TIME_WAIT, not %ld", p->name, ours,
               played.settled.time_wait);
+    if (row->fleeting)
+        return played;
     cr_assert(theirs == (row->peer_keeps ? p->times : 0), "%s: the peer has %ld in TIME_WAIT", p->name, theirs);
-    cr_assert(row->fleeting || b.made == ours + theirs, "%s: TcpExtTW says %ld", p->name, b.made);
+    cr_assert(b.made == ours + theirs, "%s: TcpExtTW says %ld", p->name, b.made);
     return played;
 }
 

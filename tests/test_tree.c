@@ -32,6 +32,17 @@ Test(tree, a_child_that_becomes_another_image)
     rows_logged(&image_ways);
 }
 
+/* linger=rst is for the close that ends a connection: while such a child lives, ours does not. */
+Test(tree, linger_rst_spares_what_a_child_of_popen_has)
+{
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .raw = true });
+    struct ended e = run("LINGER=rst", "spawn_by popen_child_last 127.0.0.1 %u %d", peer.port, N);
+    cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+    peer_expect_clean(&peer, 0, N, 1, "popen");
+    peer_stop(&peer);
+}
+
 Test(tree, a_descriptor_that_is_sent_to_another_process)
 {
     rows_logged(&sent_ways);
@@ -53,7 +64,7 @@ static const char *said_by_daemon(const char *settings, const char *log, struct 
     struct victim v = victim_start(settings, "daemonizes 127.0.0.1 %u %d %d %d", peer->port, N, how & 1, how >> 1);
 
     peer_wait_ended(peer, before + N);
-    for (int i = 0; log && i < 2000 && log_lines(file_text(log)) < 2; i++)
+    for (int i = 0; log && i < 12000 && log_lines(file_text(log)) < 2; i++)
         nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
     const char *out = victim_out(&v);
     struct ended e = victim_wait(&v);

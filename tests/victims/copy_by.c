@@ -1,7 +1,8 @@
 /* N connections, each copied to a second descriptor by the way named; the first is closed, a byte is sent through
- * the one that is left, and that one is closed. Every other time the copy goes first.
+ * the one that is left, and that one is closed; with "passive" once the peer's FIN has come. Every other time the
+ * copy goes first.
  *
- * copy_by WAY ADDRESS PORT N */
+ * copy_by WAY ADDRESS PORT N [passive] */
 #include "way.h"
 
 #include <sys/pidfd.h>
@@ -102,7 +103,7 @@ static const struct way ways[] = {
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
+    if (argc != 5 && argc != 6)
         return 2;
     const struct way *way = WAY_NAMED(ways, argv[1]);
     for (int i = 0; i < atoi(argv[4]); i++) {
@@ -112,6 +113,7 @@ int main(int argc, char **argv)
         MUST(close(i % 2 ? fd : copy) == 0);
         int left = i % 2 ? copy : fd;
         MUST(send(left, "x", 1, MSG_NOSIGNAL) == 1);
+        MUST(argc == 5 || wait_until(left, POLLRDHUP));
         MUST(close(left) == 0);
     }
     return 0;

@@ -1,4 +1,5 @@
-/* N connections, then daemon(NOCHDIR, NOCLOSE); the daemon says what has become of it, and closes them.
+/* N connections, then daemon(NOCHDIR, NOCLOSE); once its parent has ended the daemon says what has become of it,
+ * and closes them.
  *
  * daemonizes ADDRESS PORT N NOCHDIR NOCLOSE */
 #include "show.h"
@@ -14,10 +15,10 @@ int main(int argc, char **argv)
     out = dup(1);
     for (int i = 0; i < n; i++)
         fds[i] = connected(argv[1], argv[2]);
-    pid_t starter = getpid();
+    pid_t before = getpid();
     int result = daemon(atoi(argv[4]), atoi(argv[5]));
-    while (getppid() == starter)
-        usleep(1000); /* who lets go last ends them: the starter is to be gone first */
+    while (getppid() == before)
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     bool leads = getsid(0) == getpid(), null = readlink("/proc/self/fd/0", link, sizeof link) == 9;
     MUST(getcwd(cwd, sizeof cwd));
     MUST(dup2(out, 1) == 1 && close(out) == 0);

@@ -79,8 +79,9 @@ static void spawns(void)
     char *argv[] = { "sh", "-c", "ls /proc/self/fd | tr '\\n' ' '; exit 13", NULL };
     pid_t child;
 
-    SHOW(posix_spawn(&child, "/bin/sh", NULL, NULL, argv, environ));
-    show_end(child);
+    int result = posix_spawn(&child, "/bin/sh", NULL, NULL, argv, environ);
+    show_end(child); /* after what it prints itself */
+    SHOW(result);
     SHOW(posix_spawnp(NULL, "true", NULL, NULL, (char *[]){ "true", NULL }, environ));
     SHOW(wait(NULL) > 0);
     SHOW(posix_spawn(&child, "/nowhere", NULL, NULL, argv, environ));

@@ -210,6 +210,7 @@ static void later_binds(void)
 
     SHOW(fd = socket(AF_INET, SOCK_STREAM, 0));
     SHOW(bind(fd, (struct sockaddr *)&any, sizeof any));
+    SHOW(port_of(fd) != 0);
     SHOW(bind(fd, (struct sockaddr *)&any, sizeof any));
     SHOW(port_of(fd) != 0);
     SHOW(listen(fd, 1));

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 
 extern char **environ;
+extern pid_t __vfork(void);
+extern int __clone(int (*run)(void *), void *stack, int flags, void *argument, ...);
 
 enum { CHANNEL = 100, READY = 102, STACK = 65536 };
 
@@ -55,6 +57,17 @@ static void vfork_closes_all(int fd)
     collect(child);
     last(fd);
 }
+static void __vfork_closes_all(int fd)
+{
+    pid_t child = __vfork();
+
+    if (child == 0) {
+        closefrom(3);
+        _exit(0);
+    }
+    collect(child);
+    last(fd);
+}
 static void vfork_puts_something_else_there(int fd)
 {
     pid_t child = vfork();
@@ -96,18 +109,21 @@ static int closes_all(void *unused)
         close(i);
     _exit(0);
 }
-static void cloned_closes_all(int fd, int flags)
+typedef int cloner(int (*run)(void *), void *stack, int flags, void *argument, ...);
+static void cloned_closes_all(int fd, cloner *cloned, int flags)
 {
     static char stack[STACK] __attribute__((aligned(16)));
-    pid_t child = clone(closes_all, stack + sizeof stack, flags | SIGCHLD, NULL);
+    pid_t child = cloned(closes_all, stack + sizeof stack, flags | SIGCHLD, NULL);
 
     MUST(child > 0);
     collect(child);
     last(fd);
 }
-static void clone_vm_closes_all(int fd) { cloned_closes_all(fd, CLONE_VM); }
-static void clone_vfork_closes_all(int fd) { cloned_closes_all(fd, CLONE_VM | CLONE_VFORK); }
-static void clone_closes_all(int fd) { cloned_closes_all(fd, 0); }
+static void clone_vm_closes_all(int fd) { cloned_closes_all(fd, clone, CLONE_VM); }
+static void __clone_vm_closes_all(int fd) { cloned_closes_all(fd, __clone, CLONE_VM); }
+static void clone_vfork_closes_all(int fd) { cloned_closes_all(fd, clone, CLONE_VM | CLONE_VFORK); }
+static void clone_closes_all(int fd) { cloned_closes_all(fd, clone, 0); }
+static void __clone_closes_all(int fd) { cloned_closes_all(fd, __clone, 0); }
 
 /* ---- another image ------------------------------------------------------------------------------------------ */
 
@@ -221,12 +237,21 @@ static void popen_child_first(int fd)
     MUST(file && fputs("go\n", file) > 0 && pclose(file) == 0);
     last(fd);
 }
+static void popen_child_last(int fd)
+{
+    FILE *file = popen("read line", "w");
+    MUST(file && send(fd, "x", 1, 0) == 1 && close(fd) == 0);
+    MUST(fputs("go\n", file) > 0 && pclose(file) == 0);
+}
 
 static const struct way ways[] = {
     { "vfork_closes_all", vfork_closes_all },
     { "vfork_puts_something_else_there", vfork_puts_something_else_there },
     { "vfork_leaves_at_once", vfork_leaves_at_once },
     { "vfork_and_exec_fails", vfork_and_exec_fails },
+    { "__vfork_closes_all", __vfork_closes_all },
+    { "__clone_vm_closes_all", __clone_vm_closes_all },
+    { "__clone_closes_all", __clone_closes_all },
     { "clone_vm_closes_all", clone_vm_closes_all },
     { "clone_vfork_closes_all", clone_vfork_closes_all },
     { "clone_closes_all", clone_closes_all },
@@ -241,6 +266,7 @@ static const struct way ways[] = {
     { "spawned_with_it_closed", spawned_with_it_closed },
     { "system_child_first", system_child_first },
     { "popen_child_first", popen_child_first },
+    { "popen_child_last", popen_child_last },
 };
 
 int main(int argc, char **argv)
