@@ -14,9 +14,10 @@ Q = $(if $(V),,@)
 B = build
 POLICY = $(addprefix policy/,parse.o rules.o target.o values.o names.o address.o span.o error.o decide.o keys.o)
 LEDGER = ledger/writer.o
-SHIM = shim/start.o shim/resolve.o shim/calls.o shim/variadic.o shim/syscall.o shim/vfork.o shim/track.o \
-	shim/memory.o shim/inherit.o shim/apply.o shim/search.o shim/settle.o shim/open.o shim/local.o \
-	shim/options.o shim/close.o shim/dup.o shim/message.o shim/process.o shim/spawn.o shim/log.o shim/line.o shim/text.o shim/string.o
+# In the order in which a start needs them: what it does not touch costs it no page. Large tables are last.
+SHIM = $(addprefix shim/,start.o resolve.o string.o calls.o log.o inherit.o line.o text.o close.o process.o \
+	variadic.o syscall.o vfork.o apply.o search.o settle.o open.o local.o options.o dup.o message.o spawn.o \
+	memory.o track.o)
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
 	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o run.o \
 	run_table.o run_json.o env.o json.o tidy.o netns.o owners.o who.o who_table.o who_json.o output.o report.o \

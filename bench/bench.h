@@ -38,6 +38,8 @@ const char *place_ledgers(void);
 #define BENCH_PORT "9000"
 bool place_enter(void);
 void place_leave(void);
+/* TIME_WAITs of the namespace, -1: unknown. */
+long place_time_waits(void);
 
 /* The sections; false where something could not be measured. */
 bool bench_cycles(unsigned rounds);

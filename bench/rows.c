@@ -170,7 +170,7 @@ bool bench_threads(unsigned rounds)
     struct start how = { .everywhere = true };
 
     printf(head, "socket, connect, close", "", "us", "ratio", "quartile", "quartile");
-    if (!measure(rows, COUNT(rows), rounds, "threads connect 100 " BENCH_PORT, how, 1000, false))
+    if (!measure(rows, COUNT(rows), rounds, "threads connect 25 " BENCH_PORT, how, 1000, false))
         return false;
     printf(head, "socket, close", "", "us", "ratio", "quartile", "quartile");
     return measure(rows, COUNT(rows), rounds, "threads socket 1000 " BENCH_PORT, how, 1000, false);

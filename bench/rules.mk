@@ -1,6 +1,6 @@
 # What the library costs, in time. ROUNDS=64 for quieter figures, SECTIONS="cycles search" for some of them.
 BENCH = $(addprefix bench/,bench.o rows.o search.o place.o figures.o)
-ROUNDS ?= 16
+ROUNDS ?= 12
 SECTIONS ?=
 
 $(B)/bench/bench: $(addprefix $(B)/obj/,$(BENCH))
@@ -15,7 +15,7 @@ $(B)/bench/%.so: bench/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -shared -fPIC -o $@ $<
 
-bench: all $(addprefix $(B)/bench/,bench driver empty.so) ## what the library costs in time (ROUNDS=16)
+bench: all $(addprefix $(B)/bench/,bench driver empty.so) ## what the library costs in time (ROUNDS=12)
 	$(Q)$(B)/bench/bench $(B) $(ROUNDS) $(SECTIONS)
 
 .PHONY: bench

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The range of a new namespace; connects measured at each level. */
 enum { PORTS = 28232, EACH = 100, LEVELS = 6, PROCESSES = 8, OWN_BOUND = 2, OTHERS_BOUND = 5, SHARED_BOUND = 2 };
@@ -17,6 +18,19 @@ static int ports_at(int percent)
     return ports > PORTS - 2 * EACH ? PORTS - 2 * EACH : ports;
 }
 
+/* On a machine that is too busy a fill takes longer than the minute that a TIME_WAIT lasts. The last ones are
+ * still on their way there when this is asked. */
+static bool is_full(int ports)
+{
+    for (int i = 0; i < 100; i++) {
+        if (place_time_waits() >= ports - ports / 20)
+            return true;
+        usleep(20000);
+    }
+    fprintf(stderr, "bench: %ld TIME_WAITs where %d were to be: the machine is too busy\n", place_time_waits(), ports);
+    return false;
+}
+
 /* The kernel's own search, the range filled in its order. */
 static bool bare_levels(double out[LEVELS])
 {
@@ -27,7 +41,7 @@ static bool bare_levels(double out[LEVELS])
         snprintf(fill, sizeof fill, "fill parity %d %d " BENCH_PORT, i ? ports_at(levels[i - 1]) : 0, ports_at(levels[i]));
         snprintf(measure, sizeof measure, "connects %d " BENCH_PORT, EACH);
         good = run_driver(&(struct start){ .arguments = fill }, NULL, 0) &&
-               run_driver(&(struct start){ .arguments = measure }, &out[i], 1);
+               run_driver(&(struct start){ .arguments = measure }, &out[i], 1) && is_full(ports_at(levels[i]));
     }
     place_leave();
     return good;
@@ -40,7 +54,8 @@ static bool cycle_levels(double out[LEVELS])
 
     for (int i = 0; i < LEVELS; i++)
         n += snprintf(arguments + n, sizeof arguments - (size_t)n, " %d", ports_at(levels[i]));
-    bool good = place_enter() && run_driver(&(struct start){ CYCLE, arguments, false, false }, out, LEVELS);
+    bool good = place_enter() && run_driver(&(struct start){ CYCLE, arguments, false, false }, out, LEVELS) &&
+                is_full(ports_at(99));
     place_leave();
     return good;
 }
@@ -56,7 +71,7 @@ static bool late_comer(double out[2])
         snprintf(fill, sizeof fill, "fill %s 0 %d " BENCH_PORT, orders[i], ports_at(99));
         snprintf(measure, sizeof measure, "connects %d " BENCH_PORT, EACH);
         good = place_enter() && run_driver(&(struct start){ .arguments = fill }, NULL, 0) &&
-               run_driver(&(struct start){ CYCLE, measure, false, false }, &out[i], 1);
+               run_driver(&(struct start){ CYCLE, measure, false, false }, &out[i], 1) && is_full(ports_at(99));
         place_leave();
     }
     return good;
@@ -74,7 +89,7 @@ static bool eight(double out[2])
         starts[i] = (struct start){ CYCLE, arguments, false, false };
     bool good = place_enter() && run_driver(&starts[0], &out[0], 1);
     place_leave();
-    good = good && place_enter() && run_drivers(starts, PROCESSES, each);
+    good = good && place_enter() && run_drivers(starts, PROCESSES, each) && is_full(ports_at(90) / PROCESSES * PROCESSES);
     place_leave();
     for (int i = 0; i < PROCESSES && good; i++)
         out[1] = i == 0 || each[i] > out[1] ? each[i] : out[1];
@@ -113,25 +128,28 @@ static void print_others(void)
            slowest / alone, SHARED_BOUND, verdict(slowest / alone, SHARED_BOUND));
 }
 
+static void add_all(struct series to[], const double figures[], int n)
+{
+    for (int i = 0; i < n; i++)
+        series_add(&to[i], figures[i]);
+}
+
 bool bench_search(unsigned rounds)
 {
+    unsigned done = 0;
+
     for (unsigned r = 0; r < rounds; r++) {
-        double figure[LEVELS];
-        if (!bare_levels(figure))
-            return false;
-        for (int i = 0; i < LEVELS; i++)
-            series_add(&bare[i], figure[i]);
-        if (!cycle_levels(figure))
-            return false;
-        for (int i = 0; i < LEVELS; i++)
-            series_add(&cycle[i], figure[i]);
-        if (!late_comer(figure) || !eight(figure + 2))
-            return false;
-        for (int i = 0; i < 2; i++) {
-            series_add(&late[i], figure[i]);
-            series_add(&shared[i], figure[i + 2]);
-        }
+        double own[LEVELS], kernel[LEVELS], others[2], eighth[2];
+        if (!bare_levels(kernel) || !cycle_levels(own) || !late_comer(others) || !eight(eighth))
+            continue;
+        add_all(bare, kernel, LEVELS);
+        add_all(cycle, own, LEVELS);
+        add_all(late, others, 2);
+        add_all(shared, eighth, 2);
+        done++;
     }
+    if (!done)
+        return false;
     print_levels();
     print_others();
     return true;
