@@ -46,11 +46,26 @@ static int tcp_protocol(int fd) {
     return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP ? protocol : 0;
 }
 
-static struct af_connection *find_cookie(uint64_t cookie) {
+/* A reference, unless the last has gone: then it is being settled, and will be somebody else's record. */
+static bool share_living(struct af_connection *conn, uint64_t cookie) {
+    int32_t refs = atomic_load(&conn->refs);
+    while (refs > 0 && !atomic_compare_exchange_weak(&conn->refs, &refs, refs + 1))
+        ;
+    if (refs <= 0)
+        return false;
+    if (atomic_load(&conn->cookie) == cookie)
+        return true;
+    af_unref(conn);
+    return false;
+}
+
+/* With a reference taken, for af_shared. */
+static struct af_connection *share_cookie(uint64_t cookie) {
     struct af_ledger *ledger = atomic_load(&af.ledger);
     for (uint32_t i = 0; ledger && cookie && i < atomic_load(&ledger->n_connections); i++) {
         struct af_connection *conn = af_connection_at(i);
-        if (atomic_load(&conn->cookie) == cookie && atomic_load(&conn->state) != AF_CONN_FREE)
+        if (atomic_load(&conn->cookie) == cookie && atomic_load(&conn->state) != AF_CONN_FREE &&
+            share_living(conn, cookie))
             return conn;
     }
     return NULL;
@@ -62,9 +77,8 @@ static void adopt(int fd, uint32_t flags) {
     if (!protocol)
         return;
     uint64_t cookie = af_cookie(fd, NULL);
-    struct af_connection *conn = find_cookie(cookie);
+    struct af_connection *conn = share_cookie(cookie);
     if (conn) {
-        af_share(conn);
         af_shared(conn, fd);
         if (flags & AF_FLAG_RECEIVED && atomic_load(&conn->sent) > 0)
             atomic_fetch_sub(&conn->sent, 1);
