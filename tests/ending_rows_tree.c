@@ -58,16 +58,15 @@ static const struct row image_ways_rows[] = {
 };
 ENDINGS(image_ways, "spawn_by");
 
-/* A relative knows the connection again by its cookie; who is none counts it as one that came from elsewhere. A
- * sender who closes at once may do so while the receiver is still looking: now and then it is he who has the end. */
+/* A relative knows the connection again by its cookie; who is none counts it as one that came from elsewhere. */
 #define FAMILY .once = { .sockets = 1 }
 static const struct row sent_ways_rows[] = {
     HANDED("sender_first", .extra = ""), HANDED("sender_first_image", .extra = ""),
     HANDED("sender_first_family", FAMILY), HANDED("sender_first_many", .extra = ""),
     HANDED("sender_first_many_image", .extra = ""), HANDED("sender_first_many_family", FAMILY),
     HANDED("sender_first_twice", .extra = ""), HANDED("sender_first_twice_image", .extra = ""),
-    HANDED("sender_first_twice_family", FAMILY), HANDED("at_once", .raced = true),
-    HANDED("at_once_image", .raced = true), HANDED("at_once_family", FAMILY, .raced = true),
+    HANDED("sender_first_twice_family", FAMILY), HANDED("at_once", .extra = ""),
+    HANDED("at_once_image", .extra = ""), HANDED("at_once_family", FAMILY),
 };
 ENDINGS(sent_ways, "pass_by");
 
