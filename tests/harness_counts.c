@@ -65,9 +65,9 @@ static struct tally tally_line(const char *line)
 struct tally tally_log(const char *row, const char *path)
 {
     struct tally sum = { 0 };
-    const char *whole = file_text(path), *line;
+    const char *at = file_text(path), *line;
 
-    for (unsigned i = 0; whole && (line = log_line(whole, i)); i++) {
+    for (; at && (line = log_line(at, 0)); at = strstr(at, line) + strlen(line)) {
         const char *event = log_text(line, "event");
         cr_assert(event, "%s: a line without event: %s", row, line);
         log_expect_invariant(line);
@@ -98,7 +98,7 @@ struct books books_of(const char *row, uint16_t port)
 {
     struct books b = { 0 };
     struct ns_socket *rows;
-    long all = 0;
+    long all = 0, whole = 0; /* whole: its ACK came while close had the socket, so the kernel kept it as it is */
 
     ns_settle();
     size_t n = ns_sockets(&rows);
@@ -106,11 +106,13 @@ struct books books_of(const char *row, uint16_t port)
         if (!is_time_wait(&rows[i]))
             continue;
         all++;
+        whole += rows[i].timer != 3;
         b.to += rows[i].remote_port == port;
         b.from += rows[i].local_port == port;
     }
     free(rows);
-    cr_assert(ns_sockstat("tw") == all, "%s: sockstat says tw %ld, the tables %ld", row, ns_sockstat("tw"), all);
-    b.made = ns_netstat("TW");
+    cr_assert(ns_sockstat("tw") + whole == all, "%s: sockstat says tw %ld, the tables %ld, %ld are orphans", row,
+              ns_sockstat("tw"), all, whole);
+    b.made = ns_netstat("TW") + whole;
     return b;
 }

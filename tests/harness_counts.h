@@ -32,7 +32,7 @@ struct tally tally_sum(struct tally a, struct tally b);
 struct books {
     long to;   /* those whose remote port is `port`: of who connected there */
     long from; /* those whose local port it is: of who listened there */
-    long made; /* TcpExtTW: how many there ever were, whatever their ports */
+    long made; /* TcpExtTW: how many there ever were, whatever their ports; with orphans that are whole sockets yet */
 };
 /* Asserts that sockstat agrees with the tables. */
 struct books books_of(const char *row, uint16_t port);
@@ -48,34 +48,48 @@ int directory_removed(const char *path);
  *   e  read until EOF or error       b  read one byte         s  send one byte
  *   f  shutdown, writing side        c  close                 r  reset (SO_LINGER {1, 0} and close)
  *   k  keep it open for good
- * On `port` of 127.0.0.1, 0: one of its own. Ends with the test; peer_stop ends it earlier (no book is kept). */
+ * On `port` of ::, dual-stack, 0: one of its own. Ends with the test; peer_stop ends it earlier (no book is kept). */
 struct peer script_start(const char *script, uint16_t port);
 /* The other way round: connects to 127.0.0.1:port n times, one after the other, and follows the script. */
 void script_client(const char *script, uint16_t port, unsigned n);
 
 /* ---- rows ------------------------------------------------------------------------------------------- */
 
-enum { ROW_TIMES = 20 };
+/* How often each row is played: TIMES in the environment of the runner, else 20. */
+int row_times(void);
 
-/* One way of a victim "VICTIM WAY ADDRESS PORT N", the peer's part in it, and what is to come of it. */
+/* One way of a victim "VICTIM WAY ADDRESS PORT N EXTRA", the peer's part in it, and what is to come of it. */
 struct row {
-    const char *way;
-    const char *script; /* of the peer; NULL: nobody listens */
-    struct tally each;  /* counted for each repetition */
-    struct tally once;  /* counted besides, once */
-    const char *errors; /* "connect:ECONNREFUSED": that, once a repetition; NULL: no errors */
-    bool stays;         /* the TIME_WAIT is there before the close: linger=ack comes too late */
-    bool peer_keeps;    /* the TIME_WAIT is the peer's */
-    bool fleeting;      /* the peer's TIME_WAIT may be made, and be ended again by a reset */
+    const char *way, *extra;
+    const char *address; /* NULL: 127.0.0.1 */
+    const char *script;  /* of the peer; NULL: nobody listens */
+    struct tally each;   /* counted for each repetition, in the log lines */
+    const struct tally *settled; /* what a reader makes of it who has the kernel's table; NULL: the same */
+    struct tally once;   /* counted besides, once */
+    const char *errors;  /* "connect:ECONNREFUSED": that, once a repetition; NULL: no errors */
+    int most;            /* so often in one namespace, not more; 0: any number */
+    int status;          /* of its end; 0 */
+    bool stays;          /* the TIME_WAIT is there before the close: a linger policy comes too late */
+    bool peer_keeps;     /* the TIME_WAIT is the peer's */
+    bool fleeting;       /* the peer's TIME_WAIT may be made, and be ended again by a reset */
+    bool raced;          /* who was first is not known beforehand: `each` is what is certain */
 };
 
-/* Run the victim ROW_TIMES times in a fresh namespace, with linger=ack or off; assert that the counts are the
- * row's, and that the kernel's tables agree. With ack, what would leave a TIME_WAIT is `avoided`. */
-void row_client(const char *victim, const struct row *row, bool ack);
-/* The same for a victim "accept_by WAY PORT N": the script is the client's. */
-void row_server(const struct row *row, bool ack);
-/* Each of an array, without ack and with. */
-void row_clients(const char *victim, const struct row *rows, size_t n);
-#define ROW_CLIENTS(victim, rows) row_clients(victim, rows, sizeof rows / sizeof *rows)
+/* One playing of a row. */
+struct played {
+    const char *name;     /* for messages */
+    int times;
+    struct tally settled; /* what is to be, all repetitions together */
+    long kernel;          /* TIME_WAITs of the victim's in the kernel's tables */
+};
+
+struct endings; /* a victim and its rows: ending_rows.h */
+/* Play a row in a fresh namespace, `times` times, with linger=off, ack, rst or SECONDS; assert that the log lines'
+ * counts are the row's, and that the kernel's tables agree. With ack and rst, what would leave a TIME_WAIT is
+ * `avoided`. With `json` it is `afterfin run --json` that starts the victim. */
+struct played row_play(const struct endings *of, const struct row *row, const char *linger, const char *json,
+                       int times);
+/* All rows under a log, without a policy and with linger=ack. */
+void rows_logged(const struct endings *of);
 
 #endif

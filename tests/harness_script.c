@@ -41,9 +41,10 @@ static void follow(int fd, const char *script)
 static int listen_at(uint16_t port)
 {
     struct sockaddr_storage at;
-    socklen_t len = to_sockaddr("127.0.0.1", port, &at);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    socklen_t len = to_sockaddr("::", port, &at);
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, off = 0;
 
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) != 0 || listen(fd, 4096) != 0)
         give_up("scripted peer: %s", strerror(errno));

@@ -1,54 +1,24 @@
 /* What is counted of a connection that is opened, or is not, by every way that libc offers. */
-#include "tests/harness_counts.h"
+#include "tests/ending_rows.h"
 
 #include <unistd.h>
 
 #define FAILED { .sockets = 1, .connects = 1, .connect_errors = 1 }
-#define BOUND { .sockets = 1, .binds = 1, .connects = 1, .established = 1, .time_wait = 1 }
-#define CONNECTS(n) { .sockets = 1, .connects = n, .established = 1, .time_wait = 1 }
 
 Test(opens, connections_are_counted_however_they_were_opened)
 {
-    static const struct row rows[] = {
-        { .way = "connect", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "__connect", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "syscall", .script = "ec",
-          .each = { .sockets = 2, .connects = 1, .established = 1, .time_wait = 1 } },
-        { .way = "bind_and_connect", .script = "ec", .each = BOUND },
-        { .way = "syscall_bind_and_connect", .script = "ec", .each = BOUND },
-        { .way = "bindresvport", .script = "ec", .each = BOUND },
-        { .way = "connect_twice", .script = "ec", .each = CONNECTS(2) },
-        { .way = "nothing", .script = "ec", .each = { .sockets = 1 } },
-    };
-    ROW_CLIENTS("open_by", rows);
+    rows_logged(&open_ways);
 }
 
 Test(opens, non_blocking_connections_are_counted_however_the_program_learns_of_them)
 {
-    static const struct row rows[] = {
-        { .way = "looking_at_the_error", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "syscall_looking", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "poll_alone", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "connecting_again", .script = "ec", .each = CONNECTS(3) },
-        { .way = "no_look", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "a_send", .script = "ec", .each = CLIENT(time_wait) },
-    };
-    ROW_CLIENTS("open_by", rows);
+    rows_logged(&nonblocking_ways);
 }
 
 Test(opens, connections_that_open_with_their_first_data_are_counted)
 {
-    static const struct row rows[] = {
-        { .way = "sendto", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "syscall_sendto", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "sendmsg", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "sendmmsg", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "syscall_sendmsg", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "syscall_sendmmsg", .script = "ec", .each = CLIENT(time_wait) },
-        { .way = "fastopen_connect", .script = "bsec", .each = CLIENT(time_wait) },
-    };
-    ROW_CLIENTS("open_by", rows);
-    cr_assert_geq(ns_netstat("TCPFastOpenActive"), ROW_TIMES - 1, "TCP Fast Open was not in use");
+    rows_logged(&first_data_ways);
+    cr_assert_geq(ns_netstat("TCPFastOpenActive"), row_times() - 1, "TCP Fast Open was not in use");
 }
 
 /* The first one has no cookie yet and shakes hands; the others never send anything. */
@@ -57,22 +27,13 @@ Test(opens, a_fast_open_that_never_sends_is_no_connection)
     static const struct row row = { .way = "fastopen_connect_alone", .script = "ec", 
                                     .each = { .sockets = 1, .connects = 1 },
                                     .once = { .established = 1, .time_wait = 1 } };
-    row_client("open_by", &row, false);
+    static const struct endings of = { .victim = "open_by", .rows = &row, .n = 1 };
+    row_play(&of, &row, "off", NULL, row_times());
 }
 
 Test(opens, failed_connects_are_counted_once_each_with_their_errno)
 {
-    static const struct row rows[] = {
-        { .way = "refused", .each = FAILED, .errors = "connect:ECONNREFUSED" },
-        { .way = "refused_and_looking", .each = FAILED, .errors = "connect:ECONNREFUSED" },
-        { .way = "refused_and_syscall_looking", .each = FAILED, .errors = "connect:ECONNREFUSED" },
-        { .way = "refused_unlooked", .each = FAILED, .errors = "connect:unknown" },
-        { .way = "refused_connecting_again",
-          .each = { .sockets = 1, .connects = 2, .connect_errors = 1 }, .errors = "connect:ECONNREFUSED" },
-        { .way = "refused_and_sending", .each = FAILED, .errors = "connect:unknown" },
-        { .way = "refused_sendto", .each = FAILED, .errors = "connect:ECONNREFUSED" },
-    };
-    ROW_CLIENTS("open_by", rows);
+    rows_logged(&refused_ways);
 }
 
 Test(opens, each_failure_of_one_socket_counts)
@@ -129,11 +90,5 @@ Test(opens, connects_that_nobody_answers)
 
 Test(opens, connect_to_AF_UNSPEC_ends_a_connection)
 {
-    static const struct row rows[] = {
-        { .way = "unspec", .script = "ec", .each = { .sockets = 1, .connects = 2, .established = 1, .aborted = 1 } },
-        { .way = "unspec_and_again", .script = "ec",
-          .each = { .sockets = 1, .connects = 3, .established = 2, .aborted = 1, .time_wait = 1 } },
-        { .way = "unspec_of_nothing", .script = "ec", .each = CONNECTS(2) },
-    };
-    ROW_CLIENTS("open_by", rows);
+    rows_logged(&unspec_ways);
 }

@@ -1,119 +1,35 @@
 /* Connections that more than one process holds: whoever ends one has it, whoever opened it has it as `passed`,
  * and the tree's connections are the sum of established less the sum of passed. */
-#include "tests/harness_counts.h"
+#include "tests/ending_rows.h"
 
 #include <time.h>
 #include <unistd.h>
 
 enum { N = 10 };
 
-#define ALONE CLIENT(time_wait)
-/* Opened here, ended there: the ender has it as established too. */
-#define HANDED_ON { .sockets = 1, .connects = 1, .established = 2, .time_wait = 1, .passed = 1 }
-
-static struct tally once; /* counted besides, in every row of a test */
-
-static void expect_tree(const char *name, const char *log, struct tally each, bool ack, uint16_t port, long kernel)
-{
-    struct books b = books_of(name, port);
-    struct tally sum = tally_log(name, log), all = once;
-
-    if (ack) {
-        each.avoided = each.time_wait;
-        each.time_wait = 0;
-    }
-    for (int i = 0; i < N; i++)
-        all = tally_sum(all, each);
-    tally_expect(name, log, &all, 1);
-    cr_assert(sum.established - sum.passed == N, "%s: %ld connections", name, sum.established - sum.passed);
-    cr_assert(b.to == kernel, "%s: the kernel has %ld in TIME_WAIT, not %ld", name, b.to, kernel);
-    cr_assert(b.made == b.to + b.from, "%s: TcpExtTW says %ld", name, b.made);
-    unlink(log);
-}
-
-/* "VICTIM WAY 127.0.0.1 PORT N EXTRA" in a fresh namespace, without a policy and with linger=ack. */
-static void expect_way(const char *victim, const char *way, const char *extra, struct tally each)
-{
-    for (int ack = 0; ack < 2; ack++) {
-        const char *name = text("%s %s %s linger=%s", victim, way, extra, ack ? "ack" : "off"), *log = scratch_path();
-        ns_enter();
-        struct peer peer = script_start("ec", 0);
-        struct ended e = run(text("LOG=%s|LINGER=%s", log, ack ? "ack" : "off"), "%s %s 127.0.0.1 %u %d %s", victim,
-                             way, peer.port, N, extra);
-        cr_assert(e.status == 0, "%s: %d %s%s", name, e.status, e.out, e.err);
-        expect_tree(name, log, each, ack, peer.port, ack ? 0 : N);
-        peer_stop(&peer);
-    }
-}
-
-struct way {
-    const char *name;
-    struct tally each;
-};
-
 Test(tree, fork_with_whoever_is_the_last_to_let_go)
 {
-    static const struct way ways[] = {
-        { "child_closes_last", HANDED_ON },
-        { "parent_closes_last", ALONE },
-        { "child_exits_last", HANDED_ON },
-        { "child_exits_first", ALONE },
-        { "grandchild_closes_last", HANDED_ON },
-        { "child_copies_and_closes_both", HANDED_ON },
-        { "child_closes_all_and_opens_none", ALONE },
-    };
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-        expect_way("tree_by", ways[i].name, "fork", ways[i].each);
+    rows_logged(&fork_ways);
 }
 
 Test(tree, every_way_to_fork)
 {
-    static const char *const births[] = {
-        "__fork", "_Fork", "syscall_fork", "syscall_clone", "syscall_clone3", "forkpty",
-    };
-    static const struct tally alone = ALONE, handed_on = HANDED_ON;
-    for (size_t i = 0; i < sizeof births / sizeof *births; i++) {
-        expect_way("tree_by", "child_closes_last", births[i], handed_on);
-        expect_way("tree_by", "parent_closes_last", births[i], alone);
-    }
+    rows_logged(&birth_ways);
 }
 
-/* The kernel closes for who is killed; its line is never written, its share stays `open` until a reader settles. */
 Test(tree, a_child_that_is_killed_leaves_its_share_open)
 {
-    static const char *const ways[] = { "child_is_killed_last", "child_is_killed_first" };
-    static const struct tally open = CLIENT(open);
-
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-        expect_way("tree_by", ways[i], "fork", open);
+    rows_logged(&killed_ways);
 }
 
 Test(tree, a_child_on_our_memory_disturbs_nothing)
 {
-    static const char *const ways[] = {
-        "vfork_closes_all", "vfork_puts_something_else_there", "vfork_leaves_at_once", "vfork_and_exec_fails",
-        "__vfork_closes_all", "clone_vm_closes_all", "__clone_vm_closes_all", "clone_vfork_closes_all",
-        "clone_closes_all", "__clone_closes_all",
-    };
-    static const struct tally alone = ALONE;
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-        expect_way("spawn_by", ways[i], "", alone);
+    rows_logged(&memory_ways);
 }
 
 Test(tree, a_child_that_becomes_another_image)
 {
-    static const char *const hows[] = { "vforked", "forked", "spawned", "spawnp_ed" };
-    static const struct tally alone = ALONE, handed_on = HANDED_ON;
-
-    for (size_t i = 0; i < sizeof hows / sizeof *hows; i++) {
-        expect_way("spawn_by", text("%s_child_first", hows[i]), "", alone);
-        expect_way("spawn_by", text("%s_child_last", hows[i]), "", handed_on);
-        expect_way("spawn_by", text("%s_child_without", hows[i]), "", alone);
-    }
-    expect_way("spawn_by", "spawned_with_it_on_stdin", "", handed_on);
-    expect_way("spawn_by", "spawned_with_it_closed", "", alone);
-    expect_way("spawn_by", "system_child_first", "", alone);
-    expect_way("spawn_by", "popen_child_first", "", alone);
+    rows_logged(&image_ways);
 }
 
 /* linger=rst is for the close that ends a connection: while such a child lives, ours does not. */
@@ -127,72 +43,17 @@ Test(tree, linger_rst_spares_what_a_child_of_popen_has)
     peer_stop(&peer);
 }
 
-/* A relative knows the connection again by its cookie; who is none counts it as one that came from elsewhere. */
 Test(tree, a_descriptor_that_is_sent_to_another_process)
 {
-    static const char *const whom[] = { "", "_image", "_family" };
-    static const struct tally alone = ALONE, handed_on = HANDED_ON, one_more = { .sockets = 1 };
-
-    for (size_t i = 0; i < sizeof whom / sizeof *whom; i++) {
-        once = i == 2 ? one_more : (struct tally){ 0 };
-        expect_way("pass_by", text("sender_first%s", whom[i]), "", handed_on);
-        expect_way("pass_by", text("sender_first_many%s", whom[i]), "", handed_on);
-        expect_way("pass_by", text("sender_first_twice%s", whom[i]), "", handed_on);
-        expect_way("pass_by", text("at_once%s", whom[i]), "", handed_on);
-        /* Of strangers neither can know who was last: the receiver has it, and a reader settles it by cookie. */
-        expect_way("pass_by", text("sender_last%s", whom[i]), "", i == 2 ? alone : handed_on);
-        expect_way("pass_by", text("sender_last_many%s", whom[i]), "", i == 2 ? alone : handed_on);
-    }
+    rows_logged(&sent_ways);
+    rows_logged(&sent_last_ways);
 }
 
 /* ---- exec ------------------------------------------------------------------------------------------- */
 
-static const char *const execs[] = {
-    "execl", "execlp", "execle", "execv", "execve", "execvp", "execvpe", "fexecve", "execveat", "execveat_empty",
-    "syscall_execve", "syscall_execveat", "script",
-};
-#define EXECS (sizeof execs / sizeof *execs)
-
-Test(tree, exec_hands_over_what_is_not_close_on_exec)
+Test(tree, exec_hands_over_what_is_not_close_on_exec_and_ends_what_is)
 {
-    static const struct tally handed_on = HANDED_ON;
-    for (size_t i = 0; i < EXECS; i++)
-        expect_way("exec_by", execs[i], "keep", handed_on);
-}
-
-Test(tree, exec_ends_what_is_close_on_exec)
-{
-    static const struct tally alone = ALONE;
-    for (size_t i = 0; i < EXECS; i++)
-        expect_way("exec_by", execs[i], "cloexec", alone);
-}
-
-Test(tree, an_exec_that_fails_changes_nothing)
-{
-    static const struct tally alone = ALONE;
-    expect_way("exec_by", "nothing_that_works", "keep", alone);
-    expect_way("exec_by", "nothing_that_works", "cloexec", alone);
-}
-
-/* Where only the kernel's own look at the file tells, the line of the exec is written; the next one takes it back. */
-Test(tree, an_exec_that_the_kernel_refuses_is_taken_back)
-{
-    static const struct tally alone = ALONE;
-    const char *log = scratch_path();
-
-    ns_enter();
-    struct peer peer = script_start("ec", 0);
-    struct ended e = run(text("LOG=%s", log), "exec_by what_is_no_program 127.0.0.1 %u %d keep", peer.port, N);
-    cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
-    const char *whole = file_text(log), *line = log_line(whole, log_lines(whole) - 1);
-    cr_assert_str_eq(log_text(log_line(whole, 0), "event"), "exec");
-    cr_assert_str_eq(log_text(line, "event"), "exit");
-    FILE *last = fopen(log, "w");
-    fprintf(last, "%s\n", line);
-    fclose(last);
-    tally_expect("what is no program", log, &alone, N);
-    cr_assert_eq(ns_tw(), N);
-    peer_stop(&peer);
+    rows_logged(&exec_ways);
 }
 
 /* ---- daemon ----------------------------------------------------------------------------------------- */

@@ -116,7 +116,7 @@ static int listening(const char *port)
     if (atoi(port) == 0)
         return fd;
     MUST(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
-    MUST(bind(fd, (struct sockaddr *)&at, len) == 0 && listen(fd, 100) == 0);
+    MUST(bind(fd, (struct sockaddr *)&at, len) == 0 && listen(fd, 4096) == 0);
     return fd;
 }
 

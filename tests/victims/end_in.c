@@ -32,10 +32,11 @@ static void active_after_mistakes(int fd)
     MUST(accept(fd, NULL, NULL) == -1 && errno == EINVAL);
     MUST(accept4(fd, NULL, NULL, SOCK_CLOEXEC) == -1 && errno == EINVAL);
     MUST(listen(fd, 1) == -1 && errno == EINVAL);
-    MUST(syscall(SYS_listen, fd, 1) == -1 && errno == EINVAL);
     MUST(bind(fd, (struct sockaddr *)&any, sizeof any) == -1 && errno == EINVAL);
 }
 static void after_reading(int fd) { MUST(recv(fd, &(char){ 0 }, 1, 0) == 1); }
+/* What the peer waits for before it closes: both close now. */
+static void at_once(int fd) { MUST(send(fd, "x", 1, 0) == 1); }
 static void passive(int fd) { await_fin(fd); }
 static void passive_read(int fd) { read_end(fd); }
 static void shut_then_close(int fd) { half_close(fd); }
@@ -150,6 +151,7 @@ static const struct way ways[] = {
     { "active_with_data", active_with_data },
     { "active_after_mistakes", active_after_mistakes },
     { "after_reading", after_reading },
+    { "at_once", at_once },
     { "passive", passive },
     { "passive_read", passive_read },
     { "shut_then_close", shut_then_close },

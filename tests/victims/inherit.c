@@ -14,7 +14,7 @@ static void put_listener(const char *port)
     socklen_t len = address_of("127.0.0.1", port, &at);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-    MUST(bind(fd, (struct sockaddr *)&at, len) == 0 && listen(fd, 100) == 0);
+    MUST(bind(fd, (struct sockaddr *)&at, len) == 0 && listen(fd, 4096) == 0);
     if (fd != 3)
         MUST(dup2(fd, 3) == 3 && close(fd) == 0);
     setenv("LISTEN_FDS", "1", 1);

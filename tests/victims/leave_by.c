@@ -44,7 +44,7 @@ static void by_signal_handler(int fd)
 }
 
 /* Handlers run in the reverse order: what they close was closed by them, not by the exit. */
-static int to_close[64], n_to_close;
+static int to_close[4096], n_to_close;
 static void close_all(void)
 {
     for (int i = 0; i < n_to_close; i++)
@@ -63,6 +63,9 @@ static void by_destructor_of_a_stream(int fd)
     MUST(file && fputs("last words", file) > 0);
 }
 
+static void by_sigkill(int fd) { (void)fd; raise(SIGKILL); }
+static void by_abort(int fd) { (void)fd; abort(); }
+
 static const struct way ways[] = {
     { "exit", by_exit },
     { "_exit", by__exit },
@@ -76,16 +79,18 @@ static const struct way ways[] = {
     { "signal_handler", by_signal_handler },
     { "atexit_handler", by_atexit_handler },
     { "stream", by_destructor_of_a_stream },
+    { "sigkill", by_sigkill },
+    { "abort", by_abort },
 };
 
 int main(int argc, char **argv)
 {
     int fd = -1;
 
-    if (argc != 5)
+    if (argc != 5 || atoi(argv[4]) > 4096)
         return 2;
     const struct way *way = WAY_NAMED(ways, argv[1]);
-    for (int i = 0; i < atoi(argv[4]) && i < 64; i++)
+    for (int i = 0; i < atoi(argv[4]); i++)
         to_close[n_to_close++] = fd = connected(argv[2], argv[3]);
     way->run(fd);
     return 0;
