@@ -113,7 +113,7 @@ struct af_connection {
     _Atomic uint32_t holder;/* process slot that touched it last */
     _Atomic int32_t sent;   /* times it was sent over a Unix socket and not yet seen to arrive */
     _Atomic int32_t foreign;/* pid of the image that inherited it by exec; 0: none */
-    uint32_t next_free;     /* index + 1 of the next free record; only while free */
+    _Atomic uint32_t next_free; /* index + 1 of the next free record; only while free */
     uint16_t local_port;
     uint16_t linger_s;      /* linger=SECONDS in force */
     uint64_t opened;

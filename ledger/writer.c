@@ -97,7 +97,8 @@ void af_ledger_prepare_process(struct af_process *process) {
 }
 
 /* The free list is a stack; its head carries a change count in the upper half, so that a pop which slept
- * while others popped and pushed the same record back fails its exchange. */
+ * while others popped and pushed the same record back fails its exchange. What such a one reads of a record that
+ * is not free any more is of no use to it, but it does read it. */
 static uint32_t pop_free(struct af_ledger *ledger) {
     uint64_t head = atomic_load(&ledger->free_head);
     uint32_t index;
@@ -106,7 +107,8 @@ static uint32_t pop_free(struct af_ledger *ledger) {
         if (!(uint32_t)head)
             return AF_NO_SLOT;
         index = (uint32_t)head - 1;
-        rest = ((head >> 32) + 1) << 32 | af_ledger_connection(ledger, index)->next_free;
+        rest = ((head >> 32) + 1) << 32 |
+               atomic_load_explicit(&af_ledger_connection(ledger, index)->next_free, memory_order_relaxed);
     } while (!atomic_compare_exchange_weak(&ledger->free_head, &head, rest));
     return index;
 }
@@ -121,7 +123,10 @@ uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed) 
             return AF_NO_SLOT;
     }
     struct af_connection *conn = af_ledger_connection(ledger, index);
-    __builtin_memset(conn, 0, sizeof *conn);
+    const size_t next = offsetof(struct af_connection, next_free), after = next + sizeof conn->next_free;
+    (void)atomic_load_explicit(&conn->refs, memory_order_acquire); /* after whoever let go of it */
+    __builtin_memset(conn, 0, next);
+    __builtin_memset((char *)conn + after, 0, sizeof *conn - after);
     return index;
 }
 
@@ -131,7 +136,7 @@ void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index) {
     uint64_t head = atomic_load(&ledger->free_head);
     uint64_t next;
     do {
-        conn->next_free = (uint32_t)head;
+        atomic_store_explicit(&conn->next_free, (uint32_t)head, memory_order_relaxed);
         next = ((head >> 32) + 1) << 32 | (index + 1);
     } while (!atomic_compare_exchange_weak(&ledger->free_head, &head, next));
 }
@@ -212,12 +217,14 @@ size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct a
     uint32_t next = atomic_load(&af_ledger_process(ledger, slot)->endpoints);
     for (; next; next = all[next - 1].next) {
         const struct af_endpoint *e = &all[next - 1];
+        const struct af_endpoint now = {.slot = slot, .count = atomic_load(&e->count), .addr = e->addr,
+                                        .accepted = e->accepted};
         size_t at = n < room ? n++ : room;
-        for (; at > 0 && out[at - 1].count < e->count; at--)
+        for (; at > 0 && out[at - 1].count < now.count; at--)
             if (at < room)
                 out[at] = out[at - 1];
         if (at < room)
-            out[at] = *e;
+            out[at] = now;
     }
     return n;
 }

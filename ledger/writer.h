@@ -33,7 +33,8 @@ struct af_process *af_ledger_process(struct af_ledger *ledger, uint32_t slot);
 struct af_connection *af_ledger_connection(struct af_ledger *ledger, uint32_t index);
 
 /* A fresh record, or AF_NO_SLOT where there is no room. A process record is published by setting `used` to
- * 2; where all are taken, the last one is *shared by all who come. A connection's fields are zero. */
+ * 2; where all are taken, the last one is *shared by all who come. A connection's fields are zero, but for
+ * next_free. */
 uint32_t af_ledger_claim_process(struct af_ledger *ledger, bool *shared, af_backed backed);
 uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed);
 void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index);

@@ -237,13 +237,13 @@ static void describe(struct af_ledger *ledger, const struct af_ledger_room *room
 
 /* A page of its own, which a child of fork finds zeroed. */
 static bool make_fork_page(void) {
-    volatile uint32_t *none = NULL;
+    _Atomic uint32_t *none = NULL;
     long page = AF_SYS6(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (af_sys_failed(page))
         return false;
     AF_SYS3(SYS_madvise, page, 4096, MADV_WIPEONFORK);
-    *(volatile uint32_t *)page = 1;
-    if (!atomic_compare_exchange_strong((volatile uint32_t *_Atomic *)&af.fork_page, &none, (volatile uint32_t *)page))
+    *(_Atomic uint32_t *)page = 1;
+    if (!atomic_compare_exchange_strong(&af.fork_page, &none, (_Atomic uint32_t *)page))
         AF_SYS2(SYS_munmap, page, 4096); /* another thread's is there */
     return true;
 }

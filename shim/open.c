@@ -28,12 +28,7 @@ int af_on_socket(int domain, int type, int protocol) {
         return fd;
     }
     af_add(AF_COUNT_sockets);
-    struct af_connection *conn = af_track(fd);
-    if (conn) {
-        conn->family_v6 = domain == AF_INET6;
-        if (protocol == IPPROTO_MPTCP)
-            af_set(conn, AF_FLAG_MPTCP);
-    }
+    af_track(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
     return fd;
 }
 
@@ -146,16 +141,14 @@ static void note_listener(int fd, struct af_connection *conn, struct parent *par
 static void note_accepted(int fd, const struct parent *parent) {
     struct af_values values;
     af_add(AF_COUNT_accepts);
-    struct af_connection *conn = af_track(fd);
+    const uint32_t handed_on = AF_FLAG_MPTCP | AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS |
+                               AF_FLAG_READS_ODD;
+    struct af_connection *conn = af_track(fd, parent->v6, AF_FLAG_ACCEPTED | (parent->flags & handed_on));
     if (!conn)
         return;
     conn->bind_to = parent->at;
     conn->local_port = parent->port;
-    conn->family_v6 = parent->v6;
     atomic_store(&conn->own, parent->own);
-    af_set(conn, AF_FLAG_ACCEPTED |
-                     (parent->flags & (AF_FLAG_MPTCP | AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS |
-                                      AF_FLAG_READS_ODD)));
     atomic_store(&conn->state, AF_CONN_PENDING);
     af_established(conn);
     if (af.acts && !(parent->flags & AF_FLAG_HANDS_ON))

@@ -85,13 +85,13 @@ struct af_state {
     size_t command_size;
     unsigned euid;
     const char *runtime_dir; /* XDG_RUNTIME_DIR at start, or NULL */
-    pid_t pid;               /* of this process; after fork the child's */
+    _Atomic pid_t pid;       /* of this process; after fork the child's */
     int log_fd;              /* 1 or 2 where the log goes there, else -1 */
     uint64_t started;        /* CLOCK_REALTIME, ns */
     _Atomic uint32_t slot;   /* this process in the ledger, or AF_NO_SLOT (track.c) */
-    struct af_process *alone; /* its own counts, where it shares that slot with others; else NULL (track.c) */
+    struct af_process *_Atomic alone; /* its own counts, where it shares that slot with others; else NULL (track.c) */
     _Atomic(struct af_ledger *) ledger; /* NULL until the first TCP socket (memory.c) */
-    volatile uint32_t *fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
+    _Atomic uint32_t *_Atomic fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
     _Atomic int64_t next_line;    /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
 extern struct af_state af;
@@ -141,7 +141,7 @@ static inline struct af_connection *af_ours(int fd) {
 /* Memory, this process's slot and the table are there; made at need. False: no room anywhere. */
 bool af_ready(void);
 /* A new record for fd, one reference, state NEW; NULL: not tracked (counted as lost). */
-struct af_connection *af_track(int fd);
+struct af_connection *af_track(int fd, bool v6, uint32_t flags);
 /* One more descriptor for conn: call af_share before the real call, then af_shared with its result, which
  * enters fd, or takes the reference back where fd < 0. */
 void af_share(struct af_connection *conn);

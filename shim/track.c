@@ -64,7 +64,7 @@ void af_count_lost(void) {
         atomic_fetch_add(&af.alone->lost, 1);
 }
 
-struct af_connection *af_track(int fd) {
+struct af_connection *af_track(int fd, bool v6, uint32_t flags) {
     if (!af_ready())
         return NULL;
     if (!*af.fork_page)
@@ -78,7 +78,9 @@ struct af_connection *af_track(int fd) {
     }
     struct af_connection *conn = af_connection_at(index);
     conn->owner = af.slot;
-    /* Nobody else has it before it is entered. */
+    /* Nobody else has it before it is entered; then another thread may close whatever is open. */
+    conn->family_v6 = v6;
+    atomic_store_explicit(&conn->flags, flags, memory_order_relaxed);
     atomic_store_explicit(&conn->holder, af.slot, memory_order_relaxed);
     atomic_store_explicit(&conn->refs, 1, memory_order_relaxed);
     atomic_store_explicit(&conn->state, AF_CONN_NEW, memory_order_release);
