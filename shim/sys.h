@@ -47,6 +47,21 @@ static inline long af_sys(long n, long a, long b, long c, long d, long e, long f
 /* The program has installed a seccomp filter: nothing of ours may reach the kernel any more (law 8). */
 extern bool af_sealed __attribute__((visibility("hidden")));
 
+#ifdef __SANITIZE_THREAD__
+#include <sys/mman.h>
+
+/* `make tsan`: who watches memory has to see it come and go, or takes new pages for old ones. */
+static inline long af_seen_sys(long n, long a, long b, long c, long d, long e, long f) {
+    int before = errno;
+    long result = n == SYS_munmap ? munmap((void *)a, (size_t)b)
+                                  : (long)mmap((void *)a, (size_t)b, (int)c, (int)d, (int)e, f);
+    result = result == -1 ? -errno : result;
+    errno = before;
+    return result;
+}
+#define af_sys(n, ...) ((n) == SYS_mmap || (n) == SYS_munmap ? af_seen_sys(n, __VA_ARGS__) : af_sys(n, __VA_ARGS__))
+#endif
+
 static inline long af_own_sys(long n, long a, long b, long c, long d, long e, long f) {
     return __builtin_expect(af_sealed, 0) ? -EPERM : af_sys(n, a, b, c, d, e, f);
 }

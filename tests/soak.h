@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SOAK_NODES = 200, SOAK_THREADS = 8, SOAK_PORT = 7000, SOAK_HEIRLOOMS = 3, SOAK_FANOUT = 3 };
+enum { SOAK_NODES = 200, SOAK_THREADS = 8, SOAK_PORT = 7000, SOAK_RANGE = 20000 /* ephemeral ports from here */,
+       SOAK_HEIRLOOMS = 3, SOAK_FANOUT = 3 };
 
 /* What a process is to have counted, by its own account; the names are afterfin's. */
 #define SOAK_FIELDS(X) X(established) X(time_wait) X(passive) X(aborted) X(passed)
@@ -79,7 +80,7 @@ static inline unsigned soak_threads(uint32_t node)
     return soak_has_threads(node) ? SOAK_THREADS : 1;
 }
 
-/* 127.(10+node).thread.1; the pair's listener is 127.(10+node).9.1. */
+/* 127.(10+node).thread.1; a pair's listener is 127.(10+node).9.1, its other end 127.(10+node).10.1. */
 static inline struct sockaddr_in soak_address(uint32_t node, uint32_t thread)
 {
     return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(SOAK_PORT),

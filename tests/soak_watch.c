@@ -35,7 +35,7 @@ static void note(_Atomic uint64_t *kind, const char *format, ...)
 
 static void nap_ms(long ms)
 {
-    nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+    nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
 /* ---- the reader ----------------------------------------------------------------------------------------- */
@@ -295,7 +295,9 @@ static void look(int which, const char *directory)
         else
             run_command(names[which], directory, file);
         clock_gettime(CLOCK_MONOTONIC, &end);
-        nap_ms(20 + 4 * ((end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000));
+        long ms = 20 + (which ? 3 : 8) * ((end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000);
+        for (; ms > 0 && !book->stop; ms -= 20)
+            nap_ms(20);
     }
 }
 

@@ -19,7 +19,7 @@ static uint64_t setting(const char *name, uint64_t otherwise)
     return value && *value ? strtoull(value, NULL, 0) : otherwise;
 }
 
-static struct soak_book *make_book(const char *path)
+static struct soak_book *make_book(const char *path, uint64_t connections, uint64_t nodes, bool forks)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     struct soak_book *book = MAP_FAILED;
@@ -29,9 +29,10 @@ static struct soak_book *make_book(const char *path)
     if (book == MAP_FAILED)
         give_up("%s: %s", path, strerror(errno));
     close(fd);
-    book->connections = setting("SOAK_CONNECTIONS", 20000);
-    book->nodes = (uint32_t)setting("SOAK_PROCESSES", 20);
+    book->connections = connections;
+    book->nodes = (uint32_t)nodes;
     book->seed = setting("SOAK_SEED", 1);
+    book->forks_in_threads = forks;
     cr_assert(book->nodes >= 1 && book->nodes <= SOAK_NODES, "SOAK_PROCESSES: 1 to %d", SOAK_NODES);
     return book;
 }
@@ -70,15 +71,15 @@ static void wait_for(const struct victim *run)
         nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 }
 
-Test(soak, every_time_wait_has_an_owner_while_processes_come_and_go_and_are_killed)
+static void soak(uint64_t connections, uint64_t nodes, bool forks)
 {
     const char *directory = scratch_path(), *path = scratch_path(), *json = scratch_path();
     char ledger[256], option[256];
-    struct soak_book *book = make_book(path);
+    struct soak_book *book = make_book(path, connections, nodes, forks);
 
     unsetenv("AFTERFIN_SOAK");
     ns_enter();
-    ns_port_range(10000, 65535);
+    ns_port_range(SOAK_RANGE, 65535);
     ns_sysctl("tcp_max_tw_buckets", "2000000");
     ns_sysctl("../core/somaxconn", "65535");
     ns_sysctl("tcp_max_syn_backlog", "65535");
@@ -98,4 +99,16 @@ Test(soak, every_time_wait_has_an_owner_while_processes_come_and_go_and_are_kill
     soak_watch_end(book);
     ns_settle();
     soak_sum(book, json, (uint64_t)(ns_netstat("TW") - made), (uint64_t)(ns_netstat("TCPTimeWaitOverflow") - overflowed));
+}
+
+Test(soak, every_time_wait_has_an_owner_while_processes_come_and_go_and_are_killed)
+{
+    soak(setting("SOAK_CONNECTIONS", 20000), setting("SOAK_PROCESSES", 20), false);
+}
+
+/* A child of a process with threads holds what they had open at its birth, and may be the last to do so: whose an
+ * end is, only the sums can tell. */
+Test(soak, every_time_wait_has_an_owner_where_threads_fork)
+{
+    soak(20000, 20, true);
 }

@@ -159,13 +159,23 @@ static int listen_here(uint32_t node)
     return fd;
 }
 
-static void one_to_itself(struct work *w, int listener)
+/* From a port that it uses once: the SYN of a second time would end the TIME_WAIT of the accepting side. */
+static int connect_from(uint32_t node, uint16_t port)
 {
-    struct sockaddr_in to = soak_address(w->node, 9);
-    int end[2] = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    struct sockaddr_in from = soak_address(node, 10), to = soak_address(node, 9);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    from.sin_port = htons(port);
     to.sin_port = htons(SOAK_PORT + 1);
-    MUST(end[0] >= 0 && connect(end[0], (struct sockaddr *)&to, sizeof to) == 0);
+    MUST(fd >= 0 && bind(fd, (struct sockaddr *)&from, sizeof from) == 0);
+    MUST(connect(fd, (struct sockaddr *)&to, sizeof to) == 0);
+    return fd;
+}
+
+static void one_to_itself(struct work *w, int listener, uint16_t port)
+{
+    int end[2] = { connect_from(w->node, port) };
+
     MUST((end[1] = accept(listener, NULL, NULL)) >= 0);
     const int first = (int)(soak_random(&w->random) & 1);
     MUST(close(end[first]) == 0 && read_bytes(end[!first], SIZE_MAX) && close(end[!first]) == 0);
@@ -173,22 +183,30 @@ static void one_to_itself(struct work *w, int listener)
     count(&node_of(w)->count.passive, &node_of(w)->count);
 }
 
+/* It waits for nobody, and would leave no work for the others. */
+static void talk_to_itself(struct work *w)
+{
+    int listener = listen_here(w->node);
+    uint64_t share = book->connections / book->nodes;
+
+    for (uint16_t port = SOAK_PORT + 2; port < SOAK_RANGE && share > 0; port++, share--)
+        if (book->tickets++ < book->connections)
+            one_to_itself(w, listener, port);
+}
+
 /* ---- a process ---------------------------------------------------------------------------------------- */
 
 static void *works(void *argument)
 {
     struct work *w = argument;
-    int listener = soak_is_pair(w->node) ? listen_here(w->node) : -1;
 
     w->own = &node_of(w)->thread[w->thread];
     w->random = book->seed ^ ((uint64_t)w->node << 32 | w->thread << 16);
-    if (listener < 0)
+    if (soak_is_pair(w->node))
+        talk_to_itself(w);
+    else
         while (book->tickets++ < book->connections)
             one_to_a_peer(w);
-    /* It waits for nobody, and would leave no work for the others. */
-    for (uint64_t share = book->connections / book->nodes; listener >= 0 && share > 0; share--)
-        if (book->tickets++ < book->connections)
-            one_to_itself(w, listener);
     return NULL;
 }
 
