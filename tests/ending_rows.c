@@ -98,6 +98,7 @@ ENDINGS(nonblocking_ways, "open_by", CONNECTS);
 
 static const struct row first_data_ways_rows[] = {
     LEFT("sendto"), LEFT("syscall_sendto"), LEFT("sendmsg"), LEFT("sendmmsg"),
+    LEFT("syscall_sendmsg"), LEFT("syscall_sendmmsg"),
     { .way = "fastopen_connect", .script = "bsec", .each = CLIENT(time_wait) },
 };
 ENDINGS(first_data_ways, "open_by", CONNECTS);
@@ -105,6 +106,7 @@ ENDINGS(first_data_ways, "open_by", CONNECTS);
 static const struct row refused_ways_rows[] = {
     { .way = "refused", .each = FAILED, .errors = "connect:ECONNREFUSED" },
     { .way = "refused_and_looking", .each = FAILED, .errors = "connect:ECONNREFUSED" },
+    { .way = "refused_and_syscall_looking", .each = FAILED, .errors = "connect:ECONNREFUSED" },
     { .way = "refused_unlooked", .each = FAILED, .errors = "connect:unknown" },
     { .way = "refused_connecting_again",
       .each = { .sockets = 1, .connects = 2, .connect_errors = 1 }, .errors = "connect:ECONNREFUSED" },

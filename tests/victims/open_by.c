@@ -165,6 +165,20 @@ static void by_sendmmsg(int fd)
     MUST(sendmmsg(fd, &message, 1, MSG_FASTOPEN) == 1);
     done(fd);
 }
+static void by_syscall_sendmsg(int fd)
+{
+    struct msghdr message = { .msg_name = &to, .msg_namelen = to_len, .msg_iov = &hello, .msg_iovlen = 1 };
+    MUST(syscall(SYS_sendmsg, fd, &message, MSG_FASTOPEN) == 5);
+    done(fd);
+}
+static void by_syscall_sendmmsg(int fd)
+{
+    struct mmsghdr message = {
+        .msg_hdr = { .msg_name = &to, .msg_namelen = to_len, .msg_iov = &hello, .msg_iovlen = 1 },
+    };
+    MUST(syscall(SYS_sendmmsg, fd, &message, 1, MSG_FASTOPEN) == 1);
+    done(fd);
+}
 static void by_fastopen_connect(int fd)
 {
     int on = 1;
@@ -194,6 +208,15 @@ static void by_refused_and_looking(int fd)
 {
     begun(fd);
     MUST(wait_until(fd, POLLOUT) && error_of(fd) == ECONNREFUSED && error_of(fd) == 0);
+    done(fd);
+}
+static void by_refused_and_syscall_looking(int fd)
+{
+    int error = -1;
+    socklen_t size = sizeof error;
+    begun(fd);
+    MUST(wait_until(fd, POLLOUT));
+    MUST(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == ECONNREFUSED);
     done(fd);
 }
 static void by_refused_unlooked(int fd)
@@ -320,10 +343,13 @@ static const struct way ways[] = {
     { "syscall_sendto", by_syscall_sendto },
     { "sendmsg", by_sendmsg },
     { "sendmmsg", by_sendmmsg },
+    { "syscall_sendmsg", by_syscall_sendmsg },
+    { "syscall_sendmmsg", by_syscall_sendmmsg },
     { "fastopen_connect", by_fastopen_connect },
     { "fastopen_connect_alone", by_fastopen_connect_alone },
     { "refused", by_refused },
     { "refused_and_looking", by_refused_and_looking },
+    { "refused_and_syscall_looking", by_refused_and_syscall_looking },
     { "refused_unlooked", by_refused_unlooked },
     { "refused_connecting_again", by_refused_connecting_again },
     { "refused_and_sending", by_refused_and_sending },

@@ -220,6 +220,11 @@ static void later_binds(void)
     SHOW(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 1 }, sizeof(int)));
     SHOW(port_of(fd) != 0);
     SHOW(close(fd));
+    SHOW(fd = socket(AF_INET, SOCK_STREAM, 0));
+    SHOW(bind(fd, (struct sockaddr *)&any, sizeof any));
+    SHOW(syscall(SYS_getsockname, fd, &any, &(socklen_t){ sizeof any }));
+    SHOW(any.sin_port != 0);
+    SHOW(close(fd));
 }
 
 int main(int argc, char **argv)
