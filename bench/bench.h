@@ -48,8 +48,8 @@ bool bench_execs(unsigned rounds);
 bool bench_threads(unsigned rounds);
 bool bench_search(unsigned rounds);
 
-/* "met" or "MISSED", and the tally for the last line. */
-const char *verdict(double figure, double bound);
-extern unsigned bounds_met, bounds_missed;
+/* "met", "MISSED", or "unclear" where the lower quartile of what missed lies within; and the tally of them. */
+const char *verdict(double figure, double lower_quartile, double bound);
+extern unsigned bounds_met, bounds_unclear, bounds_missed;
 
 #endif

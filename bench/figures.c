@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-unsigned bounds_met, bounds_missed;
+unsigned bounds_met, bounds_unclear, bounds_missed;
 
 void series_add(struct series *s, double value)
 {
@@ -26,9 +26,16 @@ double series_at(struct series *s, double share)
     return s->value[below] + (at - (double)below) * (s->value[below + 1] - s->value[below]);
 }
 
-const char *verdict(double figure, double bound)
+const char *verdict(double figure, double lower_quartile, double bound)
 {
-    bool met = figure <= bound;
-    *(met ? &bounds_met : &bounds_missed) += 1;
-    return met ? "met" : "MISSED";
+    if (figure <= bound) {
+        bounds_met++;
+        return "met";
+    }
+    if (lower_quartile <= bound) {
+        bounds_unclear++;
+        return "unclear";
+    }
+    bounds_missed++;
+    return "MISSED";
 }

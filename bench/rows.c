@@ -26,15 +26,15 @@ static void print_row(const struct row *row, struct series *figures, struct seri
 {
     double middle = series_at(ratios, 0.5);
 
-    printf("  %-32s %9.2f ", row->name, series_at(figures, 0.5));
+    printf("  %-25s %8.2f", row->name, series_at(figures, 0.5));
     printf(format, middle, series_at(ratios, 0.25), series_at(ratios, 0.75));
     if (row->bound > 0)
-        printf("  <= %-5g%s", row->bound, verdict(middle, row->bound));
+        printf("  <= %-4g %s", row->bound, verdict(middle, series_at(ratios, 0.25), row->bound));
     printf("\n");
 }
 
-#define RATIO " %8.3f %8.3f %8.3f"
-#define NANOSECONDS " %+8.1f %+8.1f %+8.1f"
+#define RATIO " %7.3f %7.3f %7.3f"
+#define NANOSECONDS " %+7.1f %+7.1f %+7.1f"
 
 /* Each row once a round, the first being what the others are compared to. The order turns, so that none has
  * always the same one before it. */
@@ -112,7 +112,7 @@ bool bench_cycles(unsigned rounds)
     struct start how = { 0 };
 
     printf("socket, connect, close of 1,000 connections; policies on top of counting\n"
-           "  %-32s %9s  %8s %8s %8s\n", "", "us", "ratio", "quartile", "quartile");
+           "  %-25s %8s %7s %7s %7s\n", "", "us", "ratio", "lower", "upper");
     return measure(plain, COUNT(plain), rounds, "cycle plain 1000 " BENCH_PORT, how, 1000, false) &&
            measure(late, COUNT(late), rounds, "cycle bind0 1000 " BENCH_PORT, how, 1000, false) &&
            measure(early, COUNT(early), rounds, "cycle bind 1000 " BENCH_PORT, how, 1000, false);
@@ -133,8 +133,8 @@ bool bench_closes(unsigned rounds)
     for (size_t i = 0; i < COUNT(open_sockets); i++) {
         char arguments[32];
         snprintf(arguments, sizeof arguments, "close %d", open_sockets[i]);
-        printf("\nclose of a file with %d open sockets\n  %-32s %9s  %8s %8s %8s\n", open_sockets[i], "", "ns", "ns more",
-               "quartile", "quartile");
+        printf("\nclose of a file with %d open sockets\n", open_sockets[i]);
+        printf("  %-25s %8s %7s %7s %7s\n", "", "ns", "more", "lower", "upper");
         if (!measure(rows, COUNT(rows), rounds, arguments, (struct start){ 0 }, 1, true))
             return false;
     }
@@ -145,7 +145,7 @@ bool bench_execs(unsigned rounds)
 {
     static const struct row rows[] = {
         { "empty library", "empty", 0 },
-        { "empty library again (noise)", "empty", 0 },
+        { "empty again (noise)", "empty", 0 },
         { "bare", NULL, 0 },
         { "watching", "", 1.05 },
         { "counting", LOG, 1.05 },
@@ -153,7 +153,7 @@ bool bench_execs(unsigned rounds)
         { "linger=ack, log=stderr", "LINGER=ack|LOG=stderr", 1.05 },
     };
 
-    printf("\nexec of /bin/true, to its end\n  %-32s %9s  %8s %8s %8s\n", "", "us", "ratio", "quartile", "quartile");
+    printf("\nexec of /bin/true, to its end\n  %-25s %8s %7s %7s %7s\n", "", "us", "ratio", "lower", "upper");
     return measure(rows, COUNT(rows), rounds, "exec 100", (struct start){ .for_children = true }, 1000, false);
 }
 
@@ -166,12 +166,12 @@ bool bench_threads(unsigned rounds)
         { "counting", LOG, 1.05 },
         { "counting with ledger", LOG "|LEDGER", 1.05 },
     };
-    static const char head[] = "\n64 threads, %s\n  %-32s %9s  %8s %8s %8s\n";
+    static const char head[] = "\n64 threads, %s\n  %-25s %8s %7s %7s %7s\n";
     struct start how = { .everywhere = true };
 
-    printf(head, "socket, connect, close", "", "us", "ratio", "quartile", "quartile");
+    printf(head, "socket, connect, close", "", "us", "ratio", "lower", "upper");
     if (!measure(rows, COUNT(rows), rounds, "threads connect 25 " BENCH_PORT, how, 1000, false))
         return false;
-    printf(head, "socket, close", "", "us", "ratio", "quartile", "quartile");
+    printf(head, "socket, close", "", "us", "ratio", "lower", "upper");
     return measure(rows, COUNT(rows), rounds, "threads socket 1000 " BENCH_PORT, how, 1000, false);
 }
