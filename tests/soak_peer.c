@@ -96,11 +96,14 @@ void soak_peers_start(struct soak_book *book, unsigned n)
 
     if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) != 0 || listen(fd, 65535) != 0)
         give_up("peers: %s", strerror(errno));
+    const pid_t runner = getpid();
     fflush(NULL);
     for (unsigned i = 0; i < n; i++) {
         pid_t pid = fork();
         if (pid == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() != runner)
+                _exit(0);
             serve(book, fd);
         }
         if (pid < 0)
