@@ -12,19 +12,18 @@
 
 static const struct row close_ways_rows[] = {
     LEFT("close"), LEFT("__close"), LEFT("syscall_close"), LEFT("close_range"), LEFT("close_range_all"),
-    LEFT("close_range_unshare"), LEFT("syscall_close_range"), LEFT("close_range_that_only_marks"),
-    LEFT("closefrom"), LEFT("close_twice"), LEFT("close_loop"),
+    LEFT("close_range_unshare"), LEFT("syscall_close_range"), LEFT("closefrom"), LEFT("close_twice"), LEFT("close_loop"),
 };
 ENDINGS(close_ways, "end_by", CONNECTS);
 
 static const struct row replace_ways_rows[] = {
-    LEFT("dup2"), LEFT("__dup2"), LEFT("dup3"), LEFT("syscall_dup2"), LEFT("syscall_dup3"), LEFT("dup_that_fails"),
+    LEFT("dup2"), LEFT("__dup2"), LEFT("dup3"), LEFT("syscall_dup2"), LEFT("syscall_dup3"),
 };
 ENDINGS(replace_ways, "end_by", CONNECTS);
 
 static const struct row stream_ways_rows[] = {
     LEFT("fclose"), LEFT("_IO_fclose"), LEFT("fclose_that_flushes"), LEFT("freopen"), LEFT("freopen64"),
-    LEFT("freopen_that_fails"), LEFT("close_after_fcloseall"),
+    LEFT("freopen_that_fails"),
 };
 ENDINGS(stream_ways, "end_by", CONNECTS);
 
@@ -39,7 +38,8 @@ static const struct row copy_ways_rows[] = {
 ENDINGS(copy_ways, "copy_by", CONNECTS);
 
 static const struct row return_ways_rows[] = {
-    LEFT("scm_rights"), LEFT("pidfd_getfd"), LEFT("syscall_pidfd_getfd"),
+    LEFT("scm_rights"), LEFT("scm_rights_many"), LEFT("scm_rights_syscall"), LEFT("scm_rights_many_syscall"),
+    LEFT("pidfd_getfd"), LEFT("syscall_pidfd_getfd"),
 };
 ENDINGS(return_ways, "copy_by", CONNECTS);
 
@@ -49,9 +49,17 @@ static const struct row early_copy_ways_rows[] = {
     ENDED("dup"), ENDED("dup2"), ENDED("__dup2"), ENDED("dup3"), ENDED("fcntl"), ENDED("fcntl_cloexec"),
     ENDED("fcntl64"), ENDED("__fcntl"), ENDED("syscall_dup"), ENDED("syscall_dup2"), ENDED("syscall_dup3"),
     ENDED("syscall_fcntl"), ENDED("dup2_over_itself"), ENDED("dup_that_fails_first"), ENDED("scm_rights"),
-    ENDED("pidfd_getfd"), ENDED("syscall_pidfd_getfd"),
+    ENDED("scm_rights_many"), ENDED("scm_rights_syscall"), ENDED("scm_rights_many_syscall"), ENDED("pidfd_getfd"),
+    ENDED("syscall_pidfd_getfd"),
 };
 ENDINGS(early_copy_ways, "copy_by", CONNECTS);
+
+/* Calls that end nothing, in the same manner. */
+#define HARMLESS(name) { .way = name, .script = "bc", .each = CLIENT(passive), .peer_keeps = true }
+static const struct row harmless_ways_rows[] = {
+    HARMLESS("close_range_that_only_marks"), HARMLESS("dup_that_fails"), HARMLESS("close_after_fcloseall"),
+};
+ENDINGS(harmless_ways, "end_by", CONNECTS);
 
 static const struct row leave_ways_rows[] = {
     LEFT("exit"), LEFT("_exit"), LEFT("_Exit"), LEFT("quick_exit"), LEFT("return"), LEFT("exit_group"),

@@ -19,7 +19,7 @@ struct endings {
 };
 
 extern const struct endings close_ways, replace_ways, stream_ways, dlsym_ways, copy_ways, return_ways;
-extern const struct endings early_copy_ways, leave_ways;
+extern const struct endings early_copy_ways, harmless_ways, leave_ways;
 extern const struct endings open_ways, nonblocking_ways, first_data_ways, refused_ways, unspec_ways, family_ways;
 extern const struct endings first_fin, no_orderly_close, own_linger, both_at_once, accept_ways, listener_ways;
 extern const struct endings fork_ways, birth_ways, killed_ways, memory_ways, image_ways, sent_ways, sent_last_ways,

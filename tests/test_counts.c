@@ -110,7 +110,7 @@ Test(counts, a_call_that_is_for_another_kind_of_socket_changes_nothing)
     cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
     tally_expect("mistakes", log, &all, N);
     cr_assert_str_eq(log_text(log_line(file_text(log), 0), "errors"),
-                     "accept:EINVAL=40,listen:EINVAL=20,bind:EINVAL=20");
+                     "accept:EINVAL=40,listen:EINVAL=40,bind:EINVAL=20");
     unlink(log);
     peer_stop(&peer);
 }

@@ -85,6 +85,7 @@ Test(endings, by_every_way_to_close_a_stream) { expect_every_linger(&stream_ways
 Test(endings, by_what_dlsym_finds) { expect_every_linger(&dlsym_ways); }
 Test(endings, of_the_last_copy) { expect_every_linger(&copy_ways); }
 Test(endings, of_the_last_copy_once_the_peer_has_ended) { expect_endings(&early_copy_ways); }
+Test(endings, past_what_ends_nothing) { expect_endings(&harmless_ways); }
 Test(endings, of_what_came_back) { expect_endings(&return_ways); }
 Test(endings, by_every_way_out_of_the_process) { expect_endings(&leave_ways); }
 Test(endings, by_a_signal) { expect_rows(&kill_ways, "off"); }

@@ -58,28 +58,36 @@ static void by_syscall_pidfd_getfd(int fd)
     MUST(close(self) == 0);
 }
 
-/* Over a Unix socket to ourselves. */
-static void by_scm_rights(int fd)
+/* Over a Unix socket to ourselves, by each pair of calls. */
+static void sent_and_received(int fd, bool many, bool bare)
 {
     int pair[2];
     union {
         char room[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = { 0 };
+        struct cmsghdr header;
+    } control = { .header = { .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
     struct iovec data = { &(char){ 'x' }, 1 };
-    struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
-                              .msg_controllen = sizeof control };
-    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    struct mmsghdr m = { .msg_hdr = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+                                      .msg_controllen = sizeof control } };
 
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-    *c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    MUST(sendmsg(pair[0], &message, 0) == 1);
-    message.msg_controllen = sizeof control;
-    MUST(recvmsg(pair[1], &message, 0) == 1 && CMSG_FIRSTHDR(&message));
-    memcpy(&copy, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof copy);
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    if (many)
+        MUST((bare ? syscall(SYS_sendmmsg, pair[0], &m, 1, 0) : sendmmsg(pair[0], &m, 1, 0)) == 1);
+    else
+        MUST((bare ? syscall(SYS_sendmsg, pair[0], &m.msg_hdr, 0) : sendmsg(pair[0], &m.msg_hdr, 0)) == 1);
+    m.msg_hdr.msg_controllen = sizeof control;
+    if (many)
+        MUST((bare ? syscall(SYS_recvmmsg, pair[1], &m, 1, 0, 0) : recvmmsg(pair[1], &m, 1, 0, NULL)) == 1);
+    else
+        MUST((bare ? syscall(SYS_recvmsg, pair[1], &m.msg_hdr, 0) : recvmsg(pair[1], &m.msg_hdr, 0)) == 1);
+    memcpy(&copy, CMSG_DATA(&control.header), sizeof copy);
     MUST(close(pair[0]) == 0 && close(pair[1]) == 0);
 }
+static void by_scm_rights(int fd) { sent_and_received(fd, false, false); }
+static void by_scm_rights_many(int fd) { sent_and_received(fd, true, false); }
+static void by_scm_rights_syscall(int fd) { sent_and_received(fd, false, true); }
+static void by_scm_rights_many_syscall(int fd) { sent_and_received(fd, true, true); }
 
 static const struct way ways[] = {
     { "dup", by_dup },
@@ -99,6 +107,9 @@ static const struct way ways[] = {
     { "pidfd_getfd", by_pidfd_getfd },
     { "syscall_pidfd_getfd", by_syscall_pidfd_getfd },
     { "scm_rights", by_scm_rights },
+    { "scm_rights_many", by_scm_rights_many },
+    { "scm_rights_syscall", by_scm_rights_syscall },
+    { "scm_rights_many_syscall", by_scm_rights_many_syscall },
 };
 
 int main(int argc, char **argv)

@@ -32,6 +32,7 @@ static void active_after_mistakes(int fd)
     MUST(accept(fd, NULL, NULL) == -1 && errno == EINVAL);
     MUST(accept4(fd, NULL, NULL, SOCK_CLOEXEC) == -1 && errno == EINVAL);
     MUST(listen(fd, 1) == -1 && errno == EINVAL);
+    MUST(syscall(SYS_listen, fd, 1) == -1 && errno == EINVAL);
     MUST(bind(fd, (struct sockaddr *)&any, sizeof any) == -1 && errno == EINVAL);
 }
 static void after_reading(int fd) { MUST(recv(fd, &(char){ 0 }, 1, 0) == 1); }
