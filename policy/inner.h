@@ -59,6 +59,7 @@ size_t af_write_number(uint32_t n, char *out);
 
 /* names.c */
 bool af_key_find(struct af_span name, enum af_key *out);
+/* By its variable, which is known to begin with AFTERFIN_. */
 bool af_key_find_variable(struct af_span variable, enum af_key *out);
 const char *af_key_values(enum af_key key);
 uint32_t af_key_roles(enum af_key key);

@@ -48,9 +48,11 @@ bool af_key_find(struct af_span name, enum af_key *out) {
     return k < AF_KEYS;
 }
 
+/* Every program that has settings passes here at its start, and all names begin alike: the rest is compared. */
 bool af_key_find_variable(struct af_span variable, enum af_key *out) {
-    unsigned k = 0;
-    while (k < AF_KEYS && !af_is(variable, rows[k].variable))
+    enum { PREFIX = sizeof "AFTERFIN_" - 1 };
+    unsigned k = variable.n > PREFIX ? 0 : AF_KEYS;
+    while (k < AF_KEYS && !af_is(af_from(variable, PREFIX), rows[k].variable + PREFIX))
         k++;
     *out = (enum af_key)k;
     return k < AF_KEYS;

@@ -134,7 +134,8 @@ static void begin(char **envp) {
     if (!af.counting && !af.acts)
         return;
     af_line_start();
-    keep_runtime_dir(envp);
+    if (af.policy.ledger == AF_LEDGER_DEFAULT)
+        keep_runtime_dir(envp);
     af.started = time_of_start();
     af.on = true;
     af_scan_inherited();
