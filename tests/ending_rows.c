@@ -140,7 +140,7 @@ static const struct row first_fin_rows[] = {
     { .way = "shut_then_close", .script = "ek", .each = CLIENT(time_wait) },
     { .way = "shut_both_then_close", .script = "ek", .each = CLIENT(time_wait) },
     { .way = "shut_read_then_close", .script = "ec", .each = CLIENT(time_wait) },
-    { .way = "shut_syscall_then_close", .script = "ek", .each = CLIENT(time_wait) },
+    { .way = "shut_syscall_read_end_close", .script = "ec", .each = CLIENT(time_wait), .stays = true },
     { .way = "shut_read_end_close", .script = "ec", .each = CLIENT(time_wait), .stays = true },
     { .way = "shut_twice_read_end_close", .script = "ec", .each = CLIENT(time_wait), .stays = true },
     { .way = "passive", .script = "c", .each = CLIENT(passive), .peer_keeps = true },

@@ -43,7 +43,11 @@ static void passive_read(int fd) { read_end(fd); }
 static void shut_then_close(int fd) { half_close(fd); }
 static void shut_both_then_close(int fd) { MUST(shutdown(fd, SHUT_RDWR) == 0); }
 static void shut_read_then_close(int fd) { MUST(shutdown(fd, SHUT_RD) == 0); }
-static void shut_syscall_then_close(int fd) { MUST(syscall(SYS_shutdown, fd, SHUT_WR) == 0); }
+static void shut_syscall_read_end_close(int fd)
+{
+    MUST(syscall(SYS_shutdown, fd, SHUT_WR) == 0);
+    read_end(fd);
+}
 static void shut_badly_then_passive(int fd)
 {
     MUST(shutdown(fd, 99) == -1 && errno == EINVAL);
@@ -158,7 +162,7 @@ static const struct way ways[] = {
     { "shut_then_close", shut_then_close },
     { "shut_both_then_close", shut_both_then_close },
     { "shut_read_then_close", shut_read_then_close },
-    { "shut_syscall_then_close", shut_syscall_then_close },
+    { "shut_syscall_read_end_close", shut_syscall_read_end_close },
     { "shut_badly_then_passive", shut_badly_then_passive },
     { "shut_read_end_close", shut_read_end_close },
     { "shut_twice_read_end_close", shut_twice_read_end_close },
