@@ -59,12 +59,12 @@ Test(tree, exec_hands_over_what_is_not_close_on_exec_and_ends_what_is)
 /* Where only the kernel's own look at the file tells, the line of the exec is written; the next one takes it back. */
 Test(tree, an_exec_that_the_kernel_refuses_is_taken_back)
 {
-    static const struct tally alone = CLIENT(time_wait);
+    static const struct tally ended = CLIENT(passive);
     const char *log = scratch_path();
 
     ns_enter();
-    struct peer peer = script_start("ec", 0);
-    struct ended e = run(text("LOG=%s", log), "exec_by what_is_no_program 127.0.0.1 %u %d keep", peer.port, N);
+    struct peer peer = script_start("bc", 0);
+    struct ended e = run(text("LOG=%s", log), "exec_by what_is_no_program 127.0.0.1 %u %d copied", peer.port, N);
     cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
     const char *whole = file_text(log), *line = log_line(whole, log_lines(whole) - 1);
     cr_assert_str_eq(log_text(log_line(whole, 0), "event"), "exec");
@@ -72,7 +72,7 @@ Test(tree, an_exec_that_the_kernel_refuses_is_taken_back)
     FILE *last = fopen(log, "w");
     fprintf(last, "%s\n", line);
     fclose(last);
-    tally_expect("what is no program", log, &alone, N);
+    tally_expect("what is no program", log, &ended, N);
     cr_assert_eq(ns_tw(), N);
     peer_stop(&peer);
 }

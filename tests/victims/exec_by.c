@@ -1,7 +1,8 @@
 /* N connections, then this program again by the way of exec that is named. The new image closes what it has
- * inherited; with "cloexec" that is nothing.
+ * inherited; with "cloexec" that is nothing. With "copied", for ways that fail: each has a second descriptor, which
+ * is closed first, and then the peer's FIN is waited for.
  *
- * exec_by WAY ADDRESS PORT N keep|cloexec */
+ * exec_by WAY ADDRESS PORT N keep|cloexec|copied */
 #include "way.h"
 
 extern char **environ;
@@ -119,7 +120,7 @@ static void find_ourselves(void)
 int main(int argc, char **argv)
 {
     static char first[16], last[16];
-    static int fds[4096], n;
+    static int fds[4096], copies[4096], n;
 
     if (argc == 4 && strcmp(argv[1], "close") == 0)
         return close_inherited(argv);
@@ -132,11 +133,17 @@ int main(int argc, char **argv)
         if (strcmp(argv[5], "cloexec") == 0)
             MUST(fcntl(fds[i], F_SETFD, FD_CLOEXEC) == 0);
     }
+    bool copied = strcmp(argv[5], "copied") == 0;
+    for (int i = 0; i < n && copied; i++)
+        MUST((copies[i] = dup(fds[i])) >= 0);
     sprintf(image[2] = first, "%d", fds[0]);
     sprintf(image[3] = last, "%d", fds[n - 1]);
     WAY_NAMED(ways, argv[1])->run(-1);
     MUST(fails); /* an exec that was to work has come back */
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        if (copied)
+            MUST(close(copies[i]) == 0 && send(fds[i], "x", 1, 0) == 1 && wait_until(fds[i], POLLRDHUP));
         MUST(close(fds[i]) == 0);
+    }
     return 0;
 }
