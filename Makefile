@@ -14,6 +14,7 @@ Q = $(if $(V),,@)
 B = build
 POLICY = $(addprefix policy/,parse.o rules.o target.o values.o names.o address.o span.o error.o decide.o keys.o)
 LEDGER = ledger/writer.o
+READER = ledger/reader.o ledger/histogram.o
 # In the order in which a start needs them: what it does not touch costs it no page. Large tables are last.
 SHIM = $(addprefix shim/,start.o resolve.o string.o calls.o log.o inherit.o line.o text.o close.o process.o \
 	variadic.o syscall.o vfork.o apply.o search.o settle.o open.o local.o options.o dup.o message.o spawn.o \
@@ -25,7 +26,7 @@ CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o \
 	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o \
-	reader_invariants.o test_hostile.o)
+	reader_invariants.o test_hostile.o test_histogram.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
@@ -50,7 +51,7 @@ $(B)/libafterfin.so: $(addprefix $(B)/pic/,$(filter-out policy/keys.o,$(POLICY))
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SHIM_LINK) -o $@ $^
 
-$(B)/afterfin: $(addprefix $(B)/obj/,cli/main.o $(CLI) $(POLICY) ledger/reader.o)
+$(B)/afterfin: $(addprefix $(B)/obj/,cli/main.o $(CLI) $(POLICY) $(READER))
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lmnl -ljansson
 
@@ -77,7 +78,7 @@ $(B)/tests/victims/%.so: tests/victims/%.c
 	$(Q)$(CC) $(BASE) $(CFLAGS) -shared -fPIC -o $@ $<
 
 $(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(CLI_TESTS) $(HARNESS) $(POLICY) $(LEDGER) \
-		ledger/reader.o $(CLI))
+		$(READER) $(CLI))
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson -lmnl
 

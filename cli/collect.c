@@ -3,6 +3,7 @@
 #include "cli/alive.h"
 #include "cli/cli.h"
 #include "cli/memory.h"
+#include "ledger/histogram.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -129,13 +130,16 @@ static void read_ledger(struct af_collection *c, int directory, const char *name
         return;
     }
     struct reading r = { .to = c, .image = add_image(c, &reader) };
+    struct af_histogram times;
     uint64_t lost = 0;
     /* Processes first: what the others refer to. */
     if (!af_reader_processes(&reader, add_process, &r, &error) ||
         !af_reader_endpoints(&reader, add_endpoint, &r, &error) ||
         !af_reader_connections(&reader, add_live, &r, &error) ||
-        !af_reader_closed(&reader, add_closing, &r, &lost, &error))
+        !af_reader_closed(&reader, add_closing, &r, &lost, &error) || !af_reader_times(&reader, &times, &error))
         complain(c, error.text);
+    else
+        af_histogram_add(&c->connect_times, &times);
     c->images[r.image].lost = lost;
     c->bad += reader.bad;
     free(r.row_of);

@@ -60,6 +60,7 @@ struct af_collection {
     struct af_closing *closings;
     struct af_live *live;
     size_t n_images, n_rows, n_closings, n_live;
+    struct af_histogram connect_times; /* of all of them */
     uint32_t bad;      /* records that made no sense */
     char **complaints; /* "FILE: why" of ledgers that could not be read */
     size_t n_complaints;

@@ -2,7 +2,7 @@
  * (reader.h). A ledger is a file, or anonymous memory where only a log or a policy needs one; either way it
  * belongs to one exec'd image and the children that it forks.
  *
- *     header | processes | connections | endpoints | closed
+ *     header | connect times | processes | connections | endpoints | closed
  *
  * Sparse: every section is as large as it may ever get and memory follows use. A record of zeros is an unused
  * one. Numbers are in host byte order (a ledger never leaves its machine), addresses in network byte order.
@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define AF_LEDGER_MAGIC "afterfin"
-#define AF_LEDGER_VERSION 1
+#define AF_LEDGER_VERSION 2
 #define AF_NO_SLOT UINT32_MAX
 
 enum {
@@ -30,6 +30,7 @@ enum {
     AF_COMMAND_SIZE = 512,
     AF_POLICY_SIZE = 512,
     AF_ERROR_ROWS = 32,
+    AF_BUCKETS = 720,           /* histogram.h */
 };
 
 enum af_counter {
@@ -157,6 +158,12 @@ struct af_closed {
     uint8_t spare[7];
 };
 
+/* How long calls took, ns. */
+struct af_histogram {
+    _Atomic uint64_t max;
+    _Atomic uint64_t count[AF_BUCKETS];
+};
+
 struct af_ledger {
     char magic[8];
     uint32_t version, header_size;
@@ -176,8 +183,9 @@ struct af_ledger {
     char program[AF_PROGRAM_SIZE];
     char command[AF_COMMAND_SIZE]; /* arguments, each ended by a NUL */
     uint32_t command_size;         /* of the whole command line; larger than AF_COMMAND_SIZE: it was cut */
-    uint32_t spare2;
+    uint32_t histogram_size;
     char policy[AF_POLICY_SIZE];   /* "linger=ack,keepalive=60", as in the log */
+    uint64_t connect_times_at; /* one struct af_histogram: the time that the program spent inside connect */
 };
 
 #include "ledger/offsets.h"

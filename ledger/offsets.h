@@ -70,6 +70,10 @@ AT(af_closed, accepted, 55);
 AT(af_closed, mptcp, 56);
 SIZE(af_closed, 64);
 
+AT(af_histogram, max, 0);
+AT(af_histogram, count, 8);
+SIZE(af_histogram, 8 + 8 * AF_BUCKETS);
+
 AT(af_ledger, magic, 0);
 AT(af_ledger, version, 8);
 AT(af_ledger, header_size, 12);
@@ -99,8 +103,10 @@ AT(af_ledger, boot_id, 144);
 AT(af_ledger, program, 184);
 AT(af_ledger, command, 248);
 AT(af_ledger, command_size, 760);
+AT(af_ledger, histogram_size, 764);
 AT(af_ledger, policy, 768);
-SIZE(af_ledger, 1280);
+AT(af_ledger, connect_times_at, 1280);
+SIZE(af_ledger, 1288);
 
 #undef AT
 #undef SIZE

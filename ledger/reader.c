@@ -56,9 +56,11 @@ static bool check_layout(struct af_reader *reader, const struct stat *st, struct
     const struct af_ledger *head = &reader->head;
     if (head->header_size != sizeof *head || head->process_size != sizeof(struct af_process) ||
         head->connection_size != sizeof(struct af_connection) ||
-        head->endpoint_size != sizeof(struct af_endpoint) || head->closed_size != sizeof(struct af_closed))
+        head->endpoint_size != sizeof(struct af_endpoint) || head->closed_size != sizeof(struct af_closed) ||
+        head->histogram_size != sizeof(struct af_histogram))
         return fail(reader, error, "its records have sizes that version %d does not have", AF_LEDGER_VERSION);
-    if (!section_fits(head, head->processes_at, head->max_processes, AF_MAX_PROCESSES, head->process_size) ||
+    if (!section_fits(head, head->connect_times_at, 1, 1, head->histogram_size) ||
+        !section_fits(head, head->processes_at, head->max_processes, AF_MAX_PROCESSES, head->process_size) ||
         !section_fits(head, head->connections_at, head->max_connections, AF_MAX_CONNECTIONS,
                       head->connection_size) ||
         !section_fits(head, head->endpoints_at, head->max_endpoints, AF_MAX_ENDPOINTS, head->endpoint_size) ||
@@ -333,4 +335,17 @@ bool af_reader_closed(struct af_reader *reader, void (*visit)(void *, const stru
         return false;
     *lost = (n > room ? n - room : 0) + unwritten;
     return each(&s, n < room ? (uint32_t)n : room);
+}
+
+/* ---- times -------------------------------------------------------------------------------------------------- */
+
+bool af_reader_times(struct af_reader *reader, struct af_histogram *times, struct af_reader_error *error) {
+    if (!read_head(reader, times, sizeof *times, reader->head.connect_times_at, error))
+        return false;
+    for (unsigned i = 0; i < AF_BUCKETS; i++)
+        if (times->count[i] > INT64_MAX / AF_BUCKETS) { /* their sum is to be a number too */
+            memset(times, 0, sizeof *times);
+            reader->bad++;
+        }
+    return true;
 }

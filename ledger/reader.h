@@ -64,6 +64,9 @@ bool af_reader_endpoints(struct af_reader *reader, void (*visit)(void *, const s
 bool af_reader_closed(struct af_reader *reader, void (*visit)(void *, const struct af_closed *), void *context,
                       uint64_t *lost, struct af_reader_error *error);
 
+/* How long connects took, all processes together. */
+bool af_reader_times(struct af_reader *reader, struct af_histogram *times, struct af_reader_error *error);
+
 /* open = established - all endings; never below 0 for a process out of af_reader_processes. */
 int64_t af_seen_open(const uint64_t count[AF_COUNTERS]);
 

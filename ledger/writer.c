@@ -1,5 +1,6 @@
 /* Writes the ledger: hands out records, counts, appends. See writer.h for what may run at the same time. */
 #include "ledger/writer.h"
+#include "ledger/histogram.h"
 
 static uint64_t page_up(uint64_t size) {
     return (size + 4095) & ~(uint64_t)4095;
@@ -13,6 +14,7 @@ static uint64_t section(uint64_t *end, uint64_t count, uint64_t size) {
 
 static uint64_t place_sections(struct af_ledger *to, const struct af_ledger_room *room) {
     uint64_t end = page_up(sizeof *to);
+    to->connect_times_at = section(&end, 1, sizeof(struct af_histogram));
     to->processes_at = section(&end, room->processes, sizeof(struct af_process));
     to->connections_at = section(&end, room->connections, sizeof(struct af_connection));
     to->endpoints_at = section(&end, room->endpoints, sizeof(struct af_endpoint));
@@ -40,6 +42,7 @@ void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *roo
     ledger->connection_size = sizeof(struct af_connection);
     ledger->endpoint_size = sizeof(struct af_endpoint);
     ledger->closed_size = sizeof(struct af_closed);
+    ledger->histogram_size = sizeof(struct af_histogram);
     ledger->max_processes = room->processes;
     ledger->max_connections = room->connections;
     ledger->max_endpoints = room->endpoints;
@@ -258,6 +261,15 @@ uint64_t af_ledger_append(struct af_ledger *ledger, const struct af_closed *clos
 void af_ledger_strike(struct af_ledger *ledger, uint64_t serial) {
     if (serial && atomic_load(&closed_at(ledger, serial - 1)->serial) == serial)
         closed_at(ledger, serial - 1)->counted = AF_END_NONE;
+}
+
+void af_ledger_count_time(struct af_ledger *ledger, uint64_t ns) {
+    struct af_histogram *times = (struct af_histogram *)((char *)ledger + ledger->connect_times_at);
+    uint64_t max = atomic_load_explicit(&times->max, memory_order_relaxed);
+    atomic_fetch_add_explicit(&times->count[af_bucket_of(ns)], 1, memory_order_relaxed);
+    while (ns > max && !atomic_compare_exchange_weak_explicit(&times->max, &max, ns, memory_order_relaxed,
+                                                              memory_order_relaxed))
+        ;
 }
 
 uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]) {

@@ -53,6 +53,9 @@ size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct a
 uint64_t af_ledger_append(struct af_ledger *ledger, const struct af_closed *closed, af_backed backed);
 void af_ledger_strike(struct af_ledger *ledger, uint64_t serial);
 
+/* A connect took so long. Its place is next to the header, so it needs no backing of its own. */
+void af_ledger_count_time(struct af_ledger *ledger, uint64_t ns);
+
 /* open = established - the endings, from a snapshot of counts. */
 uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]);
 

@@ -17,11 +17,19 @@ static struct {
     bool there;
 } at_start[3];
 
-uint64_t af_now(void) {
+static uint64_t read_clock(clockid_t clock) {
     struct timespec now = {0};
     if (!af_sealed) /* where the vDSO has no clock it is a system call */
-        af_real.clock_gettime(CLOCK_REALTIME, &now);
+        af_real.clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t af_now(void) {
+    return read_clock(CLOCK_REALTIME);
+}
+
+uint64_t af_clock(void) {
+    return read_clock(CLOCK_MONOTONIC);
 }
 
 const char *af_error_name(int error) {

@@ -112,6 +112,17 @@ static int disconnect(struct af_connection *conn, const struct af_attempt *attem
     return result;
 }
 
+/* What the program waits for: policies and the search for a port are in it. */
+static int connect_timed(struct af_connection *conn, const struct af_attempt *attempt) {
+    const bool timed = af_ledger_is_file();
+    const uint64_t began = timed ? af_clock() : 0;
+    int result = (int)af_open(conn, attempt, true);
+    const uint64_t ended = timed ? af_clock() : 0;
+    if (ended)
+        af_ledger_count_time(af.ledger, ended - began);
+    return result;
+}
+
 int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len) {
     struct af_connection *conn = af_ours(fd);
     if (!conn)
@@ -119,7 +130,7 @@ int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len) {
     struct af_attempt attempt = {.run = run_connect, .fd = fd, .addr = addr, .len = len};
     if (len >= sizeof addr->sa_family && af_is_readable(addr) && addr->sa_family == AF_UNSPEC)
         return disconnect(conn, &attempt);
-    return (int)af_open(conn, &attempt, true);
+    return connect_timed(conn, &attempt);
 }
 
 /* What an accepted connection takes from its listener, noted before a call during which that may be closed. */

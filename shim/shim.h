@@ -285,5 +285,6 @@ const char *af_policy_text(void);       /* "linger=ack,keepalive=60" */
 const char *af_setting(int key);          /* its value as text, "" where unset; start only */
 const char *af_error_name(int error);   /* "ENOSPC" */
 uint64_t af_now(void);                  /* CLOCK_REALTIME, ns */
+uint64_t af_clock(void);                /* CLOCK_MONOTONIC, ns; 0 where it may not be asked (af_sealed) */
 
 #endif

@@ -3,9 +3,9 @@
 FUZZ_SECONDS ?= 60
 FUZZ = clang $(filter-out -MMD -MP,$(BASE)) -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_policy = tests/fuzz_policy.c tests/policy_invariants.c $(POLICY:.o=.c)
-FUZZ_reader = tests/fuzz_reader.c tests/reader_invariants.c ledger/reader.c ledger/writer.c policy/address.c \
+FUZZ_reader = tests/fuzz_reader.c tests/reader_invariants.c $(READER:.o=.c) ledger/writer.c policy/address.c \
 	policy/span.c $(addprefix cli/,collect.c settle.c settle_live.c diag.c memory.c say.c) -lmnl
-$(B)/fuzz/%: $(addprefix $(B)/obj/,$(POLICY) $(LEDGER) $(CLI) ledger/reader.o) $(wildcard tests/fuzz_*.c tests/*_invariants.c)
+$(B)/fuzz/%: $(addprefix $(B)/obj/,$(POLICY) $(LEDGER) $(CLI) $(READER)) $(wildcard tests/fuzz_*.c tests/*_invariants.c)
 	@mkdir -p $(@D)/corpus.$*; echo "  FUZZ $@"
 	$(Q)$(FUZZ) -o $@ $(FUZZ_$*)
 
