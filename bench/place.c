@@ -55,7 +55,9 @@ void place_init(const char *build)
     snprintf(library, sizeof library, "%s/libafterfin.so", build);
     snprintf(empty, sizeof empty, "%s/bench/empty.so", build);
     snprintf(driver, sizeof driver, "%s/bench/driver", build);
-    snprintf(ledgers, sizeof ledgers, "/tmp/afterfin-bench.%d", (int)getpid());
+    /* The default directory is in /run, which is memory on most systems; a disk has costs of its own. */
+    snprintf(ledgers, sizeof ledgers, "%s/afterfin-bench.%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+             (int)getpid());
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
