@@ -14,14 +14,22 @@ enum { CANNOT_RUN = 126, NOT_FOUND = 127 };
 
 static const int forwarded[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 };
 
-static int exec_failed(const char *command, int error) {
-    af_tell("run: %s: %s", command, strerror(error));
+/* What the child is to be: a program, or (argv NULL) a function. */
+struct start {
+    const char *who;
+    char **argv, **environment;
+    int (*function)(void *);
+    void *context;
+};
+
+static int exec_failed(const char *who, const char *command, int error) {
+    af_tell("%s: %s: %s", who, command, strerror(error));
     return error == ENOENT ? NOT_FOUND : CANNOT_RUN;
 }
 
 int af_child_become(char **argv, char **environment) {
     execvpe(argv[0], argv, environment);
-    return exec_failed(argv[0], errno);
+    return exec_failed("run", argv[0], errno);
 }
 
 /* Waiting for signals needs them blocked, not caught: no handler, and CMD inherits no disposition of ours.
@@ -36,11 +44,14 @@ static void take_signals(sigset_t *waited, sigset_t *mask, struct sigaction *on_
 }
 
 /* In the child: errno goes back through a pipe that closes itself on success. */
-static void start(char **argv, char **environment, int report, const sigset_t *mask,
-                  const struct sigaction *on_child) {
+static void begin(const struct start *start, int report, const sigset_t *mask, const struct sigaction *on_child) {
     sigaction(SIGCHLD, on_child, NULL);
     sigprocmask(SIG_SETMASK, mask, NULL);
-    execvpe(argv[0], argv, environment);
+    if (!start->argv) {
+        close(report);
+        _exit(start->function(start->context));
+    }
+    execvpe(start->argv[0], start->argv, start->environment);
     int error = errno;
     while (write(report, &error, sizeof error) < 0 && errno == EINTR)
         ;
@@ -89,6 +100,8 @@ static void wait_for(struct af_child *child, const sigset_t *waited, const struc
     while (!reap(child)) {
         siginfo_t info;
         int signal = next_signal(waited, due, &info);
+        if (signal == SIGTERM || signal == SIGHUP || signal == SIGINT || signal == SIGQUIT)
+            child->asked = signal;
         if (signal > 0 && signal != SIGCHLD && is_for_child(&info))
             kill(child->pid, signal);
         if (signal == 0) {
@@ -98,29 +111,38 @@ static void wait_for(struct af_child *child, const sigset_t *waited, const struc
     }
 }
 
-void af_child_run(char **argv, char **environment, const struct af_watch *watch, struct af_child *child) {
+static void run(const struct start *start, const struct af_watch *watch, struct af_child *child) {
     int report[2], error = 0;
     sigset_t waited, mask;
     struct sigaction on_child;
-    double begin = now_s();
+    const double began = now_s();
     *child = (struct af_child){ .status = AF_EXIT_RUN };
     if (pipe2(report, O_CLOEXEC) != 0) {
-        af_tell("run: pipe: %s", strerror(errno));
+        af_tell("%s: pipe: %s", start->who, strerror(errno));
         return;
     }
     take_signals(&waited, &mask, &on_child);
     child->pid = fork();
     if (child->pid == 0)
-        start(argv, environment, report[1], &mask, &on_child);
+        begin(start, report[1], &mask, &on_child);
     close(report[1]);
     if (child->pid < 0) {
-        af_tell("run: fork: %s", strerror(errno));
+        af_tell("%s: fork: %s", start->who, strerror(errno));
     } else {
         child->started = read(report[0], &error, sizeof error) != (ssize_t)sizeof error;
         wait_for(child, &waited, watch);
         if (!child->started)
-            child->status = exec_failed(argv[0], error);
+            child->status = exec_failed(start->who, start->argv[0], error);
     }
     close(report[0]);
-    child->elapsed_s = now_s() - begin;
+    child->elapsed_s = now_s() - began;
+}
+
+void af_child_run(const char *who, char **argv, char **environment, const struct af_watch *watch,
+                  struct af_child *child) {
+    run(&(struct start){ .who = who, .argv = argv, .environment = environment }, watch, child);
+}
+
+void af_child_call(const char *who, int (*function)(void *), void *context, struct af_child *child) {
+    run(&(struct start){ .who = who, .function = function, .context = context }, &(struct af_watch){ 0 }, child);
 }

@@ -4,8 +4,9 @@
  *   run.c env.c who.c report.c  the subcommands       say.c             messages, did you mean
  *   settings.c         environment and -p            preload.c         where the library is, LD_PRELOAD
  *   reach.c elf.c      can this CMD be reached       child.c           start it, forward signals, wait
- *   place.c            directories for ledgers       alive.c           does a process still run
- *   collect.c          ledgers -> processes, ends    settle.c          ledgers against the kernel
+ *   watched.c          CMD with ledgers, settled     alive.c           does a process still run
+ *   place.c            directories for ledgers       settle.c          ledgers against the kernel
+ *   collect.c          ledgers -> processes, ends
  *   diag.c             the kernel's sockets          result.c run_table.c run_json.c  what run tells
  *   owners.c           TIME_WAITs and their owners   who_table.c who_json.c  what who tells
  *   netns.c            other network namespaces      tidy.c            ledgers whose processes are gone

@@ -192,7 +192,7 @@ static bool make_in(struct af_place *place, const char *base) {
     return false;
 }
 
-bool af_place_make(struct af_place *place, const struct af_policy *policy) {
+bool af_place_make(struct af_place *place, const char *who, const struct af_policy *policy) {
     char base[PATH_MAX] = "";
     place->keep = policy->ledger != AF_LEDGER_OFF;
     place->temporary[0] = 0;
@@ -203,10 +203,10 @@ bool af_place_make(struct af_place *place, const struct af_policy *policy) {
     place->base = mkdtemp(place->temporary) ? open(place->temporary, OPEN_DIRECTORY) : -1;
     if (make_in(place, place->temporary)) {
         if (place->keep)
-            af_tell("run: %s cannot be used; the ledgers go to %s", base, place->temporary);
+            af_tell("%s: %s cannot be used; the ledgers go to %s", who, base, place->temporary);
         return true;
     }
-    af_tell("run: no directory for ledgers, neither %s nor in /tmp: %s", base, strerror(errno));
+    af_tell("%s: no directory for ledgers, neither %s nor in /tmp: %s", who, base, strerror(errno));
     return false;
 }
 

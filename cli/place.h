@@ -31,8 +31,9 @@ int af_place_open(const char *command, const char *named);
 size_t af_place_clean(int directory);
 
 /* Make the directory of this run, in the directory that the user named for ledgers, else in the default one,
- * else anywhere in /tmp; and remove what runs that were killed have left there. False: it has been said why. */
-bool af_place_make(struct af_place *place, const struct af_policy *policy);
+ * else anywhere in /tmp; and remove what runs that were killed have left there. False: it has been said why,
+ * in the name of the subcommand `who`. */
+bool af_place_make(struct af_place *place, const char *who, const struct af_policy *policy);
 
 /* The run is over. Where processes still write there, or are yet to, all is left as it is, for a later run
  * to remove. Else the files go to the base directory where the user asked for them, and the directory goes. */

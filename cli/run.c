@@ -1,14 +1,9 @@
 /* afterfin run: CMD under the library, and what came of it. */
-#include "cli/confirm.h"
-#include "cli/memory.h"
-#include "cli/place.h"
 #include "cli/preload.h"
 #include "cli/reach.h"
-#include "cli/result.h"
+#include "cli/watched.h"
 
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { JSON = AF_NO_LETTER, EXEC };
@@ -72,57 +67,24 @@ static bool prepare(struct request *q) {
 
 /* ---- the run ------------------------------------------------------------------------------------------------ */
 
-static int by_start(const void *a, const void *b, void *context) {
-    const struct af_result *r = context;
-    const struct af_seen_process *x = &r->found.rows[*(const size_t *)a].seen;
-    const struct af_seen_process *y = &r->found.rows[*(const size_t *)b].seen;
-    return x->started < y->started ? -1 : x->started > y->started;
-}
-
-static void order_rows(struct af_result *r) {
-    r->order = af_array(NULL, r->found.n_rows, sizeof *r->order);
-    for (size_t i = 0; i < r->found.n_rows; i++)
-        r->order[i] = i;
-    qsort_r(r->order, r->found.n_rows, sizeof *r->order, by_start, r);
-}
-
-/* A raw exit passes the library by; how CMD itself ended, we know better. */
-static void correct_fate(struct af_result *r) {
-    for (size_t i = 0; i < r->found.n_rows; i++) {
-        struct af_row *row = &r->found.rows[i];
-        if (row->seen.pid == r->child.pid && row->fate == AF_FATE_SIGNAL && !r->child.signaled)
-            row->fate = AF_FATE_EXIT;
-    }
-}
-
 /* Without a table or JSON nobody asks for counts: then there is no ledger, unless the user wants one. */
 static int run_watched(struct request *q) {
-    struct af_result result = { .command = q->command, .settings = &q->settings };
-    struct af_confirm confirm = { .result = &result };
-    struct af_watch watch = { 0 };
-    struct af_place place;
-    bool report = (!q->quiet || q->json) && af_place_make(&place, &q->settings.policy);
-    if (report) {
-        af_settings_set(&q->settings, "AFTERFIN_LEDGER", place.path);
-        af_confirm_begin(&confirm, place.directory);
-        watch = (struct af_watch){ confirm.interval_s, af_confirm_look, &confirm };
+    struct af_watched watched;
+    struct af_child child;
+    if (q->quiet && !q->json) {
+        af_child_run("run", q->command, q->settings.environment, &(struct af_watch){ 0 }, &child);
+        return child.status;
     }
-    af_child_run(q->command, q->settings.environment, &watch, &result.child);
-    signal(SIGPIPE, SIG_IGN); /* nobody may read our table; CMD's status is still to be given back */
-    if (!report)
-        return result.child.status;
-    af_collect(&result.found, place.directory);
-    if (result.child.started) {
-        af_confirm_end(&confirm);
-        correct_fate(&result);
-        order_rows(&result);
+    af_watched_run(&watched, "run", q->command, &q->settings);
+    child = watched.result.child;
+    if (watched.placed && child.started) {
         if (!q->quiet)
-            af_result_print(&result);
+            af_result_print(&watched.result);
         if (q->json)
-            af_result_write_json(&result, q->json_path);
+            af_result_write_json(&watched.result, q->json_path);
     }
-    af_place_leave(&place, &result.found);
-    return result.child.status;
+    af_watched_leave(&watched);
+    return child.status;
 }
 
 int af_command_run(int argc, char **argv) {
