@@ -20,13 +20,15 @@ SHIM = $(addprefix shim/,start.o resolve.o string.o calls.o log.o inherit.o line
 	variadic.o syscall.o vfork.o apply.o search.o settle.o open.o local.o options.o dup.o message.o spawn.o \
 	memory.o track.o)
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
-	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o watched.o run.o stats.o \
-	run_table.o run_json.o env.o json.o tidy.o netns.o owners.o who.o who_table.o who_json.o output.o report.o \
+	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o watched.o run.o stats.o compare.o compare_round.o compare_print.o \
+	compare_json.o compare_plot.o \
+	run_table.o run_json.o env.o json.o tidy.o netns.o netns_new.o owners.o who.o who_table.o who_json.o output.o report.o \
 	report_log.o report_sum.o report_print.o)
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o \
 	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o \
-	reader_invariants.o test_hostile.o test_histogram.o test_stats.o)
+	reader_invariants.o test_hostile.o test_histogram.o test_stats.o \
+	test_compare.o test_compare_runs.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
@@ -82,7 +84,7 @@ $(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(C
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson -lmnl -lm
 
-check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS) $(WAY_VICTIMS)) ## run all tests
+check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS) $(WAY_VICTIMS)) $(B)/examples/server ## run all tests
 	$(Q)$(B)/tests/check -j2 $(CHECK)
 
 $(B)/examples/%: examples/%.c

@@ -50,7 +50,7 @@ int af_command_env(int argc, char **argv) {
     int id;
     af_settings_init(&settings, environ);
     while ((id = af_next_option(&options)) > 0)
-        if (!af_settings_add(&settings, &options, options.value))
+        if (!af_settings_add(&settings, &options, "-p", options.value))
             return options.status;
     if (id < 0)
         return options.status;

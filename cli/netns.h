@@ -12,4 +12,10 @@
 size_t af_netns_each(uint64_t *wanted, size_t n, void (*visit)(void *context, uint64_t net_ns), void *context,
                      int *why);
 
+/* Move this process into a new one, loopback up; an ordinary user's into a user namespace of its own too, in which
+ * it has the same number and every capability until it calls exec. 0 or -errno. */
+int af_netns_new(void);
+/* Let what is exec'd from here on administer that namespace (its sysctls), whoever it runs as. */
+void af_netns_keep_admin(void);
+
 #endif

@@ -34,7 +34,7 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     struct af_options options = { .command = "run", .rows = rows, .argc = argc, .argv = argv, .next = 1 };
     int id;
     while ((id = af_next_option(&options)) > 0) {
-        if (id == 'p' && !af_settings_add(&q->settings, &options, options.value)) {
+        if (id == 'p' && !af_settings_add(&q->settings, &options, "-p", options.value)) {
             *status = options.status;
             return false;
         }

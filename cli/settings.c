@@ -39,10 +39,11 @@ void af_settings_set(struct af_settings *settings, const char *name, const char 
     settings->environment[kept + 1] = NULL;
 }
 
-bool af_settings_add(struct af_settings *settings, struct af_options *options, const char *key_value) {
+bool af_settings_add(struct af_settings *settings, struct af_options *options, const char *shown,
+                     const char *key_value) {
     const char *equals = strchr(key_value, '=');
     if (!equals) {
-        af_misuse(options, "-p %s: expected KEY=VALUE", key_value);
+        af_misuse(options, "%s %s: expected KEY=VALUE", shown, key_value);
         return false;
     }
     char *name = af_format("%.*s", (int)(equals - key_value), key_value);
@@ -52,7 +53,7 @@ bool af_settings_add(struct af_settings *settings, struct af_options *options, c
             return true;
         }
     const char *meant = af_closest(name, af_keys, AF_KEYS, sizeof *af_keys);
-    af_misuse(options, "-p %s: no policy key has this name%s%s%s", key_value, meant ? ", did you mean " : "",
+    af_misuse(options, "%s %s: no policy key has this name%s%s%s", shown, key_value, meant ? ", did you mean " : "",
               meant ? meant : "", meant ? "?" : "");
     return false;
 }

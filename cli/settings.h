@@ -14,8 +14,9 @@ struct af_settings {
 /* Start from `environment` (environ). */
 void af_settings_init(struct af_settings *settings, char *const *environment);
 
-/* Take the KEY=VALUE of a -p. False: it has been said what is wrong, options->status is set. */
-bool af_settings_add(struct af_settings *settings, struct af_options *options, const char *key_value);
+/* Take the KEY=VALUE of an option, `shown` as "-p". False: it has been said what is wrong, options->status is set. */
+bool af_settings_add(struct af_settings *settings, struct af_options *options, const char *shown,
+                     const char *key_value);
 
 /* Parse what is there now into settings->policy. False: the parser's line has been printed. */
 bool af_settings_check(struct af_settings *settings);
