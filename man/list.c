@@ -31,16 +31,24 @@ static void put_markdown(const char *text) {
         printf(strchr("|*<\\", *text) ? "\\%c" : "%c", *text);
 }
 
+/* Columns of a word in a page's source, where - and \\ take two. */
+static size_t roff_columns(const char *word, size_t len) {
+    size_t columns = len;
+    for (size_t i = 0; i < len; i++)
+        columns += word[i] == '-' || word[i] == '\\';
+    return columns;
+}
+
 /* In lines of at most 80, as man pages are written. */
 static void put_roff(const char *text) {
     enum { WIDTH = 79 };
     size_t column = 0;
     for (bool first = true; *text; first = false) {
-        size_t len = strcspn(text, " ");
-        bool wraps = column + 1 + len > WIDTH;
+        size_t len = strcspn(text, " "), columns = roff_columns(text, len);
+        bool wraps = column + 1 + columns > WIDTH;
         if (!first)
             putchar(wraps ? '\n' : ' ');
-        column = first || wraps ? len : column + 1 + len;
+        column = first || wraps ? columns : column + 1 + columns;
         for (; len--; text++)
             printf(*text == '-' || *text == '\\' ? "\\%c" : "%c", *text == '\\' ? 'e' : *text);
         text += *text == ' ';
