@@ -20,6 +20,7 @@ struct af_kernel_socket {
     uint32_t state;      /* one of AF_IN_... */
     uint32_t inode;      /* 0: no descriptor refers to it (any more) */
     uint32_t expires_ms; /* of its timer */
+    uint32_t interface;  /* that it is bound to, by its address's scope too; 0: none */
     struct af_addr local, peer;
 };
 
@@ -35,5 +36,23 @@ int af_diag_dump(uint32_t states, struct af_kernel_sockets *list);
 
 /* What the kernel books as TIME_WAIT: that, and orphans in FIN_WAIT2. */
 bool af_is_time_wait(const struct af_kernel_socket *socket);
+
+/* A TIME_WAIT's whole life (TCP_TIMEWAIT_LEN). Every segment of the peer's that reaches it begins it anew. */
+enum { AF_TIME_WAIT_MS = 60000 };
+
+enum af_destroy { AF_DESTROY_NOT, AF_DESTROY_ENDED, AF_DESTROY_GONE };
+struct af_destroyed {
+    size_t ended;
+    size_t gone; /* had ended before, by themselves or because a new connection took their place */
+};
+
+/* End sockets that a dump has shown in TIME_WAIT, at once; those of any other state (orphans in FIN_WAIT2 too) are
+ * left alone. The kernel is asked by cookie, so that it does not take another one that has the same addresses now.
+ * Nothing goes on the wire. `fates` (enum af_destroy, one a socket) may be NULL.
+ * 0, or -errno at which it stopped, *out telling how far it came. EPERM: no CAP_NET_ADMIN in this network
+ * namespace; EOPNOTSUPP: a kernel without CONFIG_INET_DIAG_DESTROY, or before Linux 6.0. */
+int af_diag_destroy(const struct af_kernel_socket *sockets, size_t n, uint8_t *fates, struct af_destroyed *out);
+/* 0, or -EPERM: af_diag_destroy would say so. */
+int af_diag_may_destroy(void);
 
 #endif
