@@ -11,7 +11,7 @@
  *   owners.c           TIME_WAITs and their owners   who_table.c who_json.c  what who tells
  *   netns.c            other network namespaces      tidy.c            ledgers whose processes are gone
  *   report_log.c       log lines                     report_sum.c report_print.c  what report tells
- *   output.c           where JSON and metrics go
+ *   output.c           where JSON and metrics go     filter.c          --pid and --peer
  *   table.c text.c     columns that fit, clean text  memory.c json.c   malloc that does not fail, JSON
  *
  * The command is single-threaded. Its functions return bool, or 0 and -errno; what went wrong has then been

@@ -2,6 +2,7 @@
 #include "cli/who.h"
 #include "cli/alive.h"
 #include "cli/cli.h"
+#include "cli/filter.h"
 #include "cli/memory.h"
 #include "cli/place.h"
 
@@ -23,43 +24,21 @@ static const struct af_option_row rows[] = {
 
 struct request {
     const char *directory; /* NULL: the default one */
-    int32_t pid;           /* 0: any */
-    uint64_t pid_ns;       /* 0: any */
-    struct af_rule peer;
-    bool by_peer, json;
+    struct af_filter filter;
+    bool json;
     const char *json_path;
 };
 
 /* ---- what is asked ------------------------------------------------------------------------------------------ */
-
-static bool read_pid(struct request *q, struct af_options *options) {
-    char *end = NULL;
-    long pid = strtol(options->value, &end, 10);
-    bool ok = *options->value >= '0' && *options->value <= '9' && pid > 0 && pid <= INT32_MAX;
-    q->pid = (int32_t)pid;
-    q->pid_ns = 0;
-    if (ok && *end == '@' && end[1] >= '0' && end[1] <= '9')
-        q->pid_ns = strtoull(end + 1, &end, 10);
-    if (!ok || *end)
-        af_misuse(options, "--pid needs a process's number, or N@NAMESPACE, not '%s'", options->value);
-    return ok && !*end;
-}
-
-static bool read_peer(struct request *q, struct af_options *options) {
-    const char *why;
-    size_t at;
-    q->by_peer = af_target_parse(options->value, strlen(options->value), &q->peer, &why, &at);
-    if (!q->by_peer)
-        af_misuse(options, "--peer %s: at '%s': %s", options->value, options->value + at, why);
-    return q->by_peer;
-}
 
 /* False: the status to exit with is in *status. */
 static bool read_options(struct request *q, int argc, char **argv, int *status) {
     struct af_options options = { .command = "who", .rows = rows, .argc = argc, .argv = argv, .next = 1 };
     int id;
     while ((id = af_next_option(&options)) > 0) {
-        bool ok = id == PID ? read_pid(q, &options) : id == PEER ? read_peer(q, &options) : true;
+        bool ok = id == PID    ? af_filter_read_pid(&q->filter, &options)
+                  : id == PEER ? af_filter_read_peer(&q->filter, &options)
+                               : true;
         if (!ok)
             break;
         if (id == 'd')
@@ -87,13 +66,8 @@ const char *af_who_state(const struct af_owned *owned) {
 }
 
 static bool is_wanted(const struct request *q, const struct af_owners *o, const struct af_owned *owned) {
-    const size_t row = owned->owner.row;
-    if (q->by_peer && !af_target_matches(&q->peer, &owned->socket.peer))
-        return false;
-    if (!q->pid)
-        return true;
-    return row != AF_NO_ROW && o->found.rows[row].seen.pid == q->pid &&
-           (!q->pid_ns || o->found.images[o->found.rows[row].image].pid_ns == q->pid_ns);
+    return af_filter_takes_peer(&q->filter, &owned->socket.peer) &&
+           af_filter_takes_row(&q->filter, &o->found, owned->owner.row);
 }
 
 static void select_wanted(struct af_who *w, const struct request *q) {
