@@ -1,7 +1,7 @@
 /* What the files of the command share.
  *
  *   main.c commands.c  dispatch, and its table       options.c help.c  options of a subcommand, from a table
- *   run.c env.c who.c report.c  the subcommands       say.c             messages, did you mean
+ *   run.c env.c who.c report.c reap.c  subcommands   say.c             messages, did you mean
  *   settings.c         environment and -p            preload.c         where the library is, LD_PRELOAD
  *   reach.c elf.c      can this CMD be reached       child.c           start it, forward signals, wait
  *   watched.c          CMD with ledgers, settled     alive.c           does a process still run
@@ -12,6 +12,8 @@
  *   netns.c            other network namespaces      tidy.c            ledgers whose processes are gone
  *   report_log.c       log lines                     report_sum.c report_print.c  what report tells
  *   output.c           where JSON and metrics go     filter.c          --pid and --peer
+ *   reap_round.c       one round of reap             reap_watch.c      the next ones, as a service
+ *   reap_where.c reap_print.c  what reap tells       sockstat.c        the kernel's own sums
  *   table.c text.c     columns that fit, clean text  memory.c json.c   malloc that does not fail, JSON
  *
  * The command is single-threaded. Its functions return bool, or 0 and -errno; what went wrong has then been

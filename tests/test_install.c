@@ -58,6 +58,8 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands)
         { "who --p", "--pid --peer" },
         { "who -d /et", "/etc" },
         { "report --pro", "--prometheus" },
+        { "reap --a", "--all --above" },
+        { "reap --pid 5 -d /et", "/etc" },
         { "report --clean /etc/host", "/etc/hosts" },
         { "run --", "--json --exec --help --version" },
         { "env -", "-p -h --help -V --version" },

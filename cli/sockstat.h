@@ -1,0 +1,9 @@
+/* The kernel's own sums of the network namespace that we are in. */
+#ifndef AFTERFIN_CLI_SOCKSTAT_H
+#define AFTERFIN_CLI_SOCKSTAT_H
+
+/* A field of the TCP line of /proc/self/net/sockstat ("tw", which has orphans in FIN_WAIT2 too; "inuse"); -1: it
+ * cannot be read. */
+long af_sockstat(const char *field);
+
+#endif
