@@ -29,7 +29,7 @@ CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o te
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o \
 	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o \
 	reader_invariants.o test_hostile.o test_histogram.o test_stats.o \
-	test_compare.o test_compare_runs.o test_reap.o test_reap_safe.o)
+	test_compare.o test_compare_runs.o test_reap.o test_reap_safe.o test_reap_service.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
