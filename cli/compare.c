@@ -1,5 +1,6 @@
 /* afterfin compare: CMD under policy A and under policy B in turn, and what differs beyond noise. */
 #include "cli/compare.h"
+#include "cli/diag.h"
 #include "cli/memory.h"
 #include "cli/preload.h"
 #include "cli/reach.h"
@@ -111,6 +112,10 @@ static bool read_options(struct af_experiment *e, int argc, char **argv, int *st
 /* Everything that can be wrong is found before CMD starts. */
 static bool prepare(struct af_experiment *e) {
     char why[512];
+    if (e->settling == AF_SETTLE_REAP && af_diag_may_destroy() != 0) {
+        af_tell("compare: --settle=reap needs CAP_NET_ADMIN in this network namespace");
+        return false;
+    }
     if (!af_reachable(e->command[0], getenv("PATH"), why)) {
         af_tell("compare: %s", why);
         return false;

@@ -12,12 +12,12 @@
 
 enum { METRIC, A, A_RANGE, B, B_RANGE, RATIO, INTERVAL, DIFFERS, COLUMNS };
 static const struct af_column columns[COLUMNS] = {
-    [METRIC] = { "METRIC", .text = true },
-    [A] = { "A" },
+    [METRIC] = { "METRIC", .text = true, .rank = 0 },
+    [A] = { "A", .rank = 0 },
     [A_RANGE] = { "(MIN-MAX)", .text = true, .optional = true, .rank = 2 },
-    [B] = { "B" },
+    [B] = { "B", .rank = 0 },
     [B_RANGE] = { "(MIN-MAX)", .text = true, .optional = true, .rank = 3 },
-    [RATIO] = { "B/A" },
+    [RATIO] = { "B/A", .rank = 0 },
     [INTERVAL] = { "95 %", .text = true, .rank = 1 },
     [DIFFERS] = { "", .text = true, .optional = true },
 };

@@ -1,11 +1,8 @@
 /* One run of CMD, in a process of its own: it may have a network namespace to itself, and whatever becomes of it,
  * the next round starts afresh. */
-#include "cli/compare.h"
-#include "cli/diag.h"
-#include "cli/memory.h"
+#include "cli/compare_round.h"
 #include "cli/netns.h"
 #include "cli/watched.h"
-#include "ledger/histogram.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,91 +25,6 @@ struct round {
     int null, output;           /* CMD's stdin and stdout, and its stderr */
     bool last;
 };
-
-static void pause_ms(long ms) {
-    nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
-}
-
-/* ---- measuring ---------------------------------------------------------------------------------------------- */
-
-static int by_cookie(const void *a, const void *b) {
-    const struct af_kernel_socket *x = a, *y = b;
-    return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
-}
-
-/* Leaves those of `now` that were not there before, a dump in order. */
-static void keep_new(struct af_kernel_sockets *now, const struct af_kernel_sockets *before) {
-    size_t kept = 0;
-    for (size_t i = 0; i < now->n; i++)
-        if (!before->n || !bsearch(&now->all[i], before->all, before->n, sizeof *before->all, by_cookie))
-            now->all[kept++] = now->all[i];
-    now->n = kept;
-}
-
-static unsigned count_ports(const struct af_kernel_sockets *sockets) {
-    static uint8_t used[65536];
-    unsigned low = 32768, high = 60999, n = 0;
-    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-    if (file && fscanf(file, "%u %u", &low, &high) != 2)
-        low = 1;
-    if (file)
-        fclose(file);
-    memset(used, 0, sizeof used);
-    for (size_t i = 0; i < sockets->n; i++)
-        used[sockets->all[i].local.port] = 1;
-    for (unsigned port = low; port <= high && port < 65536; port++)
-        n += used[port];
-    return n;
-}
-
-static void measure(struct af_measure *m, const struct af_result *r, const struct af_kernel_sockets *new) {
-    const struct af_histogram *times = &r->found.connect_times;
-    uint64_t count[AF_COUNTERS], confirmed;
-    af_result_totals(r, count, &confirmed);
-    m->value[AF_METRIC_elapsed_s] = r->child.elapsed_s;
-    m->value[AF_METRIC_connects] = (double)count[AF_COUNT_connects];
-    m->value[AF_METRIC_established] = (double)count[AF_COUNT_established];
-    m->value[AF_METRIC_time_wait] = (double)count[AF_COUNT_time_wait];
-    m->value[AF_METRIC_avoided] = (double)count[AF_COUNT_avoided];
-    m->value[AF_METRIC_connect_p50_us] = af_histogram_quantile(times, 0.5) / 1000;
-    m->value[AF_METRIC_connect_p99_us] = af_histogram_quantile(times, 0.99) / 1000;
-    m->value[AF_METRIC_connect_max_us] = (double)times->max / 1000;
-    m->value[AF_METRIC_ports] = count_ports(new);
-    for (size_t i = 0; i < r->found.n_rows; i++)
-        for (uint32_t k = 0; k < r->found.rows[i].seen.n_errors; k++) {
-            const struct af_seen_error *error = &r->found.rows[i].seen.errors[k];
-            m->failed[error->call][error->error < AF_ERRNOS ? error->error : 0] += error->count;
-            m->value[AF_METRIC_failed_calls] += error->count;
-        }
-}
-
-/* ---- what it left ------------------------------------------------------------------------------------------- */
-
-static size_t keep_time_waits(struct af_kernel_sockets *sockets) {
-    size_t kept = 0;
-    for (size_t i = 0; i < sockets->n; i++)
-        if (af_is_time_wait(&sockets->all[i]))
-            sockets->all[kept++] = sockets->all[i];
-    return sockets->n = kept;
-}
-
-/* How many of them are still there. */
-static size_t remaining(const struct af_kernel_sockets *left) {
-    struct af_kernel_sockets now;
-    size_t n = 0;
-    if (af_diag_dump(AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2, &now) != 0)
-        return 0;
-    for (size_t i = 0; i < now.n; i++)
-        n += left->n && bsearch(&now.all[i], left->all, left->n, sizeof *left->all, by_cookie) != NULL;
-    free(now.all);
-    return n;
-}
-
-static void wait_for_expiry(const struct af_experiment *e, const struct af_kernel_sockets *left) {
-    sigprocmask(SIG_SETMASK, &e->mask, NULL); /* who waits for a minute may be interrupted */
-    for (size_t n = left->n; n && (n = remaining(left)); pause_ms(500))
-        af_compare_progress(e, "waiting for %zu TIME_WAITs to expire", n);
-}
 
 /* ---- the run ------------------------------------------------------------------------------------------------ */
 
@@ -155,47 +67,27 @@ static bool prepare(const struct round *r) {
     return false;
 }
 
-static uint64_t count_time_waits(const struct af_kernel_sockets *sockets) {
-    uint64_t n = 0;
-    for (size_t i = 0; i < sockets->n; i++)
-        n += af_is_time_wait(&sockets->all[i]);
-    return n;
-}
-
-/* The kernel's table as it is, in order of cookies; false: it has been said why there is none. */
-static bool look(struct af_kernel_sockets *sockets) {
-    int error = af_diag_dump(AF_IN_ANY, sockets);
-    if (error)
-        af_tell("compare: the kernel's table cannot be read: %s", strerror(-error));
-    else if (sockets->n)
-        qsort(sockets->all, sockets->n, sizeof *sockets->all, by_cookie);
-    return !error;
-}
-
 static int run_in_round(void *context) {
     const struct round *r = context;
     struct af_measure *m = r->measure;
     struct af_settings settings = r->side->settings;
-    struct af_kernel_sockets before, new;
+    struct af_kernel_sockets before, left;
     struct af_watched watched;
     sigaction(SIGCHLD, &r->e->on_child, NULL);
     sigprocmask(SIG_SETMASK, &r->e->mask, NULL);
     use_output(r);
-    if (!enter_namespace(r->e) || !prepare(r) || !look(&before))
+    if (!enter_namespace(r->e) || !prepare(r) || !af_compare_look(&before))
         return AF_EXIT_RUN;
-    m->tw_before = count_time_waits(&before);
+    m->tw_before = af_compare_time_waits(&before);
     af_watched_run(&watched, "compare", r->e->command, &settings);
     m->status = watched.result.child.status;
     m->started = watched.result.child.started;
-    if (!watched.placed || !m->started || !look(&new))
+    if (!watched.placed || !m->started || !af_compare_look(&left))
         return AF_EXIT_RUN;
-    keep_new(&new, &before);
-    measure(m, &watched.result, &new);
-    m->done = true;
+    af_compare_measure(m, &watched.result, &left, &before);
+    const bool settled = af_compare_settle(r->e, &watched.result, &left, r->last);
     af_watched_leave(&watched);
-    keep_time_waits(&new);
-    if (r->e->settling == AF_SETTLE_WAIT && !r->last)
-        wait_for_expiry(r->e, &new);
+    m->done = settled;
     return 0;
 }
 
@@ -210,7 +102,7 @@ static void end_group(pid_t group) {
             ;
         if (kill(-group, 0) != 0)
             return;
-        pause_ms(STEP_MS);
+        nanosleep(&(struct timespec){ .tv_nsec = STEP_MS * 1000000 }, NULL);
     }
     kill(-group, SIGKILL);
 }

@@ -91,7 +91,7 @@ Test(compare_runs, can_give_each_run_a_namespace_of_its_own) {
     const char *err, *pids = scratch_path();
     ns_enter();
     const char *prepare = format("build/examples/server 127.0.0.1 8080 & echo $! >>%s; "
-                                 "echo '21000 21099' >/proc/sys/net/ipv4/ip_local_port_range; "
+                                 "cd /proc/sys/net/ipv4; echo '21000 21099' >ip_local_port_range; echo 1 >tcp_rfc1337; "
                                  "while ! grep -q ':1F90 ' /proc/net/tcp; do sleep 0.01; done", pids);
     const char *cmd = format("%s 127.0.0.1 8080 -n 100", victim_path("connect_close"));
     json_t *json = compare_json(0, format("-a|linger=off|-b|linger=ack|-r|3|--netns|--prepare|%s", prepare), cmd, &err);
@@ -109,6 +109,29 @@ Test(compare_runs, can_give_each_run_a_namespace_of_its_own) {
         cr_expect(kill(atoi(pid), 0) != 0, "the server %s still runs", pid);
     cr_expect_eq(servers, 6);
     unlink(pids);
+}
+
+/* Its own, and nobody else's: 3 of somebody else stand there all along. */
+Test(compare_runs, can_end_what_a_run_left) {
+    const char *err;
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    run(NULL, "connect_close 127.0.0.1 %u -n 3", peer.port);
+    cr_assert_eq(ns_tw(), 3);
+    const char *cmd = format("%s 127.0.0.1 %u -n 5", victim_path("connect_close"), peer.port);
+    json_t *json = compare_json(0, "-a|linger=off|-r|3|--settle=reap", cmd, &err);
+    cr_assert(json, "%s", err);
+    expect_all(json, "time_wait", 5, 5, false);
+    for (int r = 0; r < 6; r++)
+        cr_expect_eq(json_number(json, format("rounds.%d.%s.time_wait_before", r / 2, r % 2 ? "b" : "a")), 3, "run %d", r);
+    cr_expect_eq(ns_tw(), 3, "%ld", ns_tw());
+    if (geteuid() != 0)
+        return;
+    struct ended e = run_argv(NULL, (const char *[]){ "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin",
+                                                      command_path(), "compare", "-a", "linger=off", "--settle=reap",
+                                                      "true", NULL });
+    cr_expect_eq(e.status, 125, "%d: %s", e.status, e.err);
+    cr_expect(strstr(e.err, "--settle=reap needs CAP_NET_ADMIN"), "%s", e.err);
 }
 
 /* Orphans in FIN_WAIT2, which the kernel books as TIME_WAIT, with a time that a test can wait for. */
