@@ -128,9 +128,16 @@ static pid_t gone_pid(void) {
 
 enum how { ENDED, KILLED, LIVES, NONE };
 
+/* A ledger that any process has mapped stays, whatever directory it is in: names of this test's own. */
+static const char *own(const char *name) {
+    char *text;
+    cr_assert_gt(asprintf(&text, "%d-%s", (int)getpid(), name), 0);
+    return text;
+}
+
 /* A ledger of one process, which began an hour ago. */
 static void make(const char *directory, const char *name, enum how how, unsigned ended_s, bool mapped, bool other_boot) {
-    struct af_ledger *ledger = make_ledger(directory, name);
+    struct af_ledger *ledger = make_ledger(directory, own(name));
     ledger->pid = how == LIVES ? getpid() : gone_pid();
     ledger->started = seconds_ago(3600);
     if (how != NONE) {
@@ -174,20 +181,22 @@ static void fill(const char *directory) {
     for (size_t i = 0; i < ROWS(ledgers); i++)
         make(directory, ledgers[i].name, ledgers[i].how, ledgers[i].ended_s, ledgers[i].mapped, ledgers[i].other_boot);
     make(elsewhere, "old.ledger", ENDED, 301, false, false);
-    snprintf(path, sizeof path, "ln -s %s/old.ledger %s/link.ledger; ln -s %s %s/run-1-0", elsewhere, directory,
-             elsewhere, directory);
-    cr_assert_eq(shell("%s; cd %s && cp young.ledger ledger.txt && echo notes >notes.ledger && mkdir dir.ledger && "
-                       "mkfifo fifo.ledger", path, directory).status, 0);
+    snprintf(path, sizeof path, "ln -s %s/%s %s/link.ledger; ln -s %s %s/run-1-0", elsewhere, own("old.ledger"),
+             directory, elsewhere, directory);
+    cr_assert_eq(shell("%s; cd %s && cp %s ledger.txt && echo notes >notes.ledger && mkdir dir.ledger && "
+                       "mkfifo fifo.ledger", path, directory, own("young.ledger")).status, 0);
 }
 
 static void expect_left(const char *directory, bool clean, const char *what) {
-    static const char *const others[] = { "link.ledger", "run-1-0/old.ledger", "ledger.txt", "notes.ledger", "dir.ledger",
-                                          "fifo.ledger" };
+    static const char *const others[] = { "link.ledger", "ledger.txt", "notes.ledger", "dir.ledger", "fifo.ledger" };
+    char below[64];
     for (size_t i = 0; i < ROWS(ledgers); i++)
-        cr_expect_eq(is_there(directory, ledgers[i].name), !(clean ? ledgers[i].clean_goes : ledgers[i].aged_goes),
+        cr_expect_eq(is_there(directory, own(ledgers[i].name)), !(clean ? ledgers[i].clean_goes : ledgers[i].aged_goes),
                      "%s: %s", what, ledgers[i].name);
     for (size_t i = 0; i < ROWS(others); i++)
         cr_expect(is_there(directory, others[i]), "%s: %s", what, others[i]);
+    snprintf(below, sizeof below, "run-1-0/%s", own("old.ledger"));
+    cr_expect(is_there(directory, below), "%s: %s", what, below);
 }
 
 Test(report_write, clean_removes_ledgers_of_the_gone_and_nothing_else) {
@@ -197,7 +206,7 @@ Test(report_write, clean_removes_ledgers_of_the_gone_and_nothing_else) {
     struct ended e = command(NULL, "report", "-d", directory, NULL);
     cr_expect_eq(e.status, 0, "%s", e.err);
     for (size_t i = 0; i < ROWS(ledgers); i++)
-        cr_expect(is_there(directory, ledgers[i].name), "%s: only --clean does", ledgers[i].name);
+        cr_expect(is_there(directory, own(ledgers[i].name)), "%s: only --clean does", ledgers[i].name);
     e = command(NULL, "report", "-d", directory, "--clean", NULL);
     cr_expect_eq(e.status, 0, "%s", e.err);
     cr_expect(strstr(e.err, "report: removed 5 ledgers\n"), "%s", e.err);
@@ -231,11 +240,13 @@ Test(report_write, every_command_tidies_the_default_directory) {
 Test(report_write, a_killed_process_has_five_minutes_from_being_found) {
     ns_enter();
     const char *directory = own_default();
+    char path[256];
     struct stat st;
     make(directory, "killed.ledger", KILLED, 0, false, false);
     cr_assert_eq(command(NULL, "report", NULL).status, 0);
-    cr_assert_eq(stat("/run/afterfin/killed.ledger", &st), 0);
+    snprintf(path, sizeof path, "%s/%s", directory, own("killed.ledger"));
+    cr_assert_eq(stat(path, &st), 0);
     cr_expect_eq(st.st_mode & 0222, 0, "found dead: nobody is to write there any more");
     cr_assert_eq(command(NULL, "report", NULL).status, 0);
-    cr_expect(is_there(directory, "killed.ledger"));
+    cr_expect(is_there(directory, own("killed.ledger")));
 }
