@@ -14,6 +14,14 @@
 
 enum { DEPTH = 8 };
 
+/* A walk through a directory of ledgers. */
+struct walk {
+    struct af_collection *to;
+    char boot_id[40];
+    const struct af_strings *left_out;
+    const char *entry; /* where it is in the uppermost one */
+};
+
 /* While one ledger is read: its slots -> rows. */
 struct reading {
     struct af_collection *to;
@@ -107,11 +115,11 @@ static void complain(struct af_collection *c, const char *text) {
     c->complaints[c->n_complaints++] = af_format("%s", text);
 }
 
-static size_t add_image(struct af_collection *c, const struct af_reader *reader) {
+static size_t add_image(struct af_collection *c, const struct af_reader *reader, const char *entry) {
     const struct af_ledger *head = &reader->head;
     c->images = af_room_for_one(c->images, c->n_images, sizeof *c->images);
     struct af_image *image = &c->images[c->n_images];
-    *image = (struct af_image){ .file = af_format("%s", reader->name), .net_ns = head->net_ns,
+    *image = (struct af_image){ .entry = af_format("%s", entry), .net_ns = head->net_ns,
                                 .pid_ns = head->pid_ns, .started = head->started, .pid = head->pid };
     const char *command = af_reader_command(reader, &image->command_size);
     image->command = af_array(NULL, image->command_size, 1);
@@ -122,14 +130,15 @@ static size_t add_image(struct af_collection *c, const struct af_reader *reader)
     return c->n_images++;
 }
 
-static void read_ledger(struct af_collection *c, int directory, const char *name, const char *boot_id) {
+static void read_ledger(const struct walk *w, int directory, const char *name) {
+    struct af_collection *c = w->to;
     struct af_reader reader;
     struct af_reader_error error;
-    if (!af_reader_open(&reader, directory, name, boot_id, &error)) {
+    if (!af_reader_open(&reader, directory, name, w->boot_id, &error)) {
         complain(c, error.text);
         return;
     }
-    struct reading r = { .to = c, .image = add_image(c, &reader) };
+    struct reading r = { .to = c, .image = add_image(c, &reader, w->entry) };
     struct af_histogram times;
     uint64_t lost = 0;
     /* Processes first: what the others refer to. */
@@ -152,17 +161,20 @@ bool af_is_ledger_name(const char *name) {
     return len >= sizeof suffix && strcmp(name + len - (sizeof suffix - 1), suffix) == 0;
 }
 
-static void read_directory(struct af_collection *c, int directory, const char *boot_id, int depth) {
+static void read_directory(struct walk *w, int directory, int depth) {
     int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = again < 0 ? NULL : fdopendir(again);
     for (struct dirent *e; list && (e = readdir(list));) {
+        w->entry = depth ? w->entry : e->d_name;
+        if (!depth && af_strings_have(w->left_out, e->d_name))
+            continue;
         if (af_is_ledger_name(e->d_name)) {
-            read_ledger(c, directory, e->d_name, boot_id);
+            read_ledger(w, directory, e->d_name);
         } else if (strncmp(e->d_name, "run-", 4) == 0 && depth < DEPTH) {
             int below = openat(directory, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
             if (below < 0)
                 continue;
-            read_directory(c, below, boot_id, depth + 1);
+            read_directory(w, below, depth + 1);
             close(below);
         }
     }
@@ -188,17 +200,21 @@ static void judge_fates(struct af_collection *c) {
     }
 }
 
-void af_collect(struct af_collection *c, int directory) {
-    char boot_id[40];
-    af_boot_id(boot_id);
+void af_collect_except(struct af_collection *c, int directory, const struct af_strings *left_out) {
+    struct walk walk = { .to = c, .left_out = left_out };
+    af_boot_id(walk.boot_id);
     memset(c, 0, sizeof *c);
-    read_directory(c, directory, boot_id, 0);
+    read_directory(&walk, directory, 0);
     judge_fates(c);
+}
+
+void af_collect(struct af_collection *c, int directory) {
+    af_collect_except(c, directory, &(struct af_strings){ NULL, 0 });
 }
 
 void af_collection_free(struct af_collection *c) {
     for (size_t i = 0; i < c->n_images; i++) {
-        free(c->images[i].file);
+        free(c->images[i].entry);
         free(c->images[i].command);
     }
     for (size_t i = 0; i < c->n_complaints; i++)

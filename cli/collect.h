@@ -2,6 +2,7 @@
 #ifndef AFTERFIN_CLI_COLLECT_H
 #define AFTERFIN_CLI_COLLECT_H
 
+#include "cli/memory.h"
 #include "ledger/reader.h"
 
 enum { AF_TOP = 8 };
@@ -9,7 +10,7 @@ enum { AF_TOP = 8 };
 
 /* What one ledger says of the program that its processes run. */
 struct af_image {
-    char *file;
+    char *entry; /* of the directory: its file, or that of the run (run-*) which it lies below */
     char program[AF_PROGRAM_SIZE];
     char *command; /* arguments, each ended by a NUL */
     size_t command_size;
@@ -72,6 +73,8 @@ bool af_is_ledger_name(const char *name);
 /* Read all ledgers in the directory and in the directories of other runs below it (run-*), which hold those of
  * an `afterfin run` inside an `afterfin run`. */
 void af_collect(struct af_collection *collection, int directory);
+/* The same but for these entries of the directory. */
+void af_collect_except(struct af_collection *collection, int directory, const struct af_strings *left_out);
 void af_collection_free(struct af_collection *collection);
 
 /* TIME_WAITs of this process that its ledger has not counted, among its top endpoints. */

@@ -12,6 +12,8 @@ void af_json_put(json_t *object, const char *name, uint64_t n);
 /* One number a row of counters.def. */
 void af_json_put_counts(json_t *object, const uint64_t count[AF_COUNTERS]);
 
+/* {"name": n}: what `from` has, or NULL, is added to what is in `to`. */
+void af_json_add(json_t *to, json_t *from);
 /* {"connect:ECONNREFUSED": 12}: added to what is there. */
 void af_json_add_errors(json_t *errors, const struct af_seen_process *seen);
 /* {"10.0.0.5:443": 12} */

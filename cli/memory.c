@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void *or_exit(void *memory) {
     if (memory)
@@ -32,4 +33,23 @@ char *af_format(const char *format, ...) {
         text = NULL;
     va_end(args);
     return or_exit(text);
+}
+
+void af_strings_add(struct af_strings *list, char *text) {
+    list->all = af_room_for_one(list->all, list->n, sizeof *list->all);
+    list->all[list->n++] = text;
+}
+
+bool af_strings_have(const struct af_strings *list, const char *text) {
+    for (size_t i = 0; i < list->n; i++)
+        if (strcmp(list->all[i], text) == 0)
+            return true;
+    return false;
+}
+
+void af_strings_free(struct af_strings *list) {
+    for (size_t i = 0; i < list->n; i++)
+        free(list->all[i]);
+    free(list->all);
+    *list = (struct af_strings){ NULL, 0 };
 }

@@ -2,6 +2,7 @@
 #ifndef AFTERFIN_CLI_MEMORY_H
 #define AFTERFIN_CLI_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* realloc to n elements of `size` (at least one). */
@@ -9,5 +10,14 @@ void *af_array(void *old, size_t n, size_t size);
 /* Room for one element more than the n there are: grows by doubling. */
 void *af_room_for_one(void *old, size_t n, size_t size);
 char *af_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Strings from malloc, in a list that owns them. */
+struct af_strings {
+    char **all;
+    size_t n;
+};
+void af_strings_add(struct af_strings *list, char *text);
+bool af_strings_have(const struct af_strings *list, const char *text);
+void af_strings_free(struct af_strings *list);
 
 #endif

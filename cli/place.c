@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/collect.h"
 #include "cli/memory.h"
+#include "cli/past.h"
 #include "cli/tidy.h"
 
 #include <dirent.h>
@@ -122,7 +123,11 @@ static void move_or_remove(int from, const char *name, int to, bool keep) {
 static void dissolve(int base, int directory, const char *name) {
     size_t len = strlen(name), tail = strlen(KEEP);
     bool keep = len > tail && strcmp(name + len - tail, KEEP) == 0;
+    const struct af_strings leaving = { (char *[]){ (char *)name }, 1 };
     clean(directory); /* of a run inside this run */
+    int held = af_past_leave(base, keep ? NULL : &leaving);
+    if (held == -EAGAIN)
+        return; /* a later command finds it */
     int again = openat(directory, ".", OPEN_DIRECTORY);
     DIR *list = again < 0 ? NULL : fdopendir(again);
     for (struct dirent *e; list && (e = readdir(list));)
@@ -130,7 +135,10 @@ static void dissolve(int base, int directory, const char *name) {
             move_or_remove(directory, e->d_name, base, keep);
     if (list)
         closedir(list);
+    unlinkat(directory, AF_PAST_FILE, 0);
     unlinkat(base, name, AT_REMOVEDIR);
+    if (held >= 0)
+        close(held);
 }
 
 /* A process may have the directory in its environment and no TCP socket yet. */

@@ -1,11 +1,14 @@
 /* afterfin report: totals by program, from ledgers and log files. */
 #include "cli/report.h"
-#include "cli/alive.h"
 #include "cli/cli.h"
+#include "cli/past.h"
 #include "cli/place.h"
 #include "cli/settle.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { CLEAN = AF_NO_LETTER, JSON, PROMETHEUS };
@@ -49,22 +52,14 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     return id == 0;
 }
 
-/* A killed process's connections are still open in its ledger: the kernel tells what became of them. */
-static void settle(struct af_collection *found) {
-    struct af_kernel_sockets kernel;
-    af_settle_records(found);
-    if (af_diag_dump(AF_IN_ANY, &kernel) != 0)
-        return;
-    af_settle_kernel(found, &kernel, af_own_namespace("net"));
-    free(kernel.all);
-}
-
-static void read_ledgers(struct af_report *r, int directory) {
+static void read_ledgers(struct af_report *r, int directory, const struct af_past *past) {
     struct af_collection found;
-    af_collect(&found, directory);
-    settle(&found);
-    af_report_add_rows(&r->entries, &found);
+    struct af_kernel_sockets kernel;
+    af_collect_except(&found, directory, &past->gone);
+    af_settle_now(&found, &kernel);
+    af_report_add_rows(&r->entries, &found, NULL);
     r->ledgers = found.n_images;
+    free(kernel.all);
     af_collection_tell(&found, "report");
     af_collection_free(&found);
 }
@@ -78,10 +73,48 @@ static bool write_report(const struct af_report *r, const struct request *q) {
     return true;
 }
 
+/* Logs may tell of processes whose ledgers are gone, and nothing would show which: then there is no past. */
+static bool open_past(const struct request *q, int directory, struct af_past *past) {
+    int error = 0;
+    if (q->format == PROMETHEUS && !q->n_logs)
+        error = af_past_open(past, directory);
+    else if (q->format == PROMETHEUS && faccessat(directory, AF_PAST_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        af_tell("report: with logs, counts of ledgers that are gone are left out: the logs may have them too");
+    if (error)
+        af_tell("report: " AF_PAST_FILE " in the ledgers' directory: %s",
+                error == -EAGAIN ? "locked by another process" : strerror(-error));
+    return !error;
+}
+
+static bool keep_past(struct af_past *past, struct af_report *r) {
+    int error = past->lock >= 0 ? af_past_tell(past, r) : 0;
+    if (error)
+        af_tell("report: " AF_PAST_FILE " in the ledgers' directory: %s", strerror(-error));
+    return !error;
+}
+
+static bool report(const struct request *q, int directory) {
+    struct af_report r = { .ledgers = 0 };
+    struct af_past past = { .lock = -1 };
+    bool ok = true;
+    if (directory >= 0) {
+        if (!open_past(q, directory, &past))
+            return false;
+        read_ledgers(&r, directory, &past);
+    }
+    for (int i = 0; i < q->n_logs; i++)
+        ok &= af_report_read_log(&r.entries, q->logs[i]);
+    af_report_sum(&r);
+    ok &= keep_past(&past, &r);
+    ok &= write_report(&r, q);
+    af_report_free(&r);
+    af_past_close(&past);
+    return ok;
+}
+
 /* Whoever names only logs asks for no ledger. */
 int af_command_report(int argc, char **argv) {
     struct request q = { .directory = NULL };
-    struct af_report r = { .ledgers = 0 };
     int status, directory = -1;
     if (!read_options(&q, argc, argv, &status))
         return status;
@@ -89,14 +122,8 @@ int af_command_report(int argc, char **argv) {
         directory = af_place_open("report", q.directory);
         if (directory < 0)
             return AF_EXIT_FAILURE;
-        read_ledgers(&r, directory);
     }
-    bool ok = true;
-    for (int i = 0; i < q.n_logs; i++)
-        ok &= af_report_read_log(&r.entries, q.logs[i]);
-    af_report_sum(&r);
-    ok &= write_report(&r, &q);
-    af_report_free(&r);
+    bool ok = report(&q, directory);
     if (q.clean && ok) {
         size_t removed = af_place_clean(directory);
         af_tell("report: removed %zu ledger%s", removed, removed == 1 ? "" : "s");

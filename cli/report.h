@@ -29,6 +29,7 @@ struct af_sum {
     uint64_t processes, running;
     uint64_t count[AF_COUNTERS];
     json_t *errors, *time_wait_to;
+    json_t *told; /* {"connects": n, "connect:ECONNREFUSED": n}: the counters of metrics; past.h raises them */
 };
 
 struct af_report {
@@ -43,15 +44,19 @@ struct af_report {
  * named on stderr. False: it cannot be read, which has been said. */
 bool af_report_read_log(struct af_entries *entries, const char *path);
 
-/* report_sum.c. Of what was said of one image keep its ledger, else the latest line; then add up. */
-void af_report_add_rows(struct af_entries *entries, const struct af_collection *found);
+/* report_sum.c. Of what was said of one image keep its ledger, else the latest line; then add up. `only`: what lies in
+ * these entries of the directory; NULL: all. */
+void af_report_add_rows(struct af_entries *entries, const struct af_collection *found, const struct af_strings *only);
 void af_report_sum(struct af_report *report);
+/* The sum of this program, an empty one where there was none; then the name is to live as long. */
+struct af_sum *af_report_sum_of(struct af_report *report, const char *program);
 void af_report_free(struct af_report *report);
 
 /* On stdout. */
 void af_report_print(const struct af_report *report);
 /* To stdout (path NULL), or to a file. False: it has been said why. */
 bool af_report_write_json(const struct af_report *report, const char *path);
+/* report_metrics.c */
 bool af_report_write_prometheus(const struct af_report *report, const char *path);
 
 #endif

@@ -23,9 +23,12 @@ static char *clean(const char *text) {
     return copy;
 }
 
-void af_report_add_rows(struct af_entries *entries, const struct af_collection *found) {
+void af_report_add_rows(struct af_entries *entries, const struct af_collection *found,
+                        const struct af_strings *only) {
     for (size_t i = 0; i < found->n_rows; i++) {
         const struct af_row *row = &found->rows[i];
+        if (only && !af_strings_have(only, found->images[row->image].entry))
+            continue;
         json_t *errors = json_object();
         entries->all = af_room_for_one(entries->all, entries->n, sizeof *entries->all);
         struct af_entry *e = &entries->all[entries->n];
@@ -99,16 +102,19 @@ static void keep_one_an_image(struct af_entries *entries) {
 
 /* ---- sums --------------------------------------------------------------------------------------------------- */
 
-static void add_pairs(json_t *to, json_t *from) {
-    const char *name;
-    json_t *n;
-    json_object_foreach(from, name, n)
-        json_object_set_new(to, name, json_integer(json_integer_value(json_object_get(to, name)) +
-                                                   json_integer_value(n)));
+static struct af_sum new_sum(const char *program) {
+    return (struct af_sum){ .program = program, .errors = json_object(), .time_wait_to = json_object(),
+                            .told = json_object() };
 }
 
-static struct af_sum new_sum(const char *program) {
-    return (struct af_sum){ .program = program, .errors = json_object(), .time_wait_to = json_object() };
+/* From the end: entries come in order of their programs. */
+struct af_sum *af_report_sum_of(struct af_report *r, const char *program) {
+    for (size_t i = r->n_sums; i > 0; i--)
+        if (strcmp(r->sums[i - 1].program, program) == 0)
+            return &r->sums[i - 1];
+    r->sums = af_room_for_one(r->sums, r->n_sums, sizeof *r->sums);
+    r->sums[r->n_sums] = new_sum(program);
+    return &r->sums[r->n_sums++];
 }
 
 static void add(struct af_sum *sum, const struct af_entry *e) {
@@ -116,8 +122,17 @@ static void add(struct af_sum *sum, const struct af_entry *e) {
     sum->running += e->running;
     for (int i = 0; i < AF_COUNTERS; i++)
         sum->count[i] += e->count[i];
-    add_pairs(sum->errors, e->errors);
-    add_pairs(sum->time_wait_to, e->time_wait_to);
+    af_json_add(sum->errors, e->errors);
+    af_json_add(sum->time_wait_to, e->time_wait_to);
+}
+
+static void tell(struct af_sum *sum) {
+#define COUNTER(name, help) af_json_put(sum->told, #name, sum->count[AF_COUNT_##name]);
+#define DERIVED(name, help)
+#include "ledger/counters.def"
+#undef COUNTER
+#undef DERIVED
+    af_json_add(sum->told, sum->errors);
 }
 
 static int by_time_wait(const void *a, const void *b) {
@@ -132,13 +147,11 @@ void af_report_sum(struct af_report *r) {
     r->total = new_sum("total");
     for (size_t i = 0; i < r->entries.n; i++) {
         const struct af_entry *e = &r->entries.all[i];
-        if (!r->n_sums || strcmp(r->sums[r->n_sums - 1].program, e->program) != 0) {
-            r->sums = af_room_for_one(r->sums, r->n_sums, sizeof *r->sums);
-            r->sums[r->n_sums++] = new_sum(e->program);
-        }
-        add(&r->sums[r->n_sums - 1], e);
+        add(af_report_sum_of(r, e->program), e);
         add(&r->total, e);
     }
+    for (size_t i = 0; i < r->n_sums; i++)
+        tell(&r->sums[i]);
     if (r->n_sums)
         qsort(r->sums, r->n_sums, sizeof *r->sums, by_time_wait);
 }
@@ -146,6 +159,7 @@ void af_report_sum(struct af_report *r) {
 static void free_sum(struct af_sum *sum) {
     json_decref(sum->errors);
     json_decref(sum->time_wait_to);
+    json_decref(sum->told);
 }
 
 void af_report_free(struct af_report *r) {

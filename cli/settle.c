@@ -1,4 +1,5 @@
 /* See settle.h. */
+#include "cli/alive.h"
 #include "cli/settle_inner.h"
 
 #include <stdlib.h>
@@ -142,6 +143,13 @@ uint64_t af_settle_kernel(struct af_collection *c, const struct af_kernel_socket
             take_back(c, closing);
     }
     return attributed + af_settle_live(c, kernel);
+}
+
+/* A killed process's connections are still open in its ledger: the kernel tells what became of them. */
+void af_settle_now(struct af_collection *c, struct af_kernel_sockets *kernel) {
+    af_settle_records(c);
+    if (af_diag_dump(AF_IN_ANY, kernel) == 0)
+        af_settle_kernel(c, kernel, af_own_namespace("net"));
 }
 
 /* A TIME_WAIT is there: nobody holds the connection any more, or its holder has shut it down both ways. So a live

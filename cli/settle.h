@@ -16,6 +16,10 @@ void af_settle_records(struct af_collection *collection);
 uint64_t af_settle_kernel(struct af_collection *collection, const struct af_kernel_sockets *kernel,
                           uint64_t net_ns);
 
+/* Both of these, with the kernel's table as it is now, or the first alone where that cannot be read. The table is left
+ * in *kernel, empty then; whoever calls frees kernel->all. */
+void af_settle_now(struct af_collection *collection, struct af_kernel_sockets *kernel);
+
 /* Who left a TIME_WAIT socket (af_is_time_wait) of this cookie; after af_settle_records. The cookie alone tells:
  * it is one of its boot, in whatever namespace (since Linux 5.4). */
 struct af_owner {

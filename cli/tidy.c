@@ -3,8 +3,10 @@
 #include "cli/alive.h"
 #include "cli/collect.h"
 #include "cli/memory.h"
+#include "cli/past.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,22 +79,17 @@ static bool is_left(int directory, const char *name, const char *boot_id, uint64
 
 /* ---- still mapped? -------------------------------------------------------------------------------------------- */
 
-struct candidates {
-    char **names;
-    size_t n;
-};
-
-static void drop_if_mapped(struct candidates *c, const char *line) {
+static void drop_if_mapped(struct af_strings *names, const char *line) {
     const char *name = strrchr(line, '/');
-    for (size_t i = 0; name && i < c->n; i++)
-        if (c->names[i] && strncmp(name + 1, c->names[i], strlen(c->names[i])) == 0) {
-            free(c->names[i]);
-            c->names[i] = NULL;
+    for (size_t i = names->n; name && i > 0; i--)
+        if (strncmp(name + 1, names->all[i - 1], strlen(names->all[i - 1])) == 0) {
+            free(names->all[i - 1]);
+            names->all[i - 1] = names->all[--names->n];
         }
 }
 
 /* A forked child that has not used a socket yet has no record, but will write one there. */
-static void drop_mapped(struct candidates *c) {
+static void drop_mapped(struct af_strings *names) {
     DIR *proc = opendir("/proc");
     char *line = NULL;
     size_t room = 0;
@@ -104,7 +101,7 @@ static void drop_mapped(struct candidates *c) {
         FILE *maps = fopen(path, "re");
         while (maps && getline(&line, &room, maps) > 0)
             if (strstr(line, ".ledger"))
-                drop_if_mapped(c, line);
+                drop_if_mapped(names, line);
         if (maps)
             fclose(maps);
     }
@@ -113,27 +110,31 @@ static void drop_mapped(struct candidates *c) {
         closedir(proc);
 }
 
-size_t af_tidy(int directory, unsigned after_s) {
-    struct candidates c = { NULL, 0 };
-    char boot_id[40];
+static size_t remove_all(int directory, const struct af_strings *names) {
     size_t removed = 0;
+    int held = names->n ? af_past_leave(directory, names) : -EAGAIN;
+    for (size_t i = 0; i < names->n && held != -EAGAIN; i++)
+        removed += unlinkat(directory, names->all[i], 0) == 0;
+    if (held >= 0)
+        close(held);
+    return removed;
+}
+
+size_t af_tidy(int directory, unsigned after_s) {
+    struct af_strings names = { NULL, 0 };
+    char boot_id[40];
     int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = again < 0 ? NULL : fdopendir(again);
     af_boot_id(boot_id);
     af_alive_look_again();
     for (struct dirent *e; list && (e = readdir(list));)
-        if (af_is_ledger_name(e->d_name) && is_left(directory, e->d_name, boot_id, after_s * 1000000000ull)) {
-            c.names = af_room_for_one(c.names, c.n, sizeof *c.names);
-            c.names[c.n++] = af_format("%s", e->d_name);
-        }
+        if (af_is_ledger_name(e->d_name) && is_left(directory, e->d_name, boot_id, after_s * 1000000000ull))
+            af_strings_add(&names, af_format("%s", e->d_name));
     if (list)
         closedir(list);
-    if (c.n)
-        drop_mapped(&c);
-    for (size_t i = 0; i < c.n; i++) {
-        removed += c.names[i] && unlinkat(directory, c.names[i], 0) == 0;
-        free(c.names[i]);
-    }
-    free(c.names);
+    if (names.n)
+        drop_mapped(&names);
+    size_t removed = remove_all(directory, &names);
+    af_strings_free(&names);
     return removed;
 }
