@@ -12,6 +12,7 @@
  *   netns.c            other network namespaces      tidy.c            ledgers whose processes are gone
  *   report_log.c       log lines                     report_sum.c report_print.c  what report tells
  *   report_metrics.c   the same, for Prometheus      past.c            counts of ledgers that are gone
+ *   ports.c            local ports, and who has them
  *   output.c           where JSON and metrics go     filter.c          --pid and --peer
  *   reap_round.c       one round of reap             reap_watch.c      the next ones, as a service
  *   reap_where.c reap_print.c  what reap tells       sockstat.c        the kernel's own sums

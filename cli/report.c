@@ -59,6 +59,9 @@ static void read_ledgers(struct af_report *r, int directory, const struct af_pas
     af_settle_now(&found, &kernel);
     af_report_add_rows(&r->entries, &found, NULL);
     r->ledgers = found.n_images;
+    r->has_ports = kernel.states != 0;
+    if (r->has_ports)
+        af_ports_read(&r->ports, &kernel);
     free(kernel.all);
     af_collection_tell(&found, "report");
     af_collection_free(&found);

@@ -3,6 +3,7 @@
 #define AFTERFIN_CLI_REPORT_H
 
 #include "cli/collect.h"
+#include "cli/ports.h"
 
 #include <jansson.h>
 
@@ -13,6 +14,7 @@ struct af_entry {
     uint64_t started, at; /* of the image; of the line, UINT64_MAX for a ledger: both ns since 1970 */
     size_t order;         /* of being read */
     bool running;
+    uint64_t time_wait_now; /* the kernel shows so many */
     uint64_t count[AF_COUNTERS];
     json_t *errors, *time_wait_to; /* {"name": n}, NULL where empty */
 };
@@ -26,7 +28,7 @@ struct af_entries {
 /* The sum of a program's processes, or of all. */
 struct af_sum {
     const char *program;
-    uint64_t processes, running;
+    uint64_t processes, running, time_wait_now;
     uint64_t count[AF_COUNTERS];
     json_t *errors, *time_wait_to;
     json_t *told; /* {"connects": n, "connect:ECONNREFUSED": n}: the counters of metrics; past.h raises them */
@@ -38,6 +40,8 @@ struct af_report {
     struct af_sum *sums; /* by program, most time_wait first */
     size_t n_sums;
     struct af_sum total;
+    bool has_ports; /* ledgers were read, and the kernel's table with them */
+    struct af_ports ports;
 };
 
 /* report_log.c: the lines of one log, logfmt and JSON mixed; "-" is stdin. What is no line of ours, or broken, is

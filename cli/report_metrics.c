@@ -74,6 +74,46 @@ static void put_errors(FILE *to, const struct af_report *r) {
     }
 }
 
+/* ---- the kernel's side --------------------------------------------------------------------------------------- */
+
+static void put_one(FILE *to, const char *name, const char *type, const char *help, int64_t value) {
+    if (value < 0)
+        return;
+    put_family(to, name, type, help);
+    fprintf(to, "%s %lld\n", name, (long long)value);
+}
+
+static void put_busiest(FILE *to, const struct af_ports *p) {
+    static const char name[] = "afterfin_destination_ports";
+    if (p->n_busiest)
+        put_family(to, name, "gauge", "ephemeral ports in use to one destination, of the busiest eight");
+    for (size_t i = 0; i < p->n_busiest; i++) {
+        char local[AF_ADDR_TEXT], peer[AF_ADDR_TEXT];
+        size_t size = af_addr_text(&p->busiest[i].local, local);
+        fprintf(to, "%s{", name);
+        put_label(to, "local", local, size - strlen(":0"));
+        put_label(to, ",peer", peer, af_addr_text(&p->busiest[i].peer, peer));
+        fprintf(to, "} %u\n", p->busiest[i].ports);
+    }
+}
+
+static void put_ports(FILE *to, const struct af_report *r) {
+    const struct af_ports *p = &r->ports;
+    if (r->n_sums)
+        EACH(r, "afterfin_time_wait_now", "gauge", "TIME_WAIT sockets in this network namespace that it left",
+             sum->time_wait_now);
+    put_one(to, "afterfin_time_wait_sockets", "gauge", "TIME_WAIT sockets in this network namespace, whoever left them",
+            p->time_wait);
+    put_one(to, "afterfin_time_wait_limit", "gauge", "net.ipv4.tcp_max_tw_buckets", p->time_wait_limit);
+    put_one(to, "afterfin_time_wait_overflow_total", "counter",
+            "connections that were denied a TIME_WAIT by this limit: TCPTimeWaitOverflow", p->time_wait_overflow);
+    put_one(to, "afterfin_ephemeral_ports", "gauge", "net.ipv4.ip_local_port_range, less ip_local_reserved_ports",
+            p->ephemeral);
+    put_one(to, "afterfin_ephemeral_ports_used", "gauge", "those that some TCP socket has, whatever its destination",
+            p->used);
+    put_busiest(to, p);
+}
+
 bool af_report_write_prometheus(const struct af_report *r, const char *path) {
     char *text = NULL;
     size_t size = 0;
@@ -82,6 +122,8 @@ bool af_report_write_prometheus(const struct af_report *r, const char *path) {
         put_counts(to, r);
         put_errors(to, r);
     }
+    if (to && r->has_ports)
+        put_ports(to, r);
     bool ok = to && fclose(to) == 0 && af_output(text, "report", "metrics", path);
     free(text);
     return ok;

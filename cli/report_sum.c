@@ -34,7 +34,7 @@ void af_report_add_rows(struct af_entries *entries, const struct af_collection *
         struct af_entry *e = &entries->all[entries->n];
         *e = (struct af_entry){ .program = clean(found->images[row->image].program), .pid = row->seen.pid,
                                 .started = row->seen.started, .at = UINT64_MAX, .order = entries->n++,
-                                .running = row->fate == AF_FATE_RUNNING };
+                                .running = row->fate == AF_FATE_RUNNING, .time_wait_now = row->confirmed };
         memcpy(e->count, row->seen.count, sizeof e->count);
         af_json_add_errors(errors, &row->seen);
         e->errors = or_null(errors);
@@ -122,6 +122,7 @@ static void add(struct af_sum *sum, const struct af_entry *e) {
     sum->running += e->running;
     for (int i = 0; i < AF_COUNTERS; i++)
         sum->count[i] += e->count[i];
+    sum->time_wait_now += e->time_wait_now;
     af_json_add(sum->errors, e->errors);
     af_json_add(sum->time_wait_to, e->time_wait_to);
 }
