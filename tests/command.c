@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <locale.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <wchar.h>
 
 enum { MAX_ARGS = 64 };
 
@@ -55,22 +57,26 @@ struct ended command(const char *environment, ...) {
     return run_argv(NULL, argv);
 }
 
-pid_t command_on_terminal(int *terminal, unsigned short width, const char *environment, ...) {
+pid_t argv_on_terminal(int *terminal, unsigned short width, const char *const argv[]) {
     const struct winsize size = { .ws_row = 24, .ws_col = width };
-    va_list args;
-    va_start(args, environment);
-    const char **argv = arguments(environment, NULL, args);
-    va_end(args);
     pid_t pid = forkpty(terminal, NULL, NULL, &size);
     cr_assert_geq(pid, 0, "forkpty: %s", strerror(errno));
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         setenv("TERM", "xterm", 1);
         unsetenv("NO_COLOR");
-        execv(argv[0], (char *const *)argv);
+        execvp(argv[0], (char *const *)argv);
         _exit(127);
     }
     return pid;
+}
+
+pid_t command_on_terminal(int *terminal, unsigned short width, const char *environment, ...) {
+    va_list args;
+    va_start(args, environment);
+    const char **argv = arguments(environment, NULL, args);
+    va_end(args);
+    return argv_on_terminal(terminal, width, argv);
 }
 
 const char *terminal_read(int terminal, const char *text) {
@@ -84,6 +90,33 @@ const char *terminal_read(int terminal, const char *text) {
         seen[used] = 0;
     }
     return seen;
+}
+
+/* Behind an escape sequence: ESC [ 1 m. */
+static const char *after_escape(const char *text) {
+    text += 1 + (text[1] == '[');
+    text += strspn(text, "0123456789;?");
+    return text + (*text != 0);
+}
+
+size_t widest(const char *text) {
+    size_t most = 0, columns = 0;
+    mbstate_t state = { 0 };
+    setlocale(LC_CTYPE, "C.UTF-8");
+    while (*text) {
+        wchar_t wide;
+        size_t eaten = mbrtowc(&wide, text, strlen(text), &state);
+        bool valid = eaten > 0 && eaten <= strlen(text);
+        if (*text == '\033') {
+            text = after_escape(text);
+            continue;
+        }
+        columns += valid ? (size_t)(wcwidth(wide) > 0 ? wcwidth(wide) : 0) : 1;
+        columns = strchr("\r\n", *text) ? 0 : columns;
+        most = columns > most ? columns : most;
+        text += valid ? eaten : 1;
+    }
+    return most;
 }
 
 json_t *run_json(const char *environment, int status, ...) {

@@ -14,12 +14,16 @@ struct victim command_start(const char *environment, ...) __attribute__((sentine
 /* The same, and wait for its end. */
 struct ended command(const char *environment, ...) __attribute__((sentinel));
 
-/* Start it on a terminal of its own, as the leader of its session; *terminal is the other side. `width` is the
+/* Start a program on a terminal of its own, as the leader of its session; *terminal is the other side. `width` is the
  * terminal's. */
+pid_t argv_on_terminal(int *terminal, unsigned short width, const char *const argv[]);
+/* The command likewise. */
 pid_t command_on_terminal(int *terminal, unsigned short width, const char *environment, ...)
     __attribute__((sentinel));
 /* What is written to the terminal until `text` is among it, or until its end (text NULL). */
 const char *terminal_read(int terminal, const char *text);
+/* Columns of the widest line; escape sequences have none. */
+size_t widest(const char *text);
 
 /* `afterfin run -q --json=FILE ARGUMENT...`: what it wrote; the status has been checked. */
 json_t *run_json(const char *environment, int status, ...) __attribute__((sentinel));

@@ -4,10 +4,12 @@
 #include "tests/harness.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +22,14 @@ const char *new_directory(void) {
     const char *path = scratch_path();
     cr_assert_eq(mkdir(path, 0700), 0, "%s", path);
     return path;
+}
+
+const char *own_default(void) {
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/run", "tmpfs", 0, "mode=755") != 0)
+        cr_skip_test("no mount namespace");
+    cr_assert_eq(mkdir("/run/afterfin", 0700), 0);
+    return "/run/afterfin";
 }
 
 static uint64_t namespace_of(const char *path) {

@@ -7,6 +7,9 @@
 /* A new directory of the test's own, 0700. */
 const char *new_directory(void);
 
+/* Give this test a /run of its own; root's default directory in it, made. Skips it where that is not allowed. */
+const char *own_default(void);
+
 /* A ledger DIRECTORY/NAME of this boot, mapped; of this process, in these namespaces, named "made". */
 struct af_ledger *make_ledger(const char *directory, const char *name);
 

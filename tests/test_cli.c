@@ -10,28 +10,6 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <wchar.h>
-
-/* Columns of the widest line. */
-static size_t widest(const char *text) {
-    size_t most = 0;
-    setlocale(LC_CTYPE, "C.UTF-8");
-    while (*text) {
-        size_t len = strcspn(text, "\r\n"), columns = 0;
-        mbstate_t state = { 0 };
-        for (size_t i = 0; i < len;) {
-            wchar_t wide;
-            size_t eaten = mbrtowc(&wide, text + i, len - i, &state);
-            bool valid = eaten > 0 && eaten <= len - i;
-            columns += valid ? (size_t)(wcwidth(wide) > 0 ? wcwidth(wide) : 0) : 1;
-            i += valid ? eaten : 1;
-        }
-        most = columns > most ? columns : most;
-        text += len;
-        text += strspn(text, "\r\n");
-    }
-    return most;
-}
 
 Test(cli, explains_itself_within_80_columns) {
     static const char *const rows[][2] = { { NULL }, { "-h" }, { "--help" }, { "run", "-h" }, { "run", "--help" },
@@ -244,8 +222,6 @@ Test(cli, fits_runs_table_to_the_terminal_and_colours_it_unless_told_not_to) {
         waitpid(pid, &status, 0);
         close(terminal);
         cr_expect_eq(strchr(text, '\033') != NULL, i % 2 == 0, "%s", text);
-        for (char *escape; (escape = strchr(text, '\033'));)
-            memmove(escape, strchr(escape, 'm') + 1, strlen(strchr(escape, 'm')));
         cr_expect(strstr(text, "TIME_WAIT"), "%s", text);
         cr_expect_leq(widest(text), width, "%u: %zu\n%s", width, widest(text), text);
     }

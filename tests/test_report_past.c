@@ -5,13 +5,8 @@
 #include "tests/shell.h"
 #include "tests/who.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Two programs; of the first two ledgers. All ended long ago. No name comes twice, as with those of the library. */
@@ -140,15 +135,6 @@ Test(report_past, commands_at_once_count_each_ledger_once) {
 }
 
 /* ---- other ways to go ------------------------------------------------------------------------------------------ */
-
-/* The default directory of a machine of our own. */
-static const char *own_default(void) {
-    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("none", "/run", "tmpfs", 0, "mode=755") != 0)
-        cr_skip_test("no mount namespace");
-    cr_assert_eq(mkdir("/run/afterfin", 0700), 0);
-    return "/run/afterfin";
-}
 
 Test(report_past, the_default_directory_is_tidied_without_a_loss) {
     ns_enter();

@@ -5,10 +5,8 @@
 #include "tests/who.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -211,15 +209,6 @@ Test(report_write, clean_removes_ledgers_of_the_gone_and_nothing_else) {
     cr_expect_eq(e.status, 0, "%s", e.err);
     cr_expect(strstr(e.err, "report: removed 5 ledgers\n"), "%s", e.err);
     expect_left(directory, true, "clean");
-}
-
-/* The default directory of a machine of our own. */
-static const char *own_default(void) {
-    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("none", "/run", "tmpfs", 0, "mode=755") != 0)
-        cr_skip_test("no mount namespace");
-    cr_assert_eq(mkdir("/run/afterfin", 0700), 0);
-    return "/run/afterfin";
 }
 
 Test(report_write, every_command_tidies_the_default_directory) {
