@@ -27,7 +27,7 @@ CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o
 	reap_print.o)
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o \
-	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o test_report_ports.o test_report_past.o \
+	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o test_examples_help.o test_report_ports.o test_report_past.o \
 	reader_invariants.o test_hostile.o test_histogram.o test_stats.o \
 	test_compare.o test_compare_runs.o test_reap.o test_reap_safe.o test_reap_service.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
