@@ -72,6 +72,8 @@ struct af_options {
 int af_next_option(struct af_options *options);
 /* Say "run: MESSAGE; try 'afterfin run --help'", set `status`; -1, always. */
 int af_misuse(struct af_options *options, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The option's value as a number from `least` to `most`; false: misused, `shown` is what the option is called. */
+bool af_option_number(struct af_options *options, const char *shown, unsigned least, unsigned most, unsigned *out);
 
 /* help.c --------------------------------------------------------------------------------------------------- */
 

@@ -42,18 +42,6 @@ const struct af_metric_info af_metrics[AF_METRICS] = {
 
 /* ---- what is asked ------------------------------------------------------------------------------------------ */
 
-static bool read_number(struct af_options *options, const char *shown, unsigned least, unsigned *out) {
-    char *end;
-    errno = 0;
-    long n = strtol(options->value, &end, 10);
-    if (*options->value >= '0' && *options->value <= '9' && !*end && !errno && n >= (long)least && n <= MOST_ROUNDS) {
-        *out = (unsigned)n;
-        return true;
-    }
-    af_misuse(options, "%s needs a number from %u to %d, not '%s'", shown, least, MOST_ROUNDS, options->value);
-    return false;
-}
-
 static bool read_settling(struct af_experiment *e, struct af_options *options) {
     const bool waits = strcmp(options->value, "wait") == 0, reaps = strcmp(options->value, "reap") == 0;
     e->settling = waits ? AF_SETTLE_WAIT : AF_SETTLE_REAP;
@@ -68,9 +56,9 @@ static bool take(struct af_experiment *e, struct af_options *options, int id) {
     case 'b':
         return af_settings_add(&e->side[id - 'a'].settings, options, (char[]){ '-', (char)id, 0 }, options->value);
     case 'r':
-        return read_number(options, "-r", 1, &e->rounds);
+        return af_option_number(options, "-r", 1, MOST_ROUNDS, &e->rounds);
     case WARMUP:
-        return read_number(options, "--warmup", 0, &e->warmup);
+        return af_option_number(options, "--warmup", 0, MOST_ROUNDS, &e->warmup);
     case SETTLE:
         return read_settling(e, options);
     case PREPARE:

@@ -2,8 +2,10 @@
  * nothing, and it takes any unambiguous beginning of a name, which would make every new option a break. */
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct af_option_row everywhere[] = {
@@ -30,6 +32,17 @@ int af_misuse(struct af_options *o, const char *format, ...) {
         if (strcmp(af_commands[i].name, command) == 0)
             return stop(o, af_commands[i].usage_status);
     return stop(o, AF_EXIT_USAGE);
+}
+
+bool af_option_number(struct af_options *o, const char *shown, unsigned least, unsigned most, unsigned *out) {
+    char *end;
+    errno = 0;
+    unsigned long n = strtoul(o->value, &end, 10);
+    *out = (unsigned)n;
+    if (*o->value >= '0' && *o->value <= '9' && !*end && !errno && n >= least && n <= most)
+        return true;
+    af_misuse(o, "%s needs a number from %u to %u, not '%s'", shown, least, most, o->value);
+    return false;
 }
 
 static const struct af_option_row *by_letter(const struct af_options *o, char letter) {

@@ -60,9 +60,9 @@ int af_place_open(const char *command, const char *named) {
     return -error;
 }
 
-size_t af_place_clean(int directory) {
+size_t af_place_clean(int directory, unsigned after_s) {
     clean(directory);
-    return af_tidy(directory, 0);
+    return af_tidy(directory, after_s);
 }
 
 /* Where the directories of runs go. */

@@ -26,9 +26,9 @@ int af_place_default(char path[PATH_MAX]);
  * or negative: it has been said why, in the name of `command`. */
 int af_place_open(const char *command, const char *named);
 
-/* Remove all ledgers in this directory whose processes are gone, and what runs that are gone have left there.
- * Returns how many. */
-size_t af_place_clean(int directory);
+/* Remove all ledgers in this directory whose processes have been gone for so long, and what runs that are gone have
+ * left there. Returns how many. */
+size_t af_place_clean(int directory, unsigned after_s);
 
 /* Make the directory of this run, in the directory that the user named for ledgers, else in the default one,
  * else anywhere in /tmp; and remove what runs that were killed have left there. False: it has been said why,

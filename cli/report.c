@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 enum { CLEAN = AF_NO_LETTER, JSON, PROMETHEUS };
+enum { MOST_SECONDS = 366 * 86400 };
 
 static const struct af_option_row rows[] = {
     { 'd', NULL, AF_TAKES_VALUE, "DIR", "read the ledgers in DIR, not in the default directory" },
-    { CLEAN, "clean", AF_TAKES_NOTHING, NULL, "then remove the ledgers whose processes are gone" },
+    { CLEAN, "clean", AF_MAY_TAKE, "SECONDS", "then remove the ledgers whose processes are gone, for so long" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout, or to FILE" },
     { PROMETHEUS, "prometheus", AF_MAY_TAKE, "FILE", "write metrics for Prometheus to stdout, or to FILE" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
@@ -26,6 +27,7 @@ struct request {
     char **logs;
     int n_logs;
     bool clean;
+    unsigned clean_after_s;
     int format; /* 0: columns */
     const char *path;
 };
@@ -36,6 +38,9 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     while ((id = af_next_option(&options)) > 0) {
         if (id == 'd')
             q->directory = options.value;
+        if (id == CLEAN && options.value &&
+            !af_option_number(&options, "--clean", 0, MOST_SECONDS, &q->clean_after_s))
+            break;
         q->clean |= id == CLEAN;
         if (id != JSON && id != PROMETHEUS)
             continue;
@@ -128,7 +133,7 @@ int af_command_report(int argc, char **argv) {
     }
     bool ok = report(&q, directory);
     if (q.clean && ok) {
-        size_t removed = af_place_clean(directory);
+        size_t removed = af_place_clean(directory, q.clean_after_s);
         af_tell("report: removed %zu ledger%s", removed, removed == 1 ? "" : "s");
     }
     if (directory >= 0)

@@ -255,6 +255,10 @@ Test(report, says_what_is_wrong_with_the_question) {
     } rows[] = {
         { "--json", "--prometheus", 2, "exclude each other" },
         { "-d", "/nonexistent", 1, "/nonexistent: No such file or directory" },
+        { "--clean=x", NULL, 2, "--clean needs a number from 0 to 31622400, not 'x'" },
+        { "--clean=-1", NULL, 2, "not '-1'" },
+        { "--clean=99999999999999999999", NULL, 2, "not '9999" },
+        { "--clean=", NULL, 2, "--clean= needs SECONDS" },
         { "/nonexistent", NULL, 1, "/nonexistent: No such file or directory" },
         { "/", NULL, 1, "/: Is a directory" },
         { "--jsn", NULL, 2, "did you mean --json" },

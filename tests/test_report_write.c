@@ -211,6 +211,15 @@ Test(report_write, clean_removes_ledgers_of_the_gone_and_nothing_else) {
     expect_left(directory, true, "clean");
 }
 
+Test(report_write, clean_after_some_seconds_leaves_what_is_younger) {
+    ns_enter();
+    const char *directory = new_directory();
+    fill(directory);
+    struct ended e = command(NULL, "report", "-d", directory, "--clean=300", NULL);
+    cr_expect_eq(e.status, 0, "%s", e.err);
+    expect_left(directory, false, "clean=300");
+}
+
 Test(report_write, every_command_tidies_the_default_directory) {
     static const char *const commands[][3] = { { "who", NULL, NULL }, { "report", NULL, NULL }, { "run", "-q", "true" } };
     ns_enter();
