@@ -80,7 +80,7 @@ $(B)/tests/victims/%.so: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -shared -fPIC -o $@ $<
 
-$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(CLI_TESTS) $(HARNESS) $(POLICY) $(LEDGER) \
+$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(CLI_TESTS) $(EXAMPLES) $(HARNESS) $(POLICY) $(LEDGER) \
 		$(READER) $(CLI))
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson -lmnl -lm
