@@ -46,8 +46,10 @@ void af_json_put_counts(json_t *object, const uint64_t count[AF_COUNTERS]) {
 void af_json_add(json_t *to, json_t *from) {
     const char *name;
     json_t *n;
-    json_object_foreach(from, name, n)
-        af_json_put(to, name, (uint64_t)(json_integer_value(json_object_get(to, name)) + json_integer_value(n)));
+    json_object_foreach(from, name, n) {
+        const json_t *before = json_object_get(to, name);
+        af_json_put(to, name, (uint64_t)json_integer_value(before) + (uint64_t)json_integer_value(n));
+    }
 }
 
 /* Adds to what is there, so that it serves totals too. */

@@ -1,5 +1,5 @@
-/* The files of examples/ as a person uses them: the commands that their first lines tell one to type, and their paths on
- * a machine or in an image brought down into a directory of the test's own. */
+/* The files of examples/ as a person uses them: the commands that their first lines tell one to type, and their paths
+ * on a machine or in an image brought down into a directory of the test's own. */
 #ifndef AFTERFIN_TESTS_EXAMPLES_H
 #define AFTERFIN_TESTS_EXAMPLES_H
 

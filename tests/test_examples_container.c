@@ -69,7 +69,8 @@ static void do_copy(struct image *image, char *rest) {
     const char *to = in(stage, target);
     struct ended e = from ? shell("mkdir -p %s && f=%s && if [ -d $f ]; then f=$f/.; fi && cp -a $f %s", to,
                                   in(from, source), to)
-                          : shell("mkdir -p %s && tar c --exclude=./build --exclude=./.git %s | tar x --no-same-owner -C %s", to, source, to);
+                          : shell("mkdir -p %s && tar c --exclude=./build --exclude=./.git %s | "
+                                  "tar x --no-same-owner -C %s", to, source, to);
     cr_assert_eq(e.status, 0, "COPY %s: %s", rest, e.err);
 }
 
@@ -128,8 +129,8 @@ static const char *docker_run(const struct stage *stage, const char *command) {
 /* `library` (a file's name) is in a package that is installed there, or in one that comes with it. */
 static void expect_package(const struct stage *stage, const char *library) {
     struct ended e = shell("p=$(dpkg -S '*/%s' | sed 's/:.*//' | sort -u); for q in $p; do case '%s' in *\" $q \"*) "
-                           "exit 0; esac; dpkg-query -W -f='${Depends}\\n' %s | grep -qw \"$q\" && exit 0; done; echo $p; exit 1",
-                           library, stage->packages, stage->packages);
+                           "exit 0; esac; dpkg-query -W -f='${Depends}\\n' %s | grep -qw \"$q\" && exit 0; done; "
+                           "echo $p; exit 1", library, stage->packages, stage->packages);
     cr_expect_eq(e.status, 0, "stage %s has no package with %s: %s", stage->name, library, e.out);
 }
 
@@ -142,8 +143,8 @@ static void expect_packages(struct image *image) {
         expect_package(find(image, "afterfin", 8), name);
         expect_package(find(image, "entrypoint", 10), name);
     }
-    list = strdup(shell("sed -n 's/.*LDFLAGS.*\\$^ \\(-l.*\\)/\\1/p' Makefile | tr ' ' '\\n' | sort -u | grep -v criterion | "
-                        "sed 's/-l\\(.*\\)/lib\\1.so/'").out);
+    list = strdup(shell("sed -n 's/.*LDFLAGS.*\\$^ \\(-l.*\\)/\\1/p' Makefile | tr ' ' '\\n' | sort -u | "
+                        "grep -v criterion | sed 's/-l\\(.*\\)/lib\\1.so/'").out);
     cr_assert(*list, "what the command is linked with");
     for (char *name = strtok_r(list, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest))
         expect_package(find(image, "build", 5), name);
@@ -201,7 +202,8 @@ static const char *in_container(const json_t *pod, const json_t *container, cons
     char *line, user[128] = "";
     if (geteuid() == 0 && shell("setpriv --reuid 1 --regid 1 --clear-groups true").status == 0)
         snprintf(user, sizeof user, "setpriv --reuid %ld --regid %ld --clear-groups",
-                 json_number(pod, "spec.securityContext.runAsUser"), json_number(pod, "spec.securityContext.runAsGroup"));
+                 json_number(pod, "spec.securityContext.runAsUser"),
+                 json_number(pod, "spec.securityContext.runAsGroup"));
     cr_assert_gt(asprintf(&line, "exec %s env -i PATH=%s/bin:/usr/bin:/bin %s", user, directory, text), 0);
     return line;
 }
@@ -235,8 +237,8 @@ Test(examples_container, the_pod_brings_the_library_and_leaves_no_time_wait) {
     const char *directory = new_directory();
     json_t *pod = read_yaml(pod_file);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    cr_assert_eq(shell("cd %s && chmod 755 . && mkdir bin && cp %s %s %s bin && chmod -R a+rX bin", directory, command_path(),
-                       library_path(), victim_path("connect_close")).status, 0);
+    cr_assert_eq(shell("cd %s && chmod 755 . && mkdir bin && cp %s %s %s bin && chmod -R a+rX bin", directory,
+                       command_path(), library_path(), victim_path("connect_close")).status, 0);
     make_volumes(pod, directory);
     const json_t *init = json_find(pod, "spec.initContainers.0"), *legacy = json_find(pod, "spec.containers.0");
     char *line, brought[512];
@@ -249,5 +251,6 @@ Test(examples_container, the_pod_brings_the_library_and_leaves_no_time_wait) {
     const char *asked = typed(pod_file, "kubectl exec legacy -c afterfin -- ");
     cr_expect_str_eq(text_at(pod, "spec.containers.1.name"), "afterfin");
     e = shell("%s", in_container(pod, json_find(pod, "spec.containers.1"), directory, asked));
-    cr_expect(strstr(e.out, "connect_close         1        5     5         0       5\n"), "%s: %s%s", asked, e.out, e.err);
+    cr_expect(strstr(e.out, "connect_close         1        5     5         0       5\n"), "%s: %s%s", asked, e.out,
+              e.err);
 }

@@ -1,5 +1,5 @@
-/* The examples of --help, pasted into a shell as a newcomer would: on a terminal of 80 columns, with the command in PATH,
- * as root and as an ordinary user. */
+/* The examples of --help, pasted into a shell as a newcomer would: on a terminal of 80 columns, with the command in
+ * PATH, as root and as an ordinary user. */
 #include "cli/cli.h"
 #include "tests/command.h"
 #include "tests/fabricate.h"
@@ -31,7 +31,8 @@ Test(examples_help, every_subcommand_shows_at_least_one) {
         for (size_t i = 0; i < ROWS(examples); i++) {
             if (strcmp(examples[i].command, af_commands[c].name) != 0)
                 continue;
-            cr_expect(strstr(help.out, examples[i].line), "%s does not show: %s", af_commands[c].name, examples[i].line);
+            cr_expect(strstr(help.out, examples[i].line), "%s does not show: %s", af_commands[c].name,
+                      examples[i].line);
             n++;
         }
         cr_expect_gt(n, 0, "%s has none", af_commands[c].name);
@@ -66,8 +67,8 @@ static void serve_web(void) {
 /* The command where anybody may read it, and room for what examples write: DIRECTORY/bin, DIRECTORY/home. */
 static const char *install(bool for_user) {
     const char *directory = new_directory();
-    cr_assert_eq(shell("cd %s && mkdir bin && mkdir -m 700 home && cp %s %s bin && chmod 755 . bin", directory, command_path(),
-                       library_path()).status, 0);
+    cr_assert_eq(shell("cd %s && mkdir bin && mkdir -m 700 home && cp %s %s bin && chmod 755 . bin", directory,
+                       command_path(), library_path()).status, 0);
     if (for_user)
         cr_assert_eq(shell("chown %d %s/home", USER, directory).status, 0);
     return directory;

@@ -15,7 +15,8 @@ Test(examples_machine, systemd_takes_the_units_and_the_drop_in) {
     const char *directory = new_directory();
     if (shell("command -v systemd-analyze").status != 0)
         cr_skip_test("no systemd-analyze (Debian: systemd)");
-    cr_assert_eq(shell("cp -r examples/systemd/. %s && cd %s && printf '[Service]\\nExecStart=/bin/true\\n' >legacy.service && "
+    cr_assert_eq(shell("cp -r examples/systemd/. %s && cd %s && "
+                       "printf '[Service]\\nExecStart=/bin/true\\n' >legacy.service && "
                        "sed -i 's|/usr/local/bin/afterfin|%s|' afterfin-report.service", directory, directory,
                        command_path()).status, 0);
     struct ended e = shell(verify, directory);
@@ -71,8 +72,9 @@ enum { CONNECTIONS = 5 };
 /* The service, which the drop-in is for: what systemd would make for it, and its variables. */
 static void run_legacy(const char *root) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    cr_assert_eq(shell("cd %s && mkdir -p run var/log/%s && mkdir -m %s run/%s", root, values(drop_in, "LogsDirectory") + 1,
-                       values(drop_in, "RuntimeDirectoryMode") + 1, values(drop_in, "RuntimeDirectory") + 1).status, 0);
+    cr_assert_eq(shell("cd %s && mkdir -p run var/log/%s && mkdir -m %s run/%s", root,
+                       values(drop_in, "LogsDirectory") + 1, values(drop_in, "RuntimeDirectoryMode") + 1,
+                       values(drop_in, "RuntimeDirectory") + 1).status, 0);
     struct ended e = shell("env -i %s %s 127.0.0.1 %u -n %d", here(root, values(drop_in, "Environment")),
                            victim_path("connect_close"), peer.port, CONNECTIONS);
     cr_assert_eq(e.status, 0, "%s", e.err);
