@@ -23,13 +23,14 @@ CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o
 	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o watched.o run.o stats.o compare.o compare_round.o compare_measure.o compare_print.o \
 	compare_json.o compare_plot.o \
 	run_table.o run_json.o env.o json.o tidy.o netns.o netns_new.o owners.o who.o who_table.o who_json.o output.o report.o \
-	report_log.o report_sum.o report_print.o ports.o past.o report_metrics.o filter.o sockstat.o reap.o reap_round.o reap_watch.o reap_where.o \
-	reap_print.o)
+	report_log.o report_sum.o report_print.o report_metrics.o past.o ports.o filter.o sockstat.o reap.o reap_round.o \
+	reap_watch.o reap_where.o reap_print.o)
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o \
-	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o test_examples_help.o test_report_ports.o test_report_past.o \
-	reader_invariants.o test_hostile.o test_histogram.o test_stats.o \
+	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o \
+	test_report_past.o test_report_ports.o reader_invariants.o test_hostile.o test_histogram.o test_stats.o \
 	test_compare.o test_compare_runs.o test_reap.o test_reap_safe.o test_reap_service.o)
+EXAMPLES = $(addprefix tests/test_examples_,help.o files.o container.o machine.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o

@@ -32,9 +32,10 @@ static int64_t read_number(const char *name) {
     return n;
 }
 
-/* A field of /proc/net/netstat, which has a line of names before each line of numbers. */
+/* A field of /proc/net/netstat, which has a line of names before each line of numbers. (/proc/net itself is not there
+ * in a /proc of processes only, subset=pid.) */
 static int64_t read_netstat(const char *group, const char *field) {
-    FILE *file = fopen("/proc/net/netstat", "re");
+    FILE *file = fopen("/proc/self/net/netstat", "re");
     char *names = NULL, *numbers = NULL, *rest = NULL, *rest_too = NULL;
     size_t room = 0, room_too = 0;
     int64_t found = -1;

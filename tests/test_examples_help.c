@@ -98,7 +98,7 @@ static char *paste(const char *directory, bool as_user, const char *line, int *s
     char path[4096], home[512], runtime[512], number[16];
     struct termios mode;
     int terminal;
-    snprintf(path, sizeof path, "PATH=%s/bin:%s:/usr/sbin:/sbin", directory, getenv("PATH"));
+    snprintf(path, sizeof path, "PATH=%s/bin:/usr/local/bin:/usr/bin:/bin", directory);
     snprintf(home, sizeof home, "HOME=%s/home", directory);
     snprintf(runtime, sizeof runtime, as_user ? "XDG_RUNTIME_DIR=%s/home" : "XDG=%s", directory);
     snprintf(number, sizeof number, "%d", USER);
@@ -123,10 +123,10 @@ static bool has_columns(size_t i, const char *seen) {
 /* An ordinary user may not do everything, and is told so. */
 static bool may_not(const char *seen) {
     static const char *const words[] = { "ermitted", "ermission", "CAP_", "root" };
+    bool says = false;
     for (size_t i = 0; i < ROWS(words); i++)
-        if (strstr(seen, words[i]))
-            return true;
-    return false;
+        says |= strstr(seen, words[i]) != NULL;
+    return says && strncmp(seen, "afterfin: ", 10) == 0;
 }
 
 static void paste_all(bool as_user) {
@@ -139,7 +139,7 @@ static void paste_all(bool as_user) {
         char *seen = paste(directory, as_user, examples[i].line, &status);
         cr_expect(status == 0 || (as_user && may_not(seen)), "%s\nstatus %d\n%s", examples[i].line, status, seen);
         cr_expect(seen[strspn(seen, " \r\n")], "%s\nsays nothing", examples[i].line);
-        if (has_columns(i, seen))
+        if (status == 0 && has_columns(i, seen))
             cr_expect_leq(widest(seen), COLUMNS, "%s\n%zu columns\n%s", examples[i].line, widest(seen), seen);
         free(seen);
     }

@@ -209,7 +209,7 @@ Test(reap_service, ends_in_the_middle_of_a_line_that_nobody_takes) {
 
 /* ---- the unit file -------------------------------------------------------------------------------------------- */
 
-static const char unit[] = "examples/afterfin-reap.service";
+static const char unit[] = "examples/systemd/afterfin-reap.service";
 
 Test(reap_service, has_a_unit_file_that_systemd_takes) {
     struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "command -v systemd-analyze", NULL });
