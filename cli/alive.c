@@ -18,6 +18,10 @@ uint64_t af_own_namespace(const char *name) {
     return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
+char *af_pid_text(int32_t pid, uint64_t pid_ns) {
+    return pid_ns ? af_format("%d@%llu", (int)pid, (unsigned long long)pid_ns) : af_format("%d", (int)pid);
+}
+
 static bool read_file(const char *path, char *out, size_t room) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t got = fd < 0 ? -1 : read(fd, out, room - 1);

@@ -8,6 +8,10 @@
 /* The inode number of /proc/self/ns/NAME ("net", "pid"), 0 where it is not to be had. */
 uint64_t af_own_namespace(const char *name);
 
+/* "4242", or "1@4026532837": a pid is a number of its namespace, and one that is not of ours (pid_ns 0) says of
+ * which. From malloc. */
+char *af_pid_text(int32_t pid, uint64_t pid_ns);
+
 /* pid as it saw itself in the pid namespace pid_ns (0: unknown, ours is assumed); start_ticks: field 22 of its
  * stat is at most that: a later process of the same number began later (0: unknown). A zombie does not run. */
 bool af_is_alive(uint64_t pid_ns, int32_t pid, uint64_t start_ticks);

@@ -10,9 +10,14 @@ enum {
     AF_IN_FIN_WAIT1 = 1 << 4,
     AF_IN_FIN_WAIT2 = 1 << 5,
     AF_IN_TIME_WAIT = 1 << 6,
+    AF_IN_CLOSE = 1 << 7,
     AF_IN_LAST_ACK = 1 << 9,
+    AF_IN_LISTENING = 1 << 10,
     AF_IN_CLOSING = 1 << 11,
-    AF_IN_ANY = 0xffe & ~(1 << 10 /* listeners */),
+    AF_IN_ANY = 0xffe & ~AF_IN_LISTENING,
+    /* To ask for only: what has a port by a bind and nothing more. It comes as AF_IN_CLOSE; before Linux 6.8 not
+     * at all. */
+    AF_IN_BOUND_ONLY = 1 << 13,
 };
 
 struct af_kernel_socket {

@@ -1,6 +1,7 @@
 /* See owners.h. */
 #include "cli/owners.h"
 #include "cli/alive.h"
+#include "cli/cli.h"
 #include "cli/memory.h"
 #include "cli/netns.h"
 
@@ -29,15 +30,22 @@ static void add_namespace(void *context, uint64_t net_ns) {
     free(kernel.all);
 }
 
-static void add_other_namespaces(struct af_owners *o) {
+void af_elsewhere_each(struct af_elsewhere *e, const struct af_collection *found,
+                       void (*visit)(void *context, uint64_t net_ns), void *context) {
     const uint64_t own = af_own_namespace("net");
-    uint64_t *wanted = af_array(NULL, o->found.n_images, sizeof *wanted);
+    uint64_t *wanted = af_array(NULL, found->n_images, sizeof *wanted);
     size_t n = 0;
-    for (size_t i = 0; own && i < o->found.n_images; i++)
-        if (o->found.images[i].net_ns && o->found.images[i].net_ns != own)
-            wanted[n++] = o->found.images[i].net_ns;
-    o->refused = af_netns_each(wanted, n, add_namespace, o, &o->why);
+    for (size_t i = 0; own && i < found->n_images; i++)
+        if (found->images[i].net_ns && found->images[i].net_ns != own)
+            wanted[n++] = found->images[i].net_ns;
+    e->refused = af_netns_each(wanted, n, visit, context, &e->why);
     free(wanted);
+}
+
+void af_elsewhere_tell(const struct af_elsewhere *e, const char *command) {
+    if (e->refused)
+        af_tell("%s: %zu network namespace%s of recorded processes not looked into: %s", command, e->refused,
+                e->refused == 1 ? "" : "s", strerror(-e->why));
 }
 
 /* The kernel first: whatever is in its table then was recorded before. */
@@ -51,7 +59,7 @@ int af_owners_read(struct af_owners *o, int directory) {
     af_settle_records(&o->found);
     add(o, &kernel, 0);
     free(kernel.all);
-    add_other_namespaces(o);
+    af_elsewhere_each(&o->elsewhere, &o->found, add_namespace, o);
     return 0;
 }
 

@@ -4,6 +4,18 @@
 
 #include "cli/settle.h"
 
+/* The network namespaces, other than ours, of recorded processes. */
+struct af_elsewhere {
+    size_t refused; /* those that we may not enter */
+    int why;        /* -errno */
+};
+
+/* Call `visit` in each that a collected ledger names and that can be entered. */
+void af_elsewhere_each(struct af_elsewhere *elsewhere, const struct af_collection *found,
+                       void (*visit)(void *context, uint64_t net_ns), void *context);
+/* Say which could not. */
+void af_elsewhere_tell(const struct af_elsewhere *elsewhere, const char *command);
+
 struct af_owned {
     struct af_kernel_socket socket; /* TIME_WAIT, or an orphan in FIN_WAIT2 */
     uint64_t net_ns;                /* where it is, if not in our own namespace; else 0 */
@@ -14,8 +26,7 @@ struct af_owners {
     struct af_collection found;
     struct af_owned *all;
     size_t n;
-    size_t refused; /* namespaces of recorded processes that we may not enter */
-    int why;        /* -errno */
+    struct af_elsewhere elsewhere;
 };
 
 /* All of our network namespace; and of each other one that a ledger below `directory` names, where it can be

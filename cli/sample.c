@@ -18,7 +18,7 @@ static int by_cookie(const void *a, const void *b) {
     return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
-static int key_compare(const struct af_sample_key *x, const struct af_sample_key *y) {
+int af_sample_key_compare(const struct af_sample_key *x, const struct af_sample_key *y) {
     if (x->image_started != y->image_started)
         return x->image_started < y->image_started ? -1 : 1;
     if (x->image_pid != y->image_pid)
@@ -28,7 +28,7 @@ static int key_compare(const struct af_sample_key *x, const struct af_sample_key
 
 static int by_key(const void *a, const void *b) {
     const struct af_expired *x = a, *y = b;
-    return key_compare(&x->key, &y->key);
+    return af_sample_key_compare(&x->key, &y->key);
 }
 
 static const struct af_standing *find(const struct af_samples *s, uint64_t cookie) {
@@ -82,7 +82,7 @@ static void retire_missing(struct af_samples *s, const struct af_standing *now, 
 
 /* ---- what is there ------------------------------------------------------------------------------------------ */
 
-static struct af_sample_key key_of(const struct af_collection *c, size_t row) {
+struct af_sample_key af_sample_key_of(const struct af_collection *c, size_t row) {
     if (row == AF_NO_ROW)
         return (struct af_sample_key){ .slot = AF_NO_SLOT };
     const struct af_image *image = &c->images[c->rows[row].image];
@@ -96,7 +96,7 @@ static struct af_standing identify(const struct af_samples *s, const struct af_c
         return *known;
     const struct af_closing *end = c ? af_find_end(c, cookie) : NULL;
     if (end)
-        standing.key = key_of(c, end->row);
+        standing.key = af_sample_key_of(c, end->row);
     else
         standing.is_live = c && af_is_recorded_live(c, cookie);
     return standing;
@@ -141,7 +141,7 @@ uint64_t af_sample_settle(struct af_samples *s, struct af_collection *c, const s
     uint64_t all = 0;
     af_sample_add(s, kernel, NULL);
     for (size_t i = 0; i < c->n_rows && s->n_expired; i++) {
-        const struct af_expired wanted = { .key = key_of(c, i) };
+        const struct af_expired wanted = { .key = af_sample_key_of(c, i) };
         const struct af_expired *found = bsearch(&wanted, s->expired, s->n_expired, sizeof wanted, by_key);
         c->rows[i].confirmed += found ? found->n : 0;
         all += found ? found->n : 0;

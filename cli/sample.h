@@ -14,6 +14,10 @@ struct af_sample_key {
     uint32_t slot; /* AF_NO_SLOT: not known; a killed process's, or not ours */
 };
 
+int af_sample_key_compare(const struct af_sample_key *x, const struct af_sample_key *y);
+/* Of a row; slot AF_NO_SLOT for AF_NO_ROW. */
+struct af_sample_key af_sample_key_of(const struct af_collection *collection, size_t row);
+
 struct af_standing {
     uint64_t cookie;
     struct af_sample_key key;

@@ -137,9 +137,7 @@ static void put_in_order(struct af_who *w) {
 /* What is missing from the answer, on stderr. */
 static void say_rest(const struct af_owners *o) {
     af_collection_tell(&o->found, "who");
-    if (o->refused)
-        af_tell("who: %zu network namespace%s of recorded processes not looked into: %s", o->refused,
-                o->refused == 1 ? "" : "s", strerror(-o->why));
+    af_elsewhere_tell(&o->elsewhere, "who");
 }
 
 int af_command_who(int argc, char **argv) {

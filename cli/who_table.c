@@ -1,4 +1,5 @@
 /* What who prints: the sockets, then how many each process left. */
+#include "cli/alive.h"
 #include "cli/memory.h"
 #include "cli/table.h"
 #include "cli/who.h"
@@ -25,13 +26,8 @@ static const struct af_column total_columns[TOTAL_COLUMNS] = {
     [TOTAL_TIME_WAIT] = { "TIME_WAIT", .rank = 0 },
 };
 
-/* A pid is a number of its namespace: one that is not of ours says of which. */
 static char *pid_text(const struct af_who *w, size_t row) {
-    if (row == AF_NO_ROW)
-        return af_format("-");
-    const uint64_t pid_ns = af_who_pid_ns(w, row);
-    const int pid = w->owners.found.rows[row].seen.pid;
-    return pid_ns ? af_format("%d@%llu", pid, (unsigned long long)pid_ns) : af_format("%d", pid);
+    return row == AF_NO_ROW ? af_format("-") : af_pid_text(w->owners.found.rows[row].seen.pid, af_who_pid_ns(w, row));
 }
 
 static char *program_text(const struct af_who *w, size_t row) {
