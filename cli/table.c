@@ -69,22 +69,36 @@ static size_t total(const size_t *widths, size_t n) {
     return sum ? sum - 1 : 0;
 }
 
-/* Shorten texts first, then leave columns out. */
-static void squeeze(const struct af_table *table, size_t *widths, size_t width) {
+/* Leave columns out, only spare ones or any, until the rest is no wider than that. */
+static void leave_out(const struct af_table *table, size_t *widths, size_t width, bool spare) {
     const size_t n = table->n_columns;
-    for (size_t i = 0; i < n; i++)
-        while (table->columns[i].text && widths[i] > SHORTEST_TEXT && total(widths, n) > width)
-            widths[i]--;
     while (total(widths, n) > width) {
         size_t least = n;
         for (size_t i = 0; i < n; i++)
-            if (widths[i] && table->columns[i].rank &&
+            if (widths[i] && table->columns[i].rank && (table->columns[i].spare || !spare) &&
                 (least == n || table->columns[i].rank > table->columns[least].rank))
                 least = i;
         if (least == n)
             return;
         widths[least] = 0;
     }
+}
+
+static void shorten(const struct af_table *table, size_t *widths, size_t width, bool legible) {
+    const size_t n = table->n_columns;
+    for (size_t i = 0; i < n; i++) {
+        const size_t least = legible && table->columns[i].least ? table->columns[i].least : SHORTEST_TEXT;
+        while (table->columns[i].text && widths[i] > least && total(widths, n) > width)
+            widths[i]--;
+    }
+}
+
+/* Spare columns go first, then texts are shortened, then others go, then texts are shortened as far as can be. */
+static void squeeze(const struct af_table *table, size_t *widths, size_t width) {
+    leave_out(table, widths, width, true);
+    shorten(table, widths, width, true);
+    leave_out(table, widths, width, false);
+    shorten(table, widths, width, false);
 }
 
 static void print_row(const struct af_table *table, const size_t *widths, const char *const *cells, FILE *to) {
