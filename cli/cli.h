@@ -86,6 +86,8 @@ void af_print_version(void);
 
 /* One line on stderr, "afterfin: " in front. */
 void af_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* From now on hand each line, without its end, to `hear` instead; NULL: to stderr again. */
+void af_tell_to(void (*hear)(const char *line));
 
 /* Of n words `stride` bytes apart (each record begins with a const char *), the one that `text` most likely
  * stands for, or NULL. */

@@ -31,6 +31,12 @@ json_t *af_json_text(const char *from, size_t size) {
     return value;
 }
 
+json_t *af_json_address(const struct af_addr *addr) {
+    char text[AF_ADDR_TEXT];
+    size_t size = af_addr_text(addr, text);
+    return json_stringn_nocheck(text, size);
+}
+
 void af_json_put(json_t *object, const char *name, uint64_t n) {
     json_object_set_new(object, name, json_integer((json_int_t)n));
 }

@@ -8,6 +8,8 @@
 
 /* A string; bytes that are no UTF-8 become U+FFFD. */
 json_t *af_json_text(const char *from, size_t size);
+/* "10.0.0.5:443" */
+json_t *af_json_address(const struct af_addr *addr);
 void af_json_put(json_t *object, const char *name, uint64_t n);
 /* One number a row of counters.def. */
 void af_json_put_counts(json_t *object, const uint64_t count[AF_COUNTERS]);

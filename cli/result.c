@@ -27,6 +27,13 @@ const char *af_errno_name(uint32_t error) {
     return name ? name : "unknown";
 }
 
+const char *af_fate_name(enum af_fate fate) {
+    static const char *const names[] = {
+        [AF_FATE_EXIT] = "exit", [AF_FATE_SIGNAL] = "signal", [AF_FATE_EXEC] = "exec", [AF_FATE_RUNNING] = "running",
+    };
+    return names[fate];
+}
+
 void af_endpoint_text(const struct af_endpoint *endpoint, char out[AF_ADDR_TEXT]) {
     if (endpoint->accepted)
         snprintf(out, AF_ADDR_TEXT, ":%u", endpoint->addr.port);

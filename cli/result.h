@@ -26,6 +26,9 @@ void af_result_totals(const struct af_result *result, uint64_t count[AF_COUNTERS
 const char *af_call_name(uint32_t call);
 const char *af_errno_name(uint32_t error);
 
+/* "exit", "signal", "exec" or "running". */
+const char *af_fate_name(enum af_fate fate);
+
 /* "10.0.0.5:443", or ":443" for an accepted one. */
 void af_endpoint_text(const struct af_endpoint *endpoint, char out[AF_ADDR_TEXT]);
 

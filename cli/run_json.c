@@ -17,14 +17,13 @@ static json_t *words(const char *command, size_t size) {
 }
 
 static json_t *process(const struct af_result *r, const struct af_row *row) {
-    static const char *const fates[] = { "exit", "signal", "exec", "running" };
     const struct af_image *image = &r->found.images[row->image];
     json_t *object = json_object(), *errors = json_object();
     json_object_set_new(object, "pid", json_integer(row->seen.pid));
     json_object_set_new(object, "ppid", json_integer(row->seen.ppid));
     json_object_set_new(object, "program", af_json_text(image->program, strlen(image->program)));
     json_object_set_new(object, "command", words(image->command, image->command_size));
-    json_object_set_new(object, "ended", json_string(fates[row->fate]));
+    json_object_set_new(object, "ended", json_string(af_fate_name(row->fate)));
     af_json_put_counts(object, row->seen.count);
     af_json_add_errors(errors, &row->seen);
     json_object_set_new(object, "errors", errors);

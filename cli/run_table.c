@@ -87,11 +87,10 @@ static void add_notes(struct af_table *table, const struct af_row *row) {
 }
 
 static void add_row(struct af_table *table, const struct af_result *r, const struct af_row *row) {
-    static const char *const fates[] = { "", "signal", "exec", "running" };
     char **cells = af_table_row(table);
     cells[PID] = af_format("%d", (int)row->seen.pid);
     cells[PROGRAM] = af_format("%s", r->found.images[row->image].program);
-    cells[ENDED] = af_format("%s", fates[row->fate]);
+    cells[ENDED] = af_format("%s", row->fate == AF_FATE_EXIT ? "" : af_fate_name(row->fate));
     put_counts(cells, row->seen.count);
     cells[CONFIRMED] = r->dumped && row->confirmable ? number(row->confirmed) : af_format("-");
     add_notes(table, row);

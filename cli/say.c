@@ -5,6 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+static void (*hears)(const char *line);
+
+void af_tell_to(void (*hear)(const char *line)) {
+    hears = hear;
+}
+
 void af_tell(const char *format, ...) {
     char line[1024];
     int used = snprintf(line, sizeof line, "afterfin: ");
@@ -18,6 +24,10 @@ void af_tell(const char *format, ...) {
     for (size_t i = 0; i < len; i++) /* a file's name, too, may be made to fool a terminal */
         if ((unsigned char)line[i] < ' ' || line[i] == 127)
             line[i] = '?';
+    if (hears) {
+        hears(line);
+        return;
+    }
     line[len] = '\n'; /* one write, so that lines of several processes do not mix */
     fwrite(line, 1, len + 1, stderr);
 }

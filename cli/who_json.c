@@ -7,12 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *address(const struct af_addr *addr) {
-    char text[AF_ADDR_TEXT];
-    size_t size = af_addr_text(addr, text);
-    return json_stringn_nocheck(text, size);
-}
-
 static void put_process(json_t *object, const struct af_who *w, size_t row, json_t *program) {
     const uint64_t pid_ns = af_who_pid_ns(w, row);
     json_object_set_new_nocheck(object, "pid", json_integer(w->owners.found.rows[row].seen.pid));
@@ -24,8 +18,8 @@ static void put_process(json_t *object, const struct af_who *w, size_t row, json
 static json_t *one_socket(const struct af_who *w, const struct af_owned *owned, json_t *const *programs) {
     const size_t row = owned->owner.row;
     json_t *object = json_object();
-    json_object_set_new_nocheck(object, "local", address(&owned->socket.local));
-    json_object_set_new_nocheck(object, "peer", address(&owned->socket.peer));
+    json_object_set_new_nocheck(object, "local", af_json_address(&owned->socket.local));
+    json_object_set_new_nocheck(object, "peer", af_json_address(&owned->socket.peer));
     json_object_set_new_nocheck(object, "expires_s", json_real(owned->socket.expires_ms / 1000.0));
     if (row == AF_NO_ROW) {
         json_object_set_new_nocheck(object, "pid", json_null());
