@@ -31,6 +31,9 @@ CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o te
 	test_report_past.o test_report_ports.o reader_invariants.o test_hostile.o test_histogram.o test_stats.o \
 	test_compare.o test_compare_runs.o test_reap.o test_reap_safe.o test_reap_service.o)
 EXAMPLES = $(addprefix tests/test_examples_,help.o files.o container.o machine.o)
+CLI += $(addprefix cli/,ephemeral.o look.o top_sample.o top_rows.o top_view.o)
+CLI_TESTS += $(addprefix tests/,test_ephemeral.o test_top_rows.o)
+CLI_LIBS = -lmnl -ljansson -lm
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
@@ -57,7 +60,7 @@ $(B)/libafterfin.so: $(addprefix $(B)/pic/,$(filter-out policy/keys.o,$(POLICY))
 
 $(B)/afterfin: $(addprefix $(B)/obj/,cli/main.o $(CLI) $(POLICY) $(READER))
 	@echo "  LINK $@"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lmnl -ljansson -lm
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
 $(B)/obj/cli/preload.o: BASE += -DAF_LIBDIR='"$(PREFIX)/lib"'
 
@@ -84,7 +87,7 @@ $(B)/tests/victims/%.so: tests/victims/%.c
 $(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(CLI_TESTS) $(EXAMPLES) $(HARNESS) $(POLICY) $(LEDGER) \
 		$(READER) $(CLI))
 	@mkdir -p $(@D); echo "  LINK $@"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -ljansson -lmnl -lm
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(CLI_LIBS)
 
 check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS) $(WAY_VICTIMS)) $(B)/examples/server ## run all tests
 	$(Q)$(B)/tests/check -j2 $(CHECK)

@@ -1,0 +1,83 @@
+/* See ephemeral.h. */
+#include "cli/ephemeral.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EVERY_OTHER_PORT = AF_PORTS / 2 * 6 /* as long as a list of reserved ports can get */ };
+
+void af_port_add(struct af_port_set *set, unsigned port) {
+    set->words[port / 64] |= 1ull << port % 64;
+}
+
+bool af_port_has(const struct af_port_set *set, unsigned port) {
+    return set->words[port / 64] >> port % 64 & 1;
+}
+
+static uint64_t mask(unsigned word, unsigned low, unsigned high) {
+    const unsigned first = word * 64;
+    uint64_t bits = ~0ull;
+    if (low > first)
+        bits &= low - first < 64 ? ~0ull << (low - first) : 0;
+    if (high < first + 63)
+        bits &= high >= first ? ~0ull >> (63 - (high - first)) : 0;
+    return bits;
+}
+
+unsigned af_ports_common(const struct af_port_set *a, const struct af_port_set *b, unsigned low, unsigned high) {
+    unsigned n = 0;
+    for (unsigned i = low / 64; i <= high / 64; i++)
+        n += (unsigned)__builtin_popcountll(a->words[i] & b->words[i] & mask(i, low, high));
+    return n;
+}
+
+bool af_ephemeral_parse(struct af_ephemeral *ports, const char *range, const char *reserved) {
+    unsigned first, last;
+    int used;
+    memset(ports, 0, sizeof *ports);
+    if (sscanf(range, "%u %u", &first, &last) != 2 || !first || first > last || last >= AF_PORTS)
+        return false;
+    ports->low = first;
+    ports->high = last;
+    for (unsigned port = first; port <= last; port++)
+        af_port_add(&ports->usable, port);
+    for (; sscanf(reserved, "%u%n", &first, &used) == 1; reserved += *reserved == ',') {
+        reserved += used;
+        last = first;
+        if (sscanf(reserved, "-%u%n", &last, &used) == 1)
+            reserved += used;
+        for (unsigned port = first; port <= last && port < AF_PORTS; port++)
+            ports->usable.words[port / 64] &= ~(1ull << port % 64);
+    }
+    ports->n = af_ports_common(&ports->usable, &ports->usable, ports->low, ports->high);
+    return true;
+}
+
+static void read_sysctl(const char *name, char *text, size_t room) {
+    char path[64];
+    size_t used = 0;
+    snprintf(path, sizeof path, "/proc/sys/net/ipv4/%s", name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    for (ssize_t got; fd >= 0 && used + 1 < room && (got = read(fd, text + used, room - used - 1)) > 0;)
+        used += (size_t)got;
+    if (fd >= 0)
+        close(fd);
+    text[used] = 0;
+}
+
+void af_ephemeral_read(struct af_ephemeral *ports) {
+    static char reserved[EVERY_OTHER_PORT];
+    char range[64];
+    read_sysctl("ip_local_port_range", range, sizeof range);
+    read_sysctl("ip_local_reserved_ports", reserved, sizeof reserved);
+    af_ephemeral_parse(ports, range, reserved);
+}
+
+int af_tw_reuse_read(void) {
+    char text[16];
+    read_sysctl("tcp_tw_reuse", text, sizeof text);
+    return *text ? atoi(text) : -1;
+}
