@@ -31,9 +31,10 @@ CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o te
 	test_report_past.o test_report_ports.o reader_invariants.o test_hostile.o test_histogram.o test_stats.o \
 	test_compare.o test_compare_runs.o test_reap.o test_reap_safe.o test_reap_service.o)
 EXAMPLES = $(addprefix tests/test_examples_,help.o files.o container.o machine.o)
-CLI += $(addprefix cli/,ephemeral.o look.o top_sample.o top_rows.o top_view.o)
-CLI_TESTS += $(addprefix tests/,test_ephemeral.o test_top_rows.o)
-CLI_LIBS = -lmnl -ljansson -lm
+CLI += $(addprefix cli/,ephemeral.o look.o top.o top_sample.o top_rows.o top_view.o top_json.o top_keys.o top_live.o \
+	top_screen.o)
+CLI_TESTS += $(addprefix tests/,screen.o test_ephemeral.o test_top.o test_top_rows.o test_top_live.o)
+CLI_LIBS = -lmnl -ljansson -lm -lncursesw
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o

@@ -1,0 +1,444 @@
+/* top --once: its numbers are the kernel's, and what the test's own processes did. */
+#include "cli/top_view.h"
+#include "tests/fabricate.h"
+#include "tests/who.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static json_t *parsed(const struct ended *e) {
+    json_error_t error;
+    cr_assert_eq(e->status, 0, "%d: %s", e->status, e->err);
+    json_t *json = json_loads(e->out, JSON_REJECT_DUPLICATES, &error);
+    cr_assert(json, "%s: %s", error.text, e->out);
+    return json;
+}
+
+static json_t *top_json(const char *directory, const char *option, const char *value) {
+    struct ended e = command(NULL, "top", "-d", directory, "--once", "--json", "--delay", "0.1", option, value, NULL);
+    return parsed(&e);
+}
+
+static const json_t *process_of(const json_t *json, pid_t pid) {
+    const json_t *processes = json_object_get(json, "processes");
+    for (size_t i = 0; i < json_array_size(processes); i++)
+        if (json_number(json_array_get(processes, i), "pid") == pid)
+            return json_array_get(processes, i);
+    return NULL;
+}
+
+static const char *text_at(const json_t *json, const char *path) {
+    const char *text = json_string_value(json_find(json, path));
+    return text ? text : "";
+}
+
+static double real_at(const json_t *json, const char *path) {
+    const json_t *found = json_find(json, path);
+    return json_is_null(found) ? -1 : json_number_value(found);
+}
+
+static const char *address(const char *host, unsigned port) {
+    char *text;
+    cr_assert_gt(asprintf(&text, "%s:%u", host, port), 0);
+    return text;
+}
+
+static void sleep_until(bool (*done)(const void *), const void *what) {
+    for (int i = 0; i < 6000 && !done(what); i++)
+        usleep(5000);
+    cr_assert(done(what), "it did not come to pass in 30 s");
+}
+
+/* ---- what the kernel has, and whose it is -------------------------------------------------------------------------- */
+
+static bool is_accepted(const void *port) {
+    return ns_count(ST_ESTABLISHED, *(const unsigned *)port, 0) == 1;
+}
+
+Test(top, shows_what_each_process_has_open_left_and_avoided) {
+    ns_enter();
+    const char *directory = new_directory(), *settings = ledger_in(directory);
+    char *ack;
+    cr_assert_gt(asprintf(&ack, "%s|LINGER=ack", settings), 0);
+    struct peer peer = peer_start(&(struct peer_options){ 0 }), v6 = peer_start(&(struct peer_options){ .address = "::1" });
+    const char *port = number(peer.port);
+    const pid_t left = leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "20", NULL });
+    const pid_t left6 = leave(settings, 0, (const char *[]){ "connect_close", "::1", number(v6.port), "-n", "7", NULL });
+    const pid_t killed = leave(settings, 128 + SIGKILL,
+                               (const char *[]){ "exit_open", "sigkill", "127.0.0.1", port, "11", "10", NULL });
+    leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "5", NULL });
+    struct victim avoids = victim_start(ack, "connect_close 127.0.0.1 %u -n 9", peer.port);
+    cr_assert_eq(victim_wait(&avoids).status, 0);
+    struct victim holds = victim_start(settings, "connect_hold 127.0.0.1 %u", peer.port);
+    struct victim serves = victim_start(settings, "accept_hold 127.0.0.1 9000");
+    ns_wait_listen(9000);
+    struct victim visits = victim_start(settings, "connect_hold 127.0.0.1 9000");
+    const unsigned served = 9000;
+    victim_wait_out(&holds, "open");
+    sleep_until(is_accepted, &served);
+    ns_settle();
+
+    json_t *json = top_json(directory, NULL, NULL);
+    const struct {
+        const char *name;
+        pid_t pid;
+        const char *program, *ended, *endpoint, *role;
+        long open, time_wait, avoided;
+    } rows[] = {
+        { "IPv4", left, "connect_close", "exit", address("127.0.0.1", peer.port), "connect", 0, 20, 0 },
+        { "IPv6", left6, "connect_close", "exit", address("[::1]", v6.port), "connect", 0, 7, 0 },
+        { "SIGKILL", killed, "exit_open", "signal", address("127.0.0.1", peer.port), "connect", 0, 11, 0 },
+        { "open", holds.pid, "connect_hold", "running", address("127.0.0.1", peer.port), "connect", 1, 0, 0 },
+        { "accepted", serves.pid, "accept_hold", "running", ":9000", "accept", 1, 0, 0 },
+        { "the other side", visits.pid, "connect_hold", "running", "127.0.0.1:9000", "connect", 1, 0, 0 },
+    };
+    long sum = json_number(json, "unknown");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const json_t *p = process_of(json, rows[i].pid);
+        cr_assert(p, "%s: no row", rows[i].name);
+        cr_expect_str_eq(text_at(p, "program"), rows[i].program, "%s", rows[i].name);
+        cr_expect_str_eq(text_at(p, "ended"), rows[i].ended, "%s", rows[i].name);
+        cr_expect_eq(json_number(p, "open"), rows[i].open, "%s: %ld", rows[i].name, json_number(p, "open"));
+        cr_expect_eq(json_number(p, "time_wait"), rows[i].time_wait, "%s", rows[i].name);
+        cr_expect_eq(json_number(p, "avoided"), rows[i].avoided, "%s", rows[i].name);
+        cr_expect_float_eq(real_at(p, "new_per_s"), 0, 1e-9, "%s: nothing happened meanwhile", rows[i].name);
+        cr_expect_eq(json_array_size(json_object_get(p, "endpoints")), 1, "%s", rows[i].name);
+        cr_expect_str_eq(text_at(p, "endpoints.0.endpoint"), rows[i].endpoint, "%s", rows[i].name);
+        cr_expect_str_eq(text_at(p, "endpoints.0.role"), rows[i].role, "%s", rows[i].name);
+        cr_expect_eq(json_number(p, "endpoints.0.open"), rows[i].open, "%s", rows[i].name);
+        cr_expect_eq(json_number(p, "endpoints.0.time_wait"), rows[i].time_wait, "%s", rows[i].name);
+        cr_expect_eq(json_is_null(json_find(p, "busiest")), strcmp(rows[i].role, "accept") == 0, "%s", rows[i].name);
+        sum += json_number(p, "time_wait");
+    }
+    cr_expect_eq(json_array_size(json_object_get(json, "processes")), sizeof rows / sizeof *rows,
+                 "who avoided all and is gone left nothing to see");
+    cr_expect_eq(json_number(json, "unknown"), 5);
+    cr_expect_eq(sum, ns_tw(), "%ld of %ld", sum, ns_tw());
+
+    json_t *programs = top_json(directory, "--by", "program");
+    cr_expect_eq(json_array_size(json_object_get(programs, "programs")), 4);
+    for (size_t i = 0; i < 4; i++) {
+        const json_t *p = json_array_get(json_object_get(programs, "programs"), i);
+        if (strcmp(text_at(p, "program"), "connect_close") != 0)
+            continue;
+        cr_expect_eq(json_number(p, "time_wait"), 27);
+        cr_expect_eq(json_number(p, "avoided"), 9, "of those that are gone too: %ld", json_number(p, "avoided"));
+        cr_expect_eq(json_number(p, "processes"), 3);
+        cr_expect_eq(json_number(p, "running"), 0);
+    }
+    victim_kill(&holds, SIGTERM);
+    victim_kill(&visits, SIGTERM);
+    victim_kill(&serves, SIGTERM);
+}
+
+Test(top, has_every_field_of_its_page_and_no_other) {
+    static const char *const top[] = { "version", "interval_s", "port_range", "tcp_tw_reuse", "processes", "unknown",
+                                       NULL };
+    static const char *const range[] = { "low", "high", "ports", NULL };
+    static const char *const process[] = { "pid", "program", "ended", "open", "new_per_s", "time_wait", "avoided",
+                                           "share", "full_in_s", "busiest", "endpoints", NULL };
+    static const char *const busiest[] = { "local", "peer", "own", "used", "ports", NULL };
+    static const char *const endpoint[] = { "endpoint", "role", "open", "time_wait", "left", "share", "full_in_s",
+                                            NULL };
+    static const struct {
+        const char *path;
+        const char *const *names;
+    } objects[] = { { "", top }, { "port_range", range }, { "processes.0", process },
+                    { "processes.0.busiest", busiest }, { "processes.0.endpoints.0", endpoint } };
+    ns_enter();
+    ns_port_range(40000, 40099);
+    const char *directory = new_directory();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    leave(ledger_in(directory), 0, (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), NULL });
+    ns_settle();
+    json_t *json = top_json(directory, NULL, NULL);
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+        const json_t *object = json_find(json, objects[i].path);
+        size_t n = 0;
+        for (; objects[i].names[n]; n++)
+            cr_expect(json_object_get(object, objects[i].names[n]), "%s: no %s", objects[i].path,
+                      objects[i].names[n]);
+        cr_expect_eq(json_object_size(object), n, "%s has others too", objects[i].path);
+    }
+    cr_expect_eq(json_number(json, "version"), 1);
+    cr_expect_geq(real_at(json, "interval_s"), 0.1);
+    cr_expect_eq(json_number(json, "tcp_tw_reuse"), 0);
+    cr_expect_eq(json_number(json, "port_range.ports"), 100);
+    cr_expect_str_eq(text_at(json, "processes.0.busiest.local"), "127.0.0.1");
+    cr_expect_str_eq(text_at(json, "processes.0.busiest.peer"), address("127.0.0.1", peer.port));
+}
+
+/* ---- ports --------------------------------------------------------------------------------------------------------- */
+
+static long made_by(const char *out) {
+    const char *at = strstr(out, "made ");
+    return at ? atol(at + 5) : -1;
+}
+
+/* Ports are used by us, by others, by a listener on another address, and none by what is reserved; then somebody
+ * takes those that are left, and there are as many as top said. */
+Test(top, says_how_many_ports_are_left_before_connect_fails) {
+    static const struct {
+        const char *name, *address, *local;
+    } rows[] = { { "IPv4", "127.0.0.1", "127.0.0.1" }, { "IPv6", "::1", "::1" } };
+    ns_enter();
+    ns_port_range(40000, 40063);
+    ns_sysctl("ip_local_reserved_ports", "40010-40012,40050,50000");
+    struct victim listener = victim_start(NULL, "accept_hold 127.0.0.2 40020");
+    ns_wait_listen(40020);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *directory = new_directory();
+        struct peer peer = peer_start(&(struct peer_options){ .address = rows[i].address });
+        const char *port = number(peer.port), *to = rows[i].address;
+        pid_t pid = leave(ledger_in(directory), 0, (const char *[]){ "connect_close", to, port, "-n", "7", NULL });
+        leave(NULL, 0, (const char *[]){ "connect_close", to, port, "-n", "3", NULL });
+        struct victim holds = victim_start(NULL, "connect_hold %s %s", to, port);
+        victim_wait_out(&holds, "open");
+        ns_settle();
+        json_t *json = top_json(directory, NULL, NULL);
+        const json_t *p = process_of(json, pid);
+        const long used = json_number(p, "busiest.used"), ports = json_number(p, "busiest.ports");
+        cr_expect_str_eq(text_at(p, "busiest.local"), rows[i].local, "%s", rows[i].name);
+        cr_expect_eq(json_number(p, "busiest.own"), 7, "%s", rows[i].name);
+        cr_expect(ports == 60 && used == 7 + 3 + 1 + 1, "%s: %ld of %ld", rows[i].name, used, ports);
+        cr_expect_float_eq(real_at(p, "share"), (double)used / (double)ports, 1e-9, "%s", rows[i].name);
+        cr_expect_eq(real_at(p, "full_in_s"), -1, "%s: null, nothing comes or goes", rows[i].name);
+
+        struct ended e = run(NULL, "connect_close %s %s -n 100", to, port);
+        cr_expect(strstr(e.out, "error connect:EADDRNOTAVAIL"), "the test itself: %s", e.out);
+        cr_expect_eq(made_by(e.out), ports - used, "%s: %ld were left", rows[i].name, made_by(e.out));
+        p = process_of(top_json(directory, NULL, NULL), pid);
+        cr_expect_eq(json_number(p, "busiest.used"), ports, "%s", rows[i].name);
+        cr_expect_eq(real_at(p, "full_in_s"), 0, "%s: now", rows[i].name);
+        victim_kill(&holds, SIGTERM);
+    }
+    victim_kill(&listener, SIGTERM);
+}
+
+Test(top, measures_a_process_against_the_range_that_its_policy_gives_it) {
+    ns_enter();
+    ns_port_range(40000, 40999);
+    const char *directory = new_directory();
+    char *settings;
+    cr_assert_gt(asprintf(&settings, "%s|PORT_RANGE=40100-40119", ledger_in(directory)), 0);
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = run(settings, "connect_close 127.0.0.1 %u -n 5 -v", peer.port);
+    const char *first = strstr(e.out, "port ");
+    if (!first || atoi(first + 5) < 40100 || atoi(first + 5) > 40119)
+        cr_skip_test("this kernel has no IP_LOCAL_PORT_RANGE: %s", e.out);
+    ns_settle();
+    json_t *json = top_json(directory, NULL, NULL);
+    cr_expect_eq(json_number(json, "processes.0.busiest.used"), 5);
+    cr_expect_eq(json_number(json, "processes.0.busiest.ports"), 20);
+}
+
+/* ---- two looks ----------------------------------------------------------------------------------------------------- */
+
+static struct af_top_sample look_at(const char *directory, uint64_t since) {
+    struct af_top_sample sample;
+    struct af_look look;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cr_assert_eq(af_look_take(&look, fd), 0);
+    close(fd);
+    af_top_sample(&sample, &look, since);
+    af_look_free(&look);
+    return sample;
+}
+
+static const struct af_top_row *row_of(const struct af_top_rows *rows, pid_t pid) {
+    for (size_t i = 0; i < rows->n; i++)
+        if (rows->all[i].pid == pid)
+            return &rows->all[i];
+    return NULL;
+}
+
+Test(top, counts_between_two_looks_what_was_opened_by_whom) {
+    ns_enter();
+    ns_port_range(40000, 40299);
+    const char *directory = new_directory(), *settings = ledger_in(directory);
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *port = number(peer.port);
+    const pid_t before = leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "30", NULL });
+    ns_settle();
+    struct af_top_sample first = look_at(directory, 0);
+    const pid_t meanwhile = leave(settings, 0,
+                                  (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "20", NULL });
+    const pid_t killed = leave(settings, 128 + SIGKILL,
+                               (const char *[]){ "exit_open", "sigkill", "127.0.0.1", port, "10", "10", NULL });
+    struct victim handing = victim_start(settings, "tree_by child_closes_last 127.0.0.1 %s 6 fork", port);
+    const pid_t parent = handing.pid;
+    cr_assert_eq(victim_wait(&handing).status, 0);
+    ns_settle();
+    struct af_top_sample second = look_at(directory, first.at_real);
+    const double elapsed = (double)(second.at - first.at) / 1e9;
+    struct af_top_rows rows;
+    af_top_rows(&rows, &first, &second, AF_BY_PROCESS);
+    const struct {
+        const char *name;
+        pid_t pid;
+        double opened;
+    } expected[] = {
+        { "nothing any more", before, 0 },
+        { "began and ended between the looks", meanwhile, 20 },
+        { "was killed", killed, 10 },
+        { "opened what its children ended", parent, 6 },
+    };
+    double sum = 0;
+    for (size_t i = 0; i < rows.n; i++)
+        sum += rows.all[i].new_per_s > 0 ? rows.all[i].new_per_s * elapsed : 0;
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        const struct af_top_row *row = row_of(&rows, expected[i].pid);
+        cr_assert(row, "%s", expected[i].name);
+        cr_expect_float_eq(row->new_per_s * elapsed, expected[i].opened, 1e-6, "%s: %f", expected[i].name,
+                           row->new_per_s * elapsed);
+    }
+    cr_expect_float_eq(sum, 36, 1e-6, "the children opened none: %f", sum);
+    const struct af_top_share *share = &row_of(&rows, meanwhile)->busiest;
+    cr_expect_eq(share->used, ns_count(ST_TIME_WAIT, 0, peer.port), "%u", share->used);
+    cr_expect_float_eq(share->full_in_s, (300 - 66) / (36 / elapsed), 1e-6, "%f", share->full_in_s);
+    af_top_rows(&rows, &first, &second, AF_BY_PROGRAM);
+    for (size_t i = 0; i < rows.n; i++)
+        if (strcmp(rows.all[i].program, "tree_by") == 0)
+            cr_expect_float_eq(rows.all[i].new_per_s * elapsed, 6, 1e-6, "%f", rows.all[i].new_per_s * elapsed);
+}
+
+/* ---- what is asked, and by whom --------------------------------------------------------------------------------------- */
+
+Test(top, prints_one_frame_as_text_sorted_and_filtered) {
+    ns_enter();
+    const char *directory = new_directory(), *settings = ledger_in(directory);
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *port = number(peer.port);
+    const pid_t many = leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "9", NULL });
+    const pid_t few = leave(settings, 0, (const char *[]){ "half_close", "127.0.0.1", port, "10", "0", NULL });
+    ns_settle();
+    const char *first = number((unsigned)many), *second = number((unsigned)few);
+    const struct {
+        const char *option, *value, *first, *second;
+    } rows[] = {
+        { NULL, NULL, first, second },
+        { "--sort", "time_wait", first, second },
+        { "--sort", "-time_wait", second, first },
+        { "--sort", "program", first, second },
+        { "--sort", "-program", second, first },
+        { "--filter", "HALF", second, NULL },
+        { "--filter", first, first, NULL },
+        { "--filter", address("127.0.0.1", peer.port), first, second },
+        { "--by", "program", "connect_close", "half_close" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ended e = command(NULL, "top", "-d", directory, "--once", "--delay", "0.1", rows[i].option,
+                                 rows[i].value, NULL);
+        const char *table = strstr(e.out, "\n\n");
+        cr_assert(e.status == 0 && table, "row %zu: %s%s", i, e.out, e.err);
+        const char *one = strstr(table, rows[i].first), *other = rows[i].second ? strstr(table, rows[i].second) : NULL;
+        cr_expect(one && (!rows[i].second || (other && one < other)), "row %zu:\n%s", i, e.out);
+        cr_expect(rows[i].second || !strstr(table, rows[i].first == first ? second : first), "row %zu:\n%s", i, e.out);
+        cr_expect_not(strchr(e.out, '\033'), "row %zu", i);
+        cr_expect_str_empty(e.err);
+    }
+    struct ended e = command(NULL, "top", "-d", directory, "--once", "--delay", "0.1", "--filter", "nobody", NULL);
+    cr_expect(e.status == 0 && strstr(e.out, "no row has 'nobody' in it"), "%s", e.out);
+}
+
+Test(top, says_what_is_wrong_with_the_question) {
+    static const struct {
+        const char *option, *value;
+        int status;
+        const char *says;
+    } rows[] = {
+        { "--delay", "", 2, "--delay needs seconds" },
+        { "--delay", "0", 2, "--delay needs seconds" },
+        { "--delay", "0.01", 2, "--delay needs seconds" },
+        { "--delay", "-1", 2, "--delay needs seconds" },
+        { "--delay", "1e9", 2, "--delay needs seconds" },
+        { "--delay", "99999999999999999999", 2, "--delay needs seconds" },
+        { "--delay", "1.2.3", 2, "--delay needs seconds" },
+        { "--delay", "nan", 2, "--delay needs seconds" },
+        { "--sort", "pids", 2, "--sort needs one of pid, running, program" },
+        { "--sort", "", 2, "--sort needs one of" },
+        { "--sort", "-", 2, "--sort needs one of" },
+        { "--by", "user", 2, "--by needs process or program, not 'user'" },
+        { "--json", NULL, 2, "--json needs --once" },
+        { "--", "operand", 2, "takes no operand" },
+        { "-d", "/nonexistent", 2, "stdout is not a terminal; --once prints one frame" },
+    };
+    ns_enter();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ended e = command(NULL, "top", rows[i].option, rows[i].value, NULL);
+        cr_expect_eq(e.status, rows[i].status, "row %zu: %d", i, e.status);
+        cr_expect(strstr(e.err, rows[i].says), "row %zu: %s", i, e.err);
+        cr_expect_eq(strchr(e.err, '\n') - e.err + 1, (ptrdiff_t)strlen(e.err), "one line: %s", e.err);
+        cr_expect_str_empty(e.out);
+    }
+    struct ended e = command(NULL, "top", "--once", "-d", "/nonexistent", NULL);
+    cr_expect(e.status == 1 && strstr(e.err, "top: /nonexistent: No such file or directory"), "%s", e.err);
+}
+
+Test(top, leaves_out_a_ledger_that_cannot_be_read_and_says_so) {
+    char path[256];
+    ns_enter();
+    const char *directory = new_directory();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    pid_t pid = leave(ledger_in(directory), 0,
+                      (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), "-n", "3", NULL });
+    snprintf(path, sizeof path, "%s/broken.ledger", directory);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(write(fd, "nothing", 7) == 7 && close(fd) == 0);
+    ns_settle();
+    struct ended e = command(NULL, "top", "--once", "--json", "--delay", "0.1", "-d", directory, NULL);
+    cr_expect(strstr(e.err, "top: left out: broken.ledger: too short"), "%s", e.err);
+    cr_expect_eq(strchr(e.err, '\n') - e.err + 1, (ptrdiff_t)strlen(e.err), "once: %s", e.err);
+    cr_expect_eq(json_number(process_of(parsed(&e), pid), "time_wait"), 3);
+}
+
+Test(top, tells_pids_of_other_pid_namespaces_apart) {
+    ns_enter();
+    const char *directory = new_directory();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = run_argv(ledger_in(directory), (const char *[]){ "unshare", "-pf", "--mount-proc",
+                              victim_path("connect_close"), "127.0.0.1", number(peer.port), "-n", "3", NULL });
+    if (e.status != 0)
+        cr_skip_test("no pid namespace: %s", e.err);
+    ns_settle();
+    json_t *json = top_json(directory, NULL, NULL);
+    struct stat own;
+    char shown[64];
+    cr_assert_eq(stat("/proc/self/ns/pid", &own), 0);
+    long pid_ns = json_number(json, "processes.0.pid_ns");
+    cr_expect(pid_ns > 0 && pid_ns != (long)own.st_ino, "%ld", pid_ns);
+    snprintf(shown, sizeof shown, "1@%ld", pid_ns);
+    e = command(NULL, "top", "-d", directory, "--once", "--delay", "0.1", "--filter", shown, NULL);
+    cr_expect(strstr(strstr(e.out, "\n\n"), shown), "%s: %s", shown, e.out);
+}
+
+/* Reading the kernel's table needs no right at all; ledgers are private. */
+Test(top, works_as_an_ordinary_user) {
+    static const char *const user[] = { "setpriv", "--reuid=65533", "--regid=65533", "--clear-groups" };
+    ns_enter();
+    const char *own = new_directory();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), "-n", "3", NULL });
+    if (geteuid() != 0 || chown(own, 65533, 65533) != 0 || access("/usr/bin/setpriv", X_OK) != 0)
+        cr_skip_test("no second user here");
+    struct ended e = run_argv(ledger_in(own), (const char *[]){ user[0], user[1], user[2], user[3],
+                              victim_path("connect_close"), "127.0.0.1", number(peer.port), "-n", "2", NULL });
+    if (e.status != 0)
+        cr_skip_test("the second user cannot run our programs: %s", e.err);
+    ns_settle();
+    e = run_argv(NULL, (const char *[]){ user[0], user[1], user[2], user[3], command_path(), "top", "-d", own,
+                                         "--once", "--json", "--delay", "0.1", NULL });
+    json_t *json = parsed(&e);
+    cr_expect_eq(json_number(json, "processes.0.time_wait"), 2, "%s", e.out);
+    cr_expect_eq(json_number(json, "unknown"), 3);
+    cr_expect_eq(json_number(json, "processes.0.busiest.used"), 5);
+}
+
+Test(top, says_that_it_cannot_write) {
+    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "exec \"$0\" top --once --delay 0.1 -d $1 >/dev/full",
+                                                      command_path(), new_directory(), NULL });
+    cr_expect_eq(e.status, 1);
+    cr_expect(strstr(e.err, "cannot write to stdout"), "%s", e.err);
+}
