@@ -33,7 +33,7 @@ CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o te
 EXAMPLES = $(addprefix tests/test_examples_,help.o files.o container.o machine.o)
 CLI += $(addprefix cli/,ephemeral.o look.o top.o top_sample.o top_rows.o top_view.o top_json.o top_keys.o top_live.o \
 	top_screen.o)
-CLI_TESTS += $(addprefix tests/,screen.o test_ephemeral.o test_top.o test_top_rows.o test_top_live.o)
+CLI_TESTS += $(addprefix tests/,screen.o test_ephemeral.o test_top.o test_top_asked.o test_top_rows.o test_top_live.o)
 CLI_LIBS = -lmnl -ljansson -lm -lncursesw
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \

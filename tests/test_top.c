@@ -1,49 +1,11 @@
 /* top --once: its numbers are the kernel's, and what the test's own processes did. */
 #include "cli/top_view.h"
 #include "tests/fabricate.h"
-#include "tests/who.h"
+#include "tests/top.h"
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-static json_t *parsed(const struct ended *e) {
-    json_error_t error;
-    cr_assert_eq(e->status, 0, "%d: %s", e->status, e->err);
-    json_t *json = json_loads(e->out, JSON_REJECT_DUPLICATES, &error);
-    cr_assert(json, "%s: %s", error.text, e->out);
-    return json;
-}
-
-static json_t *top_json(const char *directory, const char *option, const char *value) {
-    struct ended e = command(NULL, "top", "-d", directory, "--once", "--json", "--delay", "0.1", option, value, NULL);
-    return parsed(&e);
-}
-
-static const json_t *process_of(const json_t *json, pid_t pid) {
-    const json_t *processes = json_object_get(json, "processes");
-    for (size_t i = 0; i < json_array_size(processes); i++)
-        if (json_number(json_array_get(processes, i), "pid") == pid)
-            return json_array_get(processes, i);
-    return NULL;
-}
-
-static const char *text_at(const json_t *json, const char *path) {
-    const char *text = json_string_value(json_find(json, path));
-    return text ? text : "";
-}
-
-static double real_at(const json_t *json, const char *path) {
-    const json_t *found = json_find(json, path);
-    return json_is_null(found) ? -1 : json_number_value(found);
-}
-
-static const char *address(const char *host, unsigned port) {
-    char *text;
-    cr_assert_gt(asprintf(&text, "%s:%u", host, port), 0);
-    return text;
-}
 
 static void sleep_until(bool (*done)(const void *), const void *what) {
     for (int i = 0; i < 6000 && !done(what); i++)
@@ -69,6 +31,7 @@ Test(top, shows_what_each_process_has_open_left_and_avoided) {
     const pid_t killed = leave(settings, 128 + SIGKILL,
                                (const char *[]){ "exit_open", "sigkill", "127.0.0.1", port, "11", "10", NULL });
     leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "5", NULL });
+    leave(ack, 128 + SIGKILL, (const char *[]){ "exit_open", "sigkill", "127.0.0.1", port, "6", "10", NULL });
     struct victim avoids = victim_start(ack, "connect_close 127.0.0.1 %u -n 9", peer.port);
     cr_assert_eq(victim_wait(&avoids).status, 0);
     struct victim holds = victim_start(settings, "connect_hold 127.0.0.1 %u", peer.port);
@@ -121,11 +84,13 @@ Test(top, shows_what_each_process_has_open_left_and_avoided) {
     cr_expect_eq(json_array_size(json_object_get(programs, "programs")), 4);
     for (size_t i = 0; i < 4; i++) {
         const json_t *p = json_array_get(json_object_get(programs, "programs"), i);
-        if (strcmp(text_at(p, "program"), "connect_close") != 0)
+        const bool closes = strcmp(text_at(p, "program"), "connect_close") == 0;
+        if (!closes && strcmp(text_at(p, "program"), "exit_open") != 0)
             continue;
-        cr_expect_eq(json_number(p, "time_wait"), 27);
-        cr_expect_eq(json_number(p, "avoided"), 9, "of those that are gone too: %ld", json_number(p, "avoided"));
-        cr_expect_eq(json_number(p, "processes"), 3);
+        cr_expect_eq(json_number(p, "time_wait"), closes ? 27 : 11);
+        cr_expect_eq(json_number(p, "avoided"), closes ? 9 : 6, "of those that are gone too, killed ones among them: "
+                     "%ld", json_number(p, "avoided"));
+        cr_expect_eq(json_number(p, "processes"), closes ? 3 : 2);
         cr_expect_eq(json_number(p, "running"), 0);
     }
     victim_kill(&holds, SIGTERM);
@@ -302,143 +267,4 @@ Test(top, counts_between_two_looks_what_was_opened_by_whom) {
     for (size_t i = 0; i < rows.n; i++)
         if (strcmp(rows.all[i].program, "tree_by") == 0)
             cr_expect_float_eq(rows.all[i].new_per_s * elapsed, 6, 1e-6, "%f", rows.all[i].new_per_s * elapsed);
-}
-
-/* ---- what is asked, and by whom --------------------------------------------------------------------------------------- */
-
-Test(top, prints_one_frame_as_text_sorted_and_filtered) {
-    ns_enter();
-    const char *directory = new_directory(), *settings = ledger_in(directory);
-    struct peer peer = peer_start(&(struct peer_options){ 0 });
-    const char *port = number(peer.port);
-    const pid_t many = leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "9", NULL });
-    const pid_t few = leave(settings, 0, (const char *[]){ "half_close", "127.0.0.1", port, "10", "0", NULL });
-    ns_settle();
-    const char *first = number((unsigned)many), *second = number((unsigned)few);
-    const struct {
-        const char *option, *value, *first, *second;
-    } rows[] = {
-        { NULL, NULL, first, second },
-        { "--sort", "time_wait", first, second },
-        { "--sort", "-time_wait", second, first },
-        { "--sort", "program", first, second },
-        { "--sort", "-program", second, first },
-        { "--filter", "HALF", second, NULL },
-        { "--filter", first, first, NULL },
-        { "--filter", address("127.0.0.1", peer.port), first, second },
-        { "--by", "program", "connect_close", "half_close" },
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct ended e = command(NULL, "top", "-d", directory, "--once", "--delay", "0.1", rows[i].option,
-                                 rows[i].value, NULL);
-        const char *table = strstr(e.out, "\n\n");
-        cr_assert(e.status == 0 && table, "row %zu: %s%s", i, e.out, e.err);
-        const char *one = strstr(table, rows[i].first), *other = rows[i].second ? strstr(table, rows[i].second) : NULL;
-        cr_expect(one && (!rows[i].second || (other && one < other)), "row %zu:\n%s", i, e.out);
-        cr_expect(rows[i].second || !strstr(table, rows[i].first == first ? second : first), "row %zu:\n%s", i, e.out);
-        cr_expect_not(strchr(e.out, '\033'), "row %zu", i);
-        cr_expect_str_empty(e.err);
-    }
-    struct ended e = command(NULL, "top", "-d", directory, "--once", "--delay", "0.1", "--filter", "nobody", NULL);
-    cr_expect(e.status == 0 && strstr(e.out, "no row has 'nobody' in it"), "%s", e.out);
-}
-
-Test(top, says_what_is_wrong_with_the_question) {
-    static const struct {
-        const char *option, *value;
-        int status;
-        const char *says;
-    } rows[] = {
-        { "--delay", "", 2, "--delay needs seconds" },
-        { "--delay", "0", 2, "--delay needs seconds" },
-        { "--delay", "0.01", 2, "--delay needs seconds" },
-        { "--delay", "-1", 2, "--delay needs seconds" },
-        { "--delay", "1e9", 2, "--delay needs seconds" },
-        { "--delay", "99999999999999999999", 2, "--delay needs seconds" },
-        { "--delay", "1.2.3", 2, "--delay needs seconds" },
-        { "--delay", "nan", 2, "--delay needs seconds" },
-        { "--sort", "pids", 2, "--sort needs one of pid, running, program" },
-        { "--sort", "", 2, "--sort needs one of" },
-        { "--sort", "-", 2, "--sort needs one of" },
-        { "--by", "user", 2, "--by needs process or program, not 'user'" },
-        { "--json", NULL, 2, "--json needs --once" },
-        { "--", "operand", 2, "takes no operand" },
-        { "-d", "/nonexistent", 2, "stdout is not a terminal; --once prints one frame" },
-    };
-    ns_enter();
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct ended e = command(NULL, "top", rows[i].option, rows[i].value, NULL);
-        cr_expect_eq(e.status, rows[i].status, "row %zu: %d", i, e.status);
-        cr_expect(strstr(e.err, rows[i].says), "row %zu: %s", i, e.err);
-        cr_expect_eq(strchr(e.err, '\n') - e.err + 1, (ptrdiff_t)strlen(e.err), "one line: %s", e.err);
-        cr_expect_str_empty(e.out);
-    }
-    struct ended e = command(NULL, "top", "--once", "-d", "/nonexistent", NULL);
-    cr_expect(e.status == 1 && strstr(e.err, "top: /nonexistent: No such file or directory"), "%s", e.err);
-}
-
-Test(top, leaves_out_a_ledger_that_cannot_be_read_and_says_so) {
-    char path[256];
-    ns_enter();
-    const char *directory = new_directory();
-    struct peer peer = peer_start(&(struct peer_options){ 0 });
-    pid_t pid = leave(ledger_in(directory), 0,
-                      (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), "-n", "3", NULL });
-    snprintf(path, sizeof path, "%s/broken.ledger", directory);
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    cr_assert(write(fd, "nothing", 7) == 7 && close(fd) == 0);
-    ns_settle();
-    struct ended e = command(NULL, "top", "--once", "--json", "--delay", "0.1", "-d", directory, NULL);
-    cr_expect(strstr(e.err, "top: left out: broken.ledger: too short"), "%s", e.err);
-    cr_expect_eq(strchr(e.err, '\n') - e.err + 1, (ptrdiff_t)strlen(e.err), "once: %s", e.err);
-    cr_expect_eq(json_number(process_of(parsed(&e), pid), "time_wait"), 3);
-}
-
-Test(top, tells_pids_of_other_pid_namespaces_apart) {
-    ns_enter();
-    const char *directory = new_directory();
-    struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct ended e = run_argv(ledger_in(directory), (const char *[]){ "unshare", "-pf", "--mount-proc",
-                              victim_path("connect_close"), "127.0.0.1", number(peer.port), "-n", "3", NULL });
-    if (e.status != 0)
-        cr_skip_test("no pid namespace: %s", e.err);
-    ns_settle();
-    json_t *json = top_json(directory, NULL, NULL);
-    struct stat own;
-    char shown[64];
-    cr_assert_eq(stat("/proc/self/ns/pid", &own), 0);
-    long pid_ns = json_number(json, "processes.0.pid_ns");
-    cr_expect(pid_ns > 0 && pid_ns != (long)own.st_ino, "%ld", pid_ns);
-    snprintf(shown, sizeof shown, "1@%ld", pid_ns);
-    e = command(NULL, "top", "-d", directory, "--once", "--delay", "0.1", "--filter", shown, NULL);
-    cr_expect(strstr(strstr(e.out, "\n\n"), shown), "%s: %s", shown, e.out);
-}
-
-/* Reading the kernel's table needs no right at all; ledgers are private. */
-Test(top, works_as_an_ordinary_user) {
-    static const char *const user[] = { "setpriv", "--reuid=65533", "--regid=65533", "--clear-groups" };
-    ns_enter();
-    const char *own = new_directory();
-    struct peer peer = peer_start(&(struct peer_options){ 0 });
-    leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), "-n", "3", NULL });
-    if (geteuid() != 0 || chown(own, 65533, 65533) != 0 || access("/usr/bin/setpriv", X_OK) != 0)
-        cr_skip_test("no second user here");
-    struct ended e = run_argv(ledger_in(own), (const char *[]){ user[0], user[1], user[2], user[3],
-                              victim_path("connect_close"), "127.0.0.1", number(peer.port), "-n", "2", NULL });
-    if (e.status != 0)
-        cr_skip_test("the second user cannot run our programs: %s", e.err);
-    ns_settle();
-    e = run_argv(NULL, (const char *[]){ user[0], user[1], user[2], user[3], command_path(), "top", "-d", own,
-                                         "--once", "--json", "--delay", "0.1", NULL });
-    json_t *json = parsed(&e);
-    cr_expect_eq(json_number(json, "processes.0.time_wait"), 2, "%s", e.out);
-    cr_expect_eq(json_number(json, "unknown"), 3);
-    cr_expect_eq(json_number(json, "processes.0.busiest.used"), 5);
-}
-
-Test(top, says_that_it_cannot_write) {
-    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "exec \"$0\" top --once --delay 0.1 -d $1 >/dev/full",
-                                                      command_path(), new_directory(), NULL });
-    cr_expect_eq(e.status, 1);
-    cr_expect(strstr(e.err, "cannot write to stdout"), "%s", e.err);
 }

@@ -175,6 +175,38 @@ Test(top_rows, counts_a_connection_that_changed_hands_once) {
     }
 }
 
+/* Both programs have a record of the connection: the first opened it, the second came by it through exec or a message. */
+Test(top_rows, gives_what_is_open_to_one_holder) {
+    static const struct {
+        const char *name;
+        enum af_fate older, younger;
+        uint64_t has_older, has_younger;
+    } rows[] = {
+        { "both run", AF_FATE_RUNNING, AF_FATE_RUNNING, 1, 0 },
+        { "its opener is gone", AF_FATE_SIGNAL, AF_FATE_RUNNING, 0, 1 },
+        { "its heir is gone", AF_FATE_RUNNING, AF_FATE_SIGNAL, 1, 0 },
+        { "both are gone", AF_FATE_SIGNAL, AF_FATE_SIGNAL, 0, 0 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct af_look look = new_look(100);
+        add_process(&look, &(struct made){ 7, "older", 1, 0, rows[i].older, 0, 0, 443, NULL });
+        add_process(&look, &(struct made){ 8, "younger", 0, 0, rows[i].younger, 0, 0, 443, NULL });
+        look.found.live = calloc(2, sizeof *look.found.live);
+        look.found.n_live = 2;
+        for (size_t k = 0; k < 2; k++) {
+            look.found.images[k].runs = look.found.rows[k].fate == AF_FATE_RUNNING;
+            look.found.live[k] = (struct af_live){ .cookie = 5, .image = k, .holder = k, .owner = 0,
+                                                   .state = k ? AF_CONN_INHERITED : AF_CONN_OPEN,
+                                                   .peer = towards(443, LOW, 0).peer };
+        }
+        add_socket(&look, towards(443, LOW, 5));
+        look.spaces[0].kernel.all[0].state = AF_IN_ESTABLISHED;
+        struct af_top_sample now = sample_of(&look, 0);
+        cr_expect_eq(now.processes[0].open, rows[i].has_older, "%s", rows[i].name);
+        cr_expect_eq(now.processes[1].open, rows[i].has_younger, "%s", rows[i].name);
+    }
+}
+
 /* ---- which rows -------------------------------------------------------------------------------------------------- */
 
 #define MADE(n, ended, left) { 7, "made", n, 0, ended, left, 0, 443, NULL }

@@ -1,7 +1,7 @@
 /* who: ledgers of other namespaces, other boots, runs that go on, other users; and many sockets. */
 #include "ledger/layout.h"
 #include "tests/fabricate.h"
-#include "tests/who.h"
+#include "tests/top.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -73,6 +73,13 @@ Test(who_where, enters_other_namespaces_and_marks_what_it_finds_there) {
     }
     struct ended e = command(NULL, "who", "-d", directory, NULL);
     cr_expect(strstr(e.out, "NET_NS") && strstr(e.out, number((unsigned)net_ns)), "%s", e.out);
+
+    json = top_json(directory, NULL, NULL);
+    cr_expect_eq(json_number(process_of(json, there), "time_wait"), 5);
+    cr_expect_eq(json_number(process_of(json, there), "busiest.used"), 6, "with the one that is nobody's there");
+    cr_expect_eq(json_number(process_of(json, there), "busiest.net_ns"), (long)net_ns);
+    cr_expect_eq(json_number(process_of(json, here), "busiest.used"), 5);
+    cr_expect_eq(json_number(json, "unknown"), 2);
 
     kill(holder, SIGKILL);
     waitpid(holder, NULL, 0);
