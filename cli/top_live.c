@@ -189,9 +189,10 @@ static void loop(struct live *l) {
         draw(l);
         const double left = looked + l->state.delay_s - seconds();
         int key = af_screen_key(left > 0 ? left : 0);
-        for (; key != AF_KEY_NONE && !l->state.quit; key = af_screen_key(0)) {
+        while (key != AF_KEY_NONE) {
             make_view(l); /* the key before may have changed it */
             af_top_key(&l->state, key);
+            key = l->state.quit ? AF_KEY_NONE : af_screen_key(0); /* what is typed behind q is not ours */
         }
         if (seconds() >= looked + l->state.delay_s && !l->state.quit && !af_screen_ended()) {
             looked = seconds();

@@ -61,8 +61,13 @@ int af_screen_ended(void) {
 static bool can_show(const char *command) {
     const char *terminal = getenv("TERM");
     int error = 0;
-    if (setupterm(NULL, STDOUT_FILENO, &error) == OK && tigetstr("cup") && tigetstr("cup") != (char *)-1)
-        return true;
+    if (setupterm(NULL, STDOUT_FILENO, &error) == OK) {
+        const char *place_cursor = tigetstr("cup");
+        const bool can = place_cursor && place_cursor != (char *)-1;
+        del_curterm(cur_term);
+        if (can)
+            return true;
+    }
     if (!terminal || !*terminal)
         af_tell("%s: TERM is not set; --once needs no terminal", command);
     else if (error == 1)
