@@ -9,6 +9,8 @@
  *   collect.c          ledgers -> processes, ends
  *   diag.c             the kernel's sockets          result.c run_table.c run_json.c  what run tells
  *   owners.c           TIME_WAITs and their owners   who_table.c who_json.c  what who tells
+ *   top.c look.c ports.c  top, and what it looks at  top_sample.c top_rows.c  looks -> what to show of them
+ *   top_view.c top_json.c  rows in order, in cells   top_live.c top_keys.c top_screen.c  the live view
  *   netns.c            other network namespaces      tidy.c            ledgers whose processes are gone
  *   report_log.c       log lines                     report_sum.c report_print.c  what report tells
  *   report_metrics.c   the same, for Prometheus      past.c            counts of ledgers that are gone

@@ -1,4 +1,5 @@
 /* top --once: what one may ask, who may ask it, and what it says when it cannot answer. */
+#include "cli/top_view.h"
 #include "tests/fabricate.h"
 #include "tests/top.h"
 
@@ -75,6 +76,13 @@ Test(top_asked, says_what_is_wrong_with_the_question) {
     }
     struct ended e = command(NULL, "top", "--once", "-d", "/nonexistent", NULL);
     cr_expect(e.status == 1 && strstr(e.err, "top: /nonexistent: No such file or directory"), "%s", e.err);
+}
+
+Test(top_asked, explains_every_column_that_it_sorts_by) {
+    struct ended e = command(NULL, "top", "--help", NULL);
+    char *names = strdup(af_top_column_names()), *rest = NULL;
+    for (char *name = strtok_r(names, ", ", &rest); name; name = strtok_r(NULL, ", ", &rest))
+        cr_expect(strstr(e.out, name), "%s: %s", name, e.out);
 }
 
 Test(top_asked, leaves_out_a_ledger_that_cannot_be_read_and_says_so) {
