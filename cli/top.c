@@ -25,7 +25,7 @@ static const struct af_option_row rows[] = {
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
 };
 
-/* ---- what is asked ----------------------------------------------------------------------------------------------- */
+/* ---- what is asked ----------------------------------------------------------------------------------------- */
 
 static bool read_by(struct af_top_request *q, struct af_options *options) {
     const bool process = strcmp(options->value, "process") == 0;
@@ -110,7 +110,7 @@ static bool read_options(struct af_top_request *q, int argc, char **argv, int *s
     return id == 0;
 }
 
-/* ---- looks ------------------------------------------------------------------------------------------------------- */
+/* ---- looks ------------------------------------------------------------------------------------------------- */
 
 bool af_top_take(const struct af_top_request *q, struct af_top_sample *sample, uint64_t since, bool tell) {
     struct af_look look;
@@ -137,7 +137,7 @@ static void wait_for(double seconds) {
         ;
 }
 
-/* ---- one frame --------------------------------------------------------------------------------------------------- */
+/* ---- one frame --------------------------------------------------------------------------------------------- */
 
 static void print(const struct af_top_rows *all, struct af_top_view *view, const struct af_top_sample *now,
                   const struct af_top_ask *ask, double seconds) {

@@ -5,7 +5,7 @@
 #include "cli/look.h"
 #include "cli/sample.h"
 
-/* ---- top_sample.c: what of a look is kept until the next one -------------------------------------------------- */
+/* ---- top_sample.c: what of a look is kept until the next one ----------------------------------------------- */
 
 #define AF_NOBODY UINT32_MAX
 
@@ -67,7 +67,7 @@ const struct af_top_process *af_top_find(const struct af_top_sample *sample, con
 /* The sockets from the same address to the same peer as `like`: their number; *first is the first one's index. */
 size_t af_top_towards(const struct af_top_sample *sample, const struct af_top_socket *like, size_t *first);
 
-/* ---- top_rows.c: what two of them come to ---------------------------------------------------------------------- */
+/* ---- top_rows.c: what two of them come to ------------------------------------------------------------------ */
 
 enum af_top_by { AF_BY_PROCESS, AF_BY_PROGRAM };
 

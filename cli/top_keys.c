@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the cursor -------------------------------------------------------------------------------------------------- */
+/* ---- the cursor -------------------------------------------------------------------------------------------- */
 
 static void go_to(struct af_top_state *s, size_t at) {
     const size_t n = s->view->n;
@@ -51,7 +51,7 @@ static void last(struct af_top_state *s) {
     go_to(s, s->view->n);
 }
 
-/* ---- opened rows ------------------------------------------------------------------------------------------------- */
+/* ---- opened rows ------------------------------------------------------------------------------------------- */
 
 static size_t find_opened(const struct af_top_ask *ask, const struct af_top_id *id) {
     size_t i = 0;
@@ -87,7 +87,7 @@ void af_top_drop_opened(struct af_top_state *s, const struct af_top_rows *rows) 
     }
 }
 
-/* ---- what is asked ----------------------------------------------------------------------------------------------- */
+/* ---- what is asked ----------------------------------------------------------------------------------------- */
 
 static void other_view(struct af_top_state *s) {
     const bool by_process = s->ask.by == AF_BY_PROCESS;
@@ -143,7 +143,7 @@ static void faster(struct af_top_state *s) {
     s->delay_s = delays[i];
 }
 
-/* ---- keys -------------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------- */
 
 /* Every key, once. `hint` is on the bottom line; where the terminal is narrow, as many as fit. */
 static const struct {

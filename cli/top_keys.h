@@ -1,4 +1,4 @@
-/* What the user of the live view does: keys -> what is asked for, and where the cursor stands. No terminal in here. */
+/* What the user of the live view does: keys -> what is asked for, and where the cursor is. No terminal in here. */
 #ifndef AFTERFIN_CLI_TOP_KEYS_H
 #define AFTERFIN_CLI_TOP_KEYS_H
 
@@ -24,7 +24,8 @@ void af_top_find_cursor(struct af_top_state *state);
 /* Forget opened rows that are not among these any more. */
 void af_top_drop_opened(struct af_top_state *state, const struct af_top_rows *rows);
 
-/* The keys, as many as there is room for on one line; the i-th line of the help, NULL behind the last. From malloc. */
+/* The keys, as many as there is room for on one line; the i-th line of the help, NULL behind the last. From
+ * malloc. */
 char *af_top_hint(const struct af_top_state *state, size_t width);
 char *af_top_help_line(size_t i);
 

@@ -26,7 +26,7 @@ struct live {
     size_t scroll; /* the first line of the table that is shown */
 };
 
-/* ---- messages: they go to a line of the screen ------------------------------------------------------------------- */
+/* ---- messages: they go to a line of the screen ------------------------------------------------------------- */
 
 static char *heard; /* the first since the last look */
 static size_t n_heard;
@@ -50,7 +50,7 @@ static void say_last(void) {
         fprintf(stderr, "%s\n", heard);
 }
 
-/* ---- looks ------------------------------------------------------------------------------------------------------- */
+/* ---- looks ------------------------------------------------------------------------------------------------- */
 
 static void make_rows(struct live *l) {
     af_top_rows_free(&l->rows);
@@ -83,7 +83,7 @@ static void make_view(struct live *l) {
     af_top_find_cursor(&l->state);
 }
 
-/* ---- frames ------------------------------------------------------------------------------------------------------ */
+/* ---- frames ------------------------------------------------------------------------------------------------ */
 
 static enum af_style style_of(const struct live *l, size_t line) {
     const struct af_top_row *row = l->view.of_line[line];
@@ -174,7 +174,7 @@ static void draw(struct live *l) {
     af_screen_end();
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------- */
 
 static double seconds(void) {
     struct timespec t;

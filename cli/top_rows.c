@@ -13,7 +13,7 @@ struct making {
     double elapsed_s;
 };
 
-/* ---- a row a process, or a program ------------------------------------------------------------------------------ */
+/* ---- a row a process, or a program ------------------------------------------------------------------------- */
 
 static const struct af_top_process *process_before(const struct making *m, size_t i) {
     return m->before ? af_top_find(m->before, &m->now->processes[i].key) : NULL;
@@ -111,7 +111,7 @@ static void add_counts(struct making *m) {
     }
 }
 
-/* ---- endpoints -------------------------------------------------------------------------------------------------- */
+/* ---- endpoints --------------------------------------------------------------------------------------------- */
 
 enum kind { OPEN, LEFT, SOCKET };
 
@@ -194,7 +194,7 @@ static struct items collect_items(struct making *m) {
     return items;
 }
 
-/* ---- shares ----------------------------------------------------------------------------------------------------- */
+/* ---- shares ------------------------------------------------------------------------------------------------ */
 
 static const struct af_top_space *space_of(const struct af_top_sample *s, uint64_t net_ns) {
     for (size_t i = 0; i < s->n_spaces; i++)
@@ -306,7 +306,7 @@ static void finish(const struct making *m, struct af_top_row *row) {
         qsort(row->endpoints, row->n_endpoints, sizeof *row->endpoints, most_first);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------- */
 
 void af_top_rows(struct af_top_rows *rows, const struct af_top_sample *before, const struct af_top_sample *now,
                  enum af_top_by by) {

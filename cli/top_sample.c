@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- processes -------------------------------------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------------------------------- */
 
-/* "linger=off,port_range=40000-40999,rules=...": a rule's own port_range comes after `rules=` and is not looked at. */
+/* "linger=off,port_range=40000-40999,rules=...": a rule's own comes after `rules=` and is not looked at. */
 static void read_port_range(struct af_top_process *p, const char *policy) {
     static const char key[] = "port_range=";
     const char *rules = strstr(policy, "rules="), *at = strstr(policy, key);
@@ -84,7 +84,7 @@ static void count_inherited(struct af_top_sample *s, const struct af_collection 
     }
 }
 
-/* ---- what is open ----------------------------------------------------------------------------------------------- */
+/* ---- what is open ------------------------------------------------------------------------------------------ */
 
 static bool is_open(const struct af_live *l) {
     return l->settled == AF_END_NONE && l->holder != AF_NO_ROW &&
@@ -134,7 +134,7 @@ static int open_order(const void *a, const void *b) {
     return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
-/* ---- the kernel's tables ---------------------------------------------------------------------------------------- */
+/* ---- the kernel's tables ----------------------------------------------------------------------------------- */
 
 static int host_compare(const struct af_addr *x, const struct af_addr *y) {
     return x->v6 != y->v6 ? x->v6 - y->v6 : memcmp(x->ip, y->ip, sizeof x->ip);
@@ -198,7 +198,7 @@ static void add_space(struct af_top_sample *s, const struct af_collection *found
     }
 }
 
-/* ---- the sample ------------------------------------------------------------------------------------------------- */
+/* ---- the sample -------------------------------------------------------------------------------------------- */
 
 void af_top_sample(struct af_top_sample *s, const struct af_look *look, uint64_t since) {
     *s = (struct af_top_sample){ .at = look->at, .at_real = look->at_real, .ledgers = look->ledgers,

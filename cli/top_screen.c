@@ -22,7 +22,7 @@ static sigset_t before; /* the signals that were blocked when we came */
 static SCREEN *screen;
 static bool colours;
 
-/* ---- signals ----------------------------------------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------------------------------------------- */
 
 static void end(int signal) {
     ended = signal;
@@ -56,7 +56,7 @@ int af_screen_ended(void) {
     return ended;
 }
 
-/* ---- open and close ---------------------------------------------------------------------------------------------- */
+/* ---- open and close ---------------------------------------------------------------------------------------- */
 
 static bool can_show(const char *command) {
     const char *terminal = getenv("TERM");
@@ -117,7 +117,7 @@ void af_screen_close(void) {
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* ---- a frame ----------------------------------------------------------------------------------------------------- */
+/* ---- a frame ----------------------------------------------------------------------------------------------- */
 
 /* Whoever was stopped by SIGSTOP had no time to leave the terminal, and a shell has used it since. */
 void af_screen_begin(size_t *height, size_t *width) {
@@ -166,7 +166,7 @@ void af_screen_end(void) {
     refresh();
 }
 
-/* ---- keys -------------------------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------------------- */
 
 static int translate(int c) {
     switch (c) {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- columns, and what they sort by ------------------------------------------------------------------------------ */
+/* ---- columns, and what they sort by ------------------------------------------------------------------------ */
 
 /* An endpoint stands where the name does, and is worth more columns than some counts. */
 #define COLUMNS(shortest_name)                                                                        \
@@ -107,7 +107,7 @@ enum af_top_column af_top_column_beside(enum af_top_column column, int step, enu
     return (enum af_top_column)c;
 }
 
-/* ---- which rows, in which order ---------------------------------------------------------------------------------- */
+/* ---- which rows, in which order ---------------------------------------------------------------------------- */
 
 struct af_top_id af_top_id_of(const struct af_top_row *row) {
     struct af_top_id id = { .key = row->key, .unknown = row->unknown };
@@ -149,7 +149,7 @@ static int row_order(const void *a, const void *b, void *context) {
     return order ? order : x->unknown - y->unknown;
 }
 
-/* ---- cells ------------------------------------------------------------------------------------------------------- */
+/* ---- cells ------------------------------------------------------------------------------------------------- */
 
 static char *number(uint64_t n) {
     return af_format("%llu", (unsigned long long)n);
@@ -266,7 +266,7 @@ void af_top_view_free(struct af_top_view *view) {
     memset(view, 0, sizeof *view);
 }
 
-/* ---- above the table --------------------------------------------------------------------------------------------- */
+/* ---- above the table --------------------------------------------------------------------------------------- */
 
 char *af_top_sums(const struct af_top_rows *rows, const struct af_top_view *view) {
     uint64_t running = 0, open = 0, time_wait = 0, unknown = 0;

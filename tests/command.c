@@ -148,6 +148,14 @@ const json_t *json_find(const json_t *json, const char *path) {
     return json;
 }
 
+void json_expect_fields(const json_t *json, const char *path, const char *const *names) {
+    const json_t *object = json_find(json, path);
+    size_t n = 0;
+    for (; names[n]; n++)
+        cr_expect(json_object_get(object, names[n]), "%s: no %s", path, names[n]);
+    cr_expect_eq(json_object_size(object), n, "%s has others too", path);
+}
+
 long json_number(const json_t *json, const char *path) {
     const json_t *found = json_find(json, path);
     return json_is_integer(found) ? (long)json_integer_value(found) : -1;

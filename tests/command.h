@@ -30,6 +30,8 @@ json_t *run_json(const char *environment, int status, ...) __attribute__((sentin
 /* A number in it by path, "kernel.attributed" or "processes.0.pid"; -1: not there, or no number. */
 long json_number(const json_t *json, const char *path);
 const json_t *json_find(const json_t *json, const char *path);
+/* The object at `path` has these fields, and no other; NULL ends them. */
+void json_expect_fields(const json_t *json, const char *path, const char *const *names);
 
 /* How many entries of this directory begin with `prefix`. */
 unsigned entries(const char *directory, const char *prefix);

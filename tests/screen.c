@@ -31,7 +31,7 @@ void screen_resize(struct screen *s, unsigned rows, unsigned columns) {
     cr_assert_eq(ioctl(s->terminal, TIOCSWINSZ, &size), 0);
 }
 
-/* ---- what comes ---------------------------------------------------------------------------------------------------- */
+/* ---- what comes -------------------------------------------------------------------------------------------- */
 
 static void go(struct screen *s, unsigned row, unsigned column) {
     s->outside += row >= s->rows || column >= s->columns;
@@ -117,7 +117,7 @@ static void take(struct screen *s, char c) {
     }
 }
 
-/* ---- what is seen -------------------------------------------------------------------------------------------------- */
+/* ---- what is seen ------------------------------------------------------------------------------------------ */
 
 static const char *find(const struct screen *s, const char *text, const char *also) {
     for (unsigned row = 0; row < s->rows; row++)

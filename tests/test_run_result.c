@@ -32,14 +32,8 @@ Test(run_result, has_every_field_of_the_contract_and_no_other) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     json_t *json = run_json(NULL, 0, "-p", "linger=off", victim_path("connect_close"), "127.0.0.1",
                             port_text(&peer), "-n", "3", NULL);
-    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
-        const json_t *object = json_find(json, objects[i].path);
-        size_t n = 0;
-        for (; objects[i].names[n]; n++)
-            cr_expect(json_object_get(object, objects[i].names[n]), "%s: no %s", objects[i].path,
-                      objects[i].names[n]);
-        cr_expect_eq(json_object_size(object), n, "%s has others too", objects[i].path);
-    }
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        json_expect_fields(json, objects[i].path, objects[i].names);
     cr_expect_eq(json_number(json, "version"), 1);
     cr_expect(json_is_real(json_object_get(json, "elapsed_s")));
     cr_expect_str_eq(json_string_value(json_find(json, "policy.linger")), "off");

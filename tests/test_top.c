@@ -13,89 +13,108 @@ static void sleep_until(bool (*done)(const void *), const void *what) {
     cr_assert(done(what), "it did not come to pass in 30 s");
 }
 
-/* ---- what the kernel has, and whose it is -------------------------------------------------------------------------- */
+/* ---- what the kernel has, and whose it is ------------------------------------------------------------------ */
 
 static bool is_accepted(const void *port) {
     return ns_count(ST_ESTABLISHED, *(const unsigned *)port, 0) == 1;
 }
 
-Test(top, shows_what_each_process_has_open_left_and_avoided) {
+struct expected {
+    const char *name;
+    pid_t pid;
+    const char *program, *ended, *endpoint, *role;
+    long open, time_wait;
+};
+
+static void expect_process(const json_t *json, const struct expected *row) {
+    const json_t *p = process_of(json, row->pid);
+    cr_assert(p, "%s: no row", row->name);
+    cr_expect_str_eq(text_at(p, "program"), row->program, "%s", row->name);
+    cr_expect_str_eq(text_at(p, "ended"), row->ended, "%s", row->name);
+    cr_expect_eq(json_number(p, "open"), row->open, "%s: %ld", row->name, json_number(p, "open"));
+    cr_expect_eq(json_number(p, "time_wait"), row->time_wait, "%s", row->name);
+    cr_expect_eq(json_number(p, "avoided"), 0, "%s", row->name);
+    cr_expect_float_eq(real_at(p, "new_per_s"), 0, 1e-9, "%s: nothing happened meanwhile", row->name);
+    cr_expect_eq(json_array_size(json_object_get(p, "endpoints")), 1, "%s", row->name);
+    cr_expect_str_eq(text_at(p, "endpoints.0.endpoint"), row->endpoint, "%s", row->name);
+    cr_expect_str_eq(text_at(p, "endpoints.0.role"), row->role, "%s", row->name);
+    cr_expect_eq(json_number(p, "endpoints.0.open"), row->open, "%s", row->name);
+    cr_expect_eq(json_number(p, "endpoints.0.time_wait"), row->time_wait, "%s", row->name);
+    cr_expect_eq(json_is_null(json_find(p, "busiest")), strcmp(row->role, "accept") == 0, "%s", row->name);
+}
+
+Test(top, shows_what_each_process_has_open_and_left) {
+    ns_enter();
+    const char *directory = new_directory(), *settings = ledger_in(directory);
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct peer v6 = peer_start(&(struct peer_options){ .address = "::1" });
+    const char *port = number(peer.port), *to = address("127.0.0.1", peer.port);
+    const pid_t left = leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "20", NULL });
+    const pid_t left6 = leave(settings, 0,
+                              (const char *[]){ "connect_close", "::1", number(v6.port), "-n", "7", NULL });
+    const pid_t killed = leave(settings, 128 + SIGKILL,
+                               (const char *[]){ "exit_open", "sigkill", "127.0.0.1", port, "11", "10", NULL });
+    leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "5", NULL });
+    struct victim holds = victim_start(settings, "connect_hold 127.0.0.1 %s", port);
+    struct victim serves = victim_start(settings, "accept_hold 127.0.0.1 9000");
+    ns_wait_listen(9000);
+    struct victim visits = victim_start(settings, "connect_hold 127.0.0.1 9000");
+    victim_wait_out(&holds, "open");
+    sleep_until(is_accepted, &(const unsigned){ 9000 });
+    victim_wait_out(&serves, "open");
+    victim_wait_out(&visits, "open");
+    ns_settle();
+    const struct expected rows[] = {
+        { "IPv4", left, "connect_close", "exit", to, "connect", 0, 20 },
+        { "IPv6", left6, "connect_close", "exit", address("[::1]", v6.port), "connect", 0, 7 },
+        { "SIGKILL", killed, "exit_open", "signal", to, "connect", 0, 11 },
+        { "open", holds.pid, "connect_hold", "running", to, "connect", 1, 0 },
+        { "accepted", serves.pid, "accept_hold", "running", ":9000", "accept", 1, 0 },
+        { "the other side", visits.pid, "connect_hold", "running", "127.0.0.1:9000", "connect", 1, 0 },
+    };
+    json_t *json = top_json(directory, NULL, NULL);
+    long sum = json_number(json, "unknown");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        expect_process(json, &rows[i]);
+        sum += rows[i].time_wait;
+    }
+    cr_expect_eq(json_array_size(json_object_get(json, "processes")), sizeof rows / sizeof *rows);
+    cr_expect_eq(json_number(json, "unknown"), 5);
+    cr_expect_eq(sum, ns_tw(), "%ld of %ld", sum, ns_tw());
+    victim_kill(&holds, SIGTERM);
+    victim_kill(&visits, SIGTERM);
+    victim_kill(&serves, SIGTERM);
+}
+
+Test(top, adds_up_a_program_with_what_it_avoided) {
     ns_enter();
     const char *directory = new_directory(), *settings = ledger_in(directory);
     char *ack;
     cr_assert_gt(asprintf(&ack, "%s|LINGER=ack", settings), 0);
-    struct peer peer = peer_start(&(struct peer_options){ 0 }), v6 = peer_start(&(struct peer_options){ .address = "::1" });
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *port = number(peer.port);
-    const pid_t left = leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "20", NULL });
-    const pid_t left6 = leave(settings, 0, (const char *[]){ "connect_close", "::1", number(v6.port), "-n", "7", NULL });
-    const pid_t killed = leave(settings, 128 + SIGKILL,
-                               (const char *[]){ "exit_open", "sigkill", "127.0.0.1", port, "11", "10", NULL });
-    leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "5", NULL });
+    leave(ack, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "9", NULL });
+    leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "20", NULL });
+    leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "7", NULL });
     leave(ack, 128 + SIGKILL, (const char *[]){ "exit_open", "sigkill", "127.0.0.1", port, "6", "10", NULL });
-    struct victim avoids = victim_start(ack, "connect_close 127.0.0.1 %u -n 9", peer.port);
-    cr_assert_eq(victim_wait(&avoids).status, 0);
-    struct victim holds = victim_start(settings, "connect_hold 127.0.0.1 %u", peer.port);
-    struct victim serves = victim_start(settings, "accept_hold 127.0.0.1 9000");
-    ns_wait_listen(9000);
-    struct victim visits = victim_start(settings, "connect_hold 127.0.0.1 9000");
-    const unsigned served = 9000;
-    victim_wait_out(&holds, "open");
-    sleep_until(is_accepted, &served);
+    leave(settings, 128 + SIGKILL, (const char *[]){ "exit_open", "sigkill", "127.0.0.1", port, "2", "10", NULL });
     ns_settle();
-
-    json_t *json = top_json(directory, NULL, NULL);
     const struct {
-        const char *name;
-        pid_t pid;
-        const char *program, *ended, *endpoint, *role;
-        long open, time_wait, avoided;
-    } rows[] = {
-        { "IPv4", left, "connect_close", "exit", address("127.0.0.1", peer.port), "connect", 0, 20, 0 },
-        { "IPv6", left6, "connect_close", "exit", address("[::1]", v6.port), "connect", 0, 7, 0 },
-        { "SIGKILL", killed, "exit_open", "signal", address("127.0.0.1", peer.port), "connect", 0, 11, 0 },
-        { "open", holds.pid, "connect_hold", "running", address("127.0.0.1", peer.port), "connect", 1, 0, 0 },
-        { "accepted", serves.pid, "accept_hold", "running", ":9000", "accept", 1, 0, 0 },
-        { "the other side", visits.pid, "connect_hold", "running", "127.0.0.1:9000", "connect", 1, 0, 0 },
-    };
-    long sum = json_number(json, "unknown");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const json_t *p = process_of(json, rows[i].pid);
-        cr_assert(p, "%s: no row", rows[i].name);
-        cr_expect_str_eq(text_at(p, "program"), rows[i].program, "%s", rows[i].name);
-        cr_expect_str_eq(text_at(p, "ended"), rows[i].ended, "%s", rows[i].name);
-        cr_expect_eq(json_number(p, "open"), rows[i].open, "%s: %ld", rows[i].name, json_number(p, "open"));
-        cr_expect_eq(json_number(p, "time_wait"), rows[i].time_wait, "%s", rows[i].name);
-        cr_expect_eq(json_number(p, "avoided"), rows[i].avoided, "%s", rows[i].name);
-        cr_expect_float_eq(real_at(p, "new_per_s"), 0, 1e-9, "%s: nothing happened meanwhile", rows[i].name);
-        cr_expect_eq(json_array_size(json_object_get(p, "endpoints")), 1, "%s", rows[i].name);
-        cr_expect_str_eq(text_at(p, "endpoints.0.endpoint"), rows[i].endpoint, "%s", rows[i].name);
-        cr_expect_str_eq(text_at(p, "endpoints.0.role"), rows[i].role, "%s", rows[i].name);
-        cr_expect_eq(json_number(p, "endpoints.0.open"), rows[i].open, "%s", rows[i].name);
-        cr_expect_eq(json_number(p, "endpoints.0.time_wait"), rows[i].time_wait, "%s", rows[i].name);
-        cr_expect_eq(json_is_null(json_find(p, "busiest")), strcmp(rows[i].role, "accept") == 0, "%s", rows[i].name);
-        sum += json_number(p, "time_wait");
+        const char *program;
+        long time_wait, avoided, processes;
+    } rows[] = { { "connect_close", 27, 9, 3 }, { "exit_open", 2, 6, 2 } }; /* by time_wait */
+    json_t *json = top_json(directory, "--by", "program");
+    cr_expect_eq(json_array_size(json_object_get(json, "programs")), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *p = json_array_get(json_object_get(json, "programs"), i);
+        cr_expect_str_eq(text_at(p, "program"), rows[i].program);
+        cr_expect_eq(json_number(p, "time_wait"), rows[i].time_wait, "%s", rows[i].program);
+        cr_expect_eq(json_number(p, "avoided"), rows[i].avoided, "%s", rows[i].program);
+        cr_expect_eq(json_number(p, "processes"), rows[i].processes, "%s", rows[i].program);
+        cr_expect_eq(json_number(p, "running"), 0, "%s", rows[i].program);
     }
-    cr_expect_eq(json_array_size(json_object_get(json, "processes")), sizeof rows / sizeof *rows,
+    cr_expect_eq(json_array_size(json_object_get(top_json(directory, NULL, NULL), "processes")), 3,
                  "who avoided all and is gone left nothing to see");
-    cr_expect_eq(json_number(json, "unknown"), 5);
-    cr_expect_eq(sum, ns_tw(), "%ld of %ld", sum, ns_tw());
-
-    json_t *programs = top_json(directory, "--by", "program");
-    cr_expect_eq(json_array_size(json_object_get(programs, "programs")), 4);
-    for (size_t i = 0; i < 4; i++) {
-        const json_t *p = json_array_get(json_object_get(programs, "programs"), i);
-        const bool closes = strcmp(text_at(p, "program"), "connect_close") == 0;
-        if (!closes && strcmp(text_at(p, "program"), "exit_open") != 0)
-            continue;
-        cr_expect_eq(json_number(p, "time_wait"), closes ? 27 : 11);
-        cr_expect_eq(json_number(p, "avoided"), closes ? 9 : 6, "of those that are gone too, killed ones among them: "
-                     "%ld", json_number(p, "avoided"));
-        cr_expect_eq(json_number(p, "processes"), closes ? 3 : 2);
-        cr_expect_eq(json_number(p, "running"), 0);
-    }
-    victim_kill(&holds, SIGTERM);
-    victim_kill(&visits, SIGTERM);
-    victim_kill(&serves, SIGTERM);
 }
 
 Test(top, has_every_field_of_its_page_and_no_other) {
@@ -119,14 +138,8 @@ Test(top, has_every_field_of_its_page_and_no_other) {
     leave(ledger_in(directory), 0, (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), NULL });
     ns_settle();
     json_t *json = top_json(directory, NULL, NULL);
-    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
-        const json_t *object = json_find(json, objects[i].path);
-        size_t n = 0;
-        for (; objects[i].names[n]; n++)
-            cr_expect(json_object_get(object, objects[i].names[n]), "%s: no %s", objects[i].path,
-                      objects[i].names[n]);
-        cr_expect_eq(json_object_size(object), n, "%s has others too", objects[i].path);
-    }
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        json_expect_fields(json, objects[i].path, objects[i].names);
     cr_expect_eq(json_number(json, "version"), 1);
     cr_expect_geq(real_at(json, "interval_s"), 0.1);
     cr_expect_eq(json_number(json, "tcp_tw_reuse"), 0);
@@ -135,7 +148,7 @@ Test(top, has_every_field_of_its_page_and_no_other) {
     cr_expect_str_eq(text_at(json, "processes.0.busiest.peer"), address("127.0.0.1", peer.port));
 }
 
-/* ---- ports --------------------------------------------------------------------------------------------------------- */
+/* ---- ports ------------------------------------------------------------------------------------------------- */
 
 static long made_by(const char *out) {
     const char *at = strstr(out, "made ");
@@ -199,7 +212,7 @@ Test(top, measures_a_process_against_the_range_that_its_policy_gives_it) {
     cr_expect_eq(json_number(json, "processes.0.busiest.ports"), 20);
 }
 
-/* ---- two looks ----------------------------------------------------------------------------------------------------- */
+/* ---- two looks --------------------------------------------------------------------------------------------- */
 
 static struct af_top_sample look_at(const char *directory, uint64_t since) {
     struct af_top_sample sample;
@@ -225,7 +238,8 @@ Test(top, counts_between_two_looks_what_was_opened_by_whom) {
     const char *directory = new_directory(), *settings = ledger_in(directory);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *port = number(peer.port);
-    const pid_t before = leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "30", NULL });
+    const pid_t before = leave(settings, 0,
+                               (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "30", NULL });
     ns_settle();
     struct af_top_sample first = look_at(directory, 0);
     const pid_t meanwhile = leave(settings, 0,

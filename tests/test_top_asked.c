@@ -34,9 +34,11 @@ Test(top_asked, prints_one_frame_as_text_sorted_and_filtered) {
                                  rows[i].value, NULL);
         const char *table = strstr(e.out, "\n\n");
         cr_assert(e.status == 0 && table, "row %zu: %s%s", i, e.out, e.err);
-        const char *one = strstr(table, rows[i].first), *other = rows[i].second ? strstr(table, rows[i].second) : NULL;
+        const char *one = strstr(table, rows[i].first);
+        const char *other = rows[i].second ? strstr(table, rows[i].second) : NULL;
         cr_expect(one && (!rows[i].second || (other && one < other)), "row %zu:\n%s", i, e.out);
-        cr_expect(rows[i].second || !strstr(table, rows[i].first == first ? second : first), "row %zu:\n%s", i, e.out);
+        cr_expect(rows[i].second || !strstr(table, rows[i].first == first ? second : first), "row %zu:\n%s", i,
+                  e.out);
         cr_expect_not(strchr(e.out, '\033'), "row %zu", i);
         cr_expect_str_empty(e.err);
     }
@@ -106,11 +108,7 @@ Test(top_asked, tells_pids_of_other_pid_namespaces_apart) {
     ns_enter();
     const char *directory = new_directory();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct ended e = run_argv(ledger_in(directory), (const char *[]){ "unshare", "-pf", "--mount-proc",
-                              victim_path("connect_close"), "127.0.0.1", number(peer.port), "-n", "3", NULL });
-    if (e.status != 0)
-        cr_skip_test("no pid namespace: %s", e.err);
-    ns_settle();
+    leave_as_pid_1(directory, peer.port);
     json_t *json = top_json(directory, NULL, NULL);
     struct stat own;
     char shown[64];
@@ -118,7 +116,7 @@ Test(top_asked, tells_pids_of_other_pid_namespaces_apart) {
     long pid_ns = json_number(json, "processes.0.pid_ns");
     cr_expect(pid_ns > 0 && pid_ns != (long)own.st_ino, "%ld", pid_ns);
     snprintf(shown, sizeof shown, "1@%ld", pid_ns);
-    e = command(NULL, "top", "-d", directory, "--once", "--delay", "0.1", "--filter", shown, NULL);
+    struct ended e = command(NULL, "top", "-d", directory, "--once", "--delay", "0.1", "--filter", shown, NULL);
     cr_expect(strstr(strstr(e.out, "\n\n"), shown), "%s: %s", shown, e.out);
 }
 
@@ -145,8 +143,8 @@ Test(top_asked, works_as_an_ordinary_user) {
 }
 
 Test(top_asked, says_that_it_cannot_write) {
-    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "exec \"$0\" top --once --delay 0.1 -d $1 >/dev/full",
-                                                      command_path(), new_directory(), NULL });
+    const char *script = "exec \"$0\" top --once --delay 0.1 -d $1 >/dev/full";
+    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", script, command_path(), new_directory(), NULL });
     cr_expect_eq(e.status, 1);
     cr_expect(strstr(e.err, "cannot write to stdout"), "%s", e.err);
 }

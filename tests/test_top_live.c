@@ -52,9 +52,9 @@ static const char *left_behind(struct peer *peer) {
     return directory;
 }
 
-static pid_t start(struct screen *s, const char *directory, const char *option, const char *value) {
+static pid_t start(struct screen *s, const char *directory) {
     int terminal;
-    pid_t pid = command_on_terminal(&terminal, 80, PLAIN, "top", "-d", directory, "--delay", "0.2", option, value, NULL);
+    pid_t pid = command_on_terminal(&terminal, 80, PLAIN, "top", "-d", directory, "--delay", "0.2", NULL);
     screen_start(s, terminal, 24, 80);
     return pid;
 }
@@ -84,7 +84,7 @@ static void quit(struct screen *s, pid_t pid) {
 }
 
 Test(top_live, shows_its_rows_at_any_size_and_leaves_the_terminal_as_it_was) {
-    static const unsigned short sizes[][2] = { { 24, 80 }, { 10, 40 }, { 50, 132 }, { 4, 30 }, { 2, 20 }, { 24, 60 } };
+    static const unsigned sizes[][2] = { { 24, 80 }, { 10, 40 }, { 50, 132 }, { 4, 30 }, { 2, 20 }, { 24, 60 } };
     struct screen s;
     struct peer peer;
     ns_enter();
@@ -119,7 +119,7 @@ Test(top_live, does_what_its_keys_say) {
     struct peer peer;
     char endpoint[64];
     ns_enter();
-    pid_t pid = start(&s, left_behind(&peer), NULL, NULL);
+    pid_t pid = start(&s, left_behind(&peer));
     snprintf(endpoint, sizeof endpoint, "  127.0.0.1:%u ", peer.port);
     screen_wait(&s, "by time_wait");
     screen_type(&s, "\r");
@@ -175,7 +175,7 @@ Test(top_live, sees_what_comes_and_what_goes) {
     ns_enter();
     const char *directory = new_directory();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    pid_t pid = start(&s, directory, NULL, NULL);
+    pid_t pid = start(&s, directory);
     screen_wait(&s, "no process with a TCP socket is recorded here");
     struct victim holds = victim_start(ledger_in(directory), "connect_hold 127.0.0.1 %u", peer.port);
     screen_wait_row(&s, "connect_hold", number((unsigned)holds.pid));
@@ -192,7 +192,8 @@ Test(top_live, sees_what_comes_and_what_goes) {
     screen_wait(&s, "1 TIME_WAIT (1 unknown)");
     cr_assert_eq(mkdir(directory, 0700), 0);
     screen_wait_gone(&s, "No such file");
-    leave(ledger_in(directory), 0, (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), "-n", "3", NULL });
+    leave(ledger_in(directory), 0,
+          (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), "-n", "3", NULL });
     screen_wait(&s, "connect_close");
     screen_wait(&s, "4 TIME_WAIT (1 unknown)");
     cr_expect_eq(s.outside, 0);
@@ -260,7 +261,7 @@ Test(top_live, says_why_it_cannot_be_shown) {
 Test(top_live, ends_when_its_terminal_is_gone) {
     struct screen s;
     ns_enter();
-    pid_t pid = start(&s, new_directory(), NULL, NULL);
+    pid_t pid = start(&s, new_directory());
     screen_wait(&s, "q quit");
     close(s.terminal);
     cr_expect_eq(end_of(pid), 128 + SIGHUP);

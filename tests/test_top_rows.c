@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- made-up looks ----------------------------------------------------------------------------------------------- */
+/* ---- made-up looks ----------------------------------------------------------------------------------------- */
 
 enum { LOW = 40000, HIGH = 40099, SECOND = 1000000000 };
 
@@ -81,7 +81,7 @@ static const struct af_top_row *row_of(const struct af_top_rows *rows, const cha
     return NULL;
 }
 
-/* ---- rates ------------------------------------------------------------------------------------------------------- */
+/* ---- rates ------------------------------------------------------------------------------------------------- */
 
 Test(top_rows, tells_the_growth_between_two_looks_and_how_soon_ports_run_out) {
     static const struct {
@@ -158,7 +158,8 @@ Test(top_rows, counts_a_connection_that_changed_hands_once) {
         struct af_look look[2] = { new_look(100), new_look(101) };
         for (int k = 0; k < 2; k++) {
             add_process(&look[k], &(struct made){ 7, "parent", k ? 8 : 4, 0, AF_FATE_RUNNING, 0, 0, 443, NULL });
-            add_process(&look[k], &(struct made){ 8, "child", rows[i].child[k], 0, AF_FATE_RUNNING, 0, 0, 443, NULL });
+            add_process(&look[k],
+                        &(struct made){ 8, "child", rows[i].child[k], 0, AF_FATE_RUNNING, 0, 0, 443, NULL });
         }
         for (uint64_t cookie = 1; cookie <= 4; cookie++) {
             struct af_collection *c = &look[1].found;
@@ -175,7 +176,8 @@ Test(top_rows, counts_a_connection_that_changed_hands_once) {
     }
 }
 
-/* Both programs have a record of the connection: the first opened it, the second came by it through exec or a message. */
+/* Both programs have a record of the connection: the first opened it, the second came by it through exec or a
+ * message. */
 Test(top_rows, gives_what_is_open_to_one_holder) {
     static const struct {
         const char *name;
@@ -207,7 +209,7 @@ Test(top_rows, gives_what_is_open_to_one_holder) {
     }
 }
 
-/* ---- which rows -------------------------------------------------------------------------------------------------- */
+/* ---- which rows -------------------------------------------------------------------------------------------- */
 
 #define MADE(n, ended, left) { 7, "made", n, 0, ended, left, 0, 443, NULL }
 
@@ -268,7 +270,7 @@ Test(top_rows, adds_up_a_program_and_keeps_apart_what_nobody_owns) {
     cr_expect_eq(all.n, 4, "7, 8, 10, and nobody's: %zu", all.n);
 }
 
-/* ---- shares ------------------------------------------------------------------------------------------------------ */
+/* ---- shares ------------------------------------------------------------------------------------------------ */
 
 Test(top_rows, counts_only_ports_that_a_connect_could_have_taken) {
     static const struct {
@@ -331,7 +333,7 @@ Test(top_rows, has_no_share_where_the_range_is_not_known) {
     cr_expect_eq(row_of(&all, "made")->time_wait, 5);
 }
 
-/* ---- order and choice -------------------------------------------------------------------------------------------- */
+/* ---- order and choice -------------------------------------------------------------------------------------- */
 
 static const char *shown(const struct af_top_sample *before, const struct af_top_sample *now, const char *sort,
                          bool reversed, const char *filter) {

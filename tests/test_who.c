@@ -145,14 +145,8 @@ Test(who, has_every_field_of_the_contract_and_no_other) {
     leave(NULL, 0, argv);
     ns_settle();
     json_t *json = who_json(directory, NULL, NULL);
-    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
-        const json_t *object = json_find(json, objects[i].path);
-        size_t n = 0;
-        for (; objects[i].names[n]; n++)
-            cr_expect(json_object_get(object, objects[i].names[n]), "%s: no %s", objects[i].path,
-                      objects[i].names[n]);
-        cr_expect_eq(json_object_size(object), n, "%s has others too", objects[i].path);
-    }
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
+        json_expect_fields(json, objects[i].path, objects[i].names);
     cr_expect_eq(json_number(json, "version"), 1);
 }
 
