@@ -7,17 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-static void sleep_until(bool (*done)(const void *), const void *what) {
-    for (int i = 0; i < 6000 && !done(what); i++)
-        usleep(5000);
-    cr_assert(done(what), "it did not come to pass in 30 s");
-}
-
 /* ---- what the kernel has, and whose it is ------------------------------------------------------------------ */
-
-static bool is_accepted(const void *port) {
-    return ns_count(ST_ESTABLISHED, *(const unsigned *)port, 0) == 1;
-}
 
 struct expected {
     const char *name;
@@ -60,7 +50,6 @@ Test(top, shows_what_each_process_has_open_and_left) {
     ns_wait_listen(9000);
     struct victim visits = victim_start(settings, "connect_hold 127.0.0.1 9000");
     victim_wait_out(&holds, "open");
-    sleep_until(is_accepted, &(const unsigned){ 9000 });
     victim_wait_out(&serves, "open");
     victim_wait_out(&visits, "open");
     ns_settle();
