@@ -28,25 +28,19 @@ struct live {
 
 /* ---- messages: they go to a line of the screen ------------------------------------------------------------- */
 
-static char *heard; /* the first since the last look */
-static size_t n_heard;
+static char heard[256]; /* the last one; allocates nothing, for it may be that memory has run out */
+static size_t n_heard;  /* since the last look */
 
 static void hear(const char *line) {
-    if (!n_heard++)
-        heard = af_format("%s", line);
+    n_heard++;
+    snprintf(heard, sizeof heard, "%s", line);
 }
 
-static void forget(void) {
-    free(heard);
-    heard = NULL;
-    n_heard = 0;
-}
-
-/* Memory is wanting deep below, and exit was called there: its reason is to be read after all. */
+/* Something is wrong deep below, and exit was called there: its reason is to be read after all. */
 static void say_last(void) {
     af_tell_to(NULL);
     af_screen_close();
-    if (heard)
+    if (n_heard)
         fprintf(stderr, "%s\n", heard);
 }
 
@@ -62,7 +56,7 @@ static void make_rows(struct live *l) {
 /* Where the kernel's table cannot be read this time the last frame stays. */
 static void look(struct live *l) {
     struct af_top_sample next;
-    forget();
+    n_heard = 0;
     if (!af_top_take(l->request, &next, l->now.at_real, true))
         return;
     if (l->have_before)
@@ -141,9 +135,12 @@ static void put(size_t row, enum af_style style, char *text) {
 }
 
 static void draw_help(size_t top, size_t room) {
-    char *line;
-    for (size_t i = 0; i < room && (line = af_top_help_line(i)); i++)
+    char *line = af_top_help_line(0);
+    for (size_t i = 0; i < room && line; line = af_top_help_line(++i))
         put(top + i, AF_PLAIN, line);
+    if (line)
+        put(top + room - 1, AF_PLAIN, af_format("  and more: afterfin(1)"));
+    free(line);
 }
 
 static size_t draw_head(const struct live *l, size_t height) {
@@ -158,7 +155,7 @@ static void draw(struct live *l) {
     size_t height, width;
     af_screen_begin(&height, &width);
     make_view(l);
-    const size_t top = draw_head(l, height), below = 1 + (heard != NULL);
+    const size_t top = draw_head(l, height), below = 1 + (n_heard > 0);
     const size_t room = height > top + 1 + below ? height - top - 1 - below : 1;
     l->state.page = room;
     if (l->state.help)
@@ -167,7 +164,7 @@ static void draw(struct live *l) {
         draw_table(l, top, room, width);
     if (!l->view.n && !l->state.help)
         put(top + 1, AF_PLAIN, af_top_empty(&l->rows, &l->state.ask));
-    if (heard)
+    if (n_heard)
         put(height - 2, AF_ALARM, n_heard > 1 ? af_format("%s (and %zu more)", heard, n_heard - 1)
                                               : af_format("%s", heard));
     put(height - 1, l->state.typing ? AF_HEADER : AF_PLAIN, af_top_hint(&l->state, width));
@@ -202,9 +199,8 @@ static void loop(struct live *l) {
 }
 
 int af_top_live(const struct af_top_request *request, struct af_top_sample *first) {
-    static struct live l;
-    l = (struct live){ .request = request, .now = *first, .made_by = request->by };
-    l.state = (struct af_top_state){ .delay_s = request->delay_s ? request->delay_s : 2 };
+    struct live l = { .request = request, .now = *first, .made_by = request->by };
+    l.state.delay_s = request->delay_s ? request->delay_s : 2;
     l.state.ask = (struct af_top_ask){ .by = request->by, .sort = request->sort, .reversed = request->reversed,
                                        .filter = l.state.filter };
     if (request->filter)
@@ -215,7 +211,7 @@ int af_top_live(const struct af_top_request *request, struct af_top_sample *firs
     atexit(say_last);
     af_tell_to(hear);
     loop(&l);
-    forget();
+    n_heard = 0;
     af_tell_to(NULL);
     af_screen_close();
     if (af_screen_ended()) { /* whoever waits for us is to see what ended us */

@@ -297,8 +297,8 @@ char *af_top_setting(const struct af_top_sample *now, const struct af_top_ask *a
                            : af_format("range of ports not known");
     char *reuse = now->tw_reuse < 0 ? af_format("%s", "") : af_format(", tcp_tw_reuse %d", now->tw_reuse);
     char *filter = filtered ? af_format(" with '%s'", ask->filter) : af_format("%s", "");
-    char *text = af_format("by %s%s, %s %.3gs%s; %s%s", sortings[ask->sort].name,
-                           ask->reversed ? " reversed" : "", when, s, filter, range, reuse);
+    char *text = af_format("by %s%s, %s %.*gs%s; %s%s", sortings[ask->sort].name,
+                           ask->reversed ? " reversed" : "", when, s < 10 ? 3 : 4, s, filter, range, reuse);
     free(range);
     free(reuse);
     free(filter);

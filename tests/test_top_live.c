@@ -138,6 +138,9 @@ Test(top_live, does_what_its_keys_say) {
     screen_wait(&s, "RUNNING");
     screen_type(&s, "h");
     screen_wait(&s, "this list");
+    screen_resize(&s, 8, 40);
+    screen_wait(&s, "and more: afterfin(1)");
+    screen_resize(&s, 24, 80);
     screen_type(&s, "x");
     screen_wait_gone(&s, "this list");
     screen_type(&s, "/half");
