@@ -77,6 +77,9 @@ int af_misuse(struct af_options *options, const char *format, ...) __attribute__
 /* The option's value as a number from `least` to `most`; false: misused, `shown` is what the option is called. */
 bool af_option_number(struct af_options *options, const char *shown, unsigned least, unsigned most, unsigned *out);
 
+/* The value of option --NAME as seconds, to the millisecond. False: af_misuse has said what is wrong. */
+bool af_read_seconds(struct af_options *options, const char *name, uint32_t low_ms, uint32_t high_ms, uint32_t *ms);
+
 /* help.c --------------------------------------------------------------------------------------------------- */
 
 /* On stdout, within 80 columns. */

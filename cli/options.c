@@ -139,3 +139,17 @@ int af_next_option(struct af_options *o) {
     }
     return word[2] ? long_option(o, word + 2) : 0;
 }
+
+bool af_read_seconds(struct af_options *options, const char *name, uint32_t low_ms, uint32_t high_ms, uint32_t *ms) {
+    const char *text = options->value;
+    char *end = NULL;
+    const bool plain = *text >= '0' && *text <= '9' && !text[strspn(text, "0123456789.")];
+    const double value = plain ? strtod(text, &end) * 1000 : -1;
+    const bool ok = plain && !*end && value >= low_ms && value <= high_ms;
+    if (ok)
+        *ms = (uint32_t)(value + 0.5);
+    else
+        af_misuse(options, "--%s needs seconds from %g to %g, not '%s'", name, low_ms / 1000.0, high_ms / 1000.0,
+                  text);
+    return ok;
+}

@@ -22,22 +22,6 @@ static const struct af_option_row rows[] = {
 
 /* ---- what is asked ------------------------------------------------------------------------------------------ */
 
-/* To the millisecond. */
-static bool read_seconds(struct af_options *options, const char *name, uint32_t low_ms, uint32_t high_ms,
-                         uint32_t *ms) {
-    const char *text = options->value;
-    char *end = NULL;
-    const bool plain = *text >= '0' && *text <= '9' && !text[strspn(text, "0123456789.")];
-    const double value = plain ? strtod(text, &end) * 1000 : -1;
-    const bool ok = plain && !*end && value >= low_ms && value <= high_ms;
-    if (ok)
-        *ms = (uint32_t)(value + 0.5);
-    else
-        af_misuse(options, "--%s needs seconds from %g to %g, not '%s'", name, low_ms / 1000.0, high_ms / 1000.0,
-                  text);
-    return ok;
-}
-
 static bool read_above(struct af_reap *q, struct af_options *options) {
     char *end = NULL;
     errno = 0;
@@ -52,9 +36,9 @@ static bool read_option(struct af_reap *q, struct af_options *options, int id) {
     enum { DAY_MS = 86400000, SHORTEST_MS = 100 };
     switch (id) {
     case OLDER_THAN:
-        return read_seconds(options, "older-than", 1, AF_TIME_WAIT_MS - 1, &q->older_ms);
+        return af_read_seconds(options, "older-than", 1, AF_TIME_WAIT_MS - 1, &q->older_ms);
     case EVERY:
-        return read_seconds(options, "every", SHORTEST_MS, DAY_MS, &q->every_ms);
+        return af_read_seconds(options, "every", SHORTEST_MS, DAY_MS, &q->every_ms);
     case PEER:
         return af_filter_read_peer(&q->filter, options);
     case PID:

@@ -37,13 +37,11 @@ static bool read_by(struct af_top_request *q, struct af_options *options) {
 }
 
 static bool read_delay(struct af_top_request *q, struct af_options *options) {
-    char *end = NULL;
-    const bool digits = strspn(options->value, "0123456789.") == strlen(options->value);
-    q->delay_s = digits ? strtod(options->value, &end) : 0;
-    if (digits && *options->value && !*end && q->delay_s * 10 >= AF_DELAY_MIN_DS && q->delay_s <= AF_DELAY_MAX_S)
-        return true;
-    af_misuse(options, "--delay needs seconds, 0.1 to %d, not '%s'", AF_DELAY_MAX_S, options->value);
-    return false;
+    uint32_t ms;
+    if (!af_read_seconds(options, "delay", AF_DELAY_MIN_MS, AF_DELAY_MAX_MS, &ms))
+        return false;
+    q->delay_s = ms / 1000.0;
+    return true;
 }
 
 static bool read_sort(struct af_top_request *q, struct af_options *options) {

@@ -24,6 +24,6 @@ bool af_top_take(const struct af_top_request *request, struct af_top_sample *sam
  * that came to end it. */
 int af_top_live(const struct af_top_request *request, struct af_top_sample *first);
 
-enum { AF_DELAY_MIN_DS = 1 /* tenths of a second */, AF_DELAY_MAX_S = 3600 };
+enum { AF_DELAY_MIN_MS = 100, AF_DELAY_MAX_MS = 3600000 };
 
 #endif
