@@ -9,12 +9,12 @@
  *   collect.c          ledgers -> processes, ends
  *   diag.c             the kernel's sockets          result.c run_table.c run_json.c  what run tells
  *   owners.c           TIME_WAITs and their owners   who_table.c who_json.c  what who tells
- *   top.c look.c ports.c  top, and what it looks at  top_sample.c top_rows.c  looks -> what to show of them
+ *   top.c look.c       top, and what it looks at     top_sample.c top_rows.c  looks -> what to show of them
  *   top_view.c top_json.c  rows in order, in cells   top_live.c top_keys.c top_screen.c  the live view
  *   netns.c            other network namespaces      tidy.c            ledgers whose processes are gone
  *   report_log.c       log lines                     report_sum.c report_print.c  what report tells
  *   report_metrics.c   the same, for Prometheus      past.c            counts of ledgers that are gone
- *   ports.c            local ports, and who has them
+ *   ports.c ephemeral.c  local ports, who has them
  *   output.c           where JSON and metrics go     filter.c          --pid and --peer
  *   reap_round.c       one round of reap             reap_watch.c      the next ones, as a service
  *   reap_where.c reap_print.c  what reap tells       sockstat.c        the kernel's own sums

@@ -1,13 +1,10 @@
 /* See ephemeral.h. */
 #include "cli/ephemeral.h"
+#include "cli/memory.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { EVERY_OTHER_PORT = AF_PORTS / 2 * 6 /* as long as a list of reserved ports can get */ };
 
 void af_port_add(struct af_port_set *set, unsigned port) {
     set->words[port / 64] |= 1ull << port % 64;
@@ -56,28 +53,30 @@ bool af_ephemeral_parse(struct af_ephemeral *ports, const char *range, const cha
     return true;
 }
 
-static void read_sysctl(const char *name, char *text, size_t room) {
-    char path[64];
-    size_t used = 0;
-    snprintf(path, sizeof path, "/proc/sys/net/ipv4/%s", name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    for (ssize_t got; fd >= 0 && used + 1 < room && (got = read(fd, text + used, room - used - 1)) > 0;)
-        used += (size_t)got;
-    if (fd >= 0)
-        close(fd);
-    text[used] = 0;
+char *af_sysctl_line(const char *name) {
+    char *path = af_format("/proc/sys/net/ipv4/%s", name), *line = NULL;
+    size_t room = 0;
+    FILE *file = fopen(path, "re");
+    if (file && getline(&line, &room, file) < 0) {
+        free(line);
+        line = NULL;
+    }
+    if (file)
+        fclose(file);
+    free(path);
+    return line;
 }
 
 void af_ephemeral_read(struct af_ephemeral *ports) {
-    static char reserved[EVERY_OTHER_PORT];
-    char range[64];
-    read_sysctl("ip_local_port_range", range, sizeof range);
-    read_sysctl("ip_local_reserved_ports", reserved, sizeof reserved);
-    af_ephemeral_parse(ports, range, reserved);
+    char *range = af_sysctl_line("ip_local_port_range"), *reserved = af_sysctl_line("ip_local_reserved_ports");
+    af_ephemeral_parse(ports, range ? range : "", reserved ? reserved : "");
+    free(range);
+    free(reserved);
 }
 
 int af_tw_reuse_read(void) {
-    char text[16];
-    read_sysctl("tcp_tw_reuse", text, sizeof text);
-    return *text ? atoi(text) : -1;
+    char *line = af_sysctl_line("tcp_tw_reuse");
+    int value = line ? atoi(line) : -1;
+    free(line);
+    return value;
 }

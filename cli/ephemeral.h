@@ -26,6 +26,8 @@ struct af_ephemeral {
 bool af_ephemeral_parse(struct af_ephemeral *ports, const char *range, const char *reserved);
 /* Of the network namespace that we are in. */
 void af_ephemeral_read(struct af_ephemeral *ports);
+/* The first line of /proc/sys/net/ipv4/NAME, from malloc; NULL: it is not there. */
+char *af_sysctl_line(const char *name);
 /* net.ipv4.tcp_tw_reuse; -1: not known. */
 int af_tw_reuse_read(void);
 

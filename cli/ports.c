@@ -1,32 +1,14 @@
 /* See ports.h. */
 #include "cli/ports.h"
+#include "cli/ephemeral.h"
 #include "cli/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALL_PORTS = 65536 };
-
-static const char sysctl[] = "/proc/sys/net/ipv4/";
-
-/* The first line of a sysctl's file, to be freed; NULL: it is not there. */
-static char *read_sysctl(const char *name) {
-    char *path = af_format("%s%s", sysctl, name), *line = NULL;
-    size_t room = 0;
-    FILE *file = fopen(path, "re");
-    if (file && getline(&line, &room, file) < 0) {
-        free(line);
-        line = NULL;
-    }
-    if (file)
-        fclose(file);
-    free(path);
-    return line;
-}
-
 static int64_t read_number(const char *name) {
-    char *line = read_sysctl(name);
+    char *line = af_sysctl_line(name);
     int64_t n = line ? strtoll(line, NULL, 10) : -1;
     free(line);
     return n;
@@ -54,36 +36,6 @@ static int64_t read_netstat(const char *group, const char *field) {
     free(names);
     free(numbers);
     return found;
-}
-
-/* ---- the range ------------------------------------------------------------------------------------------------- */
-
-/* "8080,9148-9200" */
-static void take_out_reserved(bool ephemeral[ALL_PORTS]) {
-    char *line = read_sysctl("ip_local_reserved_ports"), *rest = NULL;
-    for (char *one = line ? strtok_r(line, ",\n", &rest) : NULL; one; one = strtok_r(NULL, ",\n", &rest)) {
-        unsigned low = 0, high;
-        int n = sscanf(one, "%u-%u", &low, &high);
-        for (unsigned port = low; n > 0 && port <= (n > 1 ? high : low) && port < ALL_PORTS; port++)
-            ephemeral[port] = false;
-    }
-    free(line);
-}
-
-static int64_t read_ephemeral(bool ephemeral[ALL_PORTS]) {
-    char *line = read_sysctl("ip_local_port_range");
-    unsigned low, high;
-    int64_t n = 0;
-    bool known = line && sscanf(line, "%u %u", &low, &high) == 2 && high < ALL_PORTS;
-    free(line);
-    if (!known)
-        return -1;
-    for (unsigned port = low; port <= high; port++)
-        ephemeral[port] = true;
-    take_out_reserved(ephemeral);
-    for (unsigned port = low; port <= high; port++)
-        n += ephemeral[port];
-    return n;
 }
 
 /* ---- who has taken them ---------------------------------------------------------------------------------------- */
@@ -114,17 +66,17 @@ static void find_busiest(struct af_ports *p, struct af_destination *all, size_t 
     memcpy(p->busiest, all, p->n_busiest * sizeof *all);
 }
 
-static void look_at(struct af_ports *p, const struct af_kernel_sockets *kernel, const bool ephemeral[ALL_PORTS]) {
-    bool used[ALL_PORTS] = { false };
+static void look_at(struct af_ports *p, const struct af_kernel_sockets *kernel, const struct af_port_set *ephemeral) {
+    struct af_port_set used = { { 0 } };
     struct af_destination *all = af_array(NULL, kernel->n, sizeof *all);
     size_t n = 0;
     for (size_t i = 0; i < kernel->n; i++) {
         const struct af_kernel_socket *socket = &kernel->all[i];
         p->time_wait += af_is_time_wait(socket);
-        if (!ephemeral[socket->local.port])
+        if (!af_port_has(ephemeral, socket->local.port))
             continue;
-        p->used += !used[socket->local.port];
-        used[socket->local.port] = true;
+        p->used += !af_port_has(&used, socket->local.port);
+        af_port_add(&used, socket->local.port);
         all[n] = (struct af_destination){ .local = socket->local, .peer = socket->peer, .ports = 1 };
         all[n++].local.port = 0;
     }
@@ -133,9 +85,10 @@ static void look_at(struct af_ports *p, const struct af_kernel_sockets *kernel, 
 }
 
 void af_ports_read(struct af_ports *p, const struct af_kernel_sockets *kernel) {
-    bool ephemeral[ALL_PORTS] = { false };
-    *p = (struct af_ports){ .ephemeral = read_ephemeral(ephemeral),
+    struct af_ephemeral ephemeral;
+    af_ephemeral_read(&ephemeral);
+    *p = (struct af_ports){ .ephemeral = ephemeral.low ? (int64_t)ephemeral.n : -1,
                             .time_wait_limit = read_number("tcp_max_tw_buckets"),
                             .time_wait_overflow = read_netstat("TcpExt:", "TCPTimeWaitOverflow") };
-    look_at(p, kernel, ephemeral);
+    look_at(p, kernel, &ephemeral.usable);
 }
