@@ -5,8 +5,6 @@
 
 #include <pty.h>
 #include <signal.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -61,18 +59,9 @@ static pid_t start(struct screen *s, const char *directory) {
 
 /* A shell instead, with the command as $0 and a directory as $1. */
 static pid_t start_shell(struct screen *s, const char *option, const char *script) {
-    static const struct winsize size = { .ws_row = 24, .ws_col = 80 };
-    const char *directory = new_directory();
     int terminal;
-    pid_t pid = forkpty(&terminal, NULL, NULL, &size);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        setenv("TERM", "vt100", 1);
-        setenv("LC_ALL", "C", 1);
-        execlp("sh", "sh", option, script, command_path(), directory, (char *)NULL);
-        _exit(127);
-    }
-    cr_assert_gt(pid, 0);
+    pid_t pid = argv_on_terminal(&terminal, 80, (const char *[]){ "/usr/bin/env", "TERM=vt100", "LC_ALL=C", "sh", option,
+                                 script, command_path(), new_directory(), NULL });
     screen_start(s, terminal, 24, 80);
     return pid;
 }
