@@ -1,10 +1,10 @@
 /* What one run of compare came to, from its ledgers and the kernel's table; and what becomes of its leftovers. */
 #include "cli/compare_round.h"
+#include "cli/ports.h"
 #include "cli/settle.h"
 #include "ledger/histogram.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -42,27 +42,13 @@ static void keep_new(struct af_kernel_sockets *now, const struct af_kernel_socke
     now->n = kept;
 }
 
-static unsigned count_ports(const struct af_kernel_sockets *sockets) {
-    static uint8_t used[65536];
-    unsigned low = 32768, high = 60999, n = 0;
-    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-    if (file && fscanf(file, "%u %u", &low, &high) != 2)
-        low = 1;
-    if (file)
-        fclose(file);
-    memset(used, 0, sizeof used);
-    for (size_t i = 0; i < sockets->n; i++)
-        used[sockets->all[i].local.port] = 1;
-    for (unsigned port = low; port <= high && port < 65536; port++)
-        n += used[port];
-    return n;
-}
-
 void af_compare_measure(struct af_measure *m, const struct af_result *r, struct af_kernel_sockets *left,
                         const struct af_kernel_sockets *before) {
     const struct af_histogram *times = &r->found.connect_times;
     uint64_t count[AF_COUNTERS], confirmed;
+    struct af_ports ports;
     keep_new(left, before);
+    af_ports_read(&ports, left);
     af_result_totals(r, count, &confirmed);
     m->value[AF_METRIC_elapsed_s] = r->child.elapsed_s;
     m->value[AF_METRIC_connects] = (double)count[AF_COUNT_connects];
@@ -72,7 +58,7 @@ void af_compare_measure(struct af_measure *m, const struct af_result *r, struct 
     m->value[AF_METRIC_connect_p50_us] = af_histogram_quantile(times, 0.5) / 1000;
     m->value[AF_METRIC_connect_p99_us] = af_histogram_quantile(times, 0.99) / 1000;
     m->value[AF_METRIC_connect_max_us] = (double)times->max / 1000;
-    m->value[AF_METRIC_ports] = count_ports(left);
+    m->value[AF_METRIC_ports] = ports.used > 0 ? (double)ports.used : 0;
     for (size_t i = 0; i < r->found.n_rows; i++)
         for (uint32_t k = 0; k < r->found.rows[i].seen.n_errors; k++) {
             const struct af_seen_error *error = &r->found.rows[i].seen.errors[k];
