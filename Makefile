@@ -34,7 +34,6 @@ EXAMPLES = $(addprefix tests/test_examples_,help.o files.o container.o machine.o
 CLI += $(addprefix cli/,ephemeral.o look.o top.o top_sample.o top_rows.o top_view.o top_json.o top_keys.o top_live.o \
 	top_screen.o)
 CLI_TESTS += $(addprefix tests/,screen.o test_ephemeral.o test_top.o test_top_asked.o test_top_rows.o test_top_live.o)
-CLI_LIBS = -lmnl -ljansson -lm -lncursesw
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
@@ -61,7 +60,7 @@ $(B)/libafterfin.so: $(addprefix $(B)/pic/,$(filter-out policy/keys.o,$(POLICY))
 
 $(B)/afterfin: $(addprefix $(B)/obj/,cli/main.o $(CLI) $(POLICY) $(READER))
 	@echo "  LINK $@"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lmnl -ljansson -lm -lncursesw
 
 $(B)/obj/cli/preload.o: BASE += -DAF_LIBDIR='"$(PREFIX)/lib"'
 
@@ -88,7 +87,7 @@ $(B)/tests/victims/%.so: tests/victims/%.c
 $(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(CLI_TESTS) $(EXAMPLES) $(HARNESS) $(POLICY) $(LEDGER) \
 		$(READER) $(CLI))
 	@mkdir -p $(@D); echo "  LINK $@"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(CLI_LIBS)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -lmnl -ljansson -lm -lncursesw
 
 check: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS) $(WAY_VICTIMS)) $(B)/examples/server ## run all tests
 	$(Q)$(B)/tests/check -j2 $(CHECK)
