@@ -69,42 +69,64 @@ void af_compare_measure(struct af_measure *m, const struct af_result *r, struct 
 
 /* ---- what it left ------------------------------------------------------------------------------------------- */
 
-static void keep_time_waits(struct af_kernel_sockets *sockets) {
-    size_t kept = 0;
-    for (size_t i = 0; i < sockets->n; i++)
-        if (af_is_time_wait(&sockets->all[i]))
-            sockets->all[kept++] = sockets->all[i];
-    sockets->n = kept;
+/* Closed and in TIME_WAIT, or on its way there. */
+enum { LEAVING = AF_IN_FIN_WAIT1 | AF_IN_FIN_WAIT2 | AF_IN_CLOSING | AF_IN_TIME_WAIT };
+static bool is_leftover(const struct af_kernel_socket *socket) {
+    return socket->state & LEAVING && !socket->inode;
 }
 
-/* How many of them are still there. */
-static size_t remaining(const struct af_kernel_sockets *left) {
-    struct af_kernel_sockets now;
-    size_t n = 0;
-    if (af_diag_dump(AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2, &now) != 0)
-        return 0;
-    for (size_t i = 0; i < now.n; i++)
-        n += left->n && bsearch(&now.all[i], left->all, left->n, sizeof *left->all, by_cookie) != NULL;
-    free(now.all);
-    return n;
+/* Reaping: only of its own processes; others' are not ours to end. */
+static void keep_leftovers(struct af_kernel_sockets *left, const struct af_collection *own) {
+    size_t kept = 0;
+    for (size_t i = 0; i < left->n; i++)
+        if (is_leftover(&left->all[i]) && (!own || af_settle_owner(own, left->all[i].cookie).row != AF_NO_ROW))
+            left->all[kept++] = left->all[i];
+    left->n = kept;
+}
+
+static bool is_among(const struct af_kernel_socket *socket, const struct af_kernel_sockets *left) {
+    return left->n && bsearch(socket, left->all, left->n, sizeof *left->all, by_cookie);
+}
+
+/* What is left now of `left`; false: the kernel does not tell. */
+static bool look_again(const struct af_kernel_sockets *left, struct af_kernel_sockets *now) {
+    size_t kept = 0;
+    if (af_diag_dump(LEAVING, now) != 0)
+        return false;
+    for (size_t i = 0; i < now->n; i++)
+        if (is_leftover(&now->all[i]) && is_among(&now->all[i], left))
+            now->all[kept++] = now->all[i];
+    now->n = kept;
+    return true;
+}
+
+static void pause_ms(long ms) {
+    nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
 static void wait_for_expiry(const struct af_experiment *e, const struct af_kernel_sockets *left) {
-    const struct timespec pause = { .tv_nsec = 500 * 1000000 };
+    struct af_kernel_sockets now;
     sigprocmask(SIG_SETMASK, &e->mask, NULL); /* who waits for a minute may be interrupted */
-    for (size_t n = left->n; n && (n = remaining(left)); nanosleep(&pause, NULL))
-        af_compare_progress(e, "waiting for %zu TIME_WAITs to expire", n);
+    while (look_again(left, &now)) {
+        free(now.all);
+        if (!now.n)
+            break;
+        af_compare_progress(e, "waiting for %zu TIME_WAITs to expire", now.n);
+        pause_ms(500);
+    }
 }
 
-/* Only those of its own: others' are not ours to end. */
-static bool reap(const struct af_result *r, struct af_kernel_sockets *left) {
+/* A FIN may be on its way still, the peer's too: what is no TIME_WAIT yet has a second to become one. */
+static bool reap(const struct af_kernel_sockets *left) {
+    struct af_kernel_sockets now = { .n = 1 };
     struct af_destroyed out;
-    size_t kept = 0;
-    for (size_t i = 0; i < left->n; i++)
-        if (af_settle_owner(&r->found, left->all[i].cookie).row != AF_NO_ROW)
-            left->all[kept++] = left->all[i];
-    left->n = kept;
-    int error = af_diag_destroy(left->all, left->n, NULL, &out);
+    int error = 0;
+    for (int ms = 0; ms < 1000 && now.n && !error && look_again(left, &now); ms += 10) {
+        error = af_diag_destroy(now.all, now.n, NULL, &out);
+        free(now.all);
+        if (now.n > out.ended)
+            pause_ms(10);
+    }
     if (error)
         af_tell("compare: --settle=reap: %s", strerror(-error));
     return !error;
@@ -112,9 +134,9 @@ static bool reap(const struct af_result *r, struct af_kernel_sockets *left) {
 
 bool af_compare_settle(const struct af_experiment *e, const struct af_result *r, struct af_kernel_sockets *left,
                        bool last) {
-    keep_time_waits(left);
+    keep_leftovers(left, e->settling == AF_SETTLE_REAP ? &r->found : NULL);
     if (e->settling == AF_SETTLE_REAP)
-        return reap(r, left);
+        return reap(left);
     if (e->settling == AF_SETTLE_WAIT && !last)
         wait_for_expiry(e, left);
     return true;
