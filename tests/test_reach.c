@@ -4,6 +4,7 @@
 #include "tests/command.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdlib.h>
@@ -83,6 +84,35 @@ Test(reach, refuses_what_is_no_program_for_this_machine_and_its_libc) {
     dprintf(fd, "#!%s\n", self);
     close(fd);
     cr_expect(af_reachable(self, NULL, why), "exec will say ELOOP");
+}
+
+Test(reach, follows_env_to_what_it_runs) {
+    const char *lone = elf(ELFCLASS64, ELFDATA2LSB, NATIVE, NULL);
+    const struct {
+        const char *format;
+        const char *why; /* NULL: reachable, or not to be told */
+        size_t files;
+        int error;
+    } rows[] = {
+        { "#!/usr/bin/env %s\n", "statically linked", 3, 0 },
+        { "#!/usr/bin/env -S %s -x\n", "statically linked", 3, 0 },
+        { "#!/usr/bin/env -S A=1 B=2 %s\n", "statically linked", 3, 0 },
+        { "#!/usr/bin/env -S -i %s\n", "clears the environment (-i)", 2, 0 },
+        { "#!/usr/bin/env -i %s\n", NULL, 2, 0 }, /* which env itself refuses: one argument */
+        { "#!/usr/bin/env -S -u X %s\n", NULL, 2, 0 },
+        { "#!/usr/bin/env sh\n", NULL, 3, 0 },
+        { "#!/usr/bin/env nonexistent-program\n", NULL, 2, ENOENT },
+        { "#!/bin/sh env %s\n", NULL, 2, 0 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct af_reach r;
+        af_reach(script(rows[i].format, lone), "/usr/bin:/bin", &r);
+        cr_expect_eq(r.reachable, !rows[i].why, "%s: %s", rows[i].format, r.why);
+        cr_expect(!rows[i].why || strstr(r.why, rows[i].why), "%s: %s", rows[i].format, r.why);
+        cr_expect_eq(r.n_files, rows[i].files, "%s: %zu", rows[i].format, r.n_files);
+        cr_expect_eq(r.error, rows[i].error, "%s: %d", rows[i].format, r.error);
+        af_reach_free(&r);
+    }
 }
 
 Test(reach, with_f_warns_and_runs_it_all_the_same) {
