@@ -1,9 +1,7 @@
 /* See elf.h. Every read is bounded, every number from the file checked before use. */
-#include "cli/elf.h"
+#include "cli/elf_inner.h"
 
-#include <elf.h>
 #include <endian.h>
-#include <link.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,8 +19,6 @@
 #else
 #error "which EM_ number has this architecture?"
 #endif
-
-enum { MAX_HEADERS = 1024 };
 
 bool af_elf_native(const struct af_elf *elf) {
     return elf->class == NATIVE_CLASS && elf->data == NATIVE_DATA && elf->machine == NATIVE_MACHINE;
@@ -42,34 +38,54 @@ const char *af_elf_machine(const struct af_elf *elf) {
     }
 }
 
+bool af_elf_at(int fd, uint64_t offset, void *to, size_t size) {
+    return offset <= INT64_MAX - size && pread(fd, to, size, (off_t)offset) == (ssize_t)size;
+}
+
 /* A path that ends inside its segment, or none. */
 static void read_loader(int fd, const ElfW(Phdr) *header, char loader[PATH_MAX]) {
-    size_t size = header->p_filesz;
-    if (size < 2 || size > PATH_MAX || header->p_offset > INT64_MAX / 2 ||
-        pread(fd, loader, size, (off_t)header->p_offset) != (ssize_t)size || loader[size - 1] != 0)
+    const size_t size = header->p_filesz;
+    if (size < 2 || size > PATH_MAX || !af_elf_at(fd, header->p_offset, loader, size) || loader[size - 1] != 0)
         loader[0] = 0;
 }
 
-bool af_elf_read(int fd, struct af_elf *out) {
-    ElfW(Ehdr) file;
+/* False: no ELF file. Of another class than ours only its beginning, the same in both, makes sense. */
+static bool read_head(int fd, ElfW(Ehdr) *file, struct af_elf *out) {
     memset(out, 0, sizeof *out);
-    if (pread(fd, &file, sizeof file, 0) != (ssize_t)sizeof file || memcmp(file.e_ident, ELFMAG, SELFMAG) != 0)
+    if (!af_elf_at(fd, 0, file, sizeof *file) || memcmp(file->e_ident, ELFMAG, SELFMAG) != 0)
         return false;
-    out->class = file.e_ident[EI_CLASS];
-    out->data = file.e_ident[EI_DATA];
-    /* e_machine lies in the same place in both classes. */
-    out->machine = out->data == NATIVE_DATA ? file.e_machine : __builtin_bswap16(file.e_machine);
+    out->class = file->e_ident[EI_CLASS];
+    out->data = file->e_ident[EI_DATA];
+    out->machine = out->data == NATIVE_DATA ? file->e_machine : __builtin_bswap16(file->e_machine);
+    out->moves = af_elf_native(out) && file->e_type == ET_DYN;
+    return true;
+}
+
+/* SIZE_MAX: not a file that the kernel would run. */
+static size_t read_segments(int fd, const ElfW(Ehdr) *file, ElfW(Phdr) out[AF_ELF_HEADERS]) {
+    if ((file->e_type != ET_EXEC && file->e_type != ET_DYN) || file->e_phentsize != sizeof *out ||
+        file->e_phnum > AF_ELF_HEADERS || !af_elf_at(fd, file->e_phoff, out, file->e_phnum * sizeof *out))
+        return SIZE_MAX;
+    return file->e_phnum;
+}
+
+size_t af_elf_segments(int fd, ElfW(Phdr) out[AF_ELF_HEADERS]) {
+    ElfW(Ehdr) file;
+    struct af_elf elf;
+    size_t n = read_head(fd, &file, &elf) && af_elf_native(&elf) ? read_segments(fd, &file, out) : 0;
+    return n == SIZE_MAX ? 0 : n;
+}
+
+bool af_elf_read(int fd, struct af_elf *out) {
+    static ElfW(Phdr) headers[AF_ELF_HEADERS];
+    ElfW(Ehdr) file;
+    if (!read_head(fd, &file, out))
+        return false;
     if (!af_elf_native(out))
         return true;
-    if ((file.e_type != ET_EXEC && file.e_type != ET_DYN) || file.e_phentsize != sizeof(ElfW(Phdr)) ||
-        file.e_phnum > MAX_HEADERS || file.e_phoff > INT64_MAX / 2)
-        return false;
-    for (unsigned i = 0; i < file.e_phnum && !out->loader[0]; i++) {
-        ElfW(Phdr) header;
-        if (pread(fd, &header, sizeof header, (off_t)(file.e_phoff + i * sizeof header)) != (ssize_t)sizeof header)
-            return false;
-        if (header.p_type == PT_INTERP)
-            read_loader(fd, &header, out->loader);
-    }
-    return true;
+    const size_t n = read_segments(fd, &file, headers);
+    for (size_t i = 0; n != SIZE_MAX && i < n && !out->loader[0]; i++)
+        if (headers[i].p_type == PT_INTERP)
+            read_loader(fd, &headers[i], out->loader);
+    return n != SIZE_MAX;
 }
