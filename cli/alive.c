@@ -51,8 +51,8 @@ static struct inner *inner;
 static size_t n_inner;
 static bool have_inner;
 
-/* The last number of NSpid is the pid in the innermost namespace; 0: gone. */
-static int32_t innermost(const char *entry) {
+/* The last number of NSpid. */
+int32_t af_innermost_pid(const char *entry) {
     char path[64], text[4096];
     snprintf(path, sizeof path, "/proc/%.20s/status", entry);
     char *line = read_file(path, text, sizeof text) ? strstr(text, "\nNSpid:") : NULL;
@@ -74,7 +74,7 @@ static void list_processes(void) {
     inner = NULL;
     n_inner = 0;
     for (struct dirent *e; proc && (e = readdir(proc));) {
-        int32_t pid = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? innermost(e->d_name) : 0;
+        int32_t pid = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? af_innermost_pid(e->d_name) : 0;
         if (pid <= 0)
             continue;
         inner = af_room_for_one(inner, n_inner, sizeof *inner);

@@ -20,6 +20,9 @@ bool af_is_alive(uint64_t pid_ns, int32_t pid, uint64_t start_ticks);
  * the next questions are about: a process that has begun since the last list would be taken for a dead one. */
 void af_alive_look_again(void);
 
+/* The pid that process ENTRY of /proc has in its own pid namespace; 0: gone. */
+int32_t af_innermost_pid(const char *entry);
+
 /* Does any process that we may look at have `setting` ("NAME=VALUE") in its environment? */
 bool af_is_in_environment(const char *setting);
 

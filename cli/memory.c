@@ -25,14 +25,19 @@ void *af_room_for_one(void *old, size_t n, size_t size) {
     return af_array(old, n ? 2 * n : 2, size);
 }
 
-char *af_format(const char *format, ...) {
+char *af_format_list(const char *format, va_list args) {
     char *text = NULL;
-    va_list args;
-    va_start(args, format);
     if (vasprintf(&text, format, args) < 0)
         text = NULL;
-    va_end(args);
     return or_exit(text);
+}
+
+char *af_format(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *text = af_format_list(format, args);
+    va_end(args);
+    return text;
 }
 
 void af_strings_add(struct af_strings *list, char *text) {

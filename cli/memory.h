@@ -2,6 +2,7 @@
 #ifndef AFTERFIN_CLI_MEMORY_H
 #define AFTERFIN_CLI_MEMORY_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -10,6 +11,7 @@ void *af_array(void *old, size_t n, size_t size);
 /* Room for one element more than the n there are: grows by doubling. */
 void *af_room_for_one(void *old, size_t n, size_t size);
 char *af_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *af_format_list(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
 
 /* Strings from malloc, in a list that owns them. */
 struct af_strings {

@@ -24,15 +24,18 @@ enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 
 static void clean(int base);
 
-int af_place_default(char path[PATH_MAX]) {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    struct stat st;
-    if (geteuid() == 0)
+void af_place_name(unsigned uid, const char *runtime, char path[PATH_MAX]) {
+    if (uid == 0)
         snprintf(path, PATH_MAX, "/run/afterfin");
     else if (runtime && runtime[0] == '/')
         snprintf(path, PATH_MAX, "%s/afterfin", runtime);
     else
-        snprintf(path, PATH_MAX, "/tmp/afterfin-%u", (unsigned)geteuid());
+        snprintf(path, PATH_MAX, "/tmp/afterfin-%u", uid);
+}
+
+int af_place_default(char path[PATH_MAX]) {
+    struct stat st;
+    af_place_name(geteuid(), getenv("XDG_RUNTIME_DIR"), path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return -errno;
     int fd = open(path, OPEN_DIRECTORY | O_NOFOLLOW);

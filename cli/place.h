@@ -17,6 +17,9 @@ struct af_place {
     bool keep; /* the user asked for a ledger: the files outlive the run */
 };
 
+/* The default ledger directory of a user, `runtime` being his XDG_RUNTIME_DIR or NULL. */
+void af_place_name(unsigned uid, const char *runtime, char path[PATH_MAX]);
+
 /* Open (and make) the default ledger directory: /run/afterfin for root, else $XDG_RUNTIME_DIR/afterfin, else
  * /tmp/afterfin-UID; and remove what is over in it (tidy.h). A descriptor, or -errno: EPERM where it is there and
  * not private to us. */

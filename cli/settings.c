@@ -58,12 +58,16 @@ bool af_settings_add(struct af_settings *settings, struct af_options *options, c
     return false;
 }
 
-bool af_settings_check(struct af_settings *settings) {
-    struct af_error error;
+bool af_settings_parse(struct af_settings *settings, struct af_error *error) {
     const char *rules = af_settings_get(settings, af_keys[AF_KEY_RULES].variable);
     size_t n = af_policy_count_rules(rules);
     settings->rules = af_array(settings->rules, n, sizeof *settings->rules);
-    if (af_policy_parse(&settings->policy, (const char *const *)settings->environment, settings->rules, n, &error))
+    return af_policy_parse(&settings->policy, (const char *const *)settings->environment, settings->rules, n, error);
+}
+
+bool af_settings_check(struct af_settings *settings) {
+    struct af_error error;
+    if (af_settings_parse(settings, &error))
         return true;
     af_tell("%s", error.text);
     return false;

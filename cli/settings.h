@@ -18,7 +18,8 @@ void af_settings_init(struct af_settings *settings, char *const *environment);
 bool af_settings_add(struct af_settings *settings, struct af_options *options, const char *shown,
                      const char *key_value);
 
-/* Parse what is there now into settings->policy. False: the parser's line has been printed. */
+/* Parse what is there now into settings->policy. False: the parser's line is in *error; or has been printed. */
+bool af_settings_parse(struct af_settings *settings, struct af_error *error);
 bool af_settings_check(struct af_settings *settings);
 
 /* NAME's value, or NULL; put NAME=value in place of what was there, or take it out (NULL). */
