@@ -24,7 +24,7 @@ CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o
 	compare_json.o compare_plot.o \
 	run_table.o run_json.o env.o json.o tidy.o netns.o netns_new.o owners.o who.o who_table.o who_json.o output.o report.o \
 	report_log.o report_sum.o report_print.o report_metrics.o past.o ports.o filter.o sockstat.o reap.o reap_round.o \
-	reap_watch.o reap_where.o reap_print.o)
+	reap_watch.o reap_where.o reap_print.o sysctl.o)
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o \
 	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o \

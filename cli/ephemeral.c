@@ -1,10 +1,13 @@
 /* See ephemeral.h. */
 #include "cli/ephemeral.h"
 #include "cli/memory.h"
+#include "cli/sysctl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LONGEST_SPAN = 12 /* "65534-65535," */ };
 
 void af_port_add(struct af_port_set *set, unsigned port) {
     set->words[port / 64] |= 1ull << port % 64;
@@ -31,9 +34,36 @@ unsigned af_ports_common(const struct af_port_set *a, const struct af_port_set *
     return n;
 }
 
+void af_ports_add_list(struct af_port_set *set, const char *text) {
+    while (*text) {
+        unsigned low, high;
+        const int n = sscanf(text, "%5u-%5u", &low, &high);
+        for (unsigned port = low; n > 0 && port <= (n > 1 ? high : low) && port < AF_PORTS; port++)
+            af_port_add(set, port);
+        text += strcspn(text, ",");
+        text += *text == ',';
+    }
+}
+
+char *af_ports_text(const struct af_port_set *set) {
+    char *text = NULL;
+    size_t used = 0;
+    for (unsigned port = 0; port <= AF_PORTS - 1; port++) {
+        unsigned last = port;
+        if (!af_port_has(set, port))
+            continue;
+        while (last < AF_PORTS - 1 && af_port_has(set, last + 1))
+            last++;
+        text = af_array(text, used + LONGEST_SPAN + 1, 1);
+        used += (size_t)sprintf(text + used, last > port ? "%s%u-%u" : "%s%u", used ? "," : "", port, last);
+        port = last;
+    }
+    return text ? text : af_format("%s", "");
+}
+
 bool af_ephemeral_parse(struct af_ephemeral *ports, const char *range, const char *reserved) {
+    struct af_port_set none = { { 0 } };
     unsigned first, last;
-    int used;
     memset(ports, 0, sizeof *ports);
     if (sscanf(range, "%u %u", &first, &last) != 2 || !first || first > last || last >= AF_PORTS)
         return false;
@@ -41,41 +71,22 @@ bool af_ephemeral_parse(struct af_ephemeral *ports, const char *range, const cha
     ports->high = last;
     for (unsigned port = first; port <= last; port++)
         af_port_add(&ports->usable, port);
-    for (; sscanf(reserved, "%u%n", &first, &used) == 1; reserved += *reserved == ',') {
-        reserved += used;
-        last = first;
-        if (sscanf(reserved, "-%u%n", &last, &used) == 1)
-            reserved += used;
-        for (unsigned port = first; port <= last && port < AF_PORTS; port++)
-            ports->usable.words[port / 64] &= ~(1ull << port % 64);
-    }
+    af_ports_add_list(&none, reserved);
+    for (unsigned word = 0; word < AF_PORTS / 64; word++)
+        ports->usable.words[word] &= ~none.words[word];
     ports->n = af_ports_common(&ports->usable, &ports->usable, ports->low, ports->high);
     return true;
 }
 
-char *af_sysctl_line(const char *name) {
-    char *path = af_format("/proc/sys/net/ipv4/%s", name), *line = NULL;
-    size_t room = 0;
-    FILE *file = fopen(path, "re");
-    if (file && getline(&line, &room, file) < 0) {
-        free(line);
-        line = NULL;
-    }
-    if (file)
-        fclose(file);
-    free(path);
-    return line;
-}
-
 void af_ephemeral_read(struct af_ephemeral *ports) {
-    char *range = af_sysctl_line("ip_local_port_range"), *reserved = af_sysctl_line("ip_local_reserved_ports");
+    char *range = af_sysctl("net.ipv4.ip_local_port_range"), *reserved = af_sysctl("net.ipv4.ip_local_reserved_ports");
     af_ephemeral_parse(ports, range ? range : "", reserved ? reserved : "");
     free(range);
     free(reserved);
 }
 
 int af_tw_reuse_read(void) {
-    char *line = af_sysctl_line("tcp_tw_reuse");
+    char *line = af_sysctl("net.ipv4.tcp_tw_reuse");
     int value = line ? atoi(line) : -1;
     free(line);
     return value;

@@ -16,6 +16,11 @@ bool af_port_has(const struct af_port_set *set, unsigned port);
 /* How many of the ports low to high are in both sets. */
 unsigned af_ports_common(const struct af_port_set *a, const struct af_port_set *b, unsigned low, unsigned high);
 
+/* Lists of ports as in ip_local_reserved_ports, 22,8080-8090: add what a text names; what makes no sense is skipped.
+ * And the text of a set, from malloc. */
+void af_ports_add_list(struct af_port_set *set, const char *text);
+char *af_ports_text(const struct af_port_set *set);
+
 struct af_ephemeral {
     unsigned low, high;        /* net.ipv4.ip_local_port_range; 0: not known */
     unsigned n;                /* of them, less the reserved ones */
@@ -26,8 +31,6 @@ struct af_ephemeral {
 bool af_ephemeral_parse(struct af_ephemeral *ports, const char *range, const char *reserved);
 /* Of the network namespace that we are in. */
 void af_ephemeral_read(struct af_ephemeral *ports);
-/* The first line of /proc/sys/net/ipv4/NAME, from malloc; NULL: it is not there. */
-char *af_sysctl_line(const char *name);
 /* net.ipv4.tcp_tw_reuse; -1: not known. */
 int af_tw_reuse_read(void);
 

@@ -3,6 +3,7 @@
 #define AFTERFIN_CLI_PORTS_H
 
 #include "cli/diag.h"
+#include "cli/ephemeral.h"
 
 enum { AF_BUSIEST = 8 };
 
@@ -10,6 +11,7 @@ enum { AF_BUSIEST = 8 };
 struct af_destination {
     struct af_addr local, peer; /* local.port is 0 */
     uint32_t ports;             /* in use, of the ephemeral ones */
+    uint32_t time_wait;         /* of them in TIME_WAIT */
 };
 
 /* -1: the kernel did not tell. */
@@ -22,6 +24,10 @@ struct af_ports {
     struct af_destination busiest[AF_BUSIEST]; /* the most ports first */
     size_t n_busiest;
 };
+
+/* Which ports of the set are in use from where to where: the most first, from malloc. Returns how many. */
+size_t af_destinations(const struct af_kernel_sockets *kernel, const struct af_port_set *ports,
+                       struct af_destination **out);
 
 /* `kernel` is a dump of AF_IN_ANY. */
 void af_ports_read(struct af_ports *ports, const struct af_kernel_sockets *kernel);
