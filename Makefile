@@ -20,21 +20,24 @@ SHIM = $(addprefix shim/,start.o resolve.o string.o calls.o log.o inherit.o line
 	variadic.o syscall.o vfork.o apply.o search.o settle.o open.o local.o options.o dup.o message.o spawn.o \
 	memory.o track.o)
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
-	elf.o elf_dynamic.o elf_code.o x86.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o watched.o run.o stats.o compare.o compare_round.o compare_measure.o compare_print.o \
+	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o watched.o run.o stats.o compare.o compare_round.o compare_measure.o compare_print.o \
 	compare_json.o compare_plot.o \
 	run_table.o run_json.o env.o json.o tidy.o netns.o netns_new.o owners.o who.o who_table.o who_json.o output.o report.o \
 	report_log.o report_sum.o report_print.o report_metrics.o past.o ports.o filter.o sockstat.o reap.o reap_round.o \
-	reap_watch.o reap_where.o reap_print.o sysctl.o)
+	reap_watch.o reap_where.o reap_print.o)
 CLI_TESTS = $(addprefix tests/,fabricate.o command.o test_reader.o test_run.o test_run_signals.o \
 	test_run_result.o test_reach.o test_env.o test_cli.o test_settle.o test_ledger.o test_ledger_loss.o \
 	test_ledger_file.o test_sample.o test_who.o test_who_where.o test_report.o test_report_write.o \
 	test_report_past.o test_report_ports.o reader_invariants.o test_hostile.o test_histogram.o test_stats.o \
-	test_compare.o test_compare_runs.o test_reap.o test_reap_safe.o test_reap_service.o \
-	elf_invariants.o test_elf.o)
+	test_compare.o test_compare_runs.o test_reap.o test_reap_safe.o test_reap_service.o)
 EXAMPLES = $(addprefix tests/test_examples_,help.o files.o container.o machine.o)
 CLI += $(addprefix cli/,ephemeral.o look.o top.o top_sample.o top_rows.o top_view.o top_json.o top_keys.o top_live.o \
 	top_screen.o)
 CLI_TESTS += $(addprefix tests/,screen.o test_ephemeral.o test_top.o test_top_asked.o test_top_rows.o test_top_live.o)
+CLI += $(addprefix cli/,elf_dynamic.o elf_code.o x86.o sysctl.o doctor.o $(addprefix doctor_,machine.o settings.o \
+	needs.o program.o libraries.o process.o print.o print_program.o json.o))
+CLI_TESTS += $(addprefix tests/,elf_invariants.o test_elf.o test_doctor.o test_doctor_tells.o test_doctor_program.o \
+	test_doctor_process.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
 	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o

@@ -3,7 +3,9 @@
  *   main.c commands.c  dispatch, and its table       options.c help.c  options of a subcommand, from a table
  *   run.c env.c who.c report.c reap.c  subcommands   say.c             messages, did you mean
  *   settings.c         environment and -p            preload.c         where the library is, LD_PRELOAD
- *   reach.c elf.c      can this CMD be reached       child.c           start it, forward signals, wait
+ *   reach.c elf.c elf_dynamic.c elf_code.c x86.c  what a CMD is, and can it be reached
+ *   doctor.c doctor_*.c  machine, program, process, and what to change (doctor.h)
+ *   child.c            start it, forward signals, wait
  *   watched.c          CMD with ledgers, settled     alive.c           does a process still run
  *   place.c            directories for ledgers       settle.c          ledgers against the kernel
  *   collect.c          ledgers -> processes, ends
@@ -14,7 +16,7 @@
  *   netns.c            other network namespaces      tidy.c            ledgers whose processes are gone
  *   report_log.c       log lines                     report_sum.c report_print.c  what report tells
  *   report_metrics.c   the same, for Prometheus      past.c            counts of ledgers that are gone
- *   ports.c ephemeral.c  local ports, who has them
+ *   ports.c ephemeral.c  local ports, who has them  sysctl.c        settings of the kernel
  *   output.c           where JSON and metrics go     filter.c          --pid and --peer
  *   reap_round.c       one round of reap             reap_watch.c      the next ones, as a service
  *   reap_where.c reap_print.c  what reap tells       sockstat.c        the kernel's own sums
