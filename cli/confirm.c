@@ -53,13 +53,21 @@ void af_confirm_look(void *context) {
     free(kernel.all);
 }
 
+/* Of a program that the library cannot reach nobody knows which are its own: then it may be any. */
+static bool any_on_its_way(const struct af_result *r, const struct af_kernel_sockets *closing) {
+    bool any = af_settle_any(&r->found, closing);
+    for (size_t i = 0; i < closing->n && !r->found.n_rows; i++)
+        any |= !closing->all[i].inode && closing->all[i].state != AF_IN_LAST_ACK;
+    return any;
+}
+
 /* What was just closed is on its way for as long as the peer delays its ACK, up to 40 ms. */
 static bool wait_settled(const struct af_result *r) {
     for (int ms = 0;; ms += SETTLE_STEP_MS) {
         struct af_kernel_sockets closing;
         if (af_diag_dump(AF_IN_FIN_WAIT1 | AF_IN_CLOSING | AF_IN_LAST_ACK, &closing) != 0)
             return true;
-        bool any = af_settle_any(&r->found, &closing);
+        bool any = any_on_its_way(r, &closing);
         free(closing.all);
         if (!any || ms >= SETTLE_MS)
             return !any;
