@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { WRITER_MS = 1000 /* as long as the reader takes a file for unfinished */ };
 
 uint64_t af_own_namespace(const char *name) {
     char path[64];
@@ -117,6 +120,14 @@ bool af_is_alive(uint64_t pid_ns, int32_t pid, uint64_t start_ticks) {
         return runs_since(own, start_ticks);
     }
     return any_alive(pid, start_ticks);
+}
+
+bool af_wait_for_writer(unsigned *spent_ms) {
+    if (*spent_ms >= WRITER_MS)
+        return false;
+    nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    ++*spent_ms;
+    return true;
 }
 
 /* An environment of up to 2 MB is read in pieces; a setting may lie across two of them. */

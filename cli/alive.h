@@ -23,6 +23,9 @@ void af_alive_look_again(void);
 /* The pid that process ENTRY of /proc has in its own pid namespace; 0: gone. */
 int32_t af_innermost_pid(const char *entry);
 
+/* A moment for a ledger that is just being made. False: its writer has had a second in all, in *spent_ms. */
+bool af_wait_for_writer(unsigned *spent_ms);
+
 /* Does any process that we may look at have `setting` ("NAME=VALUE") in its environment? */
 bool af_is_in_environment(const char *setting);
 

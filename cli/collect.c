@@ -20,6 +20,7 @@ struct walk {
     char boot_id[40];
     const struct af_strings *left_out;
     const char *entry; /* where it is in the uppermost one */
+    unsigned waited_ms;
 };
 
 /* While one ledger is read: its slots -> rows. */
@@ -130,13 +131,17 @@ static size_t add_image(struct af_collection *c, const struct af_reader *reader,
     return c->n_images++;
 }
 
-static void read_ledger(const struct walk *w, int directory, const char *name) {
+/* False: its writer is not ready with it. One that has just been removed is none. */
+static bool read_ledger(const struct walk *w, int directory, const char *name, bool wait) {
     struct af_collection *c = w->to;
     struct af_reader reader;
     struct af_reader_error error;
     if (!af_reader_open(&reader, directory, name, w->boot_id, &error)) {
-        complain(c, error.text);
-        return;
+        if (error.unfinished && wait)
+            return false;
+        if (!error.gone)
+            complain(c, error.text);
+        return true;
     }
     struct reading r = { .to = c, .image = add_image(c, &reader, w->entry) };
     struct af_histogram times;
@@ -153,6 +158,7 @@ static void read_ledger(const struct walk *w, int directory, const char *name) {
     c->bad += reader.bad;
     free(r.row_of);
     af_reader_close(&reader);
+    return true;
 }
 
 bool af_is_ledger_name(const char *name) {
@@ -161,15 +167,26 @@ bool af_is_ledger_name(const char *name) {
     return len >= sizeof suffix && strcmp(name + len - (sizeof suffix - 1), suffix) == 0;
 }
 
+static void read_unfinished(struct walk *w, int directory, const struct af_strings *names, int depth) {
+    for (size_t i = 0; i < names->n; i++) {
+        w->entry = depth ? w->entry : names->all[i];
+        while (!read_ledger(w, directory, names->all[i], af_wait_for_writer(&w->waited_ms)))
+            ;
+    }
+}
+
 static void read_directory(struct walk *w, int directory, int depth) {
     int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = again < 0 ? NULL : fdopendir(again);
+    struct af_strings unfinished = { .n = 0 };
     for (struct dirent *e; list && (e = readdir(list));) {
         w->entry = depth ? w->entry : e->d_name;
         if (!depth && af_strings_have(w->left_out, e->d_name))
             continue;
         if (af_is_ledger_name(e->d_name)) {
-            read_ledger(w, directory, e->d_name);
+            if (read_ledger(w, directory, e->d_name, true))
+                continue;
+            af_strings_add(&unfinished, af_format("%s", e->d_name));
         } else if (strncmp(e->d_name, "run-", 4) == 0 && depth < DEPTH) {
             int below = openat(directory, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
             if (below < 0)
@@ -178,6 +195,8 @@ static void read_directory(struct walk *w, int directory, int depth) {
             close(below);
         }
     }
+    read_unfinished(w, directory, &unfinished, depth);
+    af_strings_free(&unfinished);
     if (list)
         closedir(list);
     else if (again >= 0)

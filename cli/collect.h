@@ -71,7 +71,7 @@ struct af_collection {
 bool af_is_ledger_name(const char *name);
 
 /* Read all ledgers in the directory and in the directories of other runs below it (run-*), which hold those of
- * an `afterfin run` inside an `afterfin run`. */
+ * an `afterfin run` inside an `afterfin run`. One that is just being made is waited for, up to a second in all. */
 void af_collect(struct af_collection *collection, int directory);
 /* The same but for these entries of the directory. */
 void af_collect_except(struct af_collection *collection, int directory, const struct af_strings *left_out);

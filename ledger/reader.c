@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CHUNK = 64 * 1024, TRIES = 8, RECORD_MAX = 512 };
@@ -33,6 +34,15 @@ void af_boot_id(char out[40]) {
 
 /* ---- opening -------------------------------------------------------------------------------------------- */
 
+/* A writer makes the file, gives it its size, and fills the header in, the magic last. Who is killed in the middle
+ * leaves such a file for good, so it must be young; ctime cannot be set at will. */
+static bool is_young(const struct stat *st) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const int64_t age = (now.tv_sec - st->st_ctim.tv_sec) * INT64_C(1000000000) + now.tv_nsec - st->st_ctim.tv_nsec;
+    return age > -1000000000 && age < 1000000000;
+}
+
 static bool check_file(struct af_reader *reader, struct stat *st, struct af_reader_error *error) {
     if (fstat(reader->fd, st) != 0)
         return fail(reader, error, "%s", strerror(errno));
@@ -40,6 +50,7 @@ static bool check_file(struct af_reader *reader, struct stat *st, struct af_read
         return fail(reader, error, "not a regular file");
     if (st->st_uid != geteuid() && geteuid() != 0)
         return fail(reader, error, "belongs to user %u, not to us", (unsigned)st->st_uid);
+    error->unfinished = st->st_size == 0 && is_young(st);
     if (st->st_size < (off_t)sizeof reader->head)
         return fail(reader, error, "too short for a ledger: %lld bytes", (long long)st->st_size);
     if (pread(reader->fd, &reader->head, sizeof reader->head, 0) != (ssize_t)sizeof reader->head)
@@ -73,8 +84,11 @@ static bool check_layout(struct af_reader *reader, const struct stat *st, struct
     return true;
 }
 
-static bool check_header(struct af_reader *reader, const char *boot_id, struct af_reader_error *error) {
+static bool check_header(struct af_reader *reader, const struct stat *st, const char *boot_id,
+                         struct af_reader_error *error) {
+    static const char none[sizeof reader->head.magic];
     struct af_ledger *head = &reader->head;
+    error->unfinished = memcmp(head->magic, none, sizeof none) == 0 && is_young(st);
     if (memcmp(head->magic, AF_LEDGER_MAGIC, sizeof head->magic) != 0)
         return fail(reader, error, "not a ledger");
     if (head->version != AF_LEDGER_VERSION)
@@ -94,10 +108,11 @@ bool af_reader_open(struct af_reader *reader, int dir, const char *name, const c
     snprintf(reader->name, sizeof reader->name, "%s", name);
     /* O_NONBLOCK: a FIFO in the directory must not hold us up. */
     reader->fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    *error = (struct af_reader_error){ .gone = reader->fd < 0 && errno == ENOENT };
     if (reader->fd < 0)
         return fail(reader, error, "%s", errno == ELOOP ? "a symbolic link" : strerror(errno));
     struct stat st;
-    if (check_file(reader, &st, error) && check_header(reader, boot_id, error) &&
+    if (check_file(reader, &st, error) && check_header(reader, &st, boot_id, error) &&
         check_layout(reader, &st, error))
         return true;
     af_reader_close(reader);

@@ -10,6 +10,8 @@
 
 struct af_reader_error {
     char text[320];
+    bool unfinished; /* its writer may be filling it in right now: it has no header, and is under a second old */
+    bool gone;       /* there is no such file (any more) */
 };
 
 struct af_reader {

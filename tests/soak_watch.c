@@ -124,8 +124,8 @@ static void read_ledger(int directory, const char *name)
     struct seen *s = seen_of(name);
 
     if (!af_reader_open(&reader, directory, name, NULL, &error)) {
-        if (faccessat(directory, name, F_OK, 0) == 0) /* else the run is over, and has taken it away */
-            note(s->n ? &watch->faults : &watch->complaints, "%s", error.text); /* it may just be being made */
+        if (!error.gone && !error.unfinished) /* the run is over, and has taken it away; it is just being made */
+            note(s->n ? &watch->faults : &watch->complaints, "%s", error.text);
         return;
     }
     if (!af_reader_processes(&reader, one_row, s, &error) ||
@@ -329,7 +329,7 @@ void soak_watch_end(struct soak_book *of)
         if (!watchers[i])
             continue;
         cr_assert(waitpid(watchers[i], &status, 0) == watchers[i] && status == 0, "%s ended with %d", names[i], status);
-        soak_say("%s: %ju reads, %ju records, %ju complaints of files being made; at most %ju unknown", names[i],
+        soak_say("%s: %ju reads, %ju records, %ju complaints; at most %ju unknown", names[i],
                  (uintmax_t)w->reads, (uintmax_t)w->rows, (uintmax_t)w->complaints, (uintmax_t)w->unknown);
         cr_expect(w->faults == 0, "%s: %ju faults, the first: %s", names[i], (uintmax_t)w->faults, w->first);
         cr_expect(w->reads > 0, "%s was never read", names[i]);

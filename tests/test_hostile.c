@@ -165,6 +165,38 @@ Test(hostile, a_file_that_shrinks_and_grows_meanwhile_is_survived) {
     waitpid(writer, NULL, 0);
 }
 
+/* As the library makes one: a file, its size, its header, and the magic last. */
+static void make_slowly(int directory) {
+    static char bytes[READER_SEED_ROOM];
+    const size_t size = reader_seed(2, bytes), magic = sizeof ((struct af_ledger *)bytes)->magic;
+    int fd = openat(directory, "a.ledger", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    usleep(100000);
+    bool ok = ftruncate(fd, (off_t)size) == 0;
+    usleep(100000);
+    ok &= pwrite(fd, bytes + magic, size - magic, (off_t)magic) == (ssize_t)(size - magic);
+    usleep(100000);
+    ok &= pwrite(fd, bytes, magic, 0) == (ssize_t)magic;
+    _exit(!ok);
+}
+
+Test(hostile, one_that_is_just_being_made_is_waited_for_and_read) {
+    for (int i = 0; i < 5; i++) {
+        const char *path = new_directory();
+        int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), status;
+        pid_t writer = fork();
+        if (writer == 0)
+            make_slowly(directory);
+        while (faccessat(directory, "a.ledger", F_OK, 0) != 0)
+            usleep(1000);
+        usleep((useconds_t)i * 60000);
+        struct ended e = command(NULL, "report", "-d", path, "--json", NULL);
+        cr_expect(e.status == 0 && !*e.err, "%d: %d: %s", i, e.status, e.err);
+        cr_expect_eq(json_number(json_loads(e.out, 0, NULL), "totals.processes"), 2, "%d: %s", i, e.out);
+        cr_assert(waitpid(writer, &status, 0) == writer && status == 0);
+        close(directory);
+    }
+}
+
 Test(hostile, a_name_cannot_speak_to_the_terminal) {
     const char *path = new_directory();
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
