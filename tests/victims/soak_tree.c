@@ -97,10 +97,20 @@ static void keeps_it(struct work *w, int fd)
     count(&node_of(w)->count.time_wait, &node_of(w)->count);
 }
 
+/* For a byte, or the parent's end: children of several threads hold each other's pipes, and would wait for ever for
+ * an end of file. */
+static void await(int gate, pid_t parent)
+{
+    struct pollfd p = { .fd = gate, .events = POLLIN };
+
+    while (getppid() == parent && poll(&p, 1, 50) == 0)
+        ;
+}
+
 static void shares_it(struct work *w, int fd, bool child_is_last)
 {
+    const pid_t self = getpid();
     int gate[2];
-    char byte;
 
     MUST(pipe2(gate, O_CLOEXEC) == 0);
     book->helpers += child_is_last;
@@ -109,12 +119,12 @@ static void shares_it(struct work *w, int fd, bool child_is_last)
     if (child == 0) {
         close(gate[1]);
         if (child_is_last)
-            (void)!read(gate[0], &byte, 1);
+            await(gate[0], self);
         close(fd);
         _exit(0);
     }
     if (child_is_last)
-        MUST(close(fd) == 0);
+        MUST(close(fd) == 0 && write(gate[1], "x", 1) == 1);
     MUST(close(gate[0]) == 0 && close(gate[1]) == 0 && waitpid(child, NULL, 0) == child);
     if (!child_is_last)
         ends_it(w, fd);
