@@ -110,14 +110,14 @@ struct af_connection {
     _Atomic uint64_t cookie; /* SO_COOKIE; 0: not read */
     _Atomic uint32_t flags;
     _Atomic uint32_t own;   /* AF_BIT(...) of the keys that the program settled itself */
-    uint32_t owner;         /* process slot that opened or accepted it; AF_NO_SLOT: none here */
+    _Atomic uint32_t owner; /* process slot that opened or accepted it; AF_NO_SLOT: none here */
     _Atomic uint32_t holder;/* process slot that touched it last */
     _Atomic int32_t sent;   /* times it was sent over a Unix socket and not yet seen to arrive */
     _Atomic int32_t foreign;/* pid of the image that inherited it by exec; 0: none */
     _Atomic uint32_t next_free; /* index + 1 of the next free record; only while free */
     uint16_t local_port;
     uint16_t linger_s;      /* linger=SECONDS in force */
-    uint64_t opened;
+    _Atomic uint64_t opened;
     struct af_addr peer;
     struct af_addr bind_to; /* for AF_FLAG_BOUND_LATE */
     uint32_t bind_scope;    /* its sin6_scope_id */
@@ -125,7 +125,7 @@ struct af_connection {
     uint8_t ending;         /* enum af_ending: how an exec that may yet fail has counted it */
     uint8_t spare[10];
     uint64_t serial;        /* of its record in the ring, for the same case */
-    uint64_t spare2;
+    _Atomic uint64_t pins;  /* how often it was claimed << 32 | threads at work on it; outlives its use (writer.h) */
 };
 
 /* How many TIME_WAIT a process left towards one endpoint: the peer, or the local port of accepted ones. */

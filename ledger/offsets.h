@@ -47,6 +47,7 @@ AT(af_connection, bind_scope, 96);
 AT(af_connection, family_v6, 100);
 AT(af_connection, ending, 101);
 AT(af_connection, serial, 112);
+AT(af_connection, pins, 120);
 SIZE(af_connection, 128);
 
 AT(af_endpoint, key, 0);

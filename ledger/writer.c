@@ -49,14 +49,6 @@ void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *roo
     ledger->max_closed = room->closed;
 }
 
-struct af_process *af_ledger_process(struct af_ledger *ledger, uint32_t slot) {
-    return (struct af_process *)((char *)ledger + ledger->processes_at) + slot;
-}
-
-struct af_connection *af_ledger_connection(struct af_ledger *ledger, uint32_t index) {
-    return (struct af_connection *)((char *)ledger + ledger->connections_at) + index;
-}
-
 /* Take the next number below limit. */
 static uint32_t take_number(_Atomic uint32_t *next, uint32_t limit) {
     uint32_t n = atomic_load(next);
@@ -129,19 +121,47 @@ uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed) 
     const size_t next = offsetof(struct af_connection, next_free), after = next + sizeof conn->next_free;
     (void)atomic_load_explicit(&conn->refs, memory_order_acquire); /* after whoever let go of it */
     __builtin_memset(conn, 0, next);
-    __builtin_memset((char *)conn + after, 0, sizeof *conn - after);
+    __builtin_memset((char *)conn + after, 0, offsetof(struct af_connection, pins) - after);
+    atomic_fetch_add(&conn->pins, 1ull << 32);
     return index;
 }
 
-void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index) {
+static void push_free(struct af_ledger *ledger, uint32_t index) {
     struct af_connection *conn = af_ledger_connection(ledger, index);
-    atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
     uint64_t head = atomic_load(&ledger->free_head);
     uint64_t next;
     do {
         atomic_store_explicit(&conn->next_free, (uint32_t)head, memory_order_relaxed);
         next = ((head >> 32) + 1) << 32 | (index + 1);
     } while (!atomic_compare_exchange_weak(&ledger->free_head, &head, next));
+}
+
+/* Beside the pins: it is free, and whoever takes the last of them away is to push it. */
+static const uint32_t freed = 1u << 31;
+
+/* Of all who find it free and without a pin, one pushes it. */
+static bool takes_freed(struct af_connection *conn, uint64_t pins) {
+    while ((uint32_t)pins == freed)
+        if (atomic_compare_exchange_weak(&conn->pins, &pins, pins ^ freed))
+            return true;
+    return false;
+}
+
+/* It is out of every table by now: who pins it later will not find it there. */
+void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index) {
+    struct af_connection *conn = af_ledger_connection(ledger, index);
+    atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
+    if ((uint32_t)atomic_load(&conn->pins) == 0 || takes_freed(conn, atomic_fetch_or(&conn->pins, freed) | freed))
+        push_free(ledger, index);
+}
+
+uint32_t af_ledger_pin(struct af_connection *conn) {
+    return (uint32_t)(atomic_fetch_add(&conn->pins, 1) >> 32);
+}
+
+void af_ledger_unpin(struct af_ledger *ledger, struct af_connection *conn) {
+    if (takes_freed(conn, atomic_fetch_sub(&conn->pins, 1) - 1))
+        push_free(ledger, (uint32_t)(conn - af_ledger_connection(ledger, 0)));
 }
 
 void af_ledger_count_error(struct af_process *process, enum af_call call, int error) {

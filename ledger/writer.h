@@ -29,15 +29,25 @@ uint32_t af_ledger_ring(uint64_t tw_buckets);
 size_t af_ledger_size(const struct af_ledger_room *room);
 void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *room);
 
-struct af_process *af_ledger_process(struct af_ledger *ledger, uint32_t slot);
-struct af_connection *af_ledger_connection(struct af_ledger *ledger, uint32_t index);
+static inline struct af_process *af_ledger_process(struct af_ledger *ledger, uint32_t slot) {
+    return (struct af_process *)(void *)((char *)ledger + ledger->processes_at) + slot;
+}
+static inline struct af_connection *af_ledger_connection(struct af_ledger *ledger, uint32_t index) {
+    return (struct af_connection *)(void *)((char *)ledger + ledger->connections_at) + index;
+}
 
 /* A fresh record, or AF_NO_SLOT where there is no room. A process record is published by setting `used` to
  * 2; where all are taken, the last one is *shared by all who come. A connection's fields are zero, but for
- * next_free. */
+ * next_free and pins. */
 uint32_t af_ledger_claim_process(struct af_ledger *ledger, bool *shared, af_backed backed);
 uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed);
 void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index);
+
+/* As long as it is pinned a record stays whose it is, though it be freed: nobody else gets it. Pin, see that it is
+ * still the one that was meant, work on it, unpin; not for long, since who is killed meanwhile keeps it for good.
+ * af_ledger_pin returns how often it has been claimed, never 0 for one in use. */
+uint32_t af_ledger_pin(struct af_connection *conn);
+void af_ledger_unpin(struct af_ledger *ledger, struct af_connection *conn);
 
 /* A process record of zeros, made ready to count errors in. */
 void af_ledger_prepare_process(struct af_process *process);

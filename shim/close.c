@@ -77,21 +77,27 @@ FILE *af_on_freopen64(const char *path, const char *mode, FILE *file) {
 }
 
 /* After the FINs a socket in CLOSE no longer tells who was first: remember it while it can be seen. */
+static void note_shutdown(int fd, struct af_connection *conn, int how) {
+    struct af_look look;
+    if (how == SHUT_RD || how == SHUT_RDWR)
+        af_set(conn, AF_FLAG_READS_ODD);
+    if (!af.counting || (how != SHUT_WR && how != SHUT_RDWR) ||
+        af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) || atomic_load(&conn->state) == AF_CONN_NEW ||
+        atomic_load(&conn->state) == AF_CONN_LISTENER || !af_look_at(fd, &look))
+        return;
+    if (atomic_load(&conn->state) == AF_CONN_PENDING && look.acked)
+        af_established(conn);
+    if (look.state == 1 /* ESTABLISHED */)
+        af_set(conn, AF_FLAG_FIN_FIRST);
+    else if (look.state == 8 /* CLOSE_WAIT */)
+        af_set(conn, AF_FLAG_FIN_SECOND);
+}
+
 int af_on_shutdown(int fd, int how) {
     struct af_connection *conn = af_ours(fd);
-    struct af_look look;
-    if (conn && (how == SHUT_RD || how == SHUT_RDWR))
-        af_set(conn, AF_FLAG_READS_ODD);
-    if (conn && af.counting && (how == SHUT_WR || how == SHUT_RDWR) &&
-        !af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) &&
-        atomic_load(&conn->state) != AF_CONN_NEW && atomic_load(&conn->state) != AF_CONN_LISTENER &&
-        af_look_at(fd, &look)) {
-        if (atomic_load(&conn->state) == AF_CONN_PENDING && look.acked)
-            af_established(conn);
-        if (look.state == 1 /* ESTABLISHED */)
-            af_set(conn, AF_FLAG_FIN_FIRST);
-        else if (look.state == 8 /* CLOSE_WAIT */)
-            af_set(conn, AF_FLAG_FIN_SECOND);
+    if (conn && af_pin(fd, conn, 0)) {
+        note_shutdown(fd, conn, how);
+        af_unpin(conn);
     }
     return af_real.shutdown(fd, how);
 }

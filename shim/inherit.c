@@ -85,12 +85,13 @@ static void adopt(int fd, uint32_t flags) {
         af_set(conn, AF_FLAG_SHARED);
         return;
     }
-    conn = af_track(fd, false, flags | AF_FLAG_SHARED | (protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0));
+    conn = af_record(fd, false, flags | AF_FLAG_SHARED | (protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0));
     if (!conn)
         return;
-    conn->owner = AF_NO_SLOT;
+    atomic_store(&conn->owner, AF_NO_SLOT);
     atomic_store(&conn->cookie, cookie);
     atomic_store(&conn->state, AF_CONN_INHERITED);
+    af_enter(fd, conn);
 }
 
 void af_adopt_descriptor(int fd) {

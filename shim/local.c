@@ -69,10 +69,12 @@ int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len) {
     af_add(AF_COUNT_binds);
     int result = af_real.bind(fd, addr, len);
     int error = result < 0 ? errno : before;
-    if (result < 0)
+    if (result < 0) {
         bind_failed(error);
-    else if (known)
+    } else if (known && af_pin(fd, conn, 0)) {
         note_bound(conn, addr, len, &to, &values);
+        af_unpin(conn);
+    }
     errno = error;
     return result;
 }
@@ -110,6 +112,12 @@ static void learn_local(int fd, struct af_connection *conn) {
     conn->local_port = at.port;
 }
 
+/* Unless another thread has let go of it meanwhile. */
+static void become_listener(struct af_connection *conn, uint32_t state) {
+    if (state != AF_CONN_FREE)
+        atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_LISTENER);
+}
+
 static void apply_listen(int fd, struct af_connection *conn) {
     struct af_values values;
     if (af.acts)
@@ -125,7 +133,7 @@ void af_listening(int fd, struct af_connection *conn) {
     if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens)
         return;
     learn_local(fd, conn);
-    atomic_store(&conn->state, AF_CONN_LISTENER);
+    become_listener(conn, atomic_load(&conn->state));
 }
 
 /* reuseaddr for a listen that chooses the port itself: it must be there before. */
@@ -158,12 +166,13 @@ int af_on_listen(int fd, int backlog) {
     int error = result < 0 ? errno : before;
     if (result < 0) {
         af_add_error(AF_CALL_listen, error);
-    } else if (first) {
+    } else if (first && af_pin(fd, conn, 0)) {
         af_clear(conn, AF_FLAG_BOUND_LATE);
-        atomic_store(&conn->state, AF_CONN_LISTENER);
+        become_listener(conn, state);
         learn_local(fd, conn);
         if (!af_has(conn, AF_FLAG_HANDS_ON) && state == AF_CONN_NEW)
             apply_listen(fd, conn);
+        af_unpin(conn);
     }
     errno = error;
     return result;

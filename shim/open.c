@@ -28,7 +28,9 @@ int af_on_socket(int domain, int type, int protocol) {
         return fd;
     }
     af_add(AF_COUNT_sockets);
-    af_track(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
+    struct af_connection *conn = af_record(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
+    if (conn)
+        af_enter(fd, conn);
     return fd;
 }
 
@@ -36,7 +38,7 @@ int af_on_socket(int domain, int type, int protocol) {
  * who is killed in connect may leave a TIME_WAIT. */
 static void prepare(int fd, struct af_connection *conn, const struct af_attempt *attempt, struct af_values *values) {
     struct af_addr peer;
-    *values = (struct af_values){0};
+    uint32_t state = AF_CONN_NEW;
     if (atomic_load(&conn->state) != AF_CONN_NEW || !af_is_readable(attempt->addr) ||
         !af_addr_from(attempt->addr, attempt->len, &peer))
         return;
@@ -45,22 +47,29 @@ static void prepare(int fd, struct af_connection *conn, const struct af_attempt 
         af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
     if (af_ledger_is_file())
         af_cookie(fd, conn);
-    atomic_store_explicit(&conn->state, AF_CONN_PENDING, memory_order_release);
+    atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING);
 }
 
-/* What a connect has come to. The socket may have been closed by another thread meanwhile. */
+static bool is_failure(int error) {
+    return error != EISCONN && error != EINPROGRESS && error != EALREADY && error != EINTR && error != EAGAIN;
+}
+
+static void count_failure(int error) {
+    af_add(AF_COUNT_connect_errors);
+    af_add_error(AF_CALL_connect, error);
+}
+
+/* What a connect has come to. */
 static void note_result(int fd, struct af_connection *conn, bool done, int error) {
-    if (af_lookup(fd) != conn)
-        return;
     uint32_t state = atomic_load(&conn->state);
     if (done || error == EISCONN) {
         if (!af_has(conn, AF_FLAG_TFO) && (state == AF_CONN_PENDING || (done && state == AF_CONN_INHERITED)))
             af_established(conn);
-    } else if (error != EINPROGRESS && error != EALREADY && error != EINTR && error != EAGAIN) {
+    } else if (is_failure(error)) {
         if (state == AF_CONN_PENDING)
-            atomic_store(&conn->state, AF_CONN_NEW);
-        af_add(AF_COUNT_connect_errors);
-        af_add_error(AF_CALL_connect, error);
+            af_connect_failed(conn, error);
+        else
+            count_failure(error);
         return;
     }
     if (af_has(conn, AF_FLAG_BOUND_LATE) && atomic_load(&conn->state) != AF_CONN_NEW)
@@ -69,25 +78,42 @@ static void note_result(int fd, struct af_connection *conn, bool done, int error
         af_cookie(fd, conn);
 }
 
-/* connect, or a send that opens the connection (MSG_FASTOPEN): `at_once` where success means established. */
+/* connect, or a send that opens the connection (MSG_FASTOPEN): `at_once` where success means established. While
+ * it waits another thread may close the socket, or end the process and with it every connection; and may have the
+ * record, or the number, for another one. */
 long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once) {
-    struct af_values values;
+    struct af_values values = {0};
     int before = errno;
     af_log_if_due();
-    prepare(attempt->fd, conn, attempt, &values);
+    uint32_t born = af_pin(attempt->fd, conn, 0);
+    if (born) {
+        prepare(attempt->fd, conn, attempt, &values);
+        af_unpin(conn);
+    }
     af_add(AF_COUNT_connects);
     long result = af_search(attempt, &values);
     int error = result < 0 ? errno : before;
-    if (result >= 0 && !at_once)
-        note_result(attempt->fd, conn, false, EINPROGRESS);
-    else
-        note_result(attempt->fd, conn, result >= 0, error);
+    if (born && af_pin(attempt->fd, conn, born)) {
+        const bool begun = result >= 0 && !at_once;
+        note_result(attempt->fd, conn, result >= 0 && !begun, begun ? EINPROGRESS : error);
+        af_unpin(conn);
+    } else if (result < 0 && is_failure(error)) {
+        count_failure(error);
+    }
     errno = error;
     return result;
 }
 
 static long run_connect(const struct af_attempt *a) {
     return af_real.connect(a->fd, a->addr, a->len);
+}
+
+static void make_new(struct af_connection *conn) {
+    uint32_t state = atomic_load(&conn->state);
+    while (state != AF_CONN_FREE && !atomic_compare_exchange_weak(&conn->state, &state, AF_CONN_NEW))
+        ;
+    conn->ending = AF_END_NONE;
+    af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
 }
 
 /* connect(AF_UNSPEC) ends what there is, by a reset where that is needed, and makes the socket new. */
@@ -99,14 +125,12 @@ static int disconnect(struct af_connection *conn, const struct af_attempt *attem
     int result = (int)run_connect(attempt);
     int error = errno;
     if (result < 0) {
-        af_add(AF_COUNT_connect_errors);
-        af_add_error(AF_CALL_connect, error);
-    } else {
+        count_failure(error);
+    } else if (af_pin(attempt->fd, conn, 0)) {
         if (alive)
             af_settle_reset(attempt->fd, conn, &look);
-        atomic_store(&conn->state, AF_CONN_NEW);
-        conn->ending = AF_END_NONE;
-        af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
+        make_new(conn);
+        af_unpin(conn);
     }
     errno = error;
     return result;
@@ -154,7 +178,7 @@ static void note_accepted(int fd, const struct parent *parent) {
     af_add(AF_COUNT_accepts);
     const uint32_t handed_on = AF_FLAG_MPTCP | AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS |
                                AF_FLAG_READS_ODD;
-    struct af_connection *conn = af_track(fd, parent->v6, AF_FLAG_ACCEPTED | (parent->flags & handed_on));
+    struct af_connection *conn = af_record(fd, parent->v6, AF_FLAG_ACCEPTED | (parent->flags & handed_on));
     if (!conn)
         return;
     conn->bind_to = parent->at;
@@ -162,10 +186,14 @@ static void note_accepted(int fd, const struct parent *parent) {
     atomic_store(&conn->own, parent->own);
     atomic_store(&conn->state, AF_CONN_PENDING);
     af_established(conn);
+    af_enter(fd, conn);
+    if (!af_pin(fd, conn, 0))
+        return;
     if (af.acts && !(parent->flags & AF_FLAG_HANDS_ON))
         af_apply(fd, conn, AF_ROLE_LISTEN, &parent->at, &values);
     if (af_ledger_is_file())
         af_cookie(fd, conn);
+    af_unpin(conn);
 }
 
 static void accept_failed(int error) {
@@ -185,9 +213,13 @@ int af_on_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
 int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
     struct af_connection *conn = af_ours(fd);
     struct parent parent;
-    if (conn) {
+    if (conn)
         af_log_if_due();
+    if (conn && !af_pin(fd, conn, 0))
+        conn = NULL;
+    if (conn) {
         note_listener(fd, conn, &parent);
+        af_unpin(conn);
     }
     int got = flags < 0 ? af_real.accept(fd, addr, len) : af_real.accept4(fd, addr, len, flags);
     if (!conn)

@@ -58,8 +58,9 @@ int af_on_setsockopt(int fd, int level, int name, const void *value, socklen_t l
     if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
         af_bind_now(fd, conn); /* refused once a port is taken, as it would be without us */
     int result = af_real.setsockopt(fd, level, name, value, len);
-    if (result == 0) {
+    if (result == 0 && af_pin(fd, conn, 0)) {
         note_option(fd, conn, level, name, value, len);
+        af_unpin(conn);
         errno = before;
     }
     return result;

@@ -52,15 +52,17 @@ void af_established(struct af_connection *conn) {
     if (state == AF_CONN_OPEN)
         return;
     af_add(AF_COUNT_established); /* before it is OPEN: from then on another thread may end it */
-    conn->owner = af.slot;
+    atomic_store_explicit(&conn->owner, af.slot, memory_order_relaxed);
     if (af_ledger_is_file())
-        conn->opened = af_now();
+        atomic_store_explicit(&conn->opened, af_now(), memory_order_relaxed);
     if (!atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN) && af_self())
         af_change(af.slot, AF_COUNT_established, -1);
 }
 
 void af_connect_failed(struct af_connection *conn, int error) {
-    atomic_store(&conn->state, AF_CONN_NEW);
+    uint32_t pending = AF_CONN_PENDING;
+    if (!atomic_compare_exchange_strong(&conn->state, &pending, AF_CONN_NEW))
+        return; /* by another thread, which has counted it */
     af_add(AF_COUNT_connect_errors);
     af_add_error(AF_CALL_connect, error);
 }
@@ -168,7 +170,7 @@ static bool was_connected(struct af_connection *conn, const struct af_look *look
             af_established(conn);
         else if (look->state == CLOSE && !af_has(conn, AF_FLAG_TFO))
             af_connect_failed(conn, 0);
-        return look->acked != 0;
+        return look->acked || atomic_load(&conn->state) == AF_CONN_OPEN; /* its connect has just returned */
     default:
         return false;
     }

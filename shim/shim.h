@@ -140,8 +140,14 @@ static inline struct af_connection *af_ours(int fd) {
 
 /* Memory, this process's slot and the table are there; made at need. False: no room anywhere. */
 bool af_ready(void);
-/* A new record for fd, one reference, state NEW; NULL: not tracked (counted as lost). */
-struct af_connection *af_track(int fd, bool v6, uint32_t flags);
+/* A new record for fd, one reference, state NEW; NULL: not tracked (counted as lost). Nobody else has it before it
+ * is entered; from then on another thread may end it. */
+struct af_connection *af_record(int fd, bool v6, uint32_t flags);
+void af_enter(int fd, struct af_connection *conn);
+/* For a while, in which nothing waits: is fd still this connection, and if it is not let go meanwhile its record
+ * becomes nobody else's? `born` is 0 or what an earlier call said of the same connection; returns it, or 0. */
+uint32_t af_pin(int fd, struct af_connection *conn, uint32_t born);
+void af_unpin(struct af_connection *conn);
 /* One more descriptor for conn: call af_share before the real call, then af_shared with its result, which
  * enters fd, or takes the reference back where fd < 0. */
 void af_share(struct af_connection *conn);

@@ -64,7 +64,7 @@ void af_count_lost(void) {
         atomic_fetch_add(&af.alone->lost, 1);
 }
 
-struct af_connection *af_track(int fd, bool v6, uint32_t flags) {
+struct af_connection *af_record(int fd, bool v6, uint32_t flags) {
     if (!af_ready())
         return NULL;
     if (!*af.fork_page)
@@ -77,15 +77,31 @@ struct af_connection *af_track(int fd, bool v6, uint32_t flags) {
         return NULL;
     }
     struct af_connection *conn = af_connection_at(index);
-    conn->owner = af.slot;
-    /* Nobody else has it before it is entered; then another thread may close whatever is open. */
+    atomic_store_explicit(&conn->owner, af.slot, memory_order_relaxed);
     conn->family_v6 = v6;
     atomic_store_explicit(&conn->flags, flags, memory_order_relaxed);
     atomic_store_explicit(&conn->holder, af.slot, memory_order_relaxed);
     atomic_store_explicit(&conn->refs, 1, memory_order_relaxed);
     atomic_store_explicit(&conn->state, AF_CONN_NEW, memory_order_release);
-    enter(at, conn);
     return conn;
+}
+
+void af_enter(int fd, struct af_connection *conn) {
+    enter(entry(fd), conn);
+}
+
+/* The pin comes before the look: whoever has taken fd out of the table before it sees the pin when it frees. */
+uint32_t af_pin(int fd, struct af_connection *conn, uint32_t born) {
+    const uint32_t now = af_ledger_pin(conn);
+    _Atomic uint32_t *leaf = atomic_load_explicit(&af_table[(unsigned)fd >> 16], memory_order_acquire);
+    if (leaf && (atomic_load(&leaf[fd & (LEAF - 1)]) & AF_INDEX) == index_of(conn) + 1 && (!born || born == now))
+        return now;
+    af_unpin(conn);
+    return 0;
+}
+
+void af_unpin(struct af_connection *conn) {
+    af_ledger_unpin(atomic_load_explicit(&af.ledger, memory_order_relaxed), conn);
 }
 
 void af_share(struct af_connection *conn) {

@@ -13,12 +13,13 @@ soak: all $(B)/tests/check $(addprefix $(B)/tests/victims/,$(VICTIMS) soak_tree)
 
 # The runner and the command stay as they are; the library and its victims are instrumented.
 TSAN = $(B)/tsan
-TSAN_VICTIMS = $(addprefix $(TSAN)/tests/victims/,soak_tree threads storm)
+TSAN_VICTIMS = $(addprefix $(TSAN)/tests/victims/,soak_tree threads storm open_by threads_close)
+TSAN_OPTIONS = report_thread_leaks=0:atexit_sleep_ms=50:log_path=$(abspath $(TSAN))/report
 tsan: all $(B)/tests/check ## threads, under ThreadSanitizer: the short dose, and tests of threads
 	$(Q)$(MAKE) -s B=$(TSAN) CFLAGS='-O1 -g -fsanitize=thread -Wno-tsan' $(TSAN)/libafterfin.so $(TSAN_VICTIMS)
 	$(Q)cp $(B)/afterfin $(TSAN)/ && cp $(B)/tests/check $(TSAN)/tests/ && rm -f $(TSAN)/report.*
-	$(Q)TSAN_OPTIONS=report_thread_leaks=0:log_path=$(abspath $(TSAN))/report $(TSAN)/tests/check \
-		--filter '@(soak/every|invisible/threads|invisible/forks|invisible/a_signal)*' || { cat $(TSAN)/report.*; false; }
+	$(Q)TSAN_OPTIONS=$(TSAN_OPTIONS) $(TSAN)/tests/check --filter \
+		'@(soak/every|invisible/threads|invisible/forks|invisible/a_signal|invisible/an_exit|opens/a_connect|threads/)*' || { cat $(TSAN)/report.*; false; }
 	$(Q)! cat $(TSAN)/report.* 2>/dev/null
 
 .PHONY: soak tsan

@@ -88,6 +88,25 @@ Test(opens, connects_that_nobody_answers)
     cr_assert_eq(ns_tw(), 0);
 }
 
+/* What the connect comes to is not the other one's, which has the same number, and in the ledger the same place. */
+Test(opens, a_connect_whose_socket_another_thread_closes_is_not_the_next_one_s)
+{
+    static const struct tally each = { .sockets = 2, .connects = 2, .connect_errors = 1, .established = 1,
+                                       .time_wait = 1 };
+    const char *log = scratch_path();
+
+    ns_enter();
+    ns_cut(9);
+    struct peer peer = script_start("ec", 0);
+    struct ended e = run(text("LOG=%s", log), "open_by closed_meanwhile 127.0.0.1 %u 2", peer.port);
+    cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+    tally_expect("closed meanwhile", log, &each, 2);
+    cr_assert_str_eq(log_text(log_line(file_text(log), 0), "errors"), "connect:ETIMEDOUT=2");
+    cr_assert_eq(books_of("closed meanwhile", peer.port).to, 2);
+    unlink(log);
+    peer_stop(&peer);
+}
+
 Test(opens, connect_to_AF_UNSPEC_ends_a_connection)
 {
     rows_logged(&unspec_ways);

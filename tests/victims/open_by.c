@@ -4,6 +4,7 @@
  * open_by WAY ADDRESS PORT N */
 #include "way.h"
 
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 
@@ -283,6 +284,33 @@ static void by_timeout_unlooked(int fd)
     done(fd);
 }
 
+/* Another thread closes the socket, and has its number for another one, before connect returns. Nobody answers at
+ * port 9. */
+static void *connects_in_vain(void *number)
+{
+    const int fd = (int)(intptr_t)number;
+    struct sockaddr_in nobody = *(struct sockaddr_in *)&to;
+
+    impatient(fd);
+    nobody.sin_port = htons(9);
+    MUST(connect(fd, (struct sockaddr *)&nobody, sizeof nobody) == -1 && errno == ETIMEDOUT);
+    return NULL;
+}
+static void by_closed_meanwhile(int fd)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    pthread_t thread;
+
+    MUST(pthread_create(&thread, NULL, connects_in_vain, (void *)(intptr_t)fd) == 0);
+    while (info.tcpi_state != TCP_SYN_SENT)
+        MUST(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0);
+    MUST(close(fd) == 0 && unconnected(0) == fd);
+    begun(fd);
+    MUST(pthread_join(thread, NULL) == 0);
+    done(fd);
+}
+
 /* Interrupted, and then waited for. The peer's answer is on its way or not: the kernel goes on either way. */
 static void nothing(int number) { (void)number; }
 static void by_interrupted_connect(int fd)
@@ -359,6 +387,7 @@ static const struct way ways[] = {
     { "timeout", by_timeout },
     { "timeout_and_looking", by_timeout_and_looking },
     { "timeout_unlooked", by_timeout_unlooked },
+    { "closed_meanwhile", by_closed_meanwhile },
     { "interrupted_connect", by_interrupted_connect },
     { "unspec", by_unspec },
     { "unspec_and_again", by_unspec_and_again },

@@ -24,6 +24,26 @@ static void *opens_and_closes(void *unused)
     return NULL;
 }
 
+/* A server of its own, and its only client. */
+static void *serves_itself(void *unused)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    (void)unused;
+    MUST(bind(listener, (struct sockaddr *)&at, sizeof at) == 0 && listen(listener, 8) == 0);
+    MUST(getsockname(listener, (struct sockaddr *)&at, &size) == 0);
+    pthread_barrier_wait(&barrier);
+    for (int i = 0; i < n; i++) {
+        int client = socket(AF_INET, SOCK_STREAM, 0), server;
+        MUST(connect(client, (struct sockaddr *)&at, sizeof at) == 0);
+        MUST((server = accept(listener, NULL, NULL)) >= 0);
+        MUST(close(client) == 0 && close(server) == 0);
+    }
+    return NULL;
+}
+
 /* All at the same descriptor, or each at its own copy. */
 static void *closes_at_once(void *number)
 {
@@ -69,12 +89,14 @@ int main(int argc, char **argv)
     if (argc != 5)
         return 2;
     address = argv[2], port = argv[3], n = atoi(argv[4]);
-    bool forks = strcmp(argv[1], "forks") == 0, leaves = strcmp(argv[1], "leaves") == 0;
+    bool forks = strcmp(argv[1], "forks") == 0, serves = strcmp(argv[1], "leaves_serving") == 0;
+    bool leaves = serves || strcmp(argv[1], "leaves") == 0;
     bool own = forks || leaves || strcmp(argv[1], "own") == 0;
+    void *(*run)(void *) = serves ? serves_itself : own ? opens_and_closes : closes_at_once;
     copies = strcmp(argv[1], "copies") == 0;
     pthread_barrier_init(&barrier, NULL, THREADS + 1);
     for (intptr_t i = 0; i < THREADS; i++)
-        MUST(pthread_create(&thread[i], NULL, own ? opens_and_closes : closes_at_once, (void *)i) == 0);
+        MUST(pthread_create(&thread[i], NULL, run, (void *)i) == 0);
     if (own)
         pthread_barrier_wait(&barrier);
     else
