@@ -2,6 +2,7 @@
 #include "cli/collect.h"
 #include "cli/alive.h"
 #include "cli/cli.h"
+#include "cli/endpoints.h"
 #include "cli/memory.h"
 #include "ledger/histogram.h"
 
@@ -49,38 +50,9 @@ static void add_process(void *context, const struct af_seen_process *p) {
     *row = (struct af_row){ .image = r->image, .seen = *p };
 }
 
-/* Keep the highest counts, highest first. */
-static void insert_endpoint(struct af_row *row, const struct af_endpoint *endpoint) {
-    size_t at = row->n_top < AF_TOP ? row->n_top++ : AF_TOP;
-    for (; at > 0 && row->top[at - 1].count < endpoint->count; at--)
-        if (at < AF_TOP)
-            row->top[at] = row->top[at - 1];
-    if (at < AF_TOP)
-        row->top[at] = *endpoint;
-}
-
 static void add_endpoint(void *context, const struct af_endpoint *endpoint) {
     const struct reading *r = context;
-    size_t index = row_at(r, endpoint->slot);
-    if (index == AF_NO_ROW)
-        return;
-    r->to->rows[index].n_endpoints++;
-    insert_endpoint(&r->to->rows[index], endpoint);
-}
-
-void af_row_add_endpoint(struct af_row *row, const struct af_endpoint *more) {
-    struct af_endpoint endpoint = *more;
-    for (uint32_t i = 0; i < row->n_top; i++) {
-        struct af_endpoint *top = &row->top[i];
-        if (top->accepted != more->accepted || memcmp(&top->addr, &more->addr, sizeof top->addr) != 0)
-            continue;
-        endpoint.count += top->count;
-        memmove(top, top + 1, (row->n_top-- - i - 1) * sizeof *top);
-        row->n_endpoints--;
-        break;
-    }
-    row->n_endpoints++;
-    insert_endpoint(row, &endpoint);
+    af_endpoint_add(r->to, row_at(r, endpoint->slot), endpoint);
 }
 
 static void add_closing(void *context, const struct af_closed *closed) {
@@ -91,8 +63,8 @@ static void add_closing(void *context, const struct af_closed *closed) {
     c->closings = af_room_for_one(c->closings, c->n_closings, sizeof *c->closings);
     c->closings[c->n_closings++] = (struct af_closing){
         .cookie = closed->cookie, .at = closed->at, .row = row_at(r, closed->slot),
-        .owner = row_at(r, closed->owner), .counted = closed->counted, .accepted = closed->accepted,
-        .mptcp = closed->mptcp,
+        .owner = row_at(r, closed->owner), .peer = closed->peer, .local_port = closed->local_port,
+        .counted = closed->counted, .accepted = closed->accepted, .mptcp = closed->mptcp,
     };
 }
 
@@ -225,6 +197,7 @@ void af_collect_except(struct af_collection *c, int directory, const struct af_s
     memset(c, 0, sizeof *c);
     read_directory(&walk, directory, 0);
     judge_fates(c);
+    af_endpoints_sum(c);
 }
 
 void af_collect(struct af_collection *c, int directory) {
@@ -242,6 +215,7 @@ void af_collection_free(struct af_collection *c) {
     free(c->rows);
     free(c->closings);
     free(c->live);
+    free(c->targets);
     free(c->complaints);
     memset(c, 0, sizeof *c);
 }

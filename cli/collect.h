@@ -32,15 +32,23 @@ struct af_row {
     bool confirmable;   /* its sockets are in the namespace that was dumped */
     uint64_t confirmed; /* TIME_WAIT sockets that the kernel shows */
     uint64_t guessed;   /* passive ones that died with it: no TIME_WAIT came of them, and nobody saw why */
-    uint32_t n_endpoints;
+    uint32_t n_endpoints; /* these three: endpoints.h */
     uint32_t n_top;
     struct af_endpoint top[AF_TOP]; /* highest count first */
+};
+
+/* TIME_WAITs of one row towards one endpoint. */
+struct af_target {
+    size_t row;
+    struct af_endpoint endpoint;
 };
 
 /* One record of a connection's end, by cookie. */
 struct af_closing {
     uint64_t cookie, at;
     size_t row, owner; /* who ended it, who opened it; AF_NO_ROW: none of the collected */
+    struct af_addr peer;
+    uint16_t local_port;
     uint8_t counted;   /* enum af_ending */
     uint8_t accepted, mptcp;
 };
@@ -60,7 +68,8 @@ struct af_collection {
     struct af_row *rows;
     struct af_closing *closings;
     struct af_live *live;
-    size_t n_images, n_rows, n_closings, n_live;
+    struct af_target *targets;
+    size_t n_images, n_rows, n_closings, n_live, n_targets, n_summed;
     struct af_histogram connect_times; /* of all of them */
     uint32_t bad;      /* records that made no sense */
     char **complaints; /* "FILE: why" of ledgers that could not be read */
@@ -76,9 +85,6 @@ void af_collect(struct af_collection *collection, int directory);
 /* The same but for these entries of the directory. */
 void af_collect_except(struct af_collection *collection, int directory, const struct af_strings *left_out);
 void af_collection_free(struct af_collection *collection);
-
-/* TIME_WAITs of this process that its ledger has not counted, among its top endpoints. */
-void af_row_add_endpoint(struct af_row *row, const struct af_endpoint *endpoint);
 
 /* Say what is missing: ledgers that were left out, records that made no sense, closed ones that were overrun. */
 void af_collection_tell(const struct af_collection *collection, const char *command);

@@ -1,5 +1,6 @@
 /* Where the ended sockets were. Nobody remembers who had connected: the end that more of them have in common is taken
  * for the server's, a peer's address and port, or a local port. */
+#include "cli/endpoints.h"
 #include "cli/memory.h"
 #include "cli/reap.h"
 

@@ -14,6 +14,11 @@ static bool is_end(const struct af_closing *closing) {
     return closing->counted != AF_END_NONE && closing->counted != AF_END_PASSED;
 }
 
+static void move_endpoint(struct af_collection *c, const struct af_closing *closing, enum af_ending ending, int by) {
+    if (ending == AF_END_TIME_WAIT)
+        af_endpoint_of(c, closing->row, closing->accepted, &closing->peer, closing->local_port, by);
+}
+
 /* This record was not the connection's end after all. */
 static void take_back(struct af_collection *c, struct af_closing *closing) {
     if (!is_end(closing) || closing->row == AF_NO_ROW)
@@ -23,6 +28,7 @@ static void take_back(struct af_collection *c, struct af_closing *closing) {
     if (*ended == 0 || count[AF_COUNT_established] == 0)
         return;
     --*ended;
+    move_endpoint(c, closing, closing->counted, -1);
     if (closing->owner == closing->row)
         count[AF_COUNT_passed]++;
     else
@@ -79,6 +85,7 @@ static void inherit_end(struct af_collection *c, struct af_closing *last, enum a
         return;
     count[AF_COUNT_passed]--;
     count[af_counter_of[ending]]++;
+    move_endpoint(c, last, ending, 1);
     last->counted = (uint8_t)ending;
 }
 
@@ -101,6 +108,7 @@ void af_settle_records(struct af_collection *c) {
             inherit_end(c, next, ending);
     }
     c->n_closings = kept;
+    af_endpoints_sum(c);
 }
 
 static int cookie_compare(const void *key, const void *element) {
@@ -142,7 +150,9 @@ uint64_t af_settle_kernel(struct af_collection *c, const struct af_kernel_socket
         else if (socket->inode && (closing = find_closing(c, socket->cookie)))
             take_back(c, closing);
     }
-    return attributed + af_settle_live(c, kernel);
+    attributed += af_settle_live(c, kernel);
+    af_endpoints_sum(c);
+    return attributed;
 }
 
 /* A killed process's connections are still open in its ledger: the kernel tells what became of them. */

@@ -2,6 +2,7 @@
 #ifndef AFTERFIN_CLI_SETTLE_INNER_H
 #define AFTERFIN_CLI_SETTLE_INNER_H
 
+#include "cli/endpoints.h"
 #include "cli/settle.h"
 
 /* enum af_ending -> enum af_counter. */

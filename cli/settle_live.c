@@ -78,6 +78,8 @@ static void end(struct af_collection *c, struct af_live *live, enum af_ending en
     if (!in_open || live->owner != live->holder)
         holder[AF_COUNT_established]++;
     holder[af_counter_of[ending]]++;
+    if (ending == AF_END_TIME_WAIT)
+        af_endpoint_of(c, live->holder, live->flags & AF_FLAG_ACCEPTED, &live->peer, live->local_port, 1);
     live->settled = (uint8_t)ending;
 }
 
@@ -118,48 +120,6 @@ static uint64_t settle_one(struct af_collection *c, struct af_live *group, size_
     return time_wait && ending != AF_END_NONE;
 }
 
-/* ---- the endpoints of what was settled -------------------------------------------------------------------- */
-
-struct target {
-    size_t row;
-    struct af_endpoint endpoint;
-};
-
-static int by_endpoint(const void *a, const void *b) {
-    const struct target *x = a, *y = b;
-    if (x->row != y->row)
-        return x->row < y->row ? -1 : 1;
-    if (x->endpoint.accepted != y->endpoint.accepted)
-        return x->endpoint.accepted - y->endpoint.accepted;
-    return memcmp(&x->endpoint.addr, &y->endpoint.addr, sizeof x->endpoint.addr);
-}
-
-static struct target target_of(const struct af_live *live) {
-    const bool accepted = live->flags & AF_FLAG_ACCEPTED;
-    struct target target = { live->holder, { .count = 1, .accepted = accepted } };
-    if (accepted)
-        target.endpoint.addr.port = live->local_port;
-    else
-        target.endpoint.addr = live->peer;
-    return target;
-}
-
-static void add_endpoints(struct af_collection *c) {
-    struct target *all = af_array(NULL, c->n_live, sizeof *all);
-    size_t n = 0;
-    for (size_t i = 0; i < c->n_live; i++)
-        if (c->live[i].settled == AF_END_TIME_WAIT && target_of(&c->live[i]).endpoint.addr.port)
-            all[n++] = target_of(&c->live[i]);
-    if (n)
-        qsort(all, n, sizeof *all, by_endpoint);
-    for (size_t i = 0, next; i < n; i = next) {
-        for (next = i + 1; next < n && by_endpoint(&all[i], &all[next]) == 0; next++)
-            all[i].endpoint.count++;
-        af_row_add_endpoint(&c->rows[all[i].row], &all[i].endpoint);
-    }
-    free(all);
-}
-
 uint64_t af_settle_live(struct af_collection *c, const struct af_kernel_sockets *kernel) {
     const bool complete = (kernel->states & AF_IN_ANY) == AF_IN_ANY;
     uint64_t attributed = 0;
@@ -173,6 +133,5 @@ uint64_t af_settle_live(struct af_collection *c, const struct af_kernel_sockets 
         attributed += settle_one(c, &c->live[i], n, find(&index, cookie), complete);
     }
     free(index.all);
-    add_endpoints(c);
     return attributed;
 }

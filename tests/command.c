@@ -161,6 +161,15 @@ long json_number(const json_t *json, const char *path) {
     return json_is_integer(found) ? (long)json_integer_value(found) : -1;
 }
 
+long json_endpoints(const json_t *process) {
+    const char *name;
+    json_t *count;
+    long sum = 0;
+    json_object_foreach(json_object_get(process, "time_wait_to"), name, count)
+        sum += (long)json_integer_value(count);
+    return sum;
+}
+
 unsigned entries(const char *directory, const char *prefix) {
     DIR *list = opendir(directory);
     unsigned n = 0;

@@ -33,6 +33,9 @@ const json_t *json_find(const json_t *json, const char *path);
 /* The object at `path` has these fields, and no other; NULL ends them. */
 void json_expect_fields(const json_t *json, const char *path, const char *const *names);
 
+/* The sum of its `time_wait_to`: of one process. */
+long json_endpoints(const json_t *process);
+
 /* How many entries of this directory begin with `prefix`. */
 unsigned entries(const char *directory, const char *prefix);
 

@@ -17,7 +17,8 @@ struct af_ledger *make_ledger(const char *directory, const char *name);
 uint32_t make_process(struct af_ledger *ledger, int32_t pid);
 void make_count(struct af_ledger *ledger, uint32_t slot, enum af_counter counter, uint64_t n);
 
-/* A record of the ring. */
+/* A record of the ring; all of them connected to this address. */
+extern const struct af_addr made_peer;
 void make_closed(struct af_ledger *ledger, uint64_t cookie, uint64_t at, uint32_t slot, uint32_t owner,
                  enum af_ending counted);
 

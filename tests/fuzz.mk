@@ -7,7 +7,7 @@ FUZZ_policy = tests/fuzz_policy.c tests/policy_invariants.c $(POLICY:.o=.c)
 FUZZ_elf = $(addprefix tests/,fuzz_elf.c elf_invariants.c) $(addprefix cli/,elf.c elf_dynamic.c elf_code.c x86.c \
 	memory.c say.c)
 FUZZ_reader = tests/fuzz_reader.c tests/reader_invariants.c $(READER:.o=.c) ledger/writer.c policy/address.c \
-	policy/span.c $(addprefix cli/,collect.c settle.c settle_live.c diag.c memory.c say.c) -lmnl
+	policy/span.c $(addprefix cli/,collect.c endpoints.c settle.c settle_live.c diag.c memory.c say.c) -lmnl
 $(B)/fuzz/%: $(addprefix $(B)/obj/,$(POLICY) $(LEDGER) $(CLI) $(READER)) $(wildcard tests/fuzz_*.c tests/*_invariants.c)
 	@mkdir -p $(@D)/corpus.$*; echo "  FUZZ $@"
 	$(Q)$(FUZZ) -o $@ $(FUZZ_$*)

@@ -6,7 +6,7 @@
 
 #include <unistd.h>
 
-/* Every process: established splits without rest. Returns time_wait_confirmed, all of them together. */
+/* Every process: established splits without rest, and each of its TIME_WAITs leads somewhere. Returns time_wait_confirmed, all of them together. */
 static long expect_invariant(const char *name, const json_t *json)
 {
     const json_t *process, *processes = json_object_get(json, "processes");
@@ -18,6 +18,8 @@ static long expect_invariant(const char *name, const json_t *json)
                      json_number(process, "passive") + json_number(process, "aborted") +
                      json_number(process, "passed") + json_number(process, "open");
         cr_assert(json_number(process, "established") == parts, "%s: process %zu: %s", name, i,
+                  json_dumps(process, 0));
+        cr_assert(json_number(process, "time_wait") == json_endpoints(process), "%s: process %zu: %s", name, i,
                   json_dumps(process, 0));
         confirmed += json_number(process, "time_wait_confirmed");
     }

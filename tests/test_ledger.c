@@ -33,12 +33,8 @@ static long to_endpoints(const json_t *json) {
     long sum = 0;
     size_t i;
     const json_t *process;
-    json_array_foreach(json_object_get(json, "processes"), i, process) {
-        const char *name;
-        json_t *count;
-        json_object_foreach(json_object_get(process, "time_wait_to"), name, count)
-            sum += (long)json_integer_value(count);
-    }
+    json_array_foreach(json_object_get(json, "processes"), i, process)
+        sum += json_endpoints(process);
     return sum;
 }
 

@@ -35,6 +35,14 @@ static const char *summary(const struct af_collection *c, int32_t pid) {
     return text;
 }
 
+/* What `time_wait_to` adds up to, as long as nothing is beyond its end. */
+static unsigned to_endpoints(const struct af_row *row) {
+    unsigned sum = 0;
+    for (uint32_t i = 0; i < row->n_top; i++)
+        sum += row->top[i].count;
+    return sum;
+}
+
 static uint64_t settle(struct af_collection *c, const struct af_kernel_socket *sockets, size_t n) {
     const struct af_kernel_sockets kernel = { (struct af_kernel_socket *)sockets, n,
                                               AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2 };
@@ -81,6 +89,10 @@ Test(settle, lets_the_latest_of_several_records_count) {
         make_count(a, opener, AF_COUNT_established, 1);
         make_count(a, opener, counter[rows[i].opener.counted], 1);
         make_closed(a, COOKIE, rows[i].opener.at, opener, opener, rows[i].opener.counted);
+        if (rows[i].opener.counted == AF_END_TIME_WAIT)
+            af_ledger_count_endpoint(a, opener, &made_peer, false, 1, always_backed);
+        if (rows[i].other.counted == AF_END_TIME_WAIT)
+            af_ledger_count_endpoint(b, other, &made_peer, false, 1, always_backed);
         if (rows[i].other.at) {
             make_count(b, other, AF_COUNT_established, 1);
             make_count(b, other, counter[rows[i].other.counted], 1);
@@ -93,8 +105,43 @@ Test(settle, lets_the_latest_of_several_records_count) {
         settle(&c, &socket, 1);
         cr_expect_str_eq(summary(&c, OPENER), rows[i].opener_is, "%s: %s", rows[i].name, summary(&c, OPENER));
         cr_expect_str_eq(summary(&c, OTHER), rows[i].other_is, "%s: %s", rows[i].name, summary(&c, OTHER));
+        for (size_t n = 0; n < c.n_rows; n++)
+            cr_expect_eq(to_endpoints(&c.rows[n]), c.rows[n].seen.count[AF_COUNT_time_wait], "%s: process %d: %u",
+                         rows[i].name, c.rows[n].seen.pid, to_endpoints(&c.rows[n]));
         af_collection_free(&c);
     }
+}
+
+/* Beside nine others that are its own to keep. */
+Test(settle, moves_an_endpoint_with_the_end_however_many_there_are) {
+    const char *directory = new_directory();
+    struct af_ledger *a = make_ledger(directory, "a.ledger"), *b = make_ledger(directory, "b.ledger");
+    uint32_t opener = make_process(a, OPENER), other = make_process(b, OTHER);
+    for (uint8_t i = 0; i < 10; i++) {
+        const struct af_addr peer = i == 9 ? made_peer : (struct af_addr){ .ip = { 10, 0, 1, i }, .port = 80 };
+        for (int n = i == 9 ? 3 : i + 4; n > 0; n--)
+            af_ledger_count_endpoint(a, opener, &peer, false, 1, always_backed);
+    }
+    make_count(a, opener, AF_COUNT_established, 75);
+    make_count(a, opener, AF_COUNT_time_wait, 75);
+    make_count(b, other, AF_COUNT_established, 3);
+    make_count(b, other, AF_COUNT_time_wait, 3);
+    af_ledger_count_endpoint(b, other, &made_peer, false, 3, always_backed);
+    for (uint64_t i = 1; i <= 3; i++) {
+        make_closed(a, i, 1, opener, opener, AF_END_TIME_WAIT);
+        make_closed(b, i, 2, other, AF_NO_SLOT, AF_END_TIME_WAIT);
+    }
+    struct af_collection c = collected(directory);
+    cr_assert_eq(row_of(&c, OPENER)->n_endpoints, 10);
+    settle(&c, NULL, 0);
+    const struct af_row *row = row_of(&c, OPENER);
+    cr_expect_str_eq(summary(&c, OPENER), "75 72 0 0 0 3 0 0", "%s", summary(&c, OPENER));
+    cr_expect_eq(row->n_endpoints, 9, "%u", row->n_endpoints);
+    cr_expect_eq(row->n_top, 8);
+    cr_expect_eq(row->top[0].count, 12, "%u", row->top[0].count);
+    cr_expect_eq(row->top[7].count, 5, "%u", row->top[7].count);
+    cr_expect_eq(to_endpoints(row_of(&c, OTHER)), 3);
+    af_collection_free(&c);
 }
 
 Test(settle, attributes_what_the_kernel_books_as_time_wait_and_nothing_else) {
