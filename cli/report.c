@@ -57,6 +57,17 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     return id == 0;
 }
 
+/* A report may come long after the end, when a TIME_WAIT is over too. */
+static void tell_guessed(const struct af_collection *found) {
+    unsigned long long guessed = 0;
+    for (size_t i = 0; i < found->n_rows; i++)
+        guessed += found->rows[i].guessed;
+    if (guessed)
+        af_tell("report: %llu connections were open when their process was killed, and the kernel has them no more: "
+                "counted as passive, though some may have been reset, or have left a TIME_WAIT that is over",
+                guessed);
+}
+
 static void read_ledgers(struct af_report *r, int directory, const struct af_past *past) {
     struct af_collection found;
     struct af_kernel_sockets kernel;
@@ -69,6 +80,7 @@ static void read_ledgers(struct af_report *r, int directory, const struct af_pas
         af_ports_read(&r->ports, &kernel);
     free(kernel.all);
     af_collection_tell(&found, "report");
+    tell_guessed(&found);
     af_collection_free(&found);
 }
 

@@ -111,7 +111,7 @@ struct af_connection {
     _Atomic uint32_t flags;
     _Atomic uint32_t own;   /* AF_BIT(...) of the keys that the program settled itself */
     _Atomic uint32_t owner; /* process slot that opened or accepted it; AF_NO_SLOT: none here */
-    _Atomic uint32_t holder;/* process slot that touched it last */
+    _Atomic uint32_t holder;/* process slot that has it for all we know: who made this record */
     _Atomic int32_t sent;   /* times it was sent over a Unix socket and not yet seen to arrive */
     _Atomic int32_t foreign;/* pid of the image that inherited it by exec; 0: none */
     _Atomic uint32_t next_free; /* index + 1 of the next free record; only while free */

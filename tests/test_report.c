@@ -97,6 +97,17 @@ Test(report, counts_a_process_once_whatever_was_said_of_it) {
     cr_expect_eq(json_number(json, "totals.time_wait"), 12, "logs alone: no ledger is read");
 }
 
+Test(report, says_what_it_could_only_guess) {
+    ns_enter();
+    const char *directory = new_directory();
+    struct peer peer = peer_start(&(struct peer_options){ .answer = 1 });
+    leave(ledger_in(directory), 128 + SIGKILL,
+          (const char *[]){ "kill_open", "127.0.0.1", number(peer.port), "3", "10", "-u", NULL });
+    struct ended e = command(NULL, "report", "-d", directory, "--json", NULL);
+    cr_expect(strstr(e.err, "report: 3 connections were open when their process was killed"), "%s", e.err);
+    cr_expect_eq(count_of(json_loads(e.out, 0, NULL), "kill_open", "passive"), 3, "%s", e.out);
+}
+
 Test(report, takes_the_last_of_several_lines_of_one_process) {
     const struct {
         const char *name;
