@@ -21,7 +21,7 @@ SHIM = $(addprefix shim/,start.o resolve.o string.o calls.o log.o inherit.o line
 	memory.o track.o)
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
 	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o watched.o run.o stats.o compare.o compare_round.o compare_measure.o compare_print.o \
-	compare_json.o compare_plot.o endpoints.o \
+	compare_json.o compare_plot.o endpoints.o place_users.o \
 	run_table.o run_json.o env.o json.o tidy.o netns.o netns_new.o owners.o who.o who_table.o who_json.o output.o report.o \
 	report_log.o report_sum.o report_print.o report_metrics.o past.o ports.o filter.o sockstat.o reap.o reap_round.o \
 	reap_watch.o reap_where.o reap_print.o)

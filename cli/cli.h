@@ -9,7 +9,7 @@
  *   watched.c          CMD with ledgers, settled     alive.c           does a process still run
  *   place.c            directories for ledgers       settle.c          ledgers against the kernel
  *   collect.c          ledgers -> processes, ends
- *   endpoints.c        where TIME_WAITs lead
+ *   endpoints.c        where TIME_WAITs lead         place_users.c     directories of all users, for root
  *   diag.c             the kernel's sockets          result.c run_table.c run_json.c  what run tells
  *   owners.c           TIME_WAITs and their owners   who_table.c who_json.c  what who tells
  *   top.c look.c       top, and what it looks at     top_sample.c top_rows.c  looks -> what to show of them

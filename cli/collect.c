@@ -18,10 +18,9 @@ enum { DEPTH = 8 };
 /* A walk through a directory of ledgers. */
 struct walk {
     struct af_collection *to;
-    char boot_id[40];
-    const struct af_strings *left_out;
-    const char *entry; /* where it is in the uppermost one */
-    unsigned waited_ms;
+    const char *where;                 /* what goes before the names of its files */
+    const struct af_strings *left_out; /* NULL: nothing */
+    const char *entry;                 /* where it is in the uppermost one */
 };
 
 /* While one ledger is read: its slots -> rows. */
@@ -83,9 +82,9 @@ static void add_live(void *context, const struct af_connection *conn) {
     };
 }
 
-static void complain(struct af_collection *c, const char *text) {
+void af_collect_complain(struct af_collection *c, const char *where, const char *why) {
     c->complaints = af_room_for_one(c->complaints, c->n_complaints, sizeof *c->complaints);
-    c->complaints[c->n_complaints++] = af_format("%s", text);
+    c->complaints[c->n_complaints++] = af_format("%s%s", where, why);
 }
 
 static size_t add_image(struct af_collection *c, const struct af_reader *reader, const char *entry) {
@@ -93,7 +92,8 @@ static size_t add_image(struct af_collection *c, const struct af_reader *reader,
     c->images = af_room_for_one(c->images, c->n_images, sizeof *c->images);
     struct af_image *image = &c->images[c->n_images];
     *image = (struct af_image){ .entry = af_format("%s", entry), .net_ns = head->net_ns,
-                                .pid_ns = head->pid_ns, .started = head->started, .pid = head->pid };
+                                .pid_ns = head->pid_ns, .started = head->started, .uid = reader->uid,
+                                .pid = head->pid };
     const char *command = af_reader_command(reader, &image->command_size);
     image->command = af_array(NULL, image->command_size, 1);
     memcpy(image->command, command, image->command_size);
@@ -108,11 +108,11 @@ static bool read_ledger(const struct walk *w, int directory, const char *name, b
     struct af_collection *c = w->to;
     struct af_reader reader;
     struct af_reader_error error;
-    if (!af_reader_open(&reader, directory, name, w->boot_id, &error)) {
+    if (!af_reader_open(&reader, directory, name, c->boot_id, &error)) {
         if (error.unfinished && wait)
             return false;
         if (!error.gone)
-            complain(c, error.text);
+            af_collect_complain(c, w->where, error.text);
         return true;
     }
     struct reading r = { .to = c, .image = add_image(c, &reader, w->entry) };
@@ -123,7 +123,7 @@ static bool read_ledger(const struct walk *w, int directory, const char *name, b
         !af_reader_endpoints(&reader, add_endpoint, &r, &error) ||
         !af_reader_connections(&reader, add_live, &r, &error) ||
         !af_reader_closed(&reader, add_closing, &r, &lost, &error) || !af_reader_times(&reader, &times, &error))
-        complain(c, error.text);
+        af_collect_complain(c, w->where, error.text);
     else
         af_histogram_add(&c->connect_times, &times);
     c->images[r.image].lost = lost;
@@ -142,7 +142,7 @@ bool af_is_ledger_name(const char *name) {
 static void read_unfinished(struct walk *w, int directory, const struct af_strings *names, int depth) {
     for (size_t i = 0; i < names->n; i++) {
         w->entry = depth ? w->entry : names->all[i];
-        while (!read_ledger(w, directory, names->all[i], af_wait_for_writer(&w->waited_ms)))
+        while (!read_ledger(w, directory, names->all[i], af_wait_for_writer(&w->to->waited_ms)))
             ;
     }
 }
@@ -153,7 +153,7 @@ static void read_directory(struct walk *w, int directory, int depth) {
     struct af_strings unfinished = { .n = 0 };
     for (struct dirent *e; list && (e = readdir(list));) {
         w->entry = depth ? w->entry : e->d_name;
-        if (!depth && af_strings_have(w->left_out, e->d_name))
+        if (!depth && w->left_out && af_strings_have(w->left_out, e->d_name))
             continue;
         if (af_is_ledger_name(e->d_name)) {
             if (read_ledger(w, directory, e->d_name, true))
@@ -191,17 +191,29 @@ static void judge_fates(struct af_collection *c) {
     }
 }
 
-void af_collect_except(struct af_collection *c, int directory, const struct af_strings *left_out) {
-    struct walk walk = { .to = c, .left_out = left_out };
-    af_boot_id(walk.boot_id);
+void af_collect_begin(struct af_collection *c) {
     memset(c, 0, sizeof *c);
+    af_boot_id(c->boot_id);
+}
+
+void af_collect_add(struct af_collection *c, int directory, const char *where, const struct af_strings *left_out) {
+    struct walk walk = { .to = c, .where = where, .left_out = left_out };
     read_directory(&walk, directory, 0);
+}
+
+void af_collect_end(struct af_collection *c) {
     judge_fates(c);
     af_endpoints_sum(c);
 }
 
 void af_collect(struct af_collection *c, int directory) {
-    af_collect_except(c, directory, &(struct af_strings){ NULL, 0 });
+    af_collect_except(c, directory, NULL);
+}
+
+void af_collect_except(struct af_collection *c, int directory, const struct af_strings *left_out) {
+    af_collect_begin(c);
+    af_collect_add(c, directory, "", left_out);
+    af_collect_end(c);
 }
 
 void af_collection_free(struct af_collection *c) {

@@ -17,6 +17,7 @@ struct af_image {
     bool command_cut;
     char policy[AF_POLICY_SIZE];
     uint64_t net_ns, pid_ns, started;
+    uint32_t uid;  /* whose ledger it is: what it says is that user's word */
     int32_t pid;   /* its first process */
     uint64_t lost; /* closed connections that its ring has forgotten */
     bool runs;     /* one of its processes does */
@@ -74,6 +75,8 @@ struct af_collection {
     uint32_t bad;      /* records that made no sense */
     char **complaints; /* "FILE: why" of ledgers that could not be read */
     size_t n_complaints;
+    char boot_id[40];   /* these two are for af_collect_add */
+    unsigned waited_ms;
 };
 
 /* Is this the name of a ledger? */
@@ -82,8 +85,17 @@ bool af_is_ledger_name(const char *name);
 /* Read all ledgers in the directory and in the directories of other runs below it (run-*), which hold those of
  * an `afterfin run` inside an `afterfin run`. One that is just being made is waited for, up to a second in all. */
 void af_collect(struct af_collection *collection, int directory);
-/* The same but for these entries of the directory. */
+/* The same but for these entries of the directory (NULL: none). */
 void af_collect_except(struct af_collection *collection, int directory, const struct af_strings *left_out);
+/* The same of several directories: begin, add each, end. `where` ("/tmp/afterfin-1000/") goes before the names of
+ * files that could not be read. */
+void af_collect_begin(struct af_collection *collection);
+void af_collect_add(struct af_collection *collection, int directory, const char *where,
+                    const struct af_strings *left_out);
+void af_collect_end(struct af_collection *collection);
+/* One that could not even be opened. */
+void af_collect_complain(struct af_collection *collection, const char *where, const char *why);
+
 void af_collection_free(struct af_collection *collection);
 
 /* Say what is missing: ledgers that were left out, records that made no sense, closed ones that were overrun. */

@@ -2,6 +2,7 @@
 #include "cli/look.h"
 #include "cli/alive.h"
 #include "cli/memory.h"
+#include "cli/place.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,7 @@ int af_look_take(struct af_look *l, int directory) {
     l->at_real = now(CLOCK_REALTIME);
     l->ledgers = directory >= 0;
     if (l->ledgers)
-        af_collect(&l->found, directory);
+        af_place_collect(&l->found, directory);
     af_settle_records(&l->found);
     af_elsewhere_each(&l->elsewhere, &l->found, add_elsewhere, l);
     for (size_t i = 0; i < l->n_spaces; i++)

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/memory.h"
 #include "cli/netns.h"
+#include "cli/place.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ int af_owners_read(struct af_owners *o, int directory) {
     int error = af_diag_dump(STATES, &kernel);
     if (error)
         return error;
-    af_collect(&o->found, directory);
+    af_place_collect(&o->found, directory);
     af_settle_records(&o->found);
     add(o, &kernel, 0);
     free(kernel.all);

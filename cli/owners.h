@@ -29,8 +29,8 @@ struct af_owners {
     struct af_elsewhere elsewhere;
 };
 
-/* All of our network namespace; and of each other one that a ledger below `directory` names, where it can be
- * entered, those that have an owner. 0, or -errno of the kernel's dump. */
+/* All of our network namespace; and of each other one that a ledger names, where it can be entered, those that have
+ * an owner. The ledgers are those of af_place_collect (place.h). 0, or -errno of the kernel's dump. */
 int af_owners_read(struct af_owners *owners, int directory);
 void af_owners_free(struct af_owners *owners);
 

@@ -5,6 +5,7 @@
 #include "cli/collect.h"
 #include "cli/memory.h"
 #include "cli/past.h"
+#include "cli/place_users.h"
 #include "cli/tidy.h"
 
 #include <dirent.h>
@@ -50,9 +51,21 @@ int af_place_default(char path[PATH_MAX]) {
     return -EPERM;
 }
 
+/* The default directory of root, once it is open: it stands for all users'. */
+static int everybodys = -1;
+
+void af_place_collect(struct af_collection *c, int directory) {
+    af_collect_begin(c);
+    af_collect_add(c, directory, "", NULL);
+    if (directory == everybodys)
+        af_place_add_users(c);
+    af_collect_end(c);
+}
+
 int af_place_open(const char *command, const char *named) {
     char path[PATH_MAX];
     int fd = named ? open(named, OPEN_DIRECTORY) : af_place_default(path);
+    everybodys = named || geteuid() != 0 ? -1 : fd;
     if (fd >= 0)
         return fd;
     int error = named ? errno : -fd;

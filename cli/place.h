@@ -29,6 +29,11 @@ int af_place_default(char path[PATH_MAX]);
  * or negative: it has been said why, in the name of `command`. */
 int af_place_open(const char *command, const char *named);
 
+/* af_collect of what af_place_open has opened. Where that is root's default directory those of all other users are
+ * collected too: /run/user/UID/afterfin and /tmp/afterfin-UID, as far as they are that user's and nobody else can
+ * write there. Nothing is removed in them. */
+void af_place_collect(struct af_collection *collection, int directory);
+
 /* Remove all ledgers in this directory whose processes have been gone for so long, and what runs that are gone have
  * left there. Returns how many. */
 size_t af_place_clean(int directory, unsigned after_s);

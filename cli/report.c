@@ -71,7 +71,10 @@ static void tell_guessed(const struct af_collection *found) {
 static void read_ledgers(struct af_report *r, int directory, const struct af_past *past) {
     struct af_collection found;
     struct af_kernel_sockets kernel;
-    af_collect_except(&found, directory, &past->gone);
+    if (past->lock >= 0) /* what is kept of removed ledgers is of this directory's */
+        af_collect_except(&found, directory, &past->gone);
+    else
+        af_place_collect(&found, directory);
     af_settle_now(&found, &kernel);
     af_report_add_rows(&r->entries, &found, NULL);
     r->ledgers = found.n_images;

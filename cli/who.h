@@ -15,6 +15,8 @@ struct af_who {
 
 /* The pid namespace of a row's pid where that is not ours; else 0. */
 uint64_t af_who_pid_ns(const struct af_who *who, size_t row);
+/* The user whose ledger tells of a row. Only root reads those of others. */
+uint32_t af_who_uid(const struct af_who *who, size_t row);
 /* "FIN_WAIT2" or "TIME_WAIT". */
 const char *af_who_state(const struct af_owned *owned);
 

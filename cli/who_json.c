@@ -1,11 +1,12 @@
 /* What who writes for machines: DESIGN's `who --json`. A socket of another network namespace, a pid of another
- * pid namespace and a state other than TIME_WAIT are told by a field more. */
+ * pid namespace, another user's ledger and a state other than TIME_WAIT are told by a field more. */
 #include "cli/json.h"
 #include "cli/memory.h"
 #include "cli/who.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void put_process(json_t *object, const struct af_who *w, size_t row, json_t *program) {
     const uint64_t pid_ns = af_who_pid_ns(w, row);
@@ -13,6 +14,8 @@ static void put_process(json_t *object, const struct af_who *w, size_t row, json
     json_object_set_nocheck(object, "program", program);
     if (pid_ns)
         af_json_put(object, "pid_ns", pid_ns);
+    if (af_who_uid(w, row) != geteuid())
+        af_json_put(object, "uid", af_who_uid(w, row));
 }
 
 static json_t *one_socket(const struct af_who *w, const struct af_owned *owned, json_t *const *programs) {

@@ -48,6 +48,7 @@ static bool check_file(struct af_reader *reader, struct stat *st, struct af_read
         return fail(reader, error, "%s", strerror(errno));
     if (!S_ISREG(st->st_mode))
         return fail(reader, error, "not a regular file");
+    reader->uid = st->st_uid;
     if (st->st_uid != geteuid() && geteuid() != 0)
         return fail(reader, error, "belongs to user %u, not to us", (unsigned)st->st_uid);
     error->unfinished = st->st_size == 0 && is_young(st);

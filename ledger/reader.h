@@ -17,6 +17,7 @@ struct af_reader_error {
 struct af_reader {
     int fd;
     char name[128];        /* for messages: the file's own name, cut */
+    uint32_t uid;          /* whose file it is */
     struct af_ledger head; /* checked; program and policy end with a NUL */
     uint32_t bad;          /* records that made no sense, and were left out */
 };

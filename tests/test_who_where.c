@@ -1,6 +1,7 @@
 /* who: ledgers of other namespaces, other boots, runs that go on, other users; and many sockets. */
 #include "ledger/layout.h"
 #include "tests/fabricate.h"
+#include "tests/shell.h"
 #include "tests/top.h"
 
 #include <dirent.h>
@@ -9,6 +10,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static const char *text_of(const char *format, unsigned n) {
+    char *text;
+    cr_assert_gt(asprintf(&text, format, n), 0);
+    return text;
+}
 
 /* The only entry of a directory whose name ends in .ledger. */
 static const char *ledger_file(const char *directory) {
@@ -186,6 +193,62 @@ Test(who_where, shows_an_ordinary_user_all_sockets_and_his_own_processes) {
                                          NULL });
     cr_expect_eq(e.status, 1);
     cr_expect(strstr(e.err, "Permission denied"), "%s", e.err);
+}
+
+/* As this user, under the library, with a ledger in his default directory: its pid, or 0. */
+static pid_t leave_as(unsigned uid, const char *setting, uint16_t port, unsigned n) {
+    char reuid[32], regid[32];
+    snprintf(reuid, sizeof reuid, "--reuid=%u", uid);
+    snprintf(regid, sizeof regid, "--regid=%u", uid);
+    struct victim v = victim_start_argv(setting, (const char *[]){ "setpriv", reuid, regid, "--clear-groups",
+                      victim_path("connect_close"), "127.0.0.1", number(port), "-n", number(n), NULL });
+    const pid_t pid = v.pid;
+    return victim_wait(&v).status == 0 ? pid : 0;
+}
+
+/* His own default directory is in /run/user; another's, who has no such, in /tmp, where anybody may put things. */
+Test(who_where, shows_root_the_processes_of_all_users) {
+    ns_enter();
+    const char *own = own_default();
+    const unsigned uid = 65533, other = 3000000000u + (unsigned)getpid();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    cr_assert_eq(shell("install -d -m 755 /run/user && install -d -m 700 -o %u /run/user/%u", uid, uid).status, 0);
+    cr_assert_eq(shell("ln -s /tmp/afterfin-%u /tmp/afterfin-%u && mkdir -m 700 /tmp/afterfin-%u && "
+                       "mkfifo /tmp/afterfin-%u", other, other + 1, other + 2, other + 3).status, 0);
+    make_process(make_ledger(text_of("/tmp/afterfin-%u", other + 2), "planted.ledger"), 1);
+    const pid_t pids[] = { leave_as(0, "LEDGER=on", peer.port, 4),
+                           leave_as(uid, "LEDGER=on|$XDG_RUNTIME_DIR=/run/user/65533", peer.port, 2),
+                           leave_as(other, "LEDGER=on|$XDG_RUNTIME_DIR=", peer.port, 3) };
+    ns_settle();
+    struct ended e = command("XDG_RUNTIME_DIR=", "who", "--json", NULL);
+    struct ended table = command("XDG_RUNTIME_DIR=", "who", NULL);
+    struct ended named = command("XDG_RUNTIME_DIR=", "who", "-d", own, "--json", NULL);
+    struct ended clean = command("XDG_RUNTIME_DIR=", "report", "--clean", "--json", NULL);
+    struct ended after = command("XDG_RUNTIME_DIR=", "report", "--json", NULL);
+    shell("rm -rf /tmp/afterfin-%u /tmp/afterfin-%u /tmp/afterfin-%u /tmp/afterfin-%u", other, other + 1, other + 2,
+          other + 3);
+    if (!pids[1] || !pids[2])
+        cr_skip_test("another user cannot run our programs");
+    json_t *json = json_loads(e.out, 0, NULL);
+    const long left[] = { 4, 2, 3 };
+    for (size_t i = 0; i < 3; i++)
+        cr_expect_eq(total_of(json, pids[i]), left[i], "%zu: %s", i, e.out);
+    cr_expect_eq(json_number(json, "unknown"), 0);
+    cr_expect_eq(json_number(json, "processes.0.uid"), -1, "our own");
+    cr_expect_eq(json_number(json, "processes.1.uid"), other);
+    cr_expect_eq(json_number(json, "processes.2.uid"), uid);
+    cr_expect(strstr(table.out, "USER") && strstr(table.out, number(other)), "%s", table.out);
+    const struct {
+        unsigned uid;
+        const char *why;
+    } planted[] = { { other + 1, "not a directory" }, { other + 2, "not that user's" }, { other + 3, "not a directory" } };
+    for (size_t i = 0; i < 3; i++)
+        cr_expect(strstr(e.err, text_of("who: left out: /tmp/afterfin-%u: ", planted[i].uid)) &&
+                  strstr(e.err, planted[i].why), "%zu: %s", i, e.err);
+    cr_expect_eq(json_number(json_loads(named.out, 0, NULL), "unknown"), 5, "-d is that directory and no other");
+    cr_expect_eq(json_number(json_loads(clean.out, 0, NULL), "ledgers"), 3);
+    cr_expect(strstr(clean.err, "removed 1 ledger\n"), "%s", clean.err);
+    cr_expect_eq(json_number(json_loads(after.out, 0, NULL), "ledgers"), 2, "those of others are theirs to clean");
 }
 
 Test(who_where, lists_each_of_many_once) {
