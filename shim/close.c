@@ -83,7 +83,7 @@ static void note_shutdown(int fd, struct af_connection *conn, int how) {
         af_set(conn, AF_FLAG_READS_ODD);
     if (!af.counting || (how != SHUT_WR && how != SHUT_RDWR) ||
         af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) || atomic_load(&conn->state) == AF_CONN_NEW ||
-        atomic_load(&conn->state) == AF_CONN_LISTENER || !af_look_at(fd, &look))
+        atomic_load(&conn->state) == AF_CONN_LISTENER || !af_look_at(fd, conn, &look))
         return;
     if (atomic_load(&conn->state) == AF_CONN_PENDING && look.acked)
         af_established(conn);

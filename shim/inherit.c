@@ -37,8 +37,7 @@ bool af_heir_holds(int32_t heir, int fd) {
     return false;
 }
 
-/* IPPROTO_TCP or IPPROTO_MPTCP; 0: something else. */
-static int tcp_protocol(int fd) {
+int af_tcp_protocol(int fd) {
     int protocol = 0;
     socklen_t size = sizeof protocol;
     if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) < 0)
@@ -73,7 +72,7 @@ static struct af_connection *share_cookie(uint64_t cookie) {
 
 /* The same socket may be here already: at another number, or with a relative who shares our ledger. */
 static void adopt(int fd, uint32_t flags) {
-    int protocol = tcp_protocol(fd);
+    int protocol = af_tcp_protocol(fd);
     if (!protocol)
         return;
     uint64_t cookie = af_cookie(fd, NULL);

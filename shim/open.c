@@ -120,7 +120,7 @@ static void make_new(struct af_connection *conn) {
 static int disconnect(struct af_connection *conn, const struct af_attempt *attempt) {
     uint32_t state = atomic_load(&conn->state);
     struct af_look look;
-    bool alive = af.counting && state != AF_CONN_LISTENER && af_look_at(attempt->fd, &look);
+    bool alive = af.counting && state != AF_CONN_LISTENER && af_look_at(attempt->fd, conn, &look);
     af_add(AF_COUNT_connects);
     int result = (int)run_connect(attempt);
     int error = errno;
@@ -173,12 +173,17 @@ static void note_listener(int fd, struct af_connection *conn, struct parent *par
                               .port = conn->local_port, .v6 = conn->family_v6};
 }
 
+/* An MPTCP listener accepts plain sockets from peers that do not speak it (mptcp_stream_accept() of Linux). */
+static uint32_t handed_on(int fd, const struct parent *parent) {
+    const uint32_t flags = AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS | AF_FLAG_READS_ODD;
+    const bool multipath = parent->flags & AF_FLAG_MPTCP && af_tcp_protocol(fd) != IPPROTO_TCP;
+    return AF_FLAG_ACCEPTED | (parent->flags & flags) | (multipath ? AF_FLAG_MPTCP : 0);
+}
+
 static void note_accepted(int fd, const struct parent *parent) {
     struct af_values values;
     af_add(AF_COUNT_accepts);
-    const uint32_t handed_on = AF_FLAG_MPTCP | AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS |
-                               AF_FLAG_READS_ODD;
-    struct af_connection *conn = af_record(fd, parent->v6, AF_FLAG_ACCEPTED | (parent->flags & handed_on));
+    struct af_connection *conn = af_record(fd, parent->v6, handed_on(fd, parent));
     if (!conn)
         return;
     conn->bind_to = parent->at;

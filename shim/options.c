@@ -72,7 +72,7 @@ static void note_error_told(int fd, struct af_connection *conn, int error) {
     struct af_look look;
     if (!error || !af.counting || atomic_load(&conn->state) != AF_CONN_PENDING)
         return;
-    if (af_look_at(fd, &look) && look.acked)
+    if (af_look_at(fd, conn, &look) && look.acked)
         af_established(conn);
     else
         af_connect_failed(conn, error);

@@ -9,19 +9,16 @@
 #include <poll.h>
 #include <signal.h>
 
+#ifndef SOL_MPTCP
+#define SOL_MPTCP 284
+#endif
+
+enum { MPTCP_INFO = 1 }; /* linux/mptcp.h, Linux 5.16 */
+
 enum {
     ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN,
     CLOSING
 };
-
-bool af_look_at(int fd, struct af_look *look) {
-    struct tcp_info info = {0};
-    socklen_t size = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received;
-    if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
-        return false;
-    *look = (struct af_look){info.tcpi_state, -1, info.tcpi_bytes_acked, info.tcpi_bytes_received};
-    return true;
-}
 
 static long poll_now(struct pollfd *asked) {
 #ifdef SYS_poll
@@ -30,6 +27,36 @@ static long poll_now(struct pollfd *asked) {
     struct timespec none = {0};
     return AF_SYS5(SYS_ppoll, asked, 1, &none, NULL, 0);
 #endif
+}
+
+/* A peer without MPTCP is spoken to in plain TCP, and the kernel then knows no option of SOL_MPTCP. */
+static bool fell_back(int fd) {
+    uint64_t info;
+    socklen_t size = sizeof info;
+    return AF_SYS5(SYS_getsockopt, fd, SOL_MPTCP, MPTCP_INFO, &info, &size) < 0;
+}
+
+/* TCP_INFO is the first subflow's, which knows nothing of a DATA_FIN; FIONREAD says 1 at the end of the data. After a
+ * fallback the FIN is sent even if there is data that nobody has read (__mptcp_close() of Linux). */
+static void look_at_mptcp(int fd, const struct af_connection *conn, struct af_look *look) {
+    struct pollfd asked = {.fd = fd, .events = POLLIN | POLLRDHUP};
+    if (poll_now(&asked) < 0)
+        return;
+    const bool fin = asked.revents & POLLRDHUP;
+    if (fin && look->state == ESTABLISHED && !af_has(conn, AF_FLAG_FIN_FIRST))
+        look->state = CLOSE_WAIT;
+    look->unread = !fin && asked.revents & POLLIN && !fell_back(fd);
+}
+
+bool af_look_at(int fd, const struct af_connection *conn, struct af_look *look) {
+    struct tcp_info info = {0};
+    socklen_t size = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received;
+    if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return false;
+    *look = (struct af_look){info.tcpi_state, -1, info.tcpi_bytes_acked, info.tcpi_bytes_received};
+    if (af_has(conn, AF_FLAG_MPTCP))
+        look_at_mptcp(fd, conn, look);
+    return true;
 }
 
 /* Of a connection that is open for all we know, poll tells in one call, half as dear as TCP_INFO, whether the
@@ -189,7 +216,7 @@ static bool look_for(int fd, struct af_connection *conn, struct af_look *look) {
     uint32_t state = atomic_load(&conn->state);
     if (!af.counting || state == AF_CONN_NEW || state == AF_CONN_LISTENER)
         return false;
-    if (!glance(fd, conn, look) && !af_look_at(fd, look)) {
+    if (!glance(fd, conn, look) && !af_look_at(fd, conn, look)) {
         if (af_sealed || state != AF_CONN_OPEN)
             return false;
         *look = (struct af_look){.state = ESTABLISHED}; /* another thread has closed the same descriptor just now */

@@ -202,6 +202,7 @@ bool af_ledger_backed(const void *start, size_t size); /* may this memory be wri
 
 void af_scan_inherited(void);   /* once, by the constructor: what was open at exec */
 void af_adopt_descriptor(int fd); /* a descriptor that just came in by SCM_RIGHTS or pidfd_getfd */
+int af_tcp_protocol(int fd);      /* IPPROTO_TCP or IPPROTO_MPTCP; 0: something else */
 uint64_t af_cookie(int fd, struct af_connection *conn); /* SO_COOKIE, read once; 0 where unreadable */
 /* Peer and local port of a connection that came from elsewhere, while the kernel still tells. */
 void af_learn_addresses(int fd, struct af_connection *conn);
@@ -243,7 +244,7 @@ struct af_look {
     int8_t unread; /* is there data that nobody has read? -1: not known yet */
     uint64_t acked, received;
 };
-bool af_look_at(int fd, struct af_look *look);
+bool af_look_at(int fd, const struct af_connection *conn, struct af_look *look);
 /* The last known reference goes with fd, which is still open: decide how the connection ended, and count it. */
 void af_settle(int fd, struct af_connection *conn);
 /* connect(AF_UNSPEC) has ended what `look` saw just before. */
