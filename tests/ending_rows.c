@@ -34,6 +34,8 @@ static const struct row copy_ways_rows[] = {
     LEFT("dup"), LEFT("dup2"), LEFT("__dup2"), LEFT("dup3"), LEFT("fcntl"), LEFT("fcntl_cloexec"), LEFT("fcntl64"),
     LEFT("__fcntl"), LEFT("syscall_dup"), LEFT("syscall_dup2"), LEFT("syscall_dup3"), LEFT("syscall_fcntl"),
     LEFT("dup2_over_itself"), LEFT("dup_that_fails_first"),
+    { .way = "dup2_over_another", .script = "ec",
+      .each = { .sockets = 2, .connects = 2, .established = 2, .time_wait = 2 } },
 };
 ENDINGS(copy_ways, "copy_by", CONNECTS);
 
@@ -120,8 +122,39 @@ static const struct row refused_ways_rows[] = {
       .each = { .sockets = 1, .connects = 2, .connect_errors = 1 }, .errors = "connect:ECONNREFUSED" },
     { .way = "refused_and_sending", .each = FAILED, .errors = "connect:unknown" },
     { .way = "refused_sendto", .each = FAILED, .errors = "connect:ECONNREFUSED" },
+    { .way = "unreachable", .each = FAILED, .errors = "connect:ENETUNREACH" },
+    { .way = "bad_length", .each = FAILED, .errors = "connect:EINVAL" },
 };
 ENDINGS(refused_ways, "open_by", CONNECTS);
+
+/* Nothing comes through, from the start. */
+#define UNANSWERED(name, ...) { .way = name, .script = "k", .cut = CUT_OFF, __VA_ARGS__ }
+static const struct row unanswered_ways_rows[] = {
+    UNANSWERED("giving_up", .each = { .sockets = 1, .connects = 2 }),
+    UNANSWERED("interrupted", .each = { .sockets = 1, .connects = 1 }),
+    UNANSWERED("timeout", .each = FAILED, .errors = "connect:ETIMEDOUT"),
+    UNANSWERED("timeout_sendto", .each = FAILED, .errors = "connect:ETIMEDOUT"),
+    UNANSWERED("timeout_and_looking", .each = FAILED, .errors = "connect:ETIMEDOUT"),
+    UNANSWERED("timeout_unlooked", .each = FAILED, .errors = "connect:unknown"),
+    UNANSWERED("timeout_and_sending", .each = FAILED, .errors = "connect:unknown"),
+};
+ENDINGS(unanswered_ways, "cut_off", CONNECTS);
+
+/* The kernel's TIME_WAIT bears the subflow's cookie, and the socket refuses TCP_LINGER2. The peer speaks MPTCP too, or
+ * does not. */
+#define MULTIPATH(name, steps, ending) \
+    { .way = name, .script = steps, .each = { .sockets = 2, .connects = 1, .established = 1, .ending = 1 }, \
+      .stays = true, .unattributed = true }
+#define MULTIPATHS(prefix) \
+    MULTIPATH("mptcp", prefix "ec", time_wait), \
+    MULTIPATH("mptcp_half_closed", prefix "ec", time_wait), \
+    MULTIPATH("mptcp_after_the_peer", prefix "bc", passive), \
+    MULTIPATH("mptcp_half_closed_after_the_peer", prefix "bfec", passive)
+static const struct row mptcp_ways_rows[] = {
+    MULTIPATHS(""), MULTIPATH("mptcp_with_unread_data", "sek", time_wait),
+    MULTIPATHS("m"), MULTIPATH("mptcp_with_unread_data", "msek", aborted),
+};
+ENDINGS(mptcp_ways, "open_by", CONNECTS);
 
 static const struct row unspec_ways_rows[] = {
     { .way = "unspec", .script = "ec", .each = { .sockets = 1, .connects = 2, .established = 1, .aborted = 1 } },
@@ -176,6 +209,14 @@ static const struct row own_linger_rows[] = {
 };
 ENDINGS(own_linger, "end_in", CONNECTS);
 
+/* Nothing comes through any more. */
+#define TIMED_OUT(name) { .way = name, .script = "k", .cut = CUT_OFF_WHEN_READY, .each = CLIENT(aborted) }
+static const struct row timeout_ways_rows[] = {
+    TIMED_OUT("timed_out"), TIMED_OUT("timed_out_and_read"), TIMED_OUT("timed_out_and_looked_at"),
+    TIMED_OUT("timed_out_after_shut"), TIMED_OUT("timed_out_idle"),
+};
+ENDINGS(timeout_ways, "cut_off", CONNECTS);
+
 /* Whose FIN was first no close can see. */
 static const struct row both_at_once_rows[] = {
     { .way = "at_once", .script = "bc", .each = { .sockets = 1, .connects = 1, .established = 1 }, .raced = true },
@@ -202,6 +243,17 @@ static const struct row accept_ways_rows[] = {
 };
 ENDINGS(accept_ways, "accept_by", ACCEPTS);
 
+/* Of an MPTCP listener; who speaks plain TCP gets a plain socket, whose TIME_WAIT bears its own cookie. */
+static const struct row mptcp_accept_ways_rows[] = {
+    { .way = "mptcp_accept", .script = "ec", .each = SERVER(time_wait), .stays = true, ONCE },
+    { .way = "mptcp_peer_first", .script = "c", .each = SERVER(passive), .peer_keeps = true, ONCE },
+    { .way = "mptcp_unread", .script = "sec", .each = SERVER(aborted), ONCE },
+    { .way = "mptcp_accept", .script = "mec", .each = SERVER(time_wait), .stays = true, .unattributed = true, ONCE },
+    { .way = "mptcp_peer_first", .script = "mc", .each = SERVER(passive), .unattributed = true, ONCE },
+    { .way = "mptcp_unread", .script = "msec", .each = SERVER(aborted), .unattributed = true, ONCE },
+};
+ENDINGS(mptcp_accept_ways, "accept_by", ACCEPTS);
+
 static const struct row listener_ways_rows[] = {
     { .way = "accept", .script = "ec", .each = SERVER(time_wait), ONCE },
     { .way = "accept4", .script = "ec", .each = SERVER(time_wait), ONCE },
@@ -210,3 +262,11 @@ static const struct row listener_ways_rows[] = {
     { .way = "leaving_it_open", .script = "k", .each = SERVER(time_wait), ONCE },
 };
 ENDINGS(listener_ways, "accept_by", INHERITS);
+
+/* What an unwrapped starter has put on 0, 1 and 2: opened by nobody, and no policy of ours was on it. */
+#define HANDED_IN(name) \
+    { .way = name, .script = "ec", .each = { .established = 1, .time_wait = 1 }, .stays = true }
+static const struct row stdio_ways_rows[] = {
+    HANDED_IN("exit"), HANDED_IN("closing_all"), HANDED_IN("streams"), HANDED_IN("dev_null"), HANDED_IN("moving_away"),
+};
+ENDINGS(stdio_ways, "end_stdio", ON_STDIO);

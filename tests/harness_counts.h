@@ -47,7 +47,7 @@ int directory_removed(const char *path);
 /* A peer that does to each connection, one after the other, what the letters of `script` say:
  *   e  read until EOF or error       b  read one byte         s  send one byte
  *   f  shutdown, writing side        c  close                 r  reset (SO_LINGER {1, 0} and close)
- *   k  keep it open for good
+ *   k  keep it open for good                             m  at the beginning: it speaks MPTCP
  * On `port` of ::, dual-stack, 0: one of its own. Ends with the test; peer_stop ends it earlier (no book is kept). */
 struct peer script_start(const char *script, uint16_t port);
 /* The other way round: connects to 127.0.0.1:port n times, one after the other, and follows the script. */
@@ -72,6 +72,8 @@ struct row {
     bool stays;          /* the TIME_WAIT is there before the close: a linger policy comes too late */
     bool peer_keeps;     /* the TIME_WAIT is the peer's */
     bool fleeting;       /* the peer's TIME_WAIT may be made, and be ended again by a reset */
+    bool unattributed;   /* MPTCP: its TIME_WAITs are those of subflows, closed by both sides; none is known to be its own */
+    enum { NOT_CUT, CUT_OFF /* nothing comes through from the start */, CUT_OFF_WHEN_READY } cut; /* ns_cut */
     bool raced;          /* who was first is not known beforehand: `each` is what is certain */
 };
 
@@ -80,7 +82,7 @@ struct played {
     const char *name;     /* for messages */
     int times;
     struct tally settled; /* what is to be, all repetitions together */
-    long kernel;          /* TIME_WAITs of the victim's in the kernel's tables */
+    long kernel;          /* TIME_WAITs in the kernel's tables that are known to be the victim's */
 };
 
 struct endings; /* a victim and its rows: ending_rows.h */

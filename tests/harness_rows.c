@@ -63,14 +63,17 @@ static void expect_log(const struct play *p)
 static struct played expect(const struct play *p, uint16_t port)
 {
     const struct row *row = p->row;
-    struct books b = books_of(p->name, port);
-    bool server = p->of->side != CONNECTS;
-    long ours = server ? b.from : b.to, theirs = server ? b.to : b.from;
-    struct played played = { .name = p->name, .times = p->times, .kernel = ours };
+    struct played played = { .name = p->name, .times = p->times,
+                             .settled = treated(p, row->settled ? row->settled : &row->each) };
 
-    played.settled = treated(p, row->settled ? row->settled : &row->each);
     expect_log(p);
     unlink(p->log);
+    if (row->unattributed)
+        return played;
+    struct books b = books_of(p->name, port);
+    bool server = p->of->side == ACCEPTS || p->of->side == INHERITS;
+    long ours = server ? b.from : b.to, theirs = server ? b.to : b.from;
+    played.kernel = ours;
     if (row->raced)
         return played;
     cr_assert(ours == played.settled.time_wait, "%s: the kernel has %ld in TIME_WAIT, not %ld", p->name, ours,
@@ -99,6 +102,21 @@ static void end(const struct play *p, struct victim *v)
     cr_assert(e.status == p->row->status, "%s: %d %s%s", p->name, e.status, e.out, e.err);
 }
 
+static const char *connecting(const struct play *p, uint16_t port)
+{
+    const struct row *row = p->row;
+
+    return text("%s %s %s %u %d %s", victim_path(p->of->victim), row->way, row->address ? row->address : "127.0.0.1",
+                port, p->times, row->extra ? row->extra : "");
+}
+
+/* The starter runs bare, under run too. */
+static const char *on_stdio(const struct play *p, uint16_t port)
+{
+    return text("/usr/bin/env LD_PRELOAD= %s connections %u %d /usr/bin/env LD_PRELOAD=%s %s %s", victim_path("inherit"),
+                port, p->times, library_path(), victim_path(p->of->victim), p->row->way);
+}
+
 static struct played play_client(const struct play *p)
 {
     struct peer peer = { .port = 9 };
@@ -106,9 +124,14 @@ static struct played play_client(const struct play *p)
     ns_sysctl("tcp_fastopen", "1027"); /* both sides, and listeners need no option of their own */
     if (p->row->script)
         peer = script_start(p->row->script, 0);
-    struct victim v = start(p, text("%s %s %s %u %d %s", victim_path(p->of->victim), p->row->way,
-                                    p->row->address ? p->row->address : "127.0.0.1", peer.port, p->times,
-                                    p->row->extra ? p->row->extra : ""));
+    if (p->row->cut == CUT_OFF)
+        ns_cut(peer.port);
+    struct victim v = start(p, p->of->side == ON_STDIO ? on_stdio(p, peer.port) : connecting(p, peer.port));
+    if (p->row->cut == CUT_OFF_WHEN_READY) {
+        victim_wait_out(&v, "ready");
+        ns_cut(peer.port);
+        kill(v.pid, SIGUSR1);
+    }
     end(p, &v);
     struct played played = expect(p, peer.port);
     if (peer.pid)
@@ -141,7 +164,7 @@ struct played row_play(const struct endings *of, const struct row *row, const ch
     p.name = text("%s %s %s %s linger=%s", of->victim, row->way, row->extra ? row->extra : "",
                   row->address ? row->address : "", linger);
     ns_enter();
-    return of->side == CONNECTS ? play_client(&p) : play_server(&p);
+    return of->side == CONNECTS || of->side == ON_STDIO ? play_client(&p) : play_server(&p);
 }
 
 void rows_logged(const struct endings *of)

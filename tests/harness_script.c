@@ -38,11 +38,11 @@ static void follow(int fd, const char *script)
         step(fd, *script);
 }
 
-static int listen_at(uint16_t port)
+static int listen_at(uint16_t port, int protocol)
 {
     struct sockaddr_storage at;
     socklen_t len = to_sockaddr("::", port, &at);
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1, off = 0;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, protocol), on = 1, off = 0;
 
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -55,7 +55,8 @@ struct peer script_start(const char *script, uint16_t port)
 {
     static uint16_t next = 12000;
     struct peer p = { .port = port ? port : next++ };
-    int listener = listen_at(p.port);
+    const bool multipath = *script == 'm';
+    int listener = listen_at(p.port, multipath ? IPPROTO_MPTCP : 0);
 
     fflush(NULL);
     p.pid = fork();
@@ -64,7 +65,7 @@ struct peer script_start(const char *script, uint16_t port)
     if (p.pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (int fd; (fd = accept(listener, NULL, NULL)) >= 0;)
-            follow(fd, script);
+            follow(fd, script + multipath);
         _exit(0);
     }
     close(listener);
@@ -75,11 +76,12 @@ void script_client(const char *script, uint16_t port, unsigned n)
 {
     struct sockaddr_storage to;
     socklen_t len = to_sockaddr("127.0.0.1", port, &to);
+    const bool multipath = *script == 'm';
 
     for (unsigned i = 0; i < n; i++) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, multipath ? IPPROTO_MPTCP : 0);
         if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) != 0)
             give_up("scripted client: %s", strerror(errno));
-        follow(fd, script);
+        follow(fd, script + multipath);
     }
 }

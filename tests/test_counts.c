@@ -2,7 +2,6 @@
  * written down from RFC 9293 and the contract; the kernel's tables say the same of TIME_WAIT. */
 #include "tests/ending_rows.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 /* ---- who was first ---------------------------------------------------------------------------------- */
@@ -24,24 +23,7 @@ Test(counts, the_program_s_own_linger_is_seen)
 
 Test(counts, a_connection_that_times_out_is_aborted)
 {
-    static const struct tally aborted = CLIENT(aborted);
-    enum { TIMES = 4 };
-    const char *log = scratch_path();
-
-    ns_enter();
-    for (int i = 0; i < TIMES; i++) {
-        struct peer peer = script_start("ek", 0);
-        struct victim v = victim_start(text("LOG=%s|LINGER=%s", log, i % 2 ? "ack" : "off"),
-                                       "end_in timed_out 127.0.0.1 %u 1", peer.port);
-        victim_wait_out(&v, "ready");
-        ns_cut(peer.port);
-        kill(v.pid, SIGUSR1);
-        struct ended e = victim_wait(&v);
-        cr_assert(e.status == 0, "%s%s", e.out, e.err);
-    }
-    tally_expect("timed out", log, &aborted, TIMES);
-    cr_assert_eq(ns_tw(), 0);
-    unlink(log);
+    rows_logged(&timeout_ways);
 }
 
 /* ---- servers ---------------------------------------------------------------------------------------- */

@@ -97,18 +97,30 @@ Test(endings, however_it_was_opened) { expect_endings(&open_ways); }
 Test(endings, of_non_blocking_connects) { expect_endings(&nonblocking_ways); }
 Test(endings, of_TCP_Fast_Open) { expect_endings(&first_data_ways); }
 Test(endings, of_refused_connects) { expect_endings(&refused_ways); }
+Test(endings, of_connects_that_nobody_answers) { expect_rows(&unanswered_ways, "off"); }
 Test(endings, by_connect_to_AF_UNSPEC) { expect_endings(&unspec_ways); }
 
 Test(endings, by_whose_FIN_was_first) { expect_endings(&first_fin); }
 Test(endings, without_an_orderly_close) { expect_endings(&no_orderly_close); }
+Test(endings, by_a_time_out) { expect_endings(&timeout_ways); }
 Test(endings, by_the_program_s_own_linger) { expect_endings(&own_linger); }
 Test(endings, from_both_sides_at_once) { expect_endings(&both_at_once); }
 
 Test(endings, of_accepted_connections) { expect_endings(&accept_ways); }
 Test(endings, of_what_an_inherited_listener_accepted) { expect_endings(&listener_ways); }
+Test(endings, of_what_was_on_stdin_stdout_and_stderr) { expect_endings(&stdio_ways); }
+Test(endings, of_MPTCP)
+{
+    if (access("/proc/sys/net/mptcp/enabled", F_OK) != 0)
+        cr_skip_test("this kernel has no MPTCP");
+    expect_endings(&mptcp_ways);
+    expect_endings(&mptcp_accept_ways);
+}
 
 Test(endings, after_a_fork) { expect_endings(&fork_ways); }
 Test(endings, after_every_way_to_fork) { expect_endings(&birth_ways); }
+Test(endings, of_what_both_left_open) { expect_endings(&part_ways); }
+Test(endings, of_a_daemon_s) { expect_endings(&daemon_ways); }
 Test(endings, by_a_child_s_death) { expect_endings(&killed_ways); }
 Test(endings, past_a_child_on_our_memory) { expect_endings(&memory_ways); }
 Test(endings, past_a_child_that_becomes_another_image) { expect_endings(&image_ways); }

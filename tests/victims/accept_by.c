@@ -4,6 +4,10 @@
  * accept_by WAY PORT N; PORT 0: descriptor 3 listens already, as with systemd's LISTEN_FDS */
 #include "way.h"
 
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
 static int listener;
 
 static int taken(int fd)
@@ -105,13 +109,16 @@ static const struct way ways[] = {
     { "unread", by_unread },
     { "leaving_it_open", by_leaving_it_open },
     { "inherited_linger_0", by_inherited_linger_0 },
+    { "mptcp_accept", by_accept },
+    { "mptcp_peer_first", by_peer_first },
+    { "mptcp_unread", by_unread },
 };
 
-static int listening(const char *port)
+static int listening(const char *port, int protocol)
 {
     struct sockaddr_storage at;
     socklen_t len = address_of("127.0.0.1", port, &at);
-    int fd = atoi(port) ? socket(AF_INET, SOCK_STREAM, 0) : 3, on = 1;
+    int fd = atoi(port) ? socket(AF_INET, SOCK_STREAM, protocol) : 3, on = 1;
 
     if (atoi(port) == 0)
         return fd;
@@ -125,7 +132,7 @@ int main(int argc, char **argv)
     if (argc != 4)
         return 2;
     const struct way *way = WAY_NAMED(ways, argv[1]);
-    listener = listening(argv[2]);
+    listener = listening(argv[2], strncmp(argv[1], "mptcp", 5) == 0 ? IPPROTO_MPTCP : 0);
     if (strncmp(argv[1], "reset", 5) == 0)
         await_signal();
     for (int i = 0; i < atoi(argv[3]); i++)

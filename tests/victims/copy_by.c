@@ -13,6 +13,7 @@ extern int __fcntl(int fd, int command, ...);
 enum { HIGH = 200 };
 
 static int copy;
+static const char *address, *port;
 
 static void by_dup(int fd) { copy = dup(fd); }
 static void by_dup2(int fd) { copy = dup2(fd, HIGH); }
@@ -33,6 +34,13 @@ static void by_dup2_over_itself(int fd)
     MUST(dup2(fd, HIGH) == HIGH && dup2(fd, HIGH) == HIGH);
     copy = dup3(HIGH, HIGH + 1, 0);
     MUST(close(HIGH) == 0);
+}
+
+/* Over another connection, which is live until then. */
+static void by_dup2_over_another(int fd)
+{
+    copy = connected(address, port);
+    MUST(dup2(fd, copy) == copy);
 }
 
 static void by_dup_that_fails_first(int fd)
@@ -103,6 +111,7 @@ static const struct way ways[] = {
     { "syscall_dup3", by_syscall_dup3 },
     { "syscall_fcntl", by_syscall_fcntl },
     { "dup2_over_itself", by_dup2_over_itself },
+    { "dup2_over_another", by_dup2_over_another },
     { "dup_that_fails_first", by_dup_that_fails_first },
     { "pidfd_getfd", by_pidfd_getfd },
     { "syscall_pidfd_getfd", by_syscall_pidfd_getfd },
@@ -117,8 +126,9 @@ int main(int argc, char **argv)
     if (argc != 5 && argc != 6)
         return 2;
     const struct way *way = WAY_NAMED(ways, argv[1]);
+    address = argv[2], port = argv[3];
     for (int i = 0; i < atoi(argv[4]); i++) {
-        int fd = connected(argv[2], argv[3]);
+        int fd = connected(address, port);
         way->run(fd);
         MUST(copy >= 0 && copy != fd);
         MUST(close(i % 2 ? fd : copy) == 0);

@@ -140,17 +140,6 @@ static void fin_then_reset(int fd)
     MUST(send(fd, "x", 1, MSG_NOSIGNAL) == 1);
     await_reset(fd);
 }
-/* From the signal on nothing comes through; what is sent then times out. */
-static void timed_out(int fd)
-{
-    int ms = 50;
-
-    MUST(setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms) == 0);
-    await_signal();
-    MUST(send(fd, "x", 1, MSG_NOSIGNAL) == 1);
-    await_reset(fd);
-}
-
 static const struct way ways[] = {
     { "active", active },
     { "active_with_data", active_with_data },
@@ -184,7 +173,6 @@ static const struct way ways[] = {
     { "reset_and_looked_at", reset_and_looked_at },
     { "reset_after_shut", reset_after_shut },
     { "fin_then_reset", fin_then_reset },
-    { "timed_out", timed_out },
 };
 
 int main(int argc, char **argv)

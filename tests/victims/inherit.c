@@ -3,7 +3,8 @@
  * "env LD_PRELOAD=... PROGRAM".
  *
  * inherit connection|connection_kept|listener PORT COMMAND...
- * connection: to PORT, on 0, 1 and 2; listener: at PORT, on 3 with LISTEN_FDS */
+ * inherit connections PORT N COMMAND...
+ * connection: to PORT, on 0, 1 and 2; connections: N times, a process each; listener: at PORT, on 3 with LISTEN_FDS */
 #include "way.h"
 
 #include <sys/wait.h>
@@ -27,12 +28,31 @@ static void put_connection(const char *port)
     MUST(dup2(fd, 0) == 0 && dup2(fd, 1) == 1 && dup2(fd, 2) == 2 && close(fd) == 0);
 }
 
+static int one_after_the_other(const char *port, int n, char **command)
+{
+    for (int i = 0; i < n; i++) {
+        int status = -1;
+        pid_t child = fork();
+        if (child == 0) {
+            put_connection(port);
+            execvp(command[0], command);
+            _exit(127);
+        }
+        MUST(waitpid(child, &status, 0) == child);
+        if (status != 0)
+            return 3;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     int status = 0;
 
     if (argc < 4)
         return 2;
+    if (strcmp(argv[1], "connections") == 0)
+        return argc < 5 ? 2 : one_after_the_other(argv[2], atoi(argv[3]), argv + 4);
     bool kept = strcmp(argv[1], "connection_kept") == 0;
     if (strcmp(argv[1], "listener") == 0)
         put_listener(argv[2]);
