@@ -4,10 +4,7 @@
 
 #include "tests/command.h"
 
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static inline json_t *who_json(const char *directory, const char *option, const char *value) {
