@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -32,10 +33,12 @@ bool af_wait_for_writer(unsigned *spent_ms) {
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
-    static char path[] = "/tmp/afterfin-fuzz.XXXXXX";
-    if (!mkdtemp(path) || (directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+    char path[4096];
+    snprintf(path, sizeof path, "%s.ledgers", (*argv)[0]);
+    mkdir(path, 0700);
+    if ((directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         abort();
-    file = openat(directory, "x.ledger", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    file = openat(directory, "x.ledger", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     write_seeds(*argc, *argv, READER_SEEDS, READER_SEED_ROOM, reader_seed);
     return 0;
 }

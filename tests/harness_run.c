@@ -80,13 +80,20 @@ static void remove_scratch(void)
         nftw(found.gl_pathv[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Another test of this number, killed long ago, may have left something; as another user, for good. */
 const char *scratch_path(void)
 {
+    const char *path;
+
     if (scratch_serial == 0) {
         scratch_owner = getpid();
+        remove_scratch();
         atexit(remove_scratch);
     }
-    return copy("/tmp/afterfin-test.%d.%u", (int)getpid(), scratch_serial++);
+    do
+        path = copy("/tmp/afterfin-test.%d.%u", (int)getpid(), scratch_serial++);
+    while (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+    return path;
 }
 
 const char *file_text(const char *path)
