@@ -76,11 +76,15 @@ void af_apply(int fd, struct af_connection *conn, enum af_role role, const struc
         note_linger(conn, values, refused);
 }
 
-/* Where the program's SO_LINGER settles it, our TCP_LINGER2 goes back to the system's default: 0. */
+/* Where the program's SO_LINGER settles it, our TCP_LINGER2 goes back to the system's default: 0; and the other way
+ * round. */
 static void undo_linger(int fd, struct af_connection *conn) {
+    const struct linger off = {0};
     int standard = 0;
     if (af_has(conn, AF_FLAG_ACK))
         AF_SYS5(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &standard, sizeof standard);
+    if (af_has(conn, AF_FLAG_SECONDS))
+        AF_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
     af_clear(conn, AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS);
 }
 

@@ -44,8 +44,8 @@ static void note_option(int fd, struct af_connection *conn, int level, int name,
     atomic_fetch_or(&conn->own, 1u << key);
     if (key == AF_KEY_BIND_NO_PORT)
         note_flag(conn, AF_FLAG_OWN_NO_PORT, number(value, len));
-    if (key == AF_KEY_LINGER && level == IPPROTO_TCP)
-        af_clear(conn, AF_FLAG_ACK); /* the program has just put its own value there */
+    if (key == AF_KEY_LINGER) /* the program has just put its own value there */
+        af_clear(conn, level == IPPROTO_TCP ? AF_FLAG_ACK : AF_FLAG_SECONDS);
     if (af.acts)
         af_reapply(fd, conn, key);
 }
