@@ -39,8 +39,9 @@ static const struct row copy_ways_rows[] = {
 };
 ENDINGS(copy_ways, "copy_by", CONNECTS);
 
+#define SPARED(name) { .way = name, .script = "ec", .each = CLIENT(time_wait), .spared = true }
 static const struct row return_ways_rows[] = {
-    LEFT("scm_rights"), LEFT("scm_rights_many"), LEFT("scm_rights_syscall"), LEFT("scm_rights_many_syscall"),
+    SPARED("scm_rights"), SPARED("scm_rights_many"), SPARED("scm_rights_syscall"), SPARED("scm_rights_many_syscall"),
     LEFT("pidfd_getfd"), LEFT("syscall_pidfd_getfd"),
 };
 ENDINGS(return_ways, "copy_by", CONNECTS);
@@ -64,7 +65,7 @@ static const struct row harmless_ways_rows[] = {
 ENDINGS(harmless_ways, "end_by", CONNECTS);
 
 static const struct row leave_ways_rows[] = {
-    LEFT("exit"), LEFT("_exit"), LEFT("_Exit"), LEFT("quick_exit"), LEFT("return"), LEFT("exit_group"),
+    LEFT("exit"), LEFT("_exit"), LEFT("_Exit"), LEFT("quick_exit"), LEFT("return"), SPARED("exit_group"),
     LEFT("errx"), LEFT("pthread_exit"), LEFT("thread"), LEFT("signal_handler"), LEFT("atexit_handler"),
     LEFT("stream"),
 };

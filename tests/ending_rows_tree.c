@@ -8,7 +8,8 @@
 /* Opened here, ended there: the ender has it as established too. */
 #define HANDED_ON { .sockets = 1, .connects = 1, .established = 2, .time_wait = 1, .passed = 1 }
 #define ALONE(name, ...) { .way = name, .script = "ec", .each = CLIENT(time_wait), __VA_ARGS__ }
-#define HANDED(name, ...) { .way = name, .script = "ec", .each = HANDED_ON, __VA_ARGS__ }
+#define HANDED(name, ...) { .way = name, .script = "ec", .each = HANDED_ON, .spared = true, __VA_ARGS__ }
+#define SPARED(name, ...) ALONE(name, .spared = true, __VA_ARGS__)
 
 static const struct tally alone = CLIENT(time_wait);
 
@@ -26,7 +27,7 @@ ENDINGS(fork_ways, "tree_by");
 /* The opener leaves before a child that has it still: its line says `open`, until a reader knows better. */
 static const struct tally handed_on = HANDED_ON;
 #define SURVIVED(name) \
-    { .way = name, .script = "ec", .settled = &handed_on, \
+    { .way = name, .script = "ec", .settled = &handed_on, .spared = true, \
       .each = { .sockets = 1, .connects = 1, .established = 2, .time_wait = 1, .open = 1 } }
 static const struct row part_ways_rows[] = {
     SURVIVED("parent_exits_first"), SURVIVED("parent__exits_first"), ALONE("child_exits_first"),
@@ -50,8 +51,8 @@ ENDINGS(birth_ways, "tree_by");
 /* The kernel closes for who is killed; its line is never written, its share stays `open` until a reader settles.
  * A live record says how many hold it, not who: whoever opened it has it then, though the child was the last. */
 static const struct row killed_ways_rows[] = {
-    { .way = "child_is_killed_last", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone },
-    { .way = "child_is_killed_first", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone },
+    { .way = "child_is_killed_last", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone, .spared = true },
+    { .way = "child_is_killed_first", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone, .spared = true },
 };
 ENDINGS(killed_ways, "tree_by");
 
@@ -64,12 +65,13 @@ static const struct row memory_ways_rows[] = {
 };
 ENDINGS(memory_ways, "spawn_by");
 
-#define IMAGE(how) \
-    ALONE(how "_child_first", .extra = ""), HANDED(how "_child_last", .extra = ""), \
-    ALONE(how "_child_without", .extra = "")
+#define IMAGE(how, ...) \
+    SPARED(how "_child_first", .extra = ""), HANDED(how "_child_last", .extra = ""), \
+    ALONE(how "_child_without", .extra = "", __VA_ARGS__)
 static const struct row image_ways_rows[] = {
-    IMAGE("vforked"), IMAGE("forked"), IMAGE("spawned"), IMAGE("spawnp_ed"),
-    HANDED("spawned_with_it_on_stdin", .extra = ""), ALONE("spawned_with_it_closed", .extra = ""),
+    IMAGE("vforked", .most = 0), IMAGE("forked", .spared = true), IMAGE("spawned", .most = 0),
+    IMAGE("spawnp_ed", .most = 0),
+    HANDED("spawned_with_it_on_stdin", .extra = ""), SPARED("spawned_with_it_closed", .extra = ""),
     ALONE("system_child_first", .extra = ""), ALONE("popen_child_first", .extra = ""),
 };
 ENDINGS(image_ways, "spawn_by");
@@ -89,12 +91,12 @@ ENDINGS(sent_ways, "pass_by");
 /* Of strangers neither can know who was last: the receiver has it, and a reader settles it by cookie. */
 static const struct row sent_last_ways_rows[] = {
     HANDED("sender_last", .settled = &alone), HANDED("sender_last_image", .settled = &alone),
-    ALONE("sender_last_family", FAMILY), HANDED("sender_last_many", .settled = &alone),
-    HANDED("sender_last_many_image", .settled = &alone), ALONE("sender_last_many_family", FAMILY),
+    SPARED("sender_last_family", FAMILY), HANDED("sender_last_many", .settled = &alone),
+    HANDED("sender_last_many_image", .settled = &alone), SPARED("sender_last_many_family", FAMILY),
 };
 ENDINGS(sent_last_ways, "pass_by");
 
-#define EXEC(name) HANDED(name, .extra = "keep"), ALONE(name, .extra = "cloexec")
+#define EXEC(name) HANDED(name, .extra = "keep"), SPARED(name, .extra = "cloexec")
 static const struct row exec_ways_rows[] = {
     EXEC("execl"), EXEC("execlp"), EXEC("execle"), EXEC("execv"), EXEC("execve"), EXEC("execvp"), EXEC("execvpe"),
     EXEC("fexecve"), EXEC("execveat"), EXEC("execveat_empty"), EXEC("syscall_execve"), EXEC("syscall_execveat"),

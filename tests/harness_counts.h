@@ -70,7 +70,8 @@ struct row {
     int most;            /* so often in one namespace, not more; 0: any number */
     int status;          /* of its end; 0 */
     bool stays;          /* the TIME_WAIT is there before the close: a linger policy comes too late */
-    bool peer_keeps;     /* the TIME_WAIT is the peer's */
+    bool spared;         /* linger=rst does not apply: inherited, sent, in a living child, or no close ends it */
+    bool peer_keeps;     /* the TIME_WAIT is the peer's; a reset ends it */
     bool fleeting;       /* the peer's TIME_WAIT may be made, and be ended again by a reset */
     bool unattributed;   /* MPTCP: its TIME_WAITs are those of subflows, closed by both sides; none is known to be its own */
     enum { NOT_CUT, CUT_OFF /* nothing comes through from the start */, CUT_OFF_WHEN_READY } cut; /* ns_cut */

@@ -4,6 +4,7 @@
 #include "tests/command.h"
 #include "tests/ending_rows.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 /* Every process: established splits without rest, and each of its TIME_WAITs leads somewhere. Returns time_wait_confirmed, all of them together. */
@@ -73,7 +74,6 @@ static void expect_endings(const struct endings *of)
     expect_rows(of, "ack");
 }
 
-/* Where nothing but the policy decides. */
 static void expect_every_linger(const struct endings *of)
 {
     expect_endings(of);
@@ -81,34 +81,43 @@ static void expect_every_linger(const struct endings *of)
     expect_rows(of, "5");
 }
 
+/* The rest of the policies takes its time: `make endings` only. */
+static void expect_all(const struct endings *of)
+{
+    if (getenv("TIMES"))
+        expect_every_linger(of);
+    else
+        expect_endings(of);
+}
+
 Test(endings, by_every_way_to_close) { expect_every_linger(&close_ways); }
 Test(endings, by_something_else_in_its_place) { expect_every_linger(&replace_ways); }
 Test(endings, by_every_way_to_close_a_stream) { expect_every_linger(&stream_ways); }
 Test(endings, by_what_dlsym_finds) { expect_every_linger(&dlsym_ways); }
 Test(endings, of_the_last_copy) { expect_every_linger(&copy_ways); }
-Test(endings, of_the_last_copy_once_the_peer_has_ended) { expect_endings(&early_copy_ways); }
-Test(endings, past_what_ends_nothing) { expect_endings(&harmless_ways); }
-Test(endings, of_what_came_back) { expect_endings(&return_ways); }
-Test(endings, by_every_way_out_of_the_process) { expect_endings(&leave_ways); }
+Test(endings, of_the_last_copy_once_the_peer_has_ended) { expect_all(&early_copy_ways); }
+Test(endings, past_what_ends_nothing) { expect_all(&harmless_ways); }
+Test(endings, of_what_came_back) { expect_all(&return_ways); }
+Test(endings, by_every_way_out_of_the_process) { expect_all(&leave_ways); }
 Test(endings, by_a_signal) { expect_rows(&kill_ways, "off"); }
 Test(endings, over_IPv6) { expect_every_linger(&family_ways); }
 
-Test(endings, however_it_was_opened) { expect_endings(&open_ways); }
-Test(endings, of_non_blocking_connects) { expect_endings(&nonblocking_ways); }
-Test(endings, of_TCP_Fast_Open) { expect_endings(&first_data_ways); }
-Test(endings, of_refused_connects) { expect_endings(&refused_ways); }
+Test(endings, however_it_was_opened) { expect_all(&open_ways); }
+Test(endings, of_non_blocking_connects) { expect_all(&nonblocking_ways); }
+Test(endings, of_TCP_Fast_Open) { expect_all(&first_data_ways); }
+Test(endings, of_refused_connects) { expect_all(&refused_ways); }
 Test(endings, of_connects_that_nobody_answers) { expect_rows(&unanswered_ways, "off"); }
-Test(endings, by_connect_to_AF_UNSPEC) { expect_endings(&unspec_ways); }
+Test(endings, by_connect_to_AF_UNSPEC) { expect_all(&unspec_ways); }
 
-Test(endings, by_whose_FIN_was_first) { expect_endings(&first_fin); }
-Test(endings, without_an_orderly_close) { expect_endings(&no_orderly_close); }
-Test(endings, by_a_time_out) { expect_endings(&timeout_ways); }
-Test(endings, by_the_program_s_own_linger) { expect_endings(&own_linger); }
-Test(endings, from_both_sides_at_once) { expect_endings(&both_at_once); }
+Test(endings, by_whose_FIN_was_first) { expect_all(&first_fin); }
+Test(endings, without_an_orderly_close) { expect_all(&no_orderly_close); }
+Test(endings, by_a_time_out) { expect_all(&timeout_ways); }
+Test(endings, by_the_program_s_own_linger) { expect_all(&own_linger); }
+Test(endings, from_both_sides_at_once) { expect_all(&both_at_once); }
 
-Test(endings, of_accepted_connections) { expect_endings(&accept_ways); }
-Test(endings, of_what_an_inherited_listener_accepted) { expect_endings(&listener_ways); }
-Test(endings, of_what_was_on_stdin_stdout_and_stderr) { expect_endings(&stdio_ways); }
+Test(endings, of_accepted_connections) { expect_all(&accept_ways); }
+Test(endings, of_what_an_inherited_listener_accepted) { expect_all(&listener_ways); }
+Test(endings, of_what_was_on_stdin_stdout_and_stderr) { expect_all(&stdio_ways); }
 Test(endings, of_MPTCP)
 {
     if (access("/proc/sys/net/mptcp/enabled", F_OK) != 0)
@@ -117,14 +126,14 @@ Test(endings, of_MPTCP)
     expect_endings(&mptcp_accept_ways);
 }
 
-Test(endings, after_a_fork) { expect_endings(&fork_ways); }
-Test(endings, after_every_way_to_fork) { expect_endings(&birth_ways); }
-Test(endings, of_what_both_left_open) { expect_endings(&part_ways); }
-Test(endings, of_a_daemon_s) { expect_endings(&daemon_ways); }
-Test(endings, by_a_child_s_death) { expect_endings(&killed_ways); }
-Test(endings, past_a_child_on_our_memory) { expect_endings(&memory_ways); }
-Test(endings, past_a_child_that_becomes_another_image) { expect_endings(&image_ways); }
-Test(endings, of_a_descriptor_that_was_sent) { expect_endings(&sent_ways); }
-Test(endings, of_a_descriptor_that_was_sent_and_kept) { expect_endings(&sent_last_ways); }
-Test(endings, after_exec) { expect_endings(&exec_ways); }
-Test(endings, by_eight_threads) { expect_endings(&thread_ways); }
+Test(endings, after_a_fork) { expect_all(&fork_ways); }
+Test(endings, after_every_way_to_fork) { expect_all(&birth_ways); }
+Test(endings, of_what_both_left_open) { expect_all(&part_ways); }
+Test(endings, of_a_daemon_s) { expect_all(&daemon_ways); }
+Test(endings, by_a_child_s_death) { expect_all(&killed_ways); }
+Test(endings, past_a_child_on_our_memory) { expect_all(&memory_ways); }
+Test(endings, past_a_child_that_becomes_another_image) { expect_all(&image_ways); }
+Test(endings, of_a_descriptor_that_was_sent) { expect_all(&sent_ways); }
+Test(endings, of_a_descriptor_that_was_sent_and_kept) { expect_all(&sent_last_ways); }
+Test(endings, after_exec) { expect_all(&exec_ways); }
+Test(endings, by_eight_threads) { expect_all(&thread_ways); }

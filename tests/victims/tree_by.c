@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <pty.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 extern pid_t __fork(void);
@@ -63,7 +64,7 @@ static void collect(pid_t child)
 
 /* ---- a word from one to the other ----------------------------------------------------------------------- */
 
-static int down[2], up[2];
+static int down[2];
 static void tell(const int pipe[2]) { MUST(write(pipe[1], "x", 1) == 1); }
 static void hear(const int pipe[2]) { MUST(read(pipe[0], &(char){ 0 }, 1) == 1); }
 
@@ -126,7 +127,6 @@ static void grandchild_closes_last(int fd)
         if (child_of() == 0) {
             hear(down);
             MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0);
-            tell(up);
             _exit(0);
         }
         _exit(0);
@@ -134,7 +134,7 @@ static void grandchild_closes_last(int fd)
     MUST(close(fd) == 0);
     collect(child);
     tell(down);
-    hear(up);
+    MUST(wait(NULL) > 0); /* it has come to us */
 }
 
 /* The child holds two, the parent none: the first to go ends nothing. */
@@ -208,8 +208,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof births / sizeof *births; i++)
         if (strcmp(births[i].name, argv[5]) == 0)
             born = births[i].fork;
-    if (!born || pipe(down) != 0 || pipe(up) != 0)
+    if (!born || pipe(down) != 0)
         return 2;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (int i = 0; i < atoi(argv[4]); i++)
         way->run(connected(argv[2], argv[3]));
     return 0;
