@@ -212,6 +212,7 @@ static void threads(const char *kind, int n)
 {
     pthread_t thread[THREADS];
 
+    close(socket(AF_INET, SOCK_STREAM, 0)); /* the first one maps the memory that is counted in: 64 would, at once */
     pairs = n;
     connecting = strcmp(kind, "connect") == 0;
     pthread_barrier_init(&gate, NULL, THREADS);
