@@ -137,3 +137,4 @@ Test(endings, of_a_descriptor_that_was_sent) { expect_all(&sent_ways); }
 Test(endings, of_a_descriptor_that_was_sent_and_kept) { expect_all(&sent_last_ways); }
 Test(endings, after_exec) { expect_all(&exec_ways); }
 Test(endings, by_eight_threads) { expect_all(&thread_ways); }
+Test(endings, by_eight_threads_of_one_descriptor) { expect_endings(&same_ways); }
