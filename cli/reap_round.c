@@ -39,7 +39,7 @@ static int pick_by_owner(const struct af_reap *q, bool tell, struct af_reaped *r
     r->told = directory < 0;
     if (r->told)
         return directory;
-    af_place_collect(&found, directory);
+    af_collect(&found, directory); /* not all users': a ledger is its owner's word, and this one is acted on */
     close(directory);
     af_settle_records(&found);
     for (size_t i = 0; i < kernel->n; i++) {
