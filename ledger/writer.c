@@ -49,40 +49,54 @@ void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *roo
     ledger->max_closed = room->closed;
 }
 
+void af_ledger_place(struct af_ledger_map *map, struct af_ledger *ledger, const struct af_ledger_room *room) {
+    struct af_ledger places;
+    place_sections(&places, room);
+    map->header = ledger;
+    map->times = (struct af_histogram *)((char *)ledger + places.connect_times_at);
+    map->processes = (struct af_process *)((char *)ledger + places.processes_at);
+    map->connections = (struct af_connection *)((char *)ledger + places.connections_at);
+    map->endpoints = (struct af_endpoint *)((char *)ledger + places.endpoints_at);
+    map->closed = (struct af_closed *)((char *)ledger + places.closed_at);
+    map->room = *room;
+}
+
+/* How often an exchange is tried that others can make fail: honest ones do so a few times. */
+enum { TRIES = 1000 };
+
 /* Take the next number below limit. */
 static uint32_t take_number(_Atomic uint32_t *next, uint32_t limit) {
     uint32_t n = atomic_load(next);
-    do {
-        if (n >= limit)
-            return AF_NO_SLOT;
-    } while (!atomic_compare_exchange_weak(next, &n, n + 1));
-    return n;
+    for (int i = 0; i < TRIES && n < limit; i++)
+        if (atomic_compare_exchange_weak(next, &n, n + 1))
+            return n;
+    return AF_NO_SLOT;
 }
 
 /* The last slot is for all processes that come when the others are taken: a server that forks for ever. */
-static uint32_t take_slot(struct af_ledger *ledger, af_backed backed) {
-    const uint32_t last = ledger->max_processes - 1;
-    uint32_t n = atomic_load(&ledger->n_processes);
-    if (n < last && !backed(af_ledger_process(ledger, n), 2 * sizeof(struct af_process)))
+static uint32_t take_slot(const struct af_ledger_map *map) {
+    const uint32_t last = map->room.processes - 1;
+    uint32_t n = atomic_load(&map->header->n_processes);
+    if (n < last && !map->backed(map, af_ledger_process(map, n), 2 * sizeof(struct af_process)))
         return AF_NO_SLOT;
-    uint32_t slot = take_number(&ledger->n_processes, last);
+    uint32_t slot = take_number(&map->header->n_processes, last);
     if (slot == AF_NO_SLOT)
         slot = last;
-    return backed(af_ledger_process(ledger, slot), sizeof(struct af_process)) ? slot : AF_NO_SLOT;
+    return map->backed(map, af_ledger_process(map, slot), sizeof(struct af_process)) ? slot : AF_NO_SLOT;
 }
 
-uint32_t af_ledger_claim_process(struct af_ledger *ledger, bool *shared, af_backed backed) {
-    uint32_t slot = take_slot(ledger, backed);
-    *shared = slot == ledger->max_processes - 1;
+uint32_t af_ledger_claim_process(const struct af_ledger_map *map, bool *shared) {
+    uint32_t slot = take_slot(map);
+    *shared = slot == map->room.processes - 1;
     if (slot == AF_NO_SLOT)
         return slot;
-    struct af_process *process = af_ledger_process(ledger, slot);
+    struct af_process *process = af_ledger_process(map, slot);
     uint32_t state = 0;
     af_ledger_prepare_process(process);
     if (!atomic_compare_exchange_strong(&process->used, &state, 1))
         atomic_fetch_add(&process->sharers, 1);
     if (*shared)
-        atomic_store(&ledger->n_processes, ledger->max_processes);
+        atomic_store(&map->header->n_processes, map->room.processes);
     return slot;
 }
 
@@ -94,30 +108,28 @@ void af_ledger_prepare_process(struct af_process *process) {
 /* The free list is a stack; its head carries a change count in the upper half, so that a pop which slept
  * while others popped and pushed the same record back fails its exchange. What such a one reads of a record that
  * is not free any more is of no use to it, but it does read it. */
-static uint32_t pop_free(struct af_ledger *ledger) {
-    uint64_t head = atomic_load(&ledger->free_head);
-    uint32_t index;
-    uint64_t rest;
-    do {
-        if (!(uint32_t)head)
+static uint32_t pop_free(const struct af_ledger_map *map) {
+    uint64_t head = atomic_load(&map->header->free_head);
+    for (int i = 0; i < TRIES; i++) {
+        const uint32_t index = (uint32_t)head - 1;
+        if (index >= map->room.connections)
             return AF_NO_SLOT;
-        index = (uint32_t)head - 1;
-        rest = ((head >> 32) + 1) << 32 |
-               atomic_load_explicit(&af_ledger_connection(ledger, index)->next_free, memory_order_relaxed);
-    } while (!atomic_compare_exchange_weak(&ledger->free_head, &head, rest));
-    return index;
+        const uint64_t rest = ((head >> 32) + 1) << 32 |
+            atomic_load_explicit(&af_ledger_connection(map, index)->next_free, memory_order_relaxed);
+        if (atomic_compare_exchange_weak(&map->header->free_head, &head, rest))
+            return index;
+    }
+    return AF_NO_SLOT;
 }
 
-uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed) {
-    uint32_t index = pop_free(ledger);
-    if (index == AF_NO_SLOT) {
-        index = take_number(&ledger->n_connections, ledger->max_connections);
-        if (index == AF_NO_SLOT)
-            return AF_NO_SLOT;
-        if (!backed(af_ledger_connection(ledger, index), sizeof(struct af_connection)))
-            return AF_NO_SLOT;
-    }
-    struct af_connection *conn = af_ledger_connection(ledger, index);
+uint32_t af_ledger_claim_connection(const struct af_ledger_map *map) {
+    uint32_t index = pop_free(map);
+    if (index == AF_NO_SLOT)
+        index = take_number(&map->header->n_connections, map->room.connections);
+    /* Asked again of one that has been in use: its index came from shared memory. */
+    if (index == AF_NO_SLOT || !map->backed(map, af_ledger_connection(map, index), sizeof(struct af_connection)))
+        return AF_NO_SLOT;
+    struct af_connection *conn = af_ledger_connection(map, index);
     const size_t next = offsetof(struct af_connection, next_free), after = next + sizeof conn->next_free;
     (void)atomic_load_explicit(&conn->refs, memory_order_acquire); /* after whoever let go of it */
     __builtin_memset(conn, 0, next);
@@ -126,14 +138,15 @@ uint32_t af_ledger_claim_connection(struct af_ledger *ledger, af_backed backed) 
     return index;
 }
 
-static void push_free(struct af_ledger *ledger, uint32_t index) {
-    struct af_connection *conn = af_ledger_connection(ledger, index);
-    uint64_t head = atomic_load(&ledger->free_head);
-    uint64_t next;
-    do {
+/* Given up, it is a record lost. */
+static void push_free(const struct af_ledger_map *map, uint32_t index) {
+    struct af_connection *conn = af_ledger_connection(map, index);
+    uint64_t head = atomic_load(&map->header->free_head);
+    for (int i = 0; i < TRIES; i++) {
         atomic_store_explicit(&conn->next_free, (uint32_t)head, memory_order_relaxed);
-        next = ((head >> 32) + 1) << 32 | (index + 1);
-    } while (!atomic_compare_exchange_weak(&ledger->free_head, &head, next));
+        if (atomic_compare_exchange_weak(&map->header->free_head, &head, ((head >> 32) + 1) << 32 | (index + 1)))
+            return;
+    }
 }
 
 /* Beside the pins: it is free, and whoever takes the last of them away is to push it. */
@@ -141,27 +154,27 @@ static const uint32_t freed = 1u << 31;
 
 /* Of all who find it free and without a pin, one pushes it. */
 static bool takes_freed(struct af_connection *conn, uint64_t pins) {
-    while ((uint32_t)pins == freed)
+    for (int i = 0; i < TRIES && (uint32_t)pins == freed; i++)
         if (atomic_compare_exchange_weak(&conn->pins, &pins, pins ^ freed))
             return true;
     return false;
 }
 
 /* It is out of every table by now: who pins it later will not find it there. */
-void af_ledger_free_connection(struct af_ledger *ledger, uint32_t index) {
-    struct af_connection *conn = af_ledger_connection(ledger, index);
+void af_ledger_free_connection(const struct af_ledger_map *map, uint32_t index) {
+    struct af_connection *conn = af_ledger_connection(map, index);
     atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
     if ((uint32_t)atomic_load(&conn->pins) == 0 || takes_freed(conn, atomic_fetch_or(&conn->pins, freed) | freed))
-        push_free(ledger, index);
+        push_free(map, index);
 }
 
 uint32_t af_ledger_pin(struct af_connection *conn) {
     return (uint32_t)(atomic_fetch_add(&conn->pins, 1) >> 32);
 }
 
-void af_ledger_unpin(struct af_ledger *ledger, struct af_connection *conn) {
+void af_ledger_unpin(const struct af_ledger_map *map, struct af_connection *conn) {
     if (takes_freed(conn, atomic_fetch_sub(&conn->pins, 1) - 1))
-        push_free(ledger, (uint32_t)(conn - af_ledger_connection(ledger, 0)));
+        push_free(map, (uint32_t)(conn - af_ledger_connection(map, 0)));
 }
 
 void af_ledger_count_error(struct af_process *process, enum af_call call, int error) {
@@ -200,31 +213,31 @@ static bool same_endpoint(const struct af_endpoint *e, uint32_t slot, const stru
 }
 
 /* A record is filled in before it is chained, and chained before it is ready. */
-static void fill_endpoint(struct af_ledger *ledger, struct af_endpoint *e, uint32_t slot,
+static void fill_endpoint(const struct af_ledger_map *map, struct af_endpoint *e, uint32_t slot,
                           const struct af_addr *addr, bool accepted) {
-    const struct af_endpoint *all = (void *)((char *)ledger + ledger->endpoints_at);
-    struct af_process *process = af_ledger_process(ledger, slot);
+    struct af_process *process = af_ledger_process(map, slot);
     e->slot = slot;
     e->addr = *addr;
     e->accepted = accepted;
     uint32_t first = atomic_load(&process->endpoints);
-    do
+    for (int i = 0; i < TRIES; i++) {
         e->next = first;
-    while (!atomic_compare_exchange_weak(&process->endpoints, &first, (uint32_t)(e - all) + 1));
+        if (atomic_compare_exchange_weak(&process->endpoints, &first, (uint32_t)(e - map->endpoints) + 1))
+            break;
+    }
     atomic_store_explicit(&e->ready, 1, memory_order_release);
 }
 
-bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr,
-                              bool accepted, int change, af_backed backed) {
-    struct af_endpoint *all = (struct af_endpoint *)((char *)ledger + ledger->endpoints_at);
+bool af_ledger_count_endpoint(const struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr,
+                              bool accepted, int change) {
     uint32_t hash = endpoint_hash(slot, addr, accepted);
     for (uint32_t step = 0; step < 256; step++) {
-        struct af_endpoint *e = &all[(hash + step) & (ledger->max_endpoints - 1)];
-        if (!backed(e, sizeof *e))
+        struct af_endpoint *e = &map->endpoints[(hash + step) & (map->room.endpoints - 1)];
+        if (!map->backed(map, e, sizeof *e))
             return false;
         uint32_t key = atomic_load_explicit(&e->key, memory_order_relaxed);
         if (!key && atomic_compare_exchange_strong(&e->key, &key, hash))
-            fill_endpoint(ledger, e, slot, addr, accepted);
+            fill_endpoint(map, e, slot, addr, accepted);
         else if (key != hash || !atomic_load_explicit(&e->ready, memory_order_acquire) ||
                  !same_endpoint(e, slot, addr, accepted))
             continue;
@@ -234,12 +247,13 @@ bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const str
     return false;
 }
 
-size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct af_endpoint *out, size_t room) {
-    const struct af_endpoint *all = (void *)((char *)ledger + ledger->endpoints_at);
+size_t af_ledger_top_endpoints(const struct af_ledger_map *map, uint32_t slot, struct af_endpoint *out, size_t room) {
     size_t n = 0;
-    uint32_t next = atomic_load(&af_ledger_process(ledger, slot)->endpoints);
-    for (; next; next = all[next - 1].next) {
-        const struct af_endpoint *e = &all[next - 1];
+    uint32_t next = atomic_load(&af_ledger_process(map, slot)->endpoints);
+    for (uint32_t steps = 0; next && steps < map->room.endpoints; steps++) {
+        const struct af_endpoint *e = &map->endpoints[next - 1];
+        if (next > map->room.endpoints || !map->backed(map, e, sizeof *e))
+            break;
         const struct af_endpoint now = {.slot = slot, .count = atomic_load(&e->count), .addr = e->addr,
                                         .accepted = e->accepted};
         size_t at = n < room ? n++ : room;
@@ -248,19 +262,20 @@ size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct a
                 out[at] = out[at - 1];
         if (at < room)
             out[at] = now;
+        next = e->next;
     }
     return n;
 }
 
-static struct af_closed *closed_at(struct af_ledger *ledger, uint64_t n) {
-    return (struct af_closed *)((char *)ledger + ledger->closed_at) + (n & (ledger->max_closed - 1));
+static struct af_closed *closed_at(const struct af_ledger_map *map, uint64_t n) {
+    return map->closed + (n & (map->room.closed - 1));
 }
 
-uint64_t af_ledger_append(struct af_ledger *ledger, const struct af_closed *closed, af_backed backed) {
-    uint64_t n = atomic_fetch_add(&ledger->n_closed, 1);
-    struct af_closed *to = closed_at(ledger, n);
-    if (!backed(to, sizeof *to)) {
-        atomic_fetch_add(&ledger->lost_closed, 1);
+uint64_t af_ledger_append(const struct af_ledger_map *map, const struct af_closed *closed) {
+    uint64_t n = atomic_fetch_add(&map->header->n_closed, 1);
+    struct af_closed *to = closed_at(map, n);
+    if (!map->backed(map, to, sizeof *to)) {
+        atomic_fetch_add(&map->header->lost_closed, 1);
         return 0;
     }
     atomic_store_explicit(&to->serial, 0, memory_order_relaxed);
@@ -278,18 +293,18 @@ uint64_t af_ledger_append(struct af_ledger *ledger, const struct af_closed *clos
     return n + 1;
 }
 
-void af_ledger_strike(struct af_ledger *ledger, uint64_t serial) {
-    if (serial && atomic_load(&closed_at(ledger, serial - 1)->serial) == serial)
-        closed_at(ledger, serial - 1)->counted = AF_END_NONE;
+void af_ledger_strike(const struct af_ledger_map *map, uint64_t serial) {
+    if (serial && atomic_load(&closed_at(map, serial - 1)->serial) == serial)
+        closed_at(map, serial - 1)->counted = AF_END_NONE;
 }
 
-void af_ledger_count_time(struct af_ledger *ledger, uint64_t ns) {
-    struct af_histogram *times = (struct af_histogram *)((char *)ledger + ledger->connect_times_at);
-    uint64_t max = atomic_load_explicit(&times->max, memory_order_relaxed);
-    atomic_fetch_add_explicit(&times->count[af_bucket_of(ns)], 1, memory_order_relaxed);
-    while (ns > max && !atomic_compare_exchange_weak_explicit(&times->max, &max, ns, memory_order_relaxed,
-                                                              memory_order_relaxed))
-        ;
+void af_ledger_count_time(const struct af_ledger_map *map, uint64_t ns) {
+    uint64_t max = atomic_load_explicit(&map->times->max, memory_order_relaxed);
+    atomic_fetch_add_explicit(&map->times->count[af_bucket_of(ns)], 1, memory_order_relaxed);
+    for (int i = 0; i < TRIES && ns > max; i++)
+        if (atomic_compare_exchange_weak_explicit(&map->times->max, &max, ns, memory_order_relaxed,
+                                                  memory_order_relaxed))
+            break;
 }
 
 uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]) {

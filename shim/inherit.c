@@ -60,8 +60,10 @@ static bool share_living(struct af_connection *conn, uint64_t cookie) {
 
 /* With a reference taken, for af_enter_or_unref. */
 static struct af_connection *ref_by_cookie(uint64_t cookie) {
-    struct af_ledger *ledger = atomic_load(&af.ledger);
-    for (uint32_t i = 0; ledger && cookie && i < atomic_load(&ledger->n_connections); i++) {
+    const struct af_ledger_map *ledger = atomic_load(&af.ledger);
+    uint32_t n = ledger && cookie ? atomic_load(&ledger->header->n_connections) : 0;
+    n = ledger && n > ledger->room.connections ? ledger->room.connections : n;
+    for (uint32_t i = 0; i < n; i++) {
         struct af_connection *conn = af_connection_at(i);
         if (atomic_load(&conn->cookie) == cookie && atomic_load(&conn->state) != AF_CONN_FREE &&
             share_living(conn, cookie))

@@ -23,19 +23,18 @@ static void cannot_grow(void) {
                                      "in it are neither treated nor counted", NULL});
 }
 
-bool af_ledger_backed(const void *start, size_t size) {
-    struct af_ledger *ledger = atomic_load_explicit(&af.ledger, memory_order_relaxed);
-    if (!af_ledger_is_file())
+static bool is_backed(const struct af_ledger_map *map, const void *start, size_t size) {
+    if (!map->room.closed)
         return true;
-    uintptr_t at = (uintptr_t)start - (uintptr_t)ledger;
+    uintptr_t at = (uintptr_t)start - (uintptr_t)map->header;
     for (uintptr_t chunk = at >> CHUNK_BITS; chunk <= (at + size - 1) >> CHUNK_BITS; chunk++) {
         uint64_t bit = 1ull << (chunk & 63);
         if (AF_LIKELY(atomic_load_explicit(&backed_chunks[chunk / 64], memory_order_relaxed) & bit))
             continue;
         if (af_sealed)
             return false;
-        uintptr_t from = chunk << CHUNK_BITS, room = ledger->size - from;
-        long result = AF_SYS3(SYS_madvise, (char *)ledger + from, room < 1 << CHUNK_BITS ? room : 1 << CHUNK_BITS,
+        uintptr_t from = chunk << CHUNK_BITS, room = af_ledger_size(&map->room) - from;
+        long result = AF_SYS3(SYS_madvise, (char *)map->header + from, room < 1 << CHUNK_BITS ? room : 1 << CHUNK_BITS,
                               MADV_POPULATE_WRITE);
         if (result < 0 && result != -EINVAL) { /* it is reserved (map_file) */
             cannot_grow();
@@ -273,28 +272,42 @@ static long map_ledger(struct af_ledger_room *room, char path[PATH_ROOM]) {
     return map;
 }
 
-/* Several threads may come here at once, or a signal handler in the middle of it: each makes one, one is kept. */
-static struct af_ledger *make_ledger(void) {
-    struct af_ledger *first = NULL;
-    struct af_ledger_room room;
+/* Private memory for one map, and behind it room for the path of its file as long as that is made. */
+struct made {
+    struct af_ledger_map map;
     char path[PATH_ROOM];
-    long map = make_fork_page() ? map_ledger(&room, path) : -ENOMEM;
-    if (af_sys_failed(map)) {
+};
+
+static struct made *room_for_map(void) {
+    long at = AF_SYS6(SYS_mmap, 0, sizeof(struct made), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return af_sys_failed(at) ? NULL : (struct made *)at;
+}
+
+/* Several threads may come here at once, or a signal handler in the middle of it: each makes one, one is kept. */
+static struct af_ledger_map *make_ledger(void) {
+    struct af_ledger_map *first = NULL;
+    struct af_ledger_room room;
+    struct made *made = make_fork_page() ? room_for_map() : NULL;
+    long at = made ? map_ledger(&room, made->path) : -ENOMEM;
+    if (af_sys_failed(at)) {
         af.no_memory = true;
         af_say((const char *const[]){"no memory to keep count in; this process runs as if not preloaded", NULL});
         return NULL;
     }
-    describe((struct af_ledger *)map, &room);
-    if (atomic_compare_exchange_strong(&af.ledger, &first, (struct af_ledger *)map))
-        return (struct af_ledger *)map;
-    AF_SYS2(SYS_munmap, map, af_ledger_size(&room));
-    if (*path)
-        AF_SYS3(SYS_unlinkat, AT_FDCWD, path, 0);
+    describe((struct af_ledger *)at, &room);
+    af_ledger_place(&made->map, (struct af_ledger *)at, &room);
+    made->map.backed = is_backed;
+    if (atomic_compare_exchange_strong(&af.ledger, &first, &made->map))
+        return &made->map;
+    AF_SYS2(SYS_munmap, at, af_ledger_size(&room));
+    if (*made->path)
+        AF_SYS3(SYS_unlinkat, AT_FDCWD, made->path, 0);
+    AF_SYS2(SYS_munmap, made, sizeof *made);
     return first;
 }
 
-struct af_ledger *af_ledger_get(void) {
-    struct af_ledger *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
+const struct af_ledger_map *af_ledger_get(void) {
+    struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
     if (AF_LIKELY(ledger != NULL))
         return ledger;
     if (af_sealed || af.no_memory)

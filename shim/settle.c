@@ -139,7 +139,7 @@ static const enum af_counter counter_of[] = {
 static void count_endpoint(const struct af_connection *conn, int by) {
     const bool accepted = af_has(conn, AF_FLAG_ACCEPTED);
     const struct af_addr to = accepted ? (struct af_addr){.port = conn->local_port} : conn->peer;
-    if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, accepted, by, af_ledger_backed))
+    if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, accepted, by))
         af_count_lost();
 }
 
@@ -170,7 +170,7 @@ static void record(struct af_connection *conn, enum af_ending ending) {
             .local_port = conn->local_port, .counted = (uint8_t)ending,
             .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0, .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
         };
-        conn->serial = af_ledger_append(af.ledger, &closed, af_ledger_backed);
+        conn->serial = af_ledger_append(af.ledger, &closed);
     }
     credit(conn, ending, 1);
     conn->ending = (uint8_t)ending;

@@ -90,7 +90,7 @@ struct af_state {
     uint64_t started;        /* CLOCK_REALTIME, ns */
     _Atomic uint32_t slot;   /* this process in the ledger, or AF_NO_SLOT (track.c) */
     struct af_process *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (track.c) */
-    _Atomic(struct af_ledger *) ledger; /* NULL until the first TCP socket (memory.c) */
+    _Atomic(struct af_ledger_map *) ledger; /* NULL until the first TCP socket (memory.c) */
     _Atomic uint32_t *_Atomic fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
     _Atomic int64_t next_line;    /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
@@ -191,12 +191,11 @@ static inline bool af_is_readable(const void *addr) {
 
 /* memory.c ------------------------------------------------------------------------------------------------ */
 
-struct af_ledger *af_ledger_get(void);
+const struct af_ledger_map *af_ledger_get(void);
 /* Of a ledger that is there: only a file has a ring. */
 static inline bool af_ledger_is_file(void) {
-    return atomic_load_explicit(&af.ledger, memory_order_relaxed)->max_closed != 0;
+    return atomic_load_explicit(&af.ledger, memory_order_relaxed)->room.closed != 0;
 }
-bool af_ledger_backed(const void *start, size_t size); /* may this memory be written without SIGBUS? */
 
 /* inherit.c ------------------------------------------------------------------------------------------------ */
 

@@ -71,7 +71,7 @@ struct af_connection *af_record(int fd, bool v6, uint32_t flags) {
         af_adopt_fork_child();
     struct af_process *self = af_self();
     _Atomic uint32_t *at = entry(fd);
-    uint32_t index = at && self ? af_ledger_claim_connection(af.ledger, af_ledger_backed) : AF_NO_SLOT;
+    uint32_t index = at && self ? af_ledger_claim_connection(af.ledger) : AF_NO_SLOT;
     if (index == AF_NO_SLOT) {
         af_count_lost();
         return NULL;
@@ -246,11 +246,11 @@ static void share_slot(const struct af_process *self) {
 }
 
 /* Of two threads that come here at once the second leaves its record unused. */
-static void claim(struct af_ledger *ledger) {
+static void claim(const struct af_ledger_map *ledger) {
     bool shared;
     if (af_sealed) /* a child that was forked behind a seccomp filter: it cannot ask for its own pid */
         return;
-    uint32_t none = AF_NO_SLOT, slot = af_ledger_claim_process(ledger, &shared, af_ledger_backed);
+    uint32_t none = AF_NO_SLOT, slot = af_ledger_claim_process(ledger, &shared);
     if (slot == AF_NO_SLOT)
         return;
     struct af_process *self = af_ledger_process(ledger, slot);
@@ -269,7 +269,7 @@ static void claim(struct af_ledger *ledger) {
 }
 
 struct af_process *af_self(void) {
-    struct af_ledger *ledger = atomic_load(&af.ledger);
+    const struct af_ledger_map *ledger = atomic_load(&af.ledger);
     if (!ledger)
         return NULL;
     if (AF_UNLIKELY(!*af.fork_page))
@@ -281,6 +281,8 @@ struct af_process *af_self(void) {
 
 void af_change(uint32_t slot, enum af_counter counter, int by) {
     const uint64_t add = (uint64_t)(int64_t)by;
+    if (AF_UNLIKELY(slot >= atomic_load_explicit(&af.ledger, memory_order_relaxed)->room.processes))
+        return; /* it is read from shared memory */
     atomic_fetch_add_explicit(&af_ledger_process(af.ledger, slot)->count[counter], add, memory_order_relaxed);
     if (AF_UNLIKELY(af.own_counts != NULL) && slot == af.slot)
         atomic_fetch_add_explicit(&af.own_counts->count[counter], add, memory_order_relaxed);

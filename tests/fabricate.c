@@ -13,9 +13,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool always_backed(const void *start, size_t size) {
-    (void)start, (void)size;
+static bool always_backed(const struct af_ledger_map *map, const void *start, size_t size) {
+    (void)map, (void)start, (void)size;
     return true;
+}
+
+struct af_ledger_map made_map_of(struct af_ledger *ledger, const struct af_ledger_room *room) {
+    struct af_ledger_map map = { .backed = always_backed };
+    af_ledger_place(&map, ledger, room);
+    return map;
+}
+
+const struct af_ledger_map *made_map(struct af_ledger *ledger) {
+    static const struct af_ledger_room whole = AF_LARGE_ROOM;
+    struct af_ledger_map *map = calloc(1, sizeof *map);
+    *map = made_map_of(ledger, &whole);
+    return map;
 }
 
 const char *new_directory(void) {
@@ -65,8 +78,8 @@ struct af_ledger *make_ledger(const char *directory, const char *name) {
 
 uint32_t make_process(struct af_ledger *ledger, int32_t pid) {
     bool shared;
-    uint32_t slot = af_ledger_claim_process(ledger, &shared, always_backed);
-    struct af_process *p = af_ledger_process(ledger, slot);
+    uint32_t slot = af_ledger_claim_process(made_map(ledger), &shared);
+    struct af_process *p = af_ledger_process(made_map(ledger), slot);
     p->pid = pid;
     p->ppid = 1;
     p->started = 1000 + slot;
@@ -77,7 +90,7 @@ uint32_t make_process(struct af_ledger *ledger, int32_t pid) {
 }
 
 void make_count(struct af_ledger *ledger, uint32_t slot, enum af_counter counter, uint64_t n) {
-    af_ledger_process(ledger, slot)->count[counter] += n;
+    af_ledger_process(made_map(ledger), slot)->count[counter] += n;
 }
 
 const struct af_addr made_peer = { .ip = { 10, 0, 0, 5 }, .port = 443 };
@@ -86,5 +99,5 @@ void make_closed(struct af_ledger *ledger, uint64_t cookie, uint64_t at, uint32_
                  enum af_ending counted) {
     const struct af_closed closed = { .cookie = cookie, .at = at, .slot = slot, .owner = owner, .peer = made_peer,
                                       .counted = (uint8_t)counted };
-    af_ledger_append(ledger, &closed, always_backed);
+    af_ledger_append(made_map(ledger), &closed);
 }

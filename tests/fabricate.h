@@ -22,7 +22,9 @@ extern const struct af_addr made_peer;
 void make_closed(struct af_ledger *ledger, uint64_t cookie, uint64_t at, uint32_t slot, uint32_t owner,
                  enum af_ending counted);
 
-/* Memory that is always there. */
-bool always_backed(const void *start, size_t size);
+/* For the writer: where a ledger of AF_LARGE_ROOM, or of another one, lies that is mapped as a whole. Memory that is
+ * always there. */
+const struct af_ledger_map *made_map(struct af_ledger *ledger);
+struct af_ledger_map made_map_of(struct af_ledger *ledger, const struct af_ledger_room *room);
 
 #endif

@@ -8,15 +8,15 @@
 
 enum { PROCESSES = 4, COOKIES = 16 };
 
-static bool backed(const void *start, size_t size) {
-    (void)start, (void)size;
+static bool backed(const struct af_ledger_map *map, const void *start, size_t size) {
+    (void)map, (void)start, (void)size;
     return true;
 }
 
-static void write_process(struct af_ledger *ledger, unsigned i) {
+static void write_process(const struct af_ledger_map *ledger, unsigned i) {
     const struct af_addr peer = { .ip = { 10, 0, 0, (uint8_t)i }, .port = 443 };
     bool shared;
-    const uint32_t slot = af_ledger_claim_process(ledger, &shared, backed);
+    const uint32_t slot = af_ledger_claim_process(ledger, &shared);
     struct af_process *p = af_ledger_process(ledger, slot);
     af_ledger_prepare_process(p);
     p->pid = 1000 + (int32_t)i;
@@ -27,8 +27,8 @@ static void write_process(struct af_ledger *ledger, unsigned i) {
     p->count[AF_COUNT_passed] = 1;
     p->used = 2;
     af_ledger_count_error(p, AF_CALL_connect, 99);
-    af_ledger_count_endpoint(ledger, slot, &peer, i & 1, 1, backed);
-    const uint32_t index = af_ledger_claim_connection(ledger, backed);
+    af_ledger_count_endpoint(ledger, slot, &peer, i & 1, 1);
+    const uint32_t index = af_ledger_claim_connection(ledger);
     if (index != AF_NO_SLOT) {
         struct af_connection *conn = af_ledger_connection(ledger, index);
         conn->cookie = i + 1;
@@ -39,7 +39,7 @@ static void write_process(struct af_ledger *ledger, unsigned i) {
     for (uint64_t n = 0; n < 3; n++) {
         const struct af_closed closed = { .cookie = i + 2 + n, .at = n, .slot = slot, .owner = n ? slot : AF_NO_SLOT,
                                           .counted = (uint8_t)(1 + n + i) % (AF_END_PASSED + 1) };
-        af_ledger_append(ledger, &closed, backed);
+        af_ledger_append(ledger, &closed);
     }
 }
 
@@ -48,14 +48,16 @@ size_t reader_seed(unsigned which, void *out) {
     const size_t size = af_ledger_size(&room);
     struct af_ledger *ledger = out;
     memset(out, 0, size);
+    struct af_ledger_map map = { .backed = backed };
     af_ledger_layout(ledger, &room);
+    af_ledger_place(&map, ledger, &room);
     memcpy(ledger->magic, AF_LEDGER_MAGIC, sizeof ledger->magic);
     strcpy(ledger->program, "seed");
     memcpy(ledger->command, "seed\0-x\0", 8);
     ledger->command_size = which == 1 ? 4096 : 8;
     ledger->net_ns = which;
     for (unsigned i = 0; i < which && i < PROCESSES; i++)
-        write_process(ledger, i);
+        write_process(&map, i);
     return size;
 }
 

@@ -39,7 +39,7 @@ Test(histogram, gives_quantiles_within_a_sixteenth) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct af_ledger *ledger = make_ledger(new_directory(), "a.ledger");
         for (size_t t = 0; t < rows[i].n; t++)
-            af_ledger_count_time(ledger, rows[i].times[t]);
+            af_ledger_count_time(made_map(ledger), rows[i].times[t]);
         const struct af_histogram *times = (void *)((char *)ledger + ledger->connect_times_at);
         struct af_histogram twice = { 0 };
         af_histogram_add(&twice, times);

@@ -73,15 +73,15 @@ static struct af_ledger *filled(const char *directory) {
     make_count(ledger, slot, AF_COUNT_established, 5);
     make_count(ledger, slot, AF_COUNT_time_wait, 3);
     make_count(ledger, slot, AF_COUNT_passive, 1);
-    struct af_process *process = af_ledger_process(ledger, slot);
+    struct af_process *process = af_ledger_process(made_map(ledger), slot);
     for (int i = 0; i < 12; i++)
         af_ledger_count_error(process, AF_CALL_connect, 99);
     af_ledger_count_error(process, AF_CALL_bind, 0);
     const struct af_addr peer = { .ip = { 10, 0, 0, 5 }, .port = 443 };
     for (int i = 0; i < 3; i++)
-        af_ledger_count_endpoint(ledger, slot, &peer, false, 1, always_backed);
-    uint32_t index = af_ledger_claim_connection(ledger, always_backed);
-    struct af_connection *conn = af_ledger_connection(ledger, index);
+        af_ledger_count_endpoint(made_map(ledger), slot, &peer, false, 1);
+    uint32_t index = af_ledger_claim_connection(made_map(ledger));
+    struct af_connection *conn = af_ledger_connection(made_map(ledger), index);
     conn->cookie = 77;
     conn->owner = slot;
     conn->holder = slot;
@@ -147,10 +147,10 @@ Test(reader, leaves_out_records_that_are_unfinished_or_make_no_sense) {
     ring[1].serial = 1000;              /* not its place */
     ring[2].counted = 99;
     uint32_t slot = make_process(ledger, 5);
-    af_ledger_process(ledger, slot)->used = 1;
+    af_ledger_process(made_map(ledger), slot)->used = 1;
     slot = make_process(ledger, 6);
-    af_ledger_process(ledger, slot)->ended = 17;
-    af_ledger_connection(ledger, 0)->owner = 70000;
+    af_ledger_process(made_map(ledger), slot)->ended = 17;
+    af_ledger_connection(made_map(ledger), 0)->owner = 70000;
     struct seen s = read_all(directory, "a.ledger");
     cr_assert(s.ok, "%s", s.error.text);
     cr_assert_eq(s.processes, 1);

@@ -22,7 +22,7 @@ static void make_three(const char *directory) {
         make_count(ledger, slot, AF_COUNT_established, 10);
         make_count(ledger, slot, AF_COUNT_time_wait, 10);
         for (int n = 0; n < 4; n++)
-            af_ledger_count_error(af_ledger_process(ledger, slot), AF_CALL_connect, 99);
+            af_ledger_count_error(af_ledger_process(made_map(ledger), slot), AF_CALL_connect, 99);
         munmap(ledger, ledger->size);
     }
 }

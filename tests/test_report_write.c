@@ -25,7 +25,7 @@ static const char *two_programs(void) {
         make_count(ledger, slot, AF_COUNT_time_wait, (uint64_t)(7 - i));
         make_count(ledger, slot, AF_COUNT_passive, (uint64_t)(3 + i));
         for (int n = 0; n < 12; n++)
-            af_ledger_count_error(af_ledger_process(ledger, slot), AF_CALL_connect, 99);
+            af_ledger_count_error(af_ledger_process(made_map(ledger), slot), AF_CALL_connect, 99);
         munmap(ledger, ledger->size);
     }
     return directory;
@@ -139,7 +139,7 @@ static void make(const char *directory, const char *name, enum how how, unsigned
     ledger->pid = how == LIVES ? getpid() : gone_pid();
     ledger->started = seconds_ago(3600);
     if (how != NONE) {
-        struct af_process *p = af_ledger_process(ledger, make_process(ledger, ledger->pid));
+        struct af_process *p = af_ledger_process(made_map(ledger), make_process(ledger, ledger->pid));
         p->started = ledger->started;
         p->ended = how == ENDED ? AF_EXITED : AF_RUNNING;
         p->ended_at = how == ENDED ? seconds_ago(ended_s) : 0;

@@ -90,9 +90,9 @@ Test(settle, lets_the_latest_of_several_records_count) {
         make_count(a, opener, counter[rows[i].opener.counted], 1);
         make_closed(a, COOKIE, rows[i].opener.at, opener, opener, rows[i].opener.counted);
         if (rows[i].opener.counted == AF_END_TIME_WAIT)
-            af_ledger_count_endpoint(a, opener, &made_peer, false, 1, always_backed);
+            af_ledger_count_endpoint(made_map(a), opener, &made_peer, false, 1);
         if (rows[i].other.counted == AF_END_TIME_WAIT)
-            af_ledger_count_endpoint(b, other, &made_peer, false, 1, always_backed);
+            af_ledger_count_endpoint(made_map(b), other, &made_peer, false, 1);
         if (rows[i].other.at) {
             make_count(b, other, AF_COUNT_established, 1);
             make_count(b, other, counter[rows[i].other.counted], 1);
@@ -120,13 +120,13 @@ Test(settle, moves_an_endpoint_with_the_end_however_many_there_are) {
     for (uint8_t i = 0; i < 10; i++) {
         const struct af_addr peer = i == 9 ? made_peer : (struct af_addr){ .ip = { 10, 0, 1, i }, .port = 80 };
         for (int n = i == 9 ? 3 : i + 4; n > 0; n--)
-            af_ledger_count_endpoint(a, opener, &peer, false, 1, always_backed);
+            af_ledger_count_endpoint(made_map(a), opener, &peer, false, 1);
     }
     make_count(a, opener, AF_COUNT_established, 75);
     make_count(a, opener, AF_COUNT_time_wait, 75);
     make_count(b, other, AF_COUNT_established, 3);
     make_count(b, other, AF_COUNT_time_wait, 3);
-    af_ledger_count_endpoint(b, other, &made_peer, false, 3, always_backed);
+    af_ledger_count_endpoint(made_map(b), other, &made_peer, false, 3);
     for (uint64_t i = 1; i <= 3; i++) {
         make_closed(a, i, 1, opener, opener, AF_END_TIME_WAIT);
         make_closed(b, i, 2, other, AF_NO_SLOT, AF_END_TIME_WAIT);
@@ -175,7 +175,7 @@ Test(settle, attributes_what_the_kernel_books_as_time_wait_and_nothing_else) {
 /* Connection 7 is in no ring: whoever had it was killed. */
 static void make_live(struct af_ledger *ledger, uint32_t owner, uint32_t holder, enum af_conn_state state,
                       uint32_t flags) {
-    struct af_connection *conn = af_ledger_connection(ledger, af_ledger_claim_connection(ledger, always_backed));
+    struct af_connection *conn = af_ledger_connection(made_map(ledger), af_ledger_claim_connection(made_map(ledger)));
     conn->cookie = COOKIE;
     conn->owner = owner;
     conn->holder = holder;
@@ -294,7 +294,7 @@ Test(settle, leaves_open_what_a_living_program_has_unless_the_kernel_says_that_i
     const char *directory = new_directory();
     struct af_ledger *a = make_ledger(directory, "a.ledger");
     uint32_t slot = make_process(a, getpid());
-    af_ledger_process(a, slot)->ended = AF_RUNNING;
+    af_ledger_process(made_map(a), slot)->ended = AF_RUNNING;
     make_count(a, slot, AF_COUNT_established, 1);
     make_live(a, slot, slot, AF_CONN_OPEN, 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -331,7 +331,7 @@ Test(settle, tells_a_running_process_from_an_ended_a_killed_and_a_later_one_of_i
         for (int foreign = 0; foreign < 2; foreign++) { /* by /proc/PID, and by searching */
             const char *directory = new_directory();
             struct af_ledger *a = make_ledger(directory, "a.ledger");
-            struct af_process *p = af_ledger_process(a, make_process(a, rows[i].pid));
+            struct af_process *p = af_ledger_process(made_map(a), make_process(a, rows[i].pid));
             a->pid_ns += (uint64_t)foreign;
             p->ended = rows[i].ended;
             p->start_ticks = rows[i].ticks;

@@ -53,26 +53,26 @@ Test(threads, that_begin_at_once_are_one_process_with_one_ledger_and_nothing_los
 /* A record is one's own from claim to free, and a pinned one is nobody else's: whoever has it writes his mark there
  * and finds it again. */
 enum { RECORDS = 4, WORKERS = 4, ROUNDS = 20000 };
-static struct af_ledger *shared;
+static struct af_ledger_map map;
 static _Atomic uint32_t last; /* index + 1 of a record that somebody has just had */
 static _Atomic int broken;
 
 static void *claims_and_frees(void *mark)
 {
     for (int i = 0; i < ROUNDS; i++) {
-        uint32_t index = af_ledger_claim_connection(shared, always_backed);
+        uint32_t index = af_ledger_claim_connection(&map);
         if (index == AF_NO_SLOT)
             continue;
-        struct af_connection *conn = af_ledger_connection(shared, index);
+        struct af_connection *conn = af_ledger_connection(&map, index);
         broken += conn->bind_scope != 0;
         conn->bind_scope = (uint32_t)(uintptr_t)mark;
         conn->state = AF_CONN_OPEN;
         last = index + 1;
         const uint32_t born = af_ledger_pin(conn);
-        af_ledger_free_connection(shared, index);
+        af_ledger_free_connection(&map, index);
         broken += conn->state != AF_CONN_FREE || conn->bind_scope != (uint32_t)(uintptr_t)mark || !born;
         conn->bind_scope = 0;
-        af_ledger_unpin(shared, conn);
+        af_ledger_unpin(&map, conn);
     }
     return NULL;
 }
@@ -83,9 +83,9 @@ static void *pins_what_is_not_its_own(void *unused)
         const uint32_t index = last;
         if (!index)
             continue;
-        struct af_connection *conn = af_ledger_connection(shared, index - 1);
+        struct af_connection *conn = af_ledger_connection(&map, index - 1);
         broken += !af_ledger_pin(conn);
-        af_ledger_unpin(shared, conn);
+        af_ledger_unpin(&map, conn);
     }
     return unused;
 }
@@ -95,8 +95,7 @@ Test(threads, that_pin_a_record_keep_it_from_all_others_and_none_is_lost)
     const struct af_ledger_room room = { 1, RECORDS, 8, 8 };
     pthread_t thread[2 * WORKERS];
 
-    shared = calloc(1, af_ledger_size(&room));
-    af_ledger_layout(shared, &room);
+    map = made_map_of(calloc(1, af_ledger_size(&room)), &room);
     for (uintptr_t i = 0; i < 2 * WORKERS; i++)
         cr_assert_eq(pthread_create(&thread[i], NULL, i % 2 ? claims_and_frees : pins_what_is_not_its_own,
                                     (void *)(i + 1)), 0);
@@ -104,8 +103,8 @@ Test(threads, that_pin_a_record_keep_it_from_all_others_and_none_is_lost)
         pthread_join(thread[i], NULL);
     cr_expect_eq(broken, 0, "%d records were two threads' at once", broken);
     for (int i = 0; i < RECORDS; i++) {
-        uint32_t index = af_ledger_claim_connection(shared, always_backed);
+        uint32_t index = af_ledger_claim_connection(&map);
         cr_assert_lt(index, RECORDS, "%d of %d are there", i, RECORDS);
     }
-    cr_expect_eq(af_ledger_claim_connection(shared, always_backed), AF_NO_SLOT, "and none twice");
+    cr_expect_eq(af_ledger_claim_connection(&map), AF_NO_SLOT, "and none twice");
 }
