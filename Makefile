@@ -18,7 +18,7 @@ READER = ledger/reader.o ledger/histogram.o
 # In the order in which a start needs them: what it does not touch costs it no page. Large tables are last.
 SHIM = $(addprefix shim/,start.o resolve.o string.o calls.o log.o inherit.o line.o text.o close.o process.o \
 	variadic.o syscall.o vfork.o apply.o search.o settle.o open.o local.o options.o dup.o message.o spawn.o \
-	memory.o track.o)
+	memory.o pool.o count.o share.o track.o)
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
 	elf.o child.o alive.o place.o collect.o diag.o settle.o settle_live.o sample.o confirm.o result.o watched.o run.o stats.o compare.o compare_round.o compare_measure.o compare_print.o \
 	compare_json.o compare_plot.o endpoints.o place_users.o \
@@ -88,7 +88,7 @@ $(B)/tests/victims/%.so: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -shared -fPIC -o $@ $<
 
-$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(CLI_TESTS) $(EXAMPLES) $(HARNESS) $(POLICY) $(LEDGER) \
+$(B)/tests/check: $(addprefix $(B)/obj/,$(TESTS) $(EFFECTS) $(WAYS) $(COSTS) $(CLI_TESTS) $(EXAMPLES) $(HARNESS) $(POLICY) $(LEDGER) shim/pool.o \
 		$(READER) $(CLI))
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -lmnl -ljansson -lm -lncursesw

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define AF_LEDGER_MAGIC "afterfin"
-#define AF_LEDGER_VERSION 2
+#define AF_LEDGER_VERSION 3
 #define AF_NO_SLOT UINT32_MAX
 
 enum {
@@ -87,7 +87,7 @@ enum {
     AF_FLAG_ABORTS = 1 << 4,      /* the program's own SO_LINGER {1, 0} or TCP_LINGER2 < 0 is on it */
     AF_FLAG_FIN_FIRST = 1 << 5,   /* our shutdown came while it was ESTABLISHED */
     AF_FLAG_FIN_SECOND = 1 << 6,  /* our shutdown came when the peer's FIN was there */
-    AF_FLAG_SHARED = 1 << 7,      /* was in the table of a process that forked, or came from elsewhere, or was sent */
+    AF_FLAG_SHARED = 1 << 7,      /* came from elsewhere: somebody may have it whom we do not know */
     AF_FLAG_BOUND_LATE = 1 << 8,  /* bind_no_port: bound to bind_to, but the kernel has no port yet */
     AF_FLAG_TFO = 1 << 9,         /* TCP_FASTOPEN_CONNECT is on: connect returns before there is a connection */
     AF_FLAG_HANDS_ON = 1 << 10,   /* a listener whose options are inherited by what it accepts */
@@ -103,30 +103,28 @@ enum {
     AF_FLAG_READS_ODD = 1 << 20,  /* it was shut down for reading, or has an SO_RCVLOWAT: poll(2) tells less */
 };
 
-/* One TCP socket that is open in some process of this image. */
+/* One TCP socket that is open in some process of this image: what a reader needs, and what processes that share it must
+ * agree on (shim/share.c). What is done to the socket is decided from private memory. */
 struct af_connection {
     _Atomic uint32_t state; /* enum af_conn_state */
-    _Atomic int32_t refs;   /* descriptors that refer to it, in all these processes */
-    _Atomic uint64_t cookie; /* SO_COOKIE; 0: not read */
     _Atomic uint32_t flags;
-    _Atomic uint32_t own;   /* AF_BIT(...) of the keys that the program settled itself */
+    _Atomic uint64_t cookie; /* SO_COOKIE; 0: not read */
     _Atomic uint32_t owner; /* process slot that opened or accepted it; AF_NO_SLOT: none here */
     _Atomic uint32_t holder;/* process slot that has it for all we know: who made this record */
     _Atomic int32_t sent;   /* times it was sent over a Unix socket and not yet seen to arrive */
     _Atomic int32_t foreign;/* pid of the image that inherited it by exec; 0: none */
-    _Atomic uint32_t next_free; /* index + 1 of the next free record; only while free */
-    uint16_t local_port;
-    uint16_t linger_s;      /* linger=SECONDS in force */
     _Atomic uint64_t opened;
     struct af_addr peer;
-    struct af_addr bind_to; /* for AF_FLAG_BOUND_LATE */
-    uint32_t bind_scope;    /* its sin6_scope_id */
-    uint8_t family_v6;      /* the socket's family is AF_INET6 */
+    uint16_t local_port;
     uint8_t ending;         /* enum af_ending: how an exec that may yet fail has counted it */
-    uint8_t spare[10];
-    uint64_t serial;        /* of its record in the ring, for the same case */
-    _Atomic uint64_t pins;  /* how often it was claimed << 32 | threads at work on it; outlives its use (writer.h) */
+    uint8_t spare;
+    _Atomic uint64_t hold;  /* the processes that have it: shim/share.c */
+    _Atomic uint32_t next_free; /* index + 1 of the next block of records that nobody has; only while free */
+    uint32_t spare2;
 };
+
+/* Records are handed out to processes in blocks, which a process uses again and again. */
+enum { AF_BLOCK = 8 };
 
 /* How many TIME_WAIT a process left towards one endpoint: the peer, or the local port of accepted ones. */
 struct af_endpoint {
@@ -173,7 +171,7 @@ struct af_ledger {
     uint32_t max_processes, max_connections, max_endpoints, max_closed; /* the last two powers of two */
     _Atomic uint32_t n_processes;   /* slots handed out so far */
     _Atomic uint32_t n_connections; /* records ever used: a reader looks no further */
-    _Atomic uint64_t free_head;     /* change count << 32 | index + 1 of the first free connection */
+    _Atomic uint64_t free_head;     /* change count << 32 | index + 1 of the first free block of connections */
     _Atomic uint64_t n_closed;      /* ever; more than max_closed: the oldest are lost */
     int32_t pid;                    /* the image's first process */
     _Atomic uint32_t lost_closed;   /* ends that found no room in the ring: its disk is full */

@@ -105,76 +105,51 @@ void af_ledger_prepare_process(struct af_process *process) {
         atomic_store_explicit(&process->errors[call].key, (call + 1) << 16, memory_order_relaxed);
 }
 
-/* The free list is a stack; its head carries a change count in the upper half, so that a pop which slept
- * while others popped and pushed the same record back fails its exchange. What such a one reads of a record that
+/* The list of free blocks is a stack; its head carries a change count in the upper half, so that a pop which slept
+ * while others popped and pushed the same block back fails its exchange. What such a one reads of a record that
  * is not free any more is of no use to it, but it does read it. */
 static uint32_t pop_free(const struct af_ledger_map *map) {
     uint64_t head = atomic_load(&map->header->free_head);
     for (int i = 0; i < TRIES; i++) {
-        const uint32_t index = (uint32_t)head - 1;
-        if (index >= map->room.connections)
+        const uint32_t first = (uint32_t)head - 1;
+        if (first % AF_BLOCK != 0 || first >= map->room.connections ||
+            !map->backed(map, af_ledger_connection(map, first), AF_BLOCK * sizeof(struct af_connection)))
             return AF_NO_SLOT;
         const uint64_t rest = ((head >> 32) + 1) << 32 |
-            atomic_load_explicit(&af_ledger_connection(map, index)->next_free, memory_order_relaxed);
+            atomic_load_explicit(&af_ledger_connection(map, first)->next_free, memory_order_relaxed);
         if (atomic_compare_exchange_weak(&map->header->free_head, &head, rest))
-            return index;
+            return first;
     }
     return AF_NO_SLOT;
 }
 
-uint32_t af_ledger_claim_connection(const struct af_ledger_map *map) {
-    uint32_t index = pop_free(map);
-    if (index == AF_NO_SLOT)
-        index = take_number(&map->header->n_connections, map->room.connections);
-    /* Asked again of one that has been in use: its index came from shared memory. */
-    if (index == AF_NO_SLOT || !map->backed(map, af_ledger_connection(map, index), sizeof(struct af_connection)))
-        return AF_NO_SLOT;
-    struct af_connection *conn = af_ledger_connection(map, index);
-    const size_t next = offsetof(struct af_connection, next_free), after = next + sizeof conn->next_free;
-    (void)atomic_load_explicit(&conn->refs, memory_order_acquire); /* after whoever let go of it */
-    __builtin_memset(conn, 0, next);
-    __builtin_memset((char *)conn + after, 0, offsetof(struct af_connection, pins) - after);
-    atomic_fetch_add(&conn->pins, 1ull << 32);
-    return index;
+static uint32_t take_fresh(const struct af_ledger_map *map) {
+    uint32_t n = atomic_load(&map->header->n_connections);
+    for (int i = 0; i < TRIES && n % AF_BLOCK == 0 && n + AF_BLOCK <= map->room.connections; i++)
+        if (atomic_compare_exchange_weak(&map->header->n_connections, &n, n + AF_BLOCK))
+            return n;
+    return AF_NO_SLOT;
 }
 
-/* Given up, it is a record lost. */
-static void push_free(const struct af_ledger_map *map, uint32_t index) {
-    struct af_connection *conn = af_ledger_connection(map, index);
+uint32_t af_ledger_take_block(const struct af_ledger_map *map) {
+    uint32_t first = pop_free(map);
+    if (first == AF_NO_SLOT)
+        first = take_fresh(map);
+    if (first == AF_NO_SLOT ||
+        !map->backed(map, af_ledger_connection(map, first), AF_BLOCK * sizeof(struct af_connection)))
+        return AF_NO_SLOT;
+    return first;
+}
+
+/* Given up, it is a block lost. */
+void af_ledger_return_block(const struct af_ledger_map *map, uint32_t first) {
+    struct af_connection *conn = af_ledger_connection(map, first);
     uint64_t head = atomic_load(&map->header->free_head);
     for (int i = 0; i < TRIES; i++) {
         atomic_store_explicit(&conn->next_free, (uint32_t)head, memory_order_relaxed);
-        if (atomic_compare_exchange_weak(&map->header->free_head, &head, ((head >> 32) + 1) << 32 | (index + 1)))
+        if (atomic_compare_exchange_weak(&map->header->free_head, &head, ((head >> 32) + 1) << 32 | (first + 1)))
             return;
     }
-}
-
-/* Beside the pins: it is free, and whoever takes the last of them away is to push it. */
-static const uint32_t freed = 1u << 31;
-
-/* Of all who find it free and without a pin, one pushes it. */
-static bool takes_freed(struct af_connection *conn, uint64_t pins) {
-    for (int i = 0; i < TRIES && (uint32_t)pins == freed; i++)
-        if (atomic_compare_exchange_weak(&conn->pins, &pins, pins ^ freed))
-            return true;
-    return false;
-}
-
-/* It is out of every table by now: who pins it later will not find it there. */
-void af_ledger_free_connection(const struct af_ledger_map *map, uint32_t index) {
-    struct af_connection *conn = af_ledger_connection(map, index);
-    atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
-    if ((uint32_t)atomic_load(&conn->pins) == 0 || takes_freed(conn, atomic_fetch_or(&conn->pins, freed) | freed))
-        push_free(map, index);
-}
-
-uint32_t af_ledger_pin(struct af_connection *conn) {
-    return (uint32_t)(atomic_fetch_add(&conn->pins, 1) >> 32);
-}
-
-void af_ledger_unpin(const struct af_ledger_map *map, struct af_connection *conn) {
-    if (takes_freed(conn, atomic_fetch_sub(&conn->pins, 1) - 1))
-        push_free(map, (uint32_t)(conn - af_ledger_connection(map, 0)));
 }
 
 void af_ledger_count_error(struct af_process *process, enum af_call call, int error) {

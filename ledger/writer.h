@@ -54,17 +54,13 @@ static inline struct af_connection *af_ledger_connection(const struct af_ledger_
 }
 
 /* A fresh record, or AF_NO_SLOT where there is no room. A process record is published by setting `used` to
- * 2; where all are taken, the last one is *shared by all who come. A connection's fields are zero, but for
- * next_free and pins. */
+ * 2; where all are taken, the last one is *shared by all who come. */
 uint32_t af_ledger_claim_process(const struct af_ledger_map *map, bool *shared);
-uint32_t af_ledger_claim_connection(const struct af_ledger_map *map);
-void af_ledger_free_connection(const struct af_ledger_map *map, uint32_t index);
 
-/* As long as it is pinned a record stays whose it is, though it be freed: nobody else gets it. Pin, see that it is
- * still the one that was meant, work on it, unpin; not for long, since who is killed meanwhile keeps it for good.
- * af_ledger_pin returns how often it has been claimed, never 0 for one in use. */
-uint32_t af_ledger_pin(struct af_connection *conn);
-void af_ledger_unpin(const struct af_ledger_map *map, struct af_connection *conn);
+/* The first of AF_BLOCK connection records for this process's own use, or AF_NO_SLOT; and given back, when none of
+ * them is in use. */
+uint32_t af_ledger_take_block(const struct af_ledger_map *map);
+void af_ledger_return_block(const struct af_ledger_map *map, uint32_t first);
 
 /* A process record of zeros, made ready to count errors in. */
 void af_ledger_prepare_process(struct af_process *process);

@@ -44,7 +44,7 @@ bool af_set_options(int fd, const struct af_option *options, unsigned n) {
     return refused;
 }
 
-static void note_linger(struct af_connection *conn, const struct af_values *values, bool refused) {
+static void note_linger(struct af_socket *conn, const struct af_values *values, bool refused) {
     static _Atomic bool said;
     bool own = atomic_load(&conn->own) & AF_BIT(LINGER) && !af.policy.override;
     af_clear(conn, AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS);
@@ -60,9 +60,10 @@ static void note_linger(struct af_connection *conn, const struct af_values *valu
         af_set(conn, AF_FLAG_RST);
     else if (values->linger == AF_LINGER_SECONDS)
         af_set(conn, AF_FLAG_SECONDS);
+    af_show(conn);
 }
 
-void af_apply(int fd, struct af_connection *conn, enum af_role role, const struct af_addr *addr,
+void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr,
               struct af_values *values) {
     struct af_option options[AF_OPTIONS_MAX];
     af_policy_decide(&af.policy, role, addr, values);
@@ -78,7 +79,7 @@ void af_apply(int fd, struct af_connection *conn, enum af_role role, const struc
 
 /* Where the program's SO_LINGER settles it, our TCP_LINGER2 goes back to the system's default: 0; and the other way
  * round. */
-static void undo_linger(int fd, struct af_connection *conn) {
+static void undo_linger(int fd, struct af_socket *conn) {
     const struct linger off = {0};
     int standard = 0;
     if (af_has(conn, AF_FLAG_ACK))
@@ -88,12 +89,14 @@ static void undo_linger(int fd, struct af_connection *conn) {
     af_clear(conn, AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS);
 }
 
-void af_reapply(int fd, struct af_connection *conn, enum af_key key) {
+void af_reapply(int fd, struct af_socket *conn, enum af_key key) {
     uint32_t state = atomic_load(&conn->state);
     struct af_values values;
     if (!af.policy.override) {
         if (key == AF_KEY_LINGER)
             undo_linger(fd, conn);
+    } else if (af_is_joined(conn)) {
+        return; /* where it leads is a relative's word */
     } else if (state == AF_CONN_OPEN || state == AF_CONN_PENDING) {
         if (af_has(conn, AF_FLAG_ACCEPTED))
             af_apply(fd, conn, AF_ROLE_LISTEN, &conn->bind_to, &values);
@@ -111,15 +114,14 @@ static bool has_no_child(void) {
            -ECHILD;
 }
 
-bool af_apply_rst(int fd, struct af_connection *conn) {
+bool af_apply_rst(int fd, struct af_socket *conn) {
     struct linger abort = {1, 0};
     uint32_t state = atomic_load(&conn->state);
     if (!af_has(conn, AF_FLAG_RST) || (state != AF_CONN_OPEN && state != AF_CONN_PENDING))
         return false;
-    if (conn->owner != af.slot || atomic_load(&conn->sent) || atomic_load(&conn->foreign) ||
-        af_has(conn, AF_FLAG_RECEIVED | AF_FLAG_SENT))
+    if (conn->generation != af_forks.generation || af_has(conn, AF_FLAG_SHARED | AF_FLAG_RECEIVED | AF_FLAG_SENT))
         return false;
-    if (af_has(conn, AF_FLAG_SHARED) && !has_no_child())
+    if ((af_was_forked(conn) || af_was_spawned(conn)) && (atomic_load(&af_forks.on_the_way) || !has_no_child()))
         return false;
     if (AF_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort) < 0)
         return false;

@@ -6,20 +6,22 @@
 #include <linux/close_range.h>
 
 static void before_close(int fd, bool may_reset) {
-    struct af_connection *conn = af_untrack(fd);
-    if (!conn || af_unref(conn) > 0)
+    bool last;
+    struct af_socket *conn = af_untrack(fd, &last);
+    if (!conn)
         return;
-    if (may_reset)
+    if (last && may_reset)
         af_apply_rst(fd, conn);
-    af_settle(fd, conn);
-    af_ledger_free_connection(af.ledger, (uint32_t)(conn - af_connection_at(0)));
+    if (last)
+        af_settle(fd, conn);
+    af_discard(conn, last);
 }
 
 void af_before_close(int fd) {
     before_close(fd, true);
 }
 
-static void visit(int fd, struct af_connection *conn, void *may_reset) {
+static void visit(int fd, struct af_socket *conn, void *may_reset) {
     (void)conn;
     before_close(fd, *(bool *)may_reset);
 }
@@ -77,7 +79,7 @@ FILE *af_on_freopen64(const char *path, const char *mode, FILE *file) {
 }
 
 /* After the FINs a socket in CLOSE no longer tells who was first: remember it while it can be seen. */
-static void note_shutdown(int fd, struct af_connection *conn, int how) {
+static void note_shutdown(int fd, struct af_socket *conn, int how) {
     struct af_tcp_info tcp;
     if (how == SHUT_RD || how == SHUT_RDWR)
         af_set(conn, AF_FLAG_READS_ODD);
@@ -91,10 +93,11 @@ static void note_shutdown(int fd, struct af_connection *conn, int how) {
         af_set(conn, AF_FLAG_FIN_FIRST);
     else if (tcp.state == 8 /* CLOSE_WAIT */)
         af_set(conn, AF_FLAG_FIN_SECOND);
+    af_show(conn);
 }
 
 int af_on_shutdown(int fd, int how) {
-    struct af_connection *conn = af_ours(fd);
+    struct af_socket *conn = af_ours(fd);
     if (conn && af_pin(fd, conn, 0)) {
         note_shutdown(fd, conn, how);
         af_unpin(conn);

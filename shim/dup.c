@@ -3,19 +3,18 @@
 
 #include <fcntl.h>
 
-static int copied(struct af_connection *conn, int fd) {
+static int copied(struct af_socket *conn, int fd, uint64_t sum) {
     int error = errno;
     if (conn)
-        af_enter_or_unref(conn, fd);
+        af_enter_or_unref(conn, fd, sum);
     errno = error;
     return fd;
 }
 
 int af_on_dup(int fd) {
-    struct af_connection *conn = af_ours(fd);
-    if (conn)
-        af_ref(conn);
-    return copied(conn, af_real.dup(fd));
+    struct af_socket *conn = af_ours(fd);
+    const uint64_t sum = conn ? af_ref(conn) : 0;
+    return copied(conn, af_real.dup(fd), sum);
 }
 
 /* dup2 and dup3 close their target, unless the source is not open. */
@@ -27,31 +26,28 @@ static void replace(int fd, int to) {
 int af_on_dup2(int fd, int to) {
     if (fd == to)
         return af_real.dup2(fd, to);
-    struct af_connection *conn = af_ours(fd);
-    if (conn)
-        af_ref(conn);
+    struct af_socket *conn = af_ours(fd);
+    const uint64_t sum = conn ? af_ref(conn) : 0;
     replace(fd, to);
-    return copied(conn, af_real.dup2(fd, to));
+    return copied(conn, af_real.dup2(fd, to), sum);
 }
 
 int af_on_dup3(int fd, int to, int flags) {
     if (fd == to || flags & ~O_CLOEXEC)
         return af_real.dup3(fd, to, flags);
-    struct af_connection *conn = af_ours(fd);
-    if (conn)
-        af_ref(conn);
+    struct af_socket *conn = af_ours(fd);
+    const uint64_t sum = conn ? af_ref(conn) : 0;
     replace(fd, to);
-    return copied(conn, af_real.dup3(fd, to, flags));
+    return copied(conn, af_real.dup3(fd, to, flags), sum);
 }
 
 int af_on_fcntl(int fd, int command, void *argument) {
-    struct af_connection *conn = command == F_DUPFD || command == F_DUPFD_CLOEXEC ? af_ours(fd) : NULL;
-    if (conn)
-        af_ref(conn);
-    return copied(conn, af_real.fcntl(fd, command, argument));
+    struct af_socket *conn = command == F_DUPFD || command == F_DUPFD_CLOEXEC ? af_ours(fd) : NULL;
+    const uint64_t sum = conn ? af_ref(conn) : 0;
+    return copied(conn, af_real.fcntl(fd, command, argument), sum);
 }
 
-static void know_cookie(int fd, struct af_connection *conn, void *context) {
+static void know_cookie(int fd, struct af_socket *conn, void *context) {
     (void)context;
     af_cookie(fd, conn);
 }

@@ -11,11 +11,13 @@ enum { WINDOW = 256, KCMP_FILE = 0 };
 #define IPPROTO_MPTCP 262
 #endif
 
-uint64_t af_cookie(int fd, struct af_connection *conn) {
+uint64_t af_cookie(int fd, struct af_socket *conn) {
     uint64_t cookie = conn ? atomic_load(&conn->cookie) : 0;
     socklen_t size = sizeof cookie;
-    if (!cookie && AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 && conn)
+    if (!cookie && AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 && conn) {
         atomic_store(&conn->cookie, cookie);
+        af_show(conn);
+    }
     return cookie;
 }
 
@@ -45,44 +47,52 @@ int af_tcp_protocol(int fd) {
     return protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP ? protocol : 0;
 }
 
-/* A reference, unless the last has gone: then it is being settled, and will be somebody else's record. */
-static bool share_living(struct af_connection *conn, uint64_t cookie) {
-    int32_t refs = atomic_load(&conn->refs);
-    while (refs > 0 && !atomic_compare_exchange_weak(&conn->refs, &refs, refs + 1))
-        ;
-    if (refs <= 0)
-        return false;
-    if (atomic_load(&conn->cookie) == cookie)
+struct wanted {
+    uint64_t cookie;
+    struct af_socket *found;
+};
+
+static void compare_cookie(int fd, struct af_socket *conn, void *wanted) {
+    (void)fd;
+    struct wanted *w = wanted;
+    if (atomic_load(&conn->cookie) == w->cookie)
+        w->found = conn;
+}
+
+/* A relative who shares our ledger has it: his record becomes ours too. */
+static bool join_relative(struct af_socket *conn, uint64_t cookie) {
+    const struct af_ledger_map *ledger = atomic_load(&af.ledger);
+    const uint32_t used = atomic_load(&ledger->header->n_connections);
+    const uint32_t n = used < ledger->room.connections ? used : ledger->room.connections;
+    for (uint32_t i = 0; i < n; i++) {
+        struct af_connection *shared = af_ledger_connection(ledger, i);
+        if (i % AF_BLOCK == 0 && !ledger->backed(ledger, shared, AF_BLOCK * sizeof *shared))
+            return false;
+        if (atomic_load(&shared->cookie) != cookie || atomic_load(&shared->state) == AF_CONN_FREE ||
+            !af_join_hold(conn, i))
+            continue;
+        if (atomic_load(&shared->sent) > 0)
+            atomic_fetch_sub(&shared->sent, 1);
+        af_learn_from_relatives(conn);
         return true;
-    af_unref(conn);
+    }
     return false;
 }
 
-/* With a reference taken, for af_enter_or_unref. */
-static struct af_connection *ref_by_cookie(uint64_t cookie) {
-    const struct af_ledger_map *ledger = atomic_load(&af.ledger);
-    uint32_t n = ledger && cookie ? atomic_load(&ledger->header->n_connections) : 0;
-    n = ledger && n > ledger->room.connections ? ledger->room.connections : n;
-    for (uint32_t i = 0; i < n; i++) {
-        struct af_connection *conn = af_connection_at(i);
-        if (atomic_load(&conn->cookie) == cookie && atomic_load(&conn->state) != AF_CONN_FREE &&
-            share_living(conn, cookie))
-            return conn;
-    }
-    return NULL;
-}
-
-/* The same socket may be here already: at another number, or with a relative who shares our ledger. */
+/* The same socket may be here already: at another number, or with a relative. */
 static void adopt(int fd, uint32_t flags) {
     int protocol = af_tcp_protocol(fd);
     if (!protocol)
         return;
-    uint64_t cookie = af_cookie(fd, NULL);
-    struct af_connection *conn = ref_by_cookie(cookie);
+    struct wanted wanted = {.cookie = af_cookie(fd, NULL)};
+    if (wanted.cookie && af.ledger)
+        af_each(0, ~0u, compare_cookie, &wanted);
+    struct af_socket *conn = wanted.found;
     if (conn) {
-        af_enter_or_unref(conn, fd);
-        if (flags & AF_FLAG_RECEIVED && atomic_load(&conn->sent) > 0)
-            atomic_fetch_sub(&conn->sent, 1);
+        af_enter_or_unref(conn, fd, af_ref(conn));
+        struct af_connection *shared = flags & AF_FLAG_RECEIVED ? af_shared(conn) : NULL;
+        if (shared && (af_is_joined(conn) || af_has(conn, AF_FLAG_SENT)) && atomic_load(&shared->sent) > 0)
+            atomic_fetch_sub(&shared->sent, 1);
         af_set(conn, AF_FLAG_SHARED);
         return;
     }
@@ -90,8 +100,10 @@ static void adopt(int fd, uint32_t flags) {
     if (!conn)
         return;
     atomic_store(&conn->owner, AF_NO_SLOT);
-    atomic_store(&conn->cookie, cookie);
+    atomic_store(&conn->cookie, wanted.cookie);
     atomic_store(&conn->state, AF_CONN_INHERITED);
+    if (!wanted.cookie || !(flags & AF_FLAG_RECEIVED) || !join_relative(conn, wanted.cookie))
+        af_show(conn);
     af_enter(fd, conn);
 }
 
@@ -141,12 +153,13 @@ static bool learn(int fd, long call, struct af_addr *out) {
     return AF_SYS3(call, fd, &sa, &size) == 0 && af_addr_from((struct sockaddr *)&sa, size, out);
 }
 
-/* Its linger options were set by an image or a sender of which nothing else is known: ack, or an abort. */
-void af_learn_linger(int fd, struct af_connection *conn) {
+/* Its linger options were set by an image or a sender of which nothing else is known, or by a relative since we parted:
+ * ack, or an abort. */
+void af_learn_linger(int fd, struct af_socket *conn) {
     struct linger linger = {0};
     int after_fin = 0;
     socklen_t size = sizeof linger;
-    if (atomic_load(&conn->state) != AF_CONN_INHERITED)
+    if (atomic_load(&conn->state) != AF_CONN_INHERITED && !af_is_joined(conn) && !af_was_forked(conn))
         return;
     if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff &&
         !linger.l_linger)
@@ -158,7 +171,7 @@ void af_learn_linger(int fd, struct af_connection *conn) {
 
 /* accept or connect? The library cannot know; a local port that a connect chose lies in the ephemeral range,
  * and the peer's then mostly does not. What cannot be told is shown by its peer. */
-void af_learn_addresses(int fd, struct af_connection *conn) {
+void af_learn_addresses(int fd, struct af_socket *conn) {
     if (atomic_load(&conn->state) != AF_CONN_INHERITED)
         return;
     struct af_addr local;

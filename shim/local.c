@@ -2,7 +2,7 @@
 #include "shim/shim.h"
 
 /* The address that the program bound, in the socket's own family, port 0. */
-static long bind_again(int fd, const struct af_connection *conn) {
+static long bind_again(int fd, const struct af_socket *conn) {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_scope_id = conn->bind_scope};
     if (!conn->family_v6) {
@@ -18,10 +18,17 @@ static long bind_again(int fd, const struct af_connection *conn) {
     return AF_SYS3(SYS_bind, fd, &v6, sizeof v6);
 }
 
+static bool has_port(int fd) {
+    struct sockaddr_storage sa;
+    socklen_t size = sizeof sa;
+    struct af_addr at;
+    return AF_SYS3(SYS_getsockname, fd, &sa, &size) == 0 && af_addr_from((struct sockaddr *)&sa, size, &at) && at.port;
+}
+
 /* A bind to port 0 under bind_no_port has left the port to connect. Whoever asks for it earlier gets a real
  * one: with the option off the kernel lets the same address be bound again, as long as no port is taken.
  * 0, or -errno: what bind would have said had it chosen the port. */
-int af_bind_now(int fd, struct af_connection *conn) {
+int af_bind_now(int fd, struct af_socket *conn) {
     if (!af_has(conn, AF_FLAG_BOUND_LATE))
         return 0;
     int off = 0;
@@ -30,14 +37,18 @@ int af_bind_now(int fd, struct af_connection *conn) {
     if (result == 0) {
         af_clear(conn, AF_FLAG_BOUND_LATE);
         af_set(conn, AF_FLAG_PORT_CHOSEN);
-    } else {
-        int on = 1;
-        AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        return 0;
+    }
+    int on = 1;
+    AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (result == -EINVAL && has_port(fd)) { /* a relative has seen to it, or connected it */
+        af_clear(conn, AF_FLAG_BOUND_LATE);
+        return 0;
     }
     return (int)result;
 }
 
-static void note_bound(struct af_connection *conn, const struct sockaddr *addr, socklen_t len,
+static void note_bound(struct af_socket *conn, const struct sockaddr *addr, socklen_t len,
                        const struct af_addr *to, const struct af_values *values) {
     bool late = to->port == 0 && values->bind_no_port &&
                 (af.policy.override || !(atomic_load(&conn->own) & AF_BIT(BIND_NO_PORT)));
@@ -55,7 +66,7 @@ static void bind_failed(int error) {
 }
 
 int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len) {
-    struct af_connection *conn = af_ours(fd);
+    struct af_socket *conn = af_ours(fd);
     if (!conn)
         return af_real.bind(fd, addr, len);
     struct af_addr to;
@@ -81,7 +92,7 @@ int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len) {
 
 /* It binds to a port below 1024 of its own choice, without passing through bind. */
 int af_on_bindresvport(int fd, struct sockaddr_in *addr) {
-    struct af_connection *conn = af_ours(fd);
+    struct af_socket *conn = af_ours(fd);
     if (!conn)
         return af_real.bindresvport(fd, addr);
     struct af_addr any = {.port = IPPORT_RESERVED - 1};
@@ -101,7 +112,7 @@ int af_on_bindresvport(int fd, struct sockaddr_in *addr) {
 }
 
 /* The address of a listener: what it was bound to, or what the kernel says. */
-static void learn_local(int fd, struct af_connection *conn) {
+static void learn_local(int fd, struct af_socket *conn) {
     struct sockaddr_storage sa;
     socklen_t size = sizeof sa;
     struct af_addr at;
@@ -113,12 +124,13 @@ static void learn_local(int fd, struct af_connection *conn) {
 }
 
 /* Unless another thread has let go of it meanwhile. */
-static void become_listener(struct af_connection *conn, uint32_t state) {
+static void become_listener(struct af_socket *conn, uint32_t state) {
     if (state != AF_CONN_FREE)
         atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_LISTENER);
+    af_show(conn);
 }
 
-static void apply_listen(int fd, struct af_connection *conn) {
+static void apply_listen(int fd, struct af_socket *conn) {
     struct af_values values;
     if (af.acts)
         af_apply(fd, conn, AF_ROLE_LISTEN, &conn->bind_to, &values);
@@ -127,7 +139,7 @@ static void apply_listen(int fd, struct af_connection *conn) {
 
 /* A listener whose listen no hook has seen: it was inherited. What waits in its backlog has not our options,
  * so each connection gets them when it is accepted. */
-void af_listening(int fd, struct af_connection *conn) {
+void af_listening(int fd, struct af_socket *conn) {
     int listens = 0;
     socklen_t size = sizeof listens;
     if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens)
@@ -137,7 +149,7 @@ void af_listening(int fd, struct af_connection *conn) {
 }
 
 /* reuseaddr for a listen that chooses the port itself: it must be there before. */
-static void apply_unbound(int fd, struct af_connection *conn) {
+static void apply_unbound(int fd, struct af_socket *conn) {
     struct af_addr any = {.v6 = conn->family_v6, .port = 1};
     struct af_values values;
     struct af_option options[AF_OPTIONS_MAX];
@@ -149,7 +161,7 @@ static void apply_unbound(int fd, struct af_connection *conn) {
 }
 
 int af_on_listen(int fd, int backlog) {
-    struct af_connection *conn = af_ours(fd);
+    struct af_socket *conn = af_ours(fd);
     if (!conn)
         return af_real.listen(fd, backlog);
     int before = errno;
@@ -179,7 +191,7 @@ int af_on_listen(int fd, int backlog) {
 }
 
 int af_on_getsockname(int fd, struct sockaddr *addr, socklen_t *len) {
-    struct af_connection *conn = af_lookup(fd);
+    struct af_socket *conn = af_lookup(fd);
     int result = conn && af_has(conn, AF_FLAG_BOUND_LATE) && !af_in_vfork_child() ? af_bind_now(fd, conn) : 0;
     if (result < 0) {
         errno = -result;

@@ -14,7 +14,7 @@ static long run_sendto(const struct af_attempt *a) {
 }
 
 ssize_t af_on_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *addr, socklen_t len) {
-    struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
+    struct af_socket *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (!conn)
         return af_real.sendto(fd, data, size, flags, addr, len);
     struct af_attempt attempt = {run_sendto, fd, flags, addr, data, size, len};
@@ -43,19 +43,23 @@ static void each_descriptor(const struct msghdr *message, void (*visit)(int fd))
 /* It now has a holder whom we may never see. A port promised by bind_no_port is made real for him. The cookie
  * lets a relative who receives it know the connection again. */
 static void note_sent(int fd) {
-    struct af_connection *conn = af_lookup(fd);
+    struct af_socket *conn = af_lookup(fd);
     if (!conn)
         return;
     af_bind_now(fd, conn);
     af_cookie(fd, conn);
-    atomic_fetch_add(&conn->sent, 1);
     af_set(conn, AF_FLAG_SENT);
+    af_show(conn);
+    struct af_connection *shared = af_shared(conn);
+    if (shared)
+        atomic_fetch_add(&shared->sent, 1);
 }
 
 static void note_unsent(int fd) {
-    struct af_connection *conn = af_lookup(fd);
-    if (conn)
-        atomic_fetch_sub(&conn->sent, 1);
+    struct af_socket *conn = af_lookup(fd);
+    struct af_connection *shared = conn ? af_shared(conn) : NULL;
+    if (shared)
+        atomic_fetch_sub(&shared->sent, 1);
 }
 
 /* Only once a TCP socket is known is a message looked into; its pointers are the program's to vouch for. */
@@ -64,7 +68,7 @@ static bool carries(const struct msghdr *message) {
 }
 
 ssize_t af_on_sendmsg(int fd, const struct msghdr *message, int flags) {
-    struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
+    struct af_socket *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (conn && af_is_readable(message) && message->msg_name) {
         struct af_attempt attempt = {run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen};
         return af_open(conn, &attempt, false);
@@ -83,7 +87,7 @@ static long run_sendmmsg(const struct af_attempt *a) {
 }
 
 int af_on_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
-    struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
+    struct af_socket *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (conn && n && af_is_readable(messages) && messages->msg_hdr.msg_name) {
         const struct msghdr *first = &messages->msg_hdr;
         struct af_attempt attempt = {run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen};

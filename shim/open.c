@@ -28,7 +28,7 @@ int af_on_socket(int domain, int type, int protocol) {
         return fd;
     }
     af_add(AF_COUNT_sockets);
-    struct af_connection *conn = af_record(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
+    struct af_socket *conn = af_record(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
     if (conn)
         af_enter(fd, conn);
     return fd;
@@ -36,7 +36,7 @@ int af_on_socket(int domain, int type, int protocol) {
 
 /* The policies of an outgoing connection, on a socket that has none yet. Its cookie is read before there is one:
  * who is killed in connect may leave a TIME_WAIT. */
-static void prepare(int fd, struct af_connection *conn, const struct af_attempt *attempt, struct af_values *values) {
+static void prepare(int fd, struct af_socket *conn, const struct af_attempt *attempt, struct af_values *values) {
     struct af_addr peer;
     uint32_t state = AF_CONN_NEW;
     if (atomic_load(&conn->state) != AF_CONN_NEW || !af_is_readable(attempt->addr) ||
@@ -47,7 +47,8 @@ static void prepare(int fd, struct af_connection *conn, const struct af_attempt 
         af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
     if (af_ledger_is_file())
         af_cookie(fd, conn);
-    atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING);
+    if (atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING))
+        af_show(conn);
 }
 
 static bool is_failure(int error) {
@@ -60,7 +61,7 @@ static void count_failure(int error) {
 }
 
 /* What a connect has come to. */
-static void note_result(int fd, struct af_connection *conn, bool done, int error) {
+static void note_result(int fd, struct af_socket *conn, bool done, int error) {
     uint32_t state = atomic_load(&conn->state);
     if (done || error == EISCONN) {
         if (!af_has(conn, AF_FLAG_TFO) && (state == AF_CONN_PENDING || (done && state == AF_CONN_INHERITED)))
@@ -81,7 +82,7 @@ static void note_result(int fd, struct af_connection *conn, bool done, int error
 /* connect, or a send that opens the connection (MSG_FASTOPEN): `at_once` where success means established. While
  * it waits another thread may close the socket, or end the process and with it every connection; and may have the
  * record, or the number, for another one. */
-long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once) {
+long af_open(struct af_socket *conn, const struct af_attempt *attempt, bool at_once) {
     struct af_values values = {0};
     int before = errno;
     af_log_if_due();
@@ -108,16 +109,17 @@ static long run_connect(const struct af_attempt *a) {
     return af_real.connect(a->fd, a->addr, a->len);
 }
 
-static void make_new(struct af_connection *conn) {
+static void make_new(struct af_socket *conn) {
     uint32_t state = atomic_load(&conn->state);
     while (state != AF_CONN_FREE && !atomic_compare_exchange_weak(&conn->state, &state, AF_CONN_NEW))
         ;
     conn->ending = AF_END_NONE;
     af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
+    af_show(conn);
 }
 
 /* connect(AF_UNSPEC) ends what there is, by a reset where that is needed, and makes the socket new. */
-static int disconnect(struct af_connection *conn, const struct af_attempt *attempt) {
+static int disconnect(struct af_socket *conn, const struct af_attempt *attempt) {
     uint32_t state = atomic_load(&conn->state);
     struct af_tcp_info tcp;
     bool alive = af.counting && state != AF_CONN_LISTENER && af_read_tcp_info(attempt->fd, conn, &tcp);
@@ -137,7 +139,7 @@ static int disconnect(struct af_connection *conn, const struct af_attempt *attem
 }
 
 /* What the program waits for: policies and the search for a port are in it. */
-static int connect_timed(struct af_connection *conn, const struct af_attempt *attempt) {
+static int connect_timed(struct af_socket *conn, const struct af_attempt *attempt) {
     const bool timed = af_ledger_is_file();
     const uint64_t began = timed ? af_clock() : 0;
     int result = (int)af_open(conn, attempt, true);
@@ -148,7 +150,7 @@ static int connect_timed(struct af_connection *conn, const struct af_attempt *at
 }
 
 int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len) {
-    struct af_connection *conn = af_ours(fd);
+    struct af_socket *conn = af_ours(fd);
     if (!conn)
         return af_real.connect(fd, addr, len);
     struct af_attempt attempt = {.run = run_connect, .fd = fd, .addr = addr, .len = len};
@@ -165,7 +167,7 @@ struct parent {
     uint8_t v6;
 };
 
-static void note_listener(int fd, struct af_connection *conn, struct parent *parent) {
+static void note_listener(int fd, struct af_socket *conn, struct parent *parent) {
     const uint32_t state = atomic_load(&conn->state);
     if (AF_UNLIKELY(state == AF_CONN_INHERITED || state == AF_CONN_NEW))
         af_listening(fd, conn);
@@ -183,7 +185,7 @@ static uint32_t handed_on(int fd, const struct parent *parent) {
 static void note_accepted(int fd, const struct parent *parent) {
     struct af_values values;
     af_add(AF_COUNT_accepts);
-    struct af_connection *conn = af_record(fd, parent->v6, handed_on(fd, parent));
+    struct af_socket *conn = af_record(fd, parent->v6, handed_on(fd, parent));
     if (!conn)
         return;
     conn->bind_to = parent->at;
@@ -216,7 +218,7 @@ int af_on_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
 
 /* flags < 0: accept, which some seccomp filters tell from accept4. */
 int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
-    struct af_connection *conn = af_ours(fd);
+    struct af_socket *conn = af_ours(fd);
     struct parent parent;
     if (conn)
         af_log_if_due();

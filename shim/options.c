@@ -11,14 +11,14 @@ static int number(const void *value, socklen_t len) {
 }
 
 /* The program has set or cleared what the flag stands for. */
-static void note_flag(struct af_connection *conn, uint32_t flag, bool on) {
+static void note_flag(struct af_socket *conn, uint32_t flag, bool on) {
     af_clear(conn, flag);
     if (on)
         af_set(conn, flag);
 }
 
 /* SO_LINGER with l_onoff=1, or TCP_LINGER2, settles linger; a zero time or a negative one ends by a reset. */
-static bool settles_linger(struct af_connection *conn, int level, const void *value, socklen_t len) {
+static bool settles_linger(struct af_socket *conn, int level, const void *value, socklen_t len) {
     struct linger linger = {0};
     bool aborts;
     if (level == SOL_SOCKET && len >= sizeof linger) {
@@ -31,7 +31,7 @@ static bool settles_linger(struct af_connection *conn, int level, const void *va
     return level != SOL_SOCKET || linger.l_onoff;
 }
 
-static void note_option(int fd, struct af_connection *conn, int level, int name, const void *value, socklen_t len) {
+static void note_option(int fd, struct af_socket *conn, int level, int name, const void *value, socklen_t len) {
     if (level == IPPROTO_TCP && name == TCP_FASTOPEN_CONNECT) {
         note_flag(conn, AF_FLAG_TFO, number(value, len));
         return;
@@ -48,10 +48,11 @@ static void note_option(int fd, struct af_connection *conn, int level, int name,
         af_clear(conn, level == IPPROTO_TCP ? AF_FLAG_ACK : AF_FLAG_SECONDS);
     if (af.acts)
         af_reapply(fd, conn, key);
+    af_show(conn);
 }
 
 int af_on_setsockopt(int fd, int level, int name, const void *value, socklen_t len) {
-    struct af_connection *conn = af_ours(fd);
+    struct af_socket *conn = af_ours(fd);
     if (!conn)
         return af_real.setsockopt(fd, level, name, value, len);
     int before = errno;
@@ -68,7 +69,7 @@ int af_on_setsockopt(int fd, int level, int name, const void *value, socklen_t l
 
 /* The program asks how its non-blocking connect went. An error on one that was established once is no
  * failure to connect. */
-static void note_error_told(int fd, struct af_connection *conn, int error) {
+static void note_error_told(int fd, struct af_socket *conn, int error) {
     struct af_tcp_info tcp;
     if (!error || !af.counting || atomic_load(&conn->state) != AF_CONN_PENDING)
         return;
@@ -82,7 +83,7 @@ int af_on_getsockopt(int fd, int level, int name, void *value, socklen_t *len) {
     int result = af_real.getsockopt(fd, level, name, value, len);
     if (result < 0 || level != SOL_SOCKET || name != SO_ERROR)
         return result;
-    struct af_connection *conn = af_ours(fd);
+    struct af_socket *conn = af_ours(fd);
     if (conn && *len >= sizeof(int))
         note_error_told(fd, conn, number(value, *len));
     return result;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 _Thread_local volatile uint8_t af_vforked;
+_Thread_local volatile uint8_t af_own_table;
 bool af_sealed;
 
 /* vfork, and clone(CLONE_VM). ---------------------------------------------------------------------------------------- */
@@ -37,42 +38,19 @@ bool af_in_vfork_child_slow(void) {
 
 /* fork. ---------------------------------------------------------------------------------------------------- */
 
-/* Of the fork that this thread is in the middle of; the child has its parent's. 0: none that a hook has seen. */
-static _Thread_local uint32_t ticket;
-
-void af_before_fork(void) {
-    ticket = af.ledger ? af_fork_prepare() : 0;
-}
-
-static void become_child(void) {
+/* What share.c does not see to. */
+void af_become_child(void) {
     if (!af_sealed)
         af.pid = af_pid();
     af.started = af_now();
     af.slot = AF_NO_SLOT;
+    af.self = NULL;
     af.own_counts = NULL;
     af_vforked = 0;
+    af.shares_memory = false;
     atomic_store(&af.next_line, 0);
     if (af.fork_page)
         *af.fork_page = 1;
-}
-
-void af_after_fork(pid_t child) {
-    int error = errno;
-    if (child == 0) {
-        if (!af.fork_page || !*af.fork_page || ticket) /* before Linux 4.14 the page says nothing */
-            af_adopt_fork_child();
-    } else if (ticket) {
-        af_fork_parent(ticket, child < 0);
-    }
-    ticket = 0;
-    errno = error;
-}
-
-/* In the child, by the hook of fork, or by the first hook that it comes to. */
-void af_adopt_fork_child(void) {
-    become_child();
-    af_fork_child(ticket);
-    ticket = 0;
 }
 
 pid_t af_on_fork(void) {
@@ -141,37 +119,38 @@ int af_on_daemon(int nochdir, int noclose) {
 
 /* exec. ---------------------------------------------------------------------------------------------------- */
 
-/* A child of vfork runs another image, which may hold what we hold: note who it is. */
-static void note_vfork_child(int fd, struct af_connection *conn, void *context) {
-    (void)context;
+static void hand_over(int fd, struct af_socket *conn, void *before) {
     long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
-    if (flags >= 0 && !(flags & FD_CLOEXEC))
-        atomic_store(&conn->foreign, (int32_t)af_pid());
-}
-
-static void hand_over(int fd, struct af_connection *conn, void *context) {
-    (void)context;
-    long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
-    bool goes_on = flags >= 0 && !(flags & FD_CLOEXEC);
-    if (goes_on)
+    if (flags >= 0 && !(flags & FD_CLOEXEC)) {
+        conn->passes = true;
         af_bind_now(fd, conn);
-    if (af_unref(conn) > 0) {
-        if (goes_on)
-            atomic_store(&conn->foreign, (int32_t)af.pid);
-    } else if (goes_on) {
-        af_settle_passed(fd, conn);
-    } else {
-        af_settle(fd, conn);
+    }
+    if (af_unref(conn) > 0)
+        return;
+    struct af_connection *shared = af_shared(conn);
+    if (af_let_go(conn, *(struct af_moment *)before)) {
+        if (conn->passes)
+            af_settle_passed(fd, conn);
+        else
+            af_settle(fd, conn);
+        af_show(conn);
+    } else if (conn->passes && shared) {
+        atomic_store(&shared->foreign, (int32_t)af.pid);
     }
 }
 
 /* exec has failed: everything as it was. */
-static void take_back(int fd, struct af_connection *conn, void *context) {
+static void take_back(int fd, struct af_socket *conn, void *context) {
     (void)fd, (void)context;
-    if (atomic_load(&conn->foreign) == (int32_t)af.pid)
-        atomic_store(&conn->foreign, 0);
+    struct af_connection *shared = af_shared(conn);
+    if (af_ref(conn), atomic_load(&conn->refs) > 1)
+        return;
+    if (conn->passes && shared && atomic_load(&shared->foreign) == (int32_t)af.pid)
+        atomic_store(&shared->foreign, 0);
+    conn->passes = false;
     af_unsettle(conn);
-    af_ref(conn);
+    af_take_hold_again(conn);
+    af_show(conn);
 }
 
 static bool can_run(const char *path) {
@@ -211,10 +190,11 @@ static bool before_exec(bool will_run) {
     if (!af.ledger || af.finished || !will_run)
         return false;
     if (af_in_vfork_child()) {
-        af_each(0, ~0u, note_vfork_child, NULL);
+        af_note_image(af_pid());
         return false;
     }
-    af_each(0, ~0u, hand_over, NULL);
+    struct af_moment before = af_now_of_forks();
+    af_each(0, ~0u, hand_over, &before);
     af_log(AF_EVENT_EXEC);
     if (af.slot != AF_NO_SLOT) {
         af_self()->ended_at = af_now();
@@ -277,12 +257,12 @@ void af_finish(bool raw) {
         atomic_store(&af_self()->ended, AF_EXITED);
     }
     af.finished = true;
+    af_return_blocks();
     errno = error;
 }
 
-static void settle_now(int fd, struct af_connection *conn, void *context) {
-    (void)context;
-    if (af_unref(conn) <= 0)
+static void settle_now(int fd, struct af_socket *conn, void *before) {
+    if (af_unref(conn) <= 0 && af_let_go(conn, *(struct af_moment *)before))
         af_settle(fd, conn);
 }
 
@@ -292,7 +272,8 @@ void af_before_log_stream_closes(void) {
     if (!af.ledger || af.finished || af_in_vfork_child())
         return;
     int error = errno;
-    af_each(0, ~0u, settle_now, NULL);
+    struct af_moment before = af_now_of_forks();
+    af_each(0, ~0u, settle_now, &before);
     af_log(AF_EVENT_EXIT);
     af_each(0, ~0u, take_back, NULL);
     errno = error;

@@ -38,7 +38,7 @@ static bool fell_back(int fd) {
 
 /* TCP_INFO is the first subflow's, which knows nothing of a DATA_FIN; FIONREAD says 1 at the end of the data. After a
  * fallback the FIN is sent even if there is data that nobody has read (__mptcp_close() of Linux). */
-static void read_mptcp_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp) {
+static void read_mptcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp) {
     struct pollfd asked = {.fd = fd, .events = POLLIN | POLLRDHUP};
     if (poll_now(&asked) < 0)
         return;
@@ -48,7 +48,7 @@ static void read_mptcp_info(int fd, const struct af_connection *conn, struct af_
     tcp->unread = !fin && asked.revents & POLLIN && !fell_back(fd);
 }
 
-bool af_read_tcp_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp) {
+bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp) {
     struct tcp_info info = {0};
     socklen_t size = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received;
     if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
@@ -62,34 +62,52 @@ bool af_read_tcp_info(int fd, const struct af_connection *conn, struct af_tcp_in
 /* Of a connection that is open for all we know, poll tells in one call, half as dear as TCP_INFO, whether the
  * peer's FIN is there, and if not, whether unread data is (tcp_poll() of Linux). Whatever else it says (HUP, ERR)
  * is for the long tcp. */
-static bool poll_for_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp) {
+static bool poll_for_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp) {
     const uint32_t odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO | AF_FLAG_READS_ODD;
     struct pollfd asked = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
     if (atomic_load(&conn->state) != AF_CONN_OPEN || af_has(conn, odd))
         return false;
     if (poll_now(&asked) < 0 || asked.revents & (POLLERR | POLLHUP | POLLNVAL))
         return false;
-    bool fin = asked.revents & POLLRDHUP;
-    *tcp = (struct af_tcp_info){.state = fin ? CLOSE_WAIT : ESTABLISHED, .unread = !fin && asked.revents & POLLIN};
+    const bool fin = asked.revents & POLLRDHUP;
+    if (!fin && asked.revents & POLLIN) /* or a file that has got the number: TCP_INFO tells them apart */
+        return false;
+    *tcp = (struct af_tcp_info){.state = fin ? CLOSE_WAIT : ESTABLISHED};
     return true;
 }
 
-void af_established(struct af_connection *conn) {
+/* Of relatives who have it too, one counts it as established. */
+static bool is_first_to_see(struct af_socket *conn) {
+    struct af_connection *shared = af_shared(conn);
+    uint32_t seen = shared ? atomic_load(&shared->state) : AF_CONN_OPEN;
+    if (!shared || (seen != AF_CONN_OPEN && atomic_compare_exchange_strong(&shared->state, &seen, AF_CONN_OPEN)) ||
+        seen != AF_CONN_OPEN)
+        return true;
+    af_learn_from_relatives(conn);
+    return false;
+}
+
+void af_established(struct af_socket *conn) {
     uint32_t state = atomic_load(&conn->state);
     if (state == AF_CONN_OPEN)
         return;
+    if (AF_UNLIKELY(af_was_forked(conn)) && !is_first_to_see(conn))
+        return;
     af_add(AF_COUNT_established); /* before it is OPEN: from then on another thread may end it */
     atomic_store_explicit(&conn->owner, af.slot, memory_order_relaxed);
-    if (af_ledger_is_file())
-        atomic_store_explicit(&conn->opened, af_now(), memory_order_relaxed);
+    struct af_connection *shared = af_ledger_is_file() ? af_shared(conn) : NULL;
+    if (shared)
+        atomic_store_explicit(&shared->opened, af_now(), memory_order_relaxed);
     if (!atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN) && af_self())
         af_change(af.slot, AF_COUNT_established, -1);
+    af_show(conn);
 }
 
-void af_connect_failed(struct af_connection *conn, int error) {
+void af_connect_failed(struct af_socket *conn, int error) {
     uint32_t pending = AF_CONN_PENDING;
     if (!atomic_compare_exchange_strong(&conn->state, &pending, AF_CONN_NEW))
         return; /* by another thread, which has counted it */
+    af_show(conn);
     af_add(AF_COUNT_connect_errors);
     af_add_error(AF_CALL_connect, error);
 }
@@ -103,7 +121,7 @@ static bool has_unread(int fd, const struct af_tcp_info *tcp) {
 
 /* CLOSE: it is over already. An error that waits tells how (EPIPE: the peer's FIN, then its RST); reading it
  * takes it away, which nobody will miss: this is the last descriptor. */
-static enum af_ending judge_dead(int fd, const struct af_connection *conn) {
+static enum af_ending judge_dead(int fd, const struct af_socket *conn) {
     int error = 0;
     socklen_t size = sizeof error;
     if (af_has(conn, AF_FLAG_FIN_SECOND))
@@ -114,7 +132,7 @@ static enum af_ending judge_dead(int fd, const struct af_connection *conn) {
     return af_has(conn, AF_FLAG_FIN_FIRST) ? AF_END_TIME_WAIT : AF_END_ABORTED;
 }
 
-static enum af_ending judge(int fd, const struct af_connection *conn, const struct af_tcp_info *tcp) {
+static enum af_ending judge(int fd, const struct af_socket *conn, const struct af_tcp_info *tcp) {
     switch (tcp->state) {
     case CLOSE_WAIT:
     case LAST_ACK:
@@ -136,7 +154,7 @@ static const enum af_counter counter_of[] = {
     [AF_END_PASSED] = AF_COUNT_passed,
 };
 
-static void count_endpoint(const struct af_connection *conn, int by) {
+static void count_endpoint(const struct af_socket *conn, int by) {
     const bool accepted = af_has(conn, AF_FLAG_ACCEPTED);
     const struct af_addr to = accepted ? (struct af_addr){.port = conn->local_port} : conn->peer;
     if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, accepted, by))
@@ -145,7 +163,7 @@ static void count_endpoint(const struct af_connection *conn, int by) {
 
 /* Count one ending, or (by -1) take it back. Whoever ends a connection that another process opened has it as
  * established too, and the opener has it as passed. */
-static void credit(const struct af_connection *conn, enum af_ending ending, int by) {
+static void credit(const struct af_socket *conn, enum af_ending ending, int by) {
     bool ours = conn->owner == af.slot && af.slot != AF_NO_SLOT;
     if (ending == AF_END_TIME_WAIT)
         count_endpoint(conn, by);
@@ -161,7 +179,7 @@ static void credit(const struct af_connection *conn, enum af_ending ending, int 
 
 /* SIGKILL may come at any instruction, and the reader is to have this ending once. What is in the ring and has no
  * ending in its own record has not been counted yet; from the first count to the ending it is a few instructions. */
-static void record(struct af_connection *conn, enum af_ending ending) {
+static void record(struct af_socket *conn, enum af_ending ending) {
     if (!af_self())
         return;
     if (af_ledger_is_file()) {
@@ -174,9 +192,12 @@ static void record(struct af_connection *conn, enum af_ending ending) {
     }
     credit(conn, ending, 1);
     conn->ending = (uint8_t)ending;
+    struct af_connection *shared = af_ledger_is_file() ? af_shared(conn) : NULL;
+    if (shared)
+        shared->ending = (uint8_t)ending;
 }
 
-void af_unsettle(struct af_connection *conn) {
+void af_unsettle(struct af_socket *conn) {
     if (conn->ending == AF_END_NONE)
         return;
     credit(conn, conn->ending, -1);
@@ -185,7 +206,7 @@ void af_unsettle(struct af_connection *conn) {
 }
 
 /* Was there ever a connection? If it is not known yet, TCP_INFO tells, and that is counted. */
-static bool was_connected(struct af_connection *conn, const struct af_tcp_info *tcp) {
+static bool was_connected(struct af_socket *conn, const struct af_tcp_info *tcp) {
     switch (atomic_load(&conn->state)) {
     case AF_CONN_OPEN:
         return true;
@@ -204,22 +225,24 @@ static bool was_connected(struct af_connection *conn, const struct af_tcp_info *
 }
 
 /* Has it gone where we cannot see? Sent and not seen to arrive, or inherited by an image that still lives. */
-static bool is_elsewhere(int fd, const struct af_connection *conn) {
-    int32_t vfork_child = atomic_load(&conn->foreign);
-    if (atomic_load(&conn->sent) > 0 || (vfork_child && af_vfork_child_holds(vfork_child, fd)))
+static bool is_elsewhere(int fd, const struct af_socket *conn) {
+    const struct af_connection *shared = conn->shown ? af_shared(conn) : NULL;
+    const int32_t heir = shared ? atomic_load(&shared->foreign) : 0;
+    if ((shared && atomic_load(&shared->sent) > 0) || (heir && af_vfork_child_holds(heir, fd)) ||
+        af_image_holds(fd, conn))
         return true;
     return atomic_load(&conn->state) == AF_CONN_INHERITED && !af_has(conn, AF_FLAG_RECEIVED) &&
            af_parent_holds(fd);
 }
 
-static bool read_info(int fd, struct af_connection *conn, struct af_tcp_info *tcp) {
+static bool read_info(int fd, struct af_socket *conn, struct af_tcp_info *tcp) {
     uint32_t state = atomic_load(&conn->state);
     if (!af.counting || state == AF_CONN_NEW || state == AF_CONN_LISTENER)
         return false;
     if (!poll_for_info(fd, conn, tcp) && !af_read_tcp_info(fd, conn, tcp)) {
         if (af_sealed || state != AF_CONN_OPEN)
             return false;
-        *tcp = (struct af_tcp_info){.state = ESTABLISHED}; /* another thread has closed the same descriptor just now */
+        *tcp = (struct af_tcp_info){.state = ESTABLISHED}; /* it was closed where no hook has seen it, or just now */
     }
     if (!was_connected(conn, tcp))
         return false;
@@ -228,8 +251,10 @@ static bool read_info(int fd, struct af_connection *conn, struct af_tcp_info *tc
     return true;
 }
 
-void af_settle(int fd, struct af_connection *conn) {
+void af_settle(int fd, struct af_socket *conn) {
     struct af_tcp_info tcp;
+    if (af.counting)
+        af_learn_from_relatives(conn);
     if (!read_info(fd, conn, &tcp))
         return;
     af_learn_addresses(fd, conn);
@@ -241,13 +266,23 @@ void af_settle(int fd, struct af_connection *conn) {
     record(conn, judge(fd, conn, &tcp));
 }
 
-void af_settle_passed(int fd, struct af_connection *conn) {
+/* Most likely as it would have been by close; the command asks the kernel. */
+void af_settle_unseen(struct af_socket *conn) {
+    const struct af_tcp_info tcp = {.state = ESTABLISHED};
+    if (!af.counting)
+        return;
+    af_learn_from_relatives(conn);
+    if (atomic_load(&conn->state) == AF_CONN_OPEN)
+        record(conn, judge(-1, conn, &tcp));
+}
+
+void af_settle_passed(int fd, struct af_socket *conn) {
     struct af_tcp_info tcp;
     if (read_info(fd, conn, &tcp))
         record(conn, AF_END_PASSED);
 }
 
-void af_settle_reset(int fd, struct af_connection *conn, const struct af_tcp_info *tcp) {
+void af_settle_reset(int fd, struct af_socket *conn, const struct af_tcp_info *tcp) {
     if (!was_connected(conn, tcp))
         return;
     /* The socket's next connection has the same cookie, and no TIME_WAIT can come of this one. */

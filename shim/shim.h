@@ -4,7 +4,8 @@
  *
  *   start.c     the constructor: settings, first and last words      resolve.c  the next function in line
  *   calls.c     exported wrappers, generated from calls.def          variadic.c, vfork.S  the ones that are not
- *   track.c     descriptor -> connection, across dup and fork        memory.c   the ledger's memory
+ *   track.c     descriptor -> connection; pool.c  the records        memory.c   the ledger's memory
+ *   share.c     who of several processes is the last to let go       count.c    this process's counts
  *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
  *   open.c local.c options.c close.c dup.c message.c process.c       the hooks
@@ -14,6 +15,7 @@
 
 #include "ledger/writer.h"
 #include "policy/policy.h"
+#include "shim/pool.h"
 #include "shim/sys.h"
 
 #include <errno.h>
@@ -88,8 +90,9 @@ struct af_state {
     _Atomic pid_t pid;       /* of this process; after fork the child's */
     int log_fd;              /* 1 or 2 where the log goes there, else -1 */
     uint64_t started;        /* CLOCK_REALTIME, ns */
-    _Atomic uint32_t slot;   /* this process in the ledger, or AF_NO_SLOT (track.c) */
-    struct af_process *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (track.c) */
+    _Atomic uint32_t slot;   /* this process in the ledger, or AF_NO_SLOT (count.c) */
+    struct af_process *_Atomic self; /* what is there; NULL: not claimed */
+    struct af_process *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (count.c) */
     _Atomic(struct af_ledger_map *) ledger; /* NULL until the first TCP socket (memory.c) */
     _Atomic uint32_t *_Atomic fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
     _Atomic int64_t next_line;    /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
@@ -98,89 +101,139 @@ extern struct af_state af;
 
 /* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. */
 extern _Thread_local volatile uint8_t af_vforked;
+/* Set in a thread that has a descriptor table of its own (unshare): what it does with its numbers is no business of ours. */
+extern _Thread_local volatile uint8_t af_own_table;
 
 /* Is this a child that runs on its parent's memory (law 5)? Its descriptors are not those of our table. */
 bool af_in_vfork_child_slow(void);
 static inline bool af_in_vfork_child(void) {
-    return AF_UNLIKELY(af_vforked || af.shares_memory) && af_in_vfork_child_slow();
+    return AF_UNLIKELY(af_vforked || af_own_table || af.shares_memory) && af_in_vfork_child_slow();
 }
 
 /* track.c: the table. ------------------------------------------------------------------------------------ */
 
-struct af_table_leaf;
-extern _Atomic(_Atomic uint32_t *) af_table[1 << 15]; /* [fd >> 16][fd & 0xffff] */
-/* An entry: index + 1 of the connection, and above it the ticket of a fork that has taken a reference for it. */
-enum { AF_INDEX_BITS = 21, AF_INDEX = (1 << AF_INDEX_BITS) - 1 };
-extern _Atomic int af_table_end;                      /* no entry at or above this descriptor */
-
-struct af_connection *af_connection_at(uint32_t index);
-void af_adopt_fork_child(void); /* become the child that we are */
-struct af_connection *af_lookup_after_fork(int fd);
+enum { AF_LOW = 1024 };
+extern struct af_socket *_Atomic af_low[AF_LOW]; /* the first descriptors; the others' are made at need */
+struct af_socket *af_lookup_high(int fd);
+struct af_socket *af_lookup_after_fork(int fd);
 
 /* The connection behind fd, or NULL: no TCP socket that we know. */
-static inline struct af_connection *af_lookup(int fd) {
-    if (AF_UNLIKELY((unsigned)fd >= 1u << 31))
+static inline struct af_socket *af_lookup(int fd) {
+    struct af_socket *conn = AF_LIKELY((unsigned)fd < AF_LOW)
+        ? atomic_load_explicit(&af_low[fd], memory_order_acquire) : af_lookup_high(fd);
+    if (!conn)
         return NULL;
-    _Atomic uint32_t *leaf = atomic_load_explicit(&af_table[(unsigned)fd >> 16], memory_order_acquire);
-    if (!leaf)
-        return NULL;
-    uint32_t entry = atomic_load_explicit(&leaf[fd & 0xffff], memory_order_acquire);
-    if (!entry)
-        return NULL;
-    if (AF_UNLIKELY(!*af.fork_page))
-        return af_lookup_after_fork(fd);
-    return af_connection_at((entry & AF_INDEX) - 1);
+    return AF_LIKELY(*af.fork_page) ? conn : af_lookup_after_fork(fd);
 }
 
 /* A hook's first question: the connection behind fd if this call is ours to treat. */
-static inline struct af_connection *af_ours(int fd) {
-    struct af_connection *conn = af_lookup(fd);
+static inline struct af_socket *af_ours(int fd) {
+    struct af_socket *conn = af_lookup(fd);
     return conn && !af_in_vfork_child() ? conn : NULL;
 }
 
 /* Memory, this process's slot and the table are there; made at need. False: no room anywhere. */
 bool af_ready(void);
-/* A new record for fd, one reference, state NEW; NULL: not tracked (counted as lost). Nobody else has it before it
+/* A new record for fd, one descriptor, state NEW; NULL: not tracked (counted as lost). Nobody else has it before it
  * is entered; from then on another thread may end it. */
-struct af_connection *af_record(int fd, bool v6, uint32_t flags);
-void af_enter(int fd, struct af_connection *conn);
+struct af_socket *af_record(int fd, bool v6, uint32_t flags);
+void af_enter(int fd, struct af_socket *conn);
 /* For a while, in which nothing waits: is fd still this connection, and if it is not let go meanwhile its record
  * becomes nobody else's? `generation` is 0 or what an earlier call said of the same connection; returns it, or 0. */
-uint32_t af_pin(int fd, struct af_connection *conn, uint32_t generation);
-void af_unpin(struct af_connection *conn);
-/* One more descriptor for conn: call af_ref before the real call, then af_enter_or_unref with its result, which
- * enters fd, or takes the reference back where fd < 0. */
-void af_ref(struct af_connection *conn);
-void af_enter_or_unref(struct af_connection *conn, int fd);
-/* Take fd out of the table; the caller then owns its reference. NULL: was not in it. */
-struct af_connection *af_untrack(int fd);
-/* fd is new: what the table has there was closed by a way that no hook sees, and its end is not known. */
+uint32_t af_pin(int fd, struct af_socket *conn, uint32_t generation);
+void af_unpin(struct af_socket *conn);
+/* One more descriptor for conn: call af_ref before the real call, then af_enter_or_unref with its result and what
+ * af_ref has returned; it enters fd, or takes the reference back where fd < 0. */
+uint64_t af_ref(struct af_socket *conn);
+void af_enter_or_unref(struct af_socket *conn, int fd, uint64_t sum);
+/* Take fd out of the table. The connection, if this was its last descriptor here; *last: and nobody else has it. The
+ * caller then counts its end, and discards it. */
+struct af_socket *af_untrack(int fd, bool *last);
+/* fd is new: what the table has there was closed by a way that no hook sees. */
 void af_forget(int fd);
-/* Before a fork: a reference for the child to each entry, all of one ticket, which is returned. In the parent
- * afterwards af_fork_parent; in the child, which has what bears its ticket, af_fork_child. */
-uint32_t af_fork_prepare(void);
-void af_fork_parent(uint32_t ticket, bool failed);
-void af_fork_child(uint32_t ticket);
-/* Give up one reference; how many are left. */
-int32_t af_unref(struct af_connection *conn);
+void af_forget_all(void); /* without a word: they are not ours */
+void af_forget_parents_pool(void);
+/* Give up one descriptor of this process; how many are left. */
+static inline int32_t af_unref(struct af_socket *conn) {
+    return atomic_fetch_sub(&conn->refs, 1) - 1;
+}
+/* This process has it no more; last: and nobody else. The record may be used again. */
+void af_discard(struct af_socket *conn, bool last);
 /* Calls visit for each descriptor from first to last that is in the table. */
-void af_each(unsigned first, unsigned last, void (*visit)(int fd, struct af_connection *conn, void *context),
+void af_each(unsigned first, unsigned last, void (*visit)(int fd, struct af_socket *conn, void *context),
              void *context);
-/* This process's record, claimed at need; NULL where there is no room. */
-struct af_process *af_self(void);
+/* The process ends: what is not in use of its share of the ledger is for others. */
+void af_return_blocks(void);
+
+/* share.c -------------------------------------------------------------------------------------------------- */
+
+struct af_forks {
+    _Atomic uint64_t sum;        /* of the names of all children of this process */
+    _Atomic uint32_t on_the_way; /* forks that have begun and not ended */
+    _Atomic uint32_t images;     /* how many were started otherwise (af_note_image) */
+    uint32_t generation;         /* how many forks lie between the first process and this one */
+    uint64_t name, birth;        /* of this process, 0: nobody's child; the sum when it began */
+};
+extern struct af_forks af_forks;
+
+/* What is known just before a descriptor is taken out of the table. The order counts: a fork is on its way before it
+ * is in the sum. */
+struct af_moment {
+    uint64_t sum;
+    bool quiet;
+};
+static inline struct af_moment af_now_of_forks(void) {
+    const uint64_t sum = atomic_load(&af_forks.sum);
+    return (struct af_moment){sum, !atomic_load(&af_forks.on_the_way)};
+}
+
+void af_before_fork(void);
+void af_after_fork(pid_t child);
+void af_adopt_fork_child(void); /* become the child that we are */
+void af_begin_hold(struct af_socket *conn);
+void af_check_forks(struct af_socket *conn, uint64_t sum);
+/* Its last descriptor here has gone: is this the end of it, for all that is known? `before`: of before it was untracked. */
+bool af_let_go(struct af_socket *conn, struct af_moment before);
+void af_take_hold_again(struct af_socket *conn);
+static inline bool af_is_joined(const struct af_socket *conn) {
+    return conn->name != AF_OPENED;
+}
+bool af_join_hold(struct af_socket *conn, uint32_t index);
+bool af_is_hold_settled(const struct af_socket *conn);
+bool af_was_forked(const struct af_socket *conn); /* may a forked child, or a parent, have it too? */
+/* Its record in the ledger, NULL: none; what stands there is for readers and relatives, and counts only. */
+struct af_connection *af_shared(const struct af_socket *conn);
+void af_show(struct af_socket *conn);
+void af_show_new(struct af_socket *conn);
+void af_show_gone(const struct af_socket *conn);
+void af_learn_from_relatives(struct af_socket *conn);
+void af_note_image(pid_t pid);                 /* vfork, posix_spawn: it runs another image; 0: pid unknown */
+bool af_was_spawned(const struct af_socket *conn); /* ... since this connection came */
+bool af_image_holds(int fd, const struct af_socket *conn); /* ... and one of them has it still */
+
+/* count.c -------------------------------------------------------------------------------------------------- */
+
+struct af_process *af_claim_self(void);
+/* This process's record, claimed at need; NULL where there is no room, or nobody asks for counts. */
+static inline struct af_process *af_self(void) {
+    struct af_process *self = atomic_load_explicit(&af.self, memory_order_acquire);
+    return AF_LIKELY(self && *af.fork_page) ? self : af_claim_self();
+}
 void af_add(enum af_counter counter);
 void af_change(uint32_t slot, enum af_counter counter, int by); /* of any slot of this ledger */
 void af_count_lost(void); /* something found no room */
 void af_add_error(enum af_call call, int error);
 
-static inline bool af_has(const struct af_connection *conn, uint32_t flag) {
+static inline bool af_has(const struct af_socket *conn, uint32_t flag) {
     return atomic_load_explicit(&conn->flags, memory_order_relaxed) & flag;
 }
-static inline void af_set(struct af_connection *conn, uint32_t flag) {
-    atomic_fetch_or_explicit(&conn->flags, flag, memory_order_relaxed);
+static inline void af_set(struct af_socket *conn, uint32_t flag) {
+    if ((atomic_load_explicit(&conn->flags, memory_order_relaxed) & flag) != flag)
+        atomic_fetch_or_explicit(&conn->flags, flag, memory_order_relaxed);
 }
-static inline void af_clear(struct af_connection *conn, uint32_t flag) {
-    atomic_fetch_and_explicit(&conn->flags, ~flag, memory_order_relaxed);
+static inline void af_clear(struct af_socket *conn, uint32_t flag) {
+    if (atomic_load_explicit(&conn->flags, memory_order_relaxed) & flag)
+        atomic_fetch_and_explicit(&conn->flags, ~flag, memory_order_relaxed);
 }
 
 /* May an address be read there at all? A pointer that the kernel would answer with EFAULT is not ours to
@@ -202,23 +255,23 @@ static inline bool af_ledger_is_file(void) {
 void af_scan_inherited(void);   /* once, by the constructor: what was open at exec */
 void af_adopt_descriptor(int fd); /* a descriptor that just came in by SCM_RIGHTS or pidfd_getfd */
 int af_tcp_protocol(int fd);      /* IPPROTO_TCP or IPPROTO_MPTCP; 0: something else */
-uint64_t af_cookie(int fd, struct af_connection *conn); /* SO_COOKIE, read once; 0 where unreadable */
+uint64_t af_cookie(int fd, struct af_socket *conn); /* SO_COOKIE, read once; 0 where unreadable */
 /* Peer and local port of a connection that came from elsewhere, while the kernel still tells. */
-void af_learn_addresses(int fd, struct af_connection *conn);
-void af_learn_linger(int fd, struct af_connection *conn); /* the same for its SO_LINGER and TCP_LINGER2 */
+void af_learn_addresses(int fd, struct af_socket *conn);
+void af_learn_linger(int fd, struct af_socket *conn); /* the same for its SO_LINGER and TCP_LINGER2 */
 bool af_parent_holds(int fd);   /* does the parent have the same open file at the same number (kcmp)? */
 bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that inherited it, by pid, still got it? */
 
 /* apply.c -------------------------------------------------------------------------------------------------- */
 
 /* Decide for this role and address and set the options; *values gets what is in force. */
-void af_apply(int fd, struct af_connection *conn, enum af_role role, const struct af_addr *addr,
+void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr,
               struct af_values *values);
 bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was ack refused? */
 /* The program has set an option of this key: undo ours, or with override put it back. */
-void af_reapply(int fd, struct af_connection *conn, enum af_key key);
+void af_reapply(int fd, struct af_socket *conn, enum af_key key);
 /* rst: is this the close that ends a connection of our own (DESIGN: AFTERFIN_LINGER)? Then make it abort. */
-bool af_apply_rst(int fd, struct af_connection *conn);
+bool af_apply_rst(int fd, struct af_socket *conn);
 
 /* search.c ------------------------------------------------------------------------------------------------- */
 
@@ -243,25 +296,26 @@ struct af_tcp_info {
     int8_t unread; /* is there data that nobody has read? -1: not known yet */
     uint64_t acked, received;
 };
-bool af_read_tcp_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp);
+bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp);
 /* The last known reference goes with fd, which is still open: decide how the connection ended, and count it. */
-void af_settle(int fd, struct af_connection *conn);
+void af_settle(int fd, struct af_socket *conn);
+void af_settle_unseen(struct af_socket *conn); /* it was closed by a way that no hook has seen */
 /* connect(AF_UNSPEC) has ended what `tcp` saw just before. */
-void af_settle_reset(int fd, struct af_connection *conn, const struct af_tcp_info *tcp);
-void af_unsettle(struct af_connection *conn); /* what af_settle or af_settle_passed counted, taken back */
+void af_settle_reset(int fd, struct af_socket *conn, const struct af_tcp_info *tcp);
+void af_unsettle(struct af_socket *conn); /* what af_settle or af_settle_passed counted, taken back */
 /* The connection goes on elsewhere: exec, or a holder that we cannot see. */
-void af_settle_passed(int fd, struct af_connection *conn);
+void af_settle_passed(int fd, struct af_socket *conn);
 /* connect said yes, or TCP_INFO did. */
-void af_established(struct af_connection *conn);
-void af_connect_failed(struct af_connection *conn, int error);
+void af_established(struct af_socket *conn);
+void af_connect_failed(struct af_socket *conn, int error);
 
 /* open.c, local.c ------------------------------------------------------------------------------------------ */
 
 /* connect, or a send that opens the connection; at_once: success means established. */
-long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once);
+long af_open(struct af_socket *conn, const struct af_attempt *attempt, bool at_once);
 int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
-int af_bind_now(int fd, struct af_connection *conn);
-void af_listening(int fd, struct af_connection *conn);
+int af_bind_now(int fd, struct af_socket *conn);
+void af_listening(int fd, struct af_socket *conn);
 
 /* close.c, process.c --------------------------------------------------------------------------------------- */
 
@@ -270,10 +324,7 @@ void af_before_close_range(unsigned first, unsigned last, bool may_reset); /* ma
 void af_note_clone_vm(void); /* a child on our memory comes, and will not wait for it as vfork's does */
 void af_finish(bool raw); /* the process is about to end; raw: by a bare system call */
 void af_before_log_stream_closes(void); /* the log's stream is about to go, as at the end of many programs */
-void af_before_fork(void);
-void af_after_fork(pid_t child);
-void af_before_exec(const char *path);
-void af_exec_failed(void);
+void af_become_child(void);
 void af_seal(void);
 void af_unseal(void);
 pid_t af_pid(void);

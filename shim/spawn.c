@@ -6,17 +6,10 @@
 #include "shim/shim.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <spawn.h>
 
 typedef int spawn_function(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                            char *const[], char *const[]);
-
-static void note_vfork_child(int fd, struct af_connection *conn, void *child) {
-    long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
-    if (flags >= 0 && !(flags & FD_CLOEXEC))
-        atomic_store(&conn->foreign, *(pid_t *)child);
-}
 
 static int spawn(spawn_function *next, pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
                  const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {
@@ -27,31 +20,23 @@ static int spawn(spawn_function *next, pid_t *pid, const char *path, const posix
     if (pid)
         *pid = child;
     if (af.on && af.ledger && !af_in_vfork_child())
-        af_each(0, ~0u, note_vfork_child, &child);
+        af_note_image(child);
     return 0;
 }
 
-/* system and popen spawn inside libc, and keep the pid to themselves: all that can be noted is that somebody
- * else may hold these. */
-static void note_shared(int fd, struct af_connection *conn, void *context) {
-    (void)context;
-    long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
-    if (flags >= 0 && !(flags & FD_CLOEXEC))
-        af_set(conn, AF_FLAG_SHARED);
-}
-
-static void share_all(void) {
+/* system and popen spawn inside libc, and keep the pid to themselves. */
+static void note_unknown_image(void) {
     if (af.ledger && !af_in_vfork_child())
-        af_each(0, ~0u, note_shared, NULL);
+        af_note_image(0);
 }
 
 int af_on_system(const char *command) {
-    share_all();
+    note_unknown_image();
     return af_real.system(command);
 }
 
 FILE *af_on_popen(const char *command, const char *mode) {
-    share_all();
+    note_unknown_image();
     return af_real.popen(command, mode);
 }
 

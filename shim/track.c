@@ -1,302 +1,286 @@
-/* Which descriptor is which connection, across dup, fork and vfork.
+/* Which descriptor is which connection, across dup and vfork.
  *
- * The table is this process's own memory, so that a forked child inherits it together with the descriptors
- * that it describes. What is known of a connection lives in the ledger, which parent and children share: its
- * count of references is the number of descriptors in all of them. */
+ * The table and the records are this process's own memory, so that a forked child inherits them together with the
+ * descriptors that they describe, and nobody else can change what we do to a socket. */
 #include "shim/shim.h"
 
 #include <sys/mman.h>
 
-enum { LEAF = 1 << 16 };
+/* Above AF_LOW: [fd >> 20][fd >> 10 & 1023][fd & 1023]. */
+enum { LEAF_BITS = 10, LEAF = 1 << LEAF_BITS, TOP = 1 << (31 - 2 * LEAF_BITS) };
+typedef struct af_socket *_Atomic slot;
 
-_Atomic(_Atomic uint32_t *) af_table[1 << 15];
-_Atomic int af_table_end;
+slot af_low[AF_LOW];
+static _Atomic(_Atomic(slot *) *) top[TOP];
+static _Atomic int table_end; /* no entry at or above this descriptor */
 
-struct af_connection *af_connection_at(uint32_t index) {
-    return af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_acquire), index);
+static struct af_pool pool;
+
+static void *more(size_t size) {
+    long made = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (af_sys_failed(made))
+        return NULL;
+    AF_SYS3(SYS_madvise, made, size, MADV_DONTDUMP);
+    return (void *)made;
 }
 
-struct af_connection *af_lookup_after_fork(int fd) {
+/* ---- the table ------------------------------------------------------------------------------------------ */
+
+static slot *leaf_of(unsigned fd) {
+    _Atomic(slot *) *middle = atomic_load_explicit(&top[fd >> 2 * LEAF_BITS], memory_order_acquire);
+    return middle ? atomic_load_explicit(&middle[fd >> LEAF_BITS & (LEAF - 1)], memory_order_acquire) : NULL;
+}
+
+/* What is known at fd; NULL: nothing ever was. */
+static slot *slot_of(int fd) {
+    if (AF_LIKELY((unsigned)fd < AF_LOW))
+        return &af_low[fd];
+    slot *leaf = fd >= 0 ? leaf_of((unsigned)fd) : NULL;
+    return leaf ? &leaf[fd & (LEAF - 1)] : NULL;
+}
+
+/* Two threads may both make one: one of them wins. */
+#define MADE(at, size)                                                                \
+    ({                                                                                \
+        __auto_type have_ = atomic_load(at);                                          \
+        if (!have_) {                                                                 \
+            void *made_ = more(size);                                                 \
+            if (made_ && atomic_compare_exchange_strong(at, &have_, made_))           \
+                have_ = made_;                                                        \
+            else if (made_)                                                           \
+                AF_SYS2(SYS_munmap, made_, size);                                     \
+        }                                                                             \
+        have_;                                                                        \
+    })
+
+/* The same with the memory under it. */
+static slot *make_slot(int fd) {
+    int end = atomic_load_explicit(&table_end, memory_order_relaxed);
+    while (end <= fd && !atomic_compare_exchange_weak(&table_end, &end, fd + 1))
+        ;
+    if (AF_LIKELY(fd < AF_LOW))
+        return &af_low[fd];
+    _Atomic(slot *) *middle = MADE(&top[(unsigned)fd >> 2 * LEAF_BITS], LEAF * sizeof *middle);
+    slot *leaf = middle ? MADE(&middle[(unsigned)fd >> LEAF_BITS & (LEAF - 1)], LEAF * sizeof *leaf) : NULL;
+    return leaf ? &leaf[fd & (LEAF - 1)] : NULL;
+}
+
+struct af_socket *af_lookup_high(int fd) {
+    const slot *at = slot_of(fd);
+    return at ? atomic_load_explicit(at, memory_order_acquire) : NULL;
+}
+
+struct af_socket *af_lookup_after_fork(int fd) {
     af_adopt_fork_child();
     return af_lookup(fd);
 }
 
-static uint32_t index_of(const struct af_connection *conn) {
-    return (uint32_t)(conn - af_connection_at(0));
-}
-
-/* The table's entry for fd, with the memory under it. Two threads may both make a leaf: one of them wins. */
-static _Atomic uint32_t *entry(int fd) {
-    _Atomic(_Atomic uint32_t *) *top = &af_table[(unsigned)fd >> 16];
-    _Atomic uint32_t *leaf = atomic_load(top);
-    if (!leaf) {
-        long made = AF_SYS6(SYS_mmap, 0, LEAF * sizeof *leaf, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (af_sys_failed(made))
-            return NULL;
-        if (atomic_compare_exchange_strong(top, &leaf, (_Atomic uint32_t *)made))
-            leaf = (_Atomic uint32_t *)made;
-        else
-            AF_SYS2(SYS_munmap, made, LEAF * sizeof *leaf);
-    }
-    int end = atomic_load(&af_table_end);
-    while (end <= fd && !atomic_compare_exchange_weak(&af_table_end, &end, fd + 1))
-        ;
-    return &leaf[fd & (LEAF - 1)];
-}
-
-/* What stood at this number before was closed by a way that no hook sees: its end is not known. */
-static void enter(_Atomic uint32_t *at, const struct af_connection *conn) {
-    uint32_t stale = atomic_exchange(at, index_of(conn) + 1) & AF_INDEX;
-    if (stale && af_unref(af_connection_at(stale - 1)) <= 0)
-        af_ledger_free_connection(af.ledger, stale - 1);
-}
-
-bool af_ready(void) {
-    return af_ledger_get() != NULL;
-}
-
-void af_count_lost(void) {
-    struct af_process *self = af_self();
-    if (self)
-        atomic_fetch_add(&self->lost, 1);
-    if (af.own_counts)
-        atomic_fetch_add(&af.own_counts->lost, 1);
-}
-
-struct af_connection *af_record(int fd, bool v6, uint32_t flags) {
-    if (!af_ready())
-        return NULL;
-    if (!*af.fork_page)
-        af_adopt_fork_child();
-    struct af_process *self = af_self();
-    _Atomic uint32_t *at = entry(fd);
-    uint32_t index = at && self ? af_ledger_claim_connection(af.ledger) : AF_NO_SLOT;
-    if (index == AF_NO_SLOT) {
-        af_count_lost();
-        return NULL;
-    }
-    struct af_connection *conn = af_connection_at(index);
-    atomic_store_explicit(&conn->owner, af.slot, memory_order_relaxed);
-    conn->family_v6 = v6;
-    atomic_store_explicit(&conn->flags, flags, memory_order_relaxed);
-    atomic_store_explicit(&conn->holder, af.slot, memory_order_relaxed);
-    atomic_store_explicit(&conn->refs, 1, memory_order_relaxed);
-    atomic_store_explicit(&conn->state, AF_CONN_NEW, memory_order_release);
-    return conn;
-}
-
-void af_enter(int fd, struct af_connection *conn) {
-    enter(entry(fd), conn);
-}
-
-/* The pin comes before the look: whoever has taken fd out of the table before it sees the pin when it frees. */
-uint32_t af_pin(int fd, struct af_connection *conn, uint32_t generation) {
-    const uint32_t now = af_ledger_pin(conn);
-    _Atomic uint32_t *leaf = atomic_load_explicit(&af_table[(unsigned)fd >> 16], memory_order_acquire);
-    if (leaf && (atomic_load(&leaf[fd & (LEAF - 1)]) & AF_INDEX) == index_of(conn) + 1 && (!generation || generation == now))
-        return now;
-    af_unpin(conn);
-    return 0;
-}
-
-void af_unpin(struct af_connection *conn) {
-    af_ledger_unpin(atomic_load_explicit(&af.ledger, memory_order_relaxed), conn);
-}
-
-void af_ref(struct af_connection *conn) {
-    atomic_fetch_add(&conn->refs, 1);
-}
-
-void af_enter_or_unref(struct af_connection *conn, int fd) {
-    _Atomic uint32_t *at = fd >= 0 ? entry(fd) : NULL;
-    if (at)
-        enter(at, conn);
-    else
-        atomic_fetch_sub(&conn->refs, 1);
-}
-
-struct af_connection *af_untrack(int fd) {
-    if (!af_lookup(fd))
-        return NULL;
-    uint32_t index = atomic_exchange(entry(fd), 0) & AF_INDEX;
-    return index ? af_connection_at(index - 1) : NULL;
-}
-
-void af_forget(int fd) {
-    struct af_connection *conn = af_untrack(fd);
-    if (conn && af_unref(conn) <= 0)
-        af_ledger_free_connection(af.ledger, index_of(conn));
-}
-
-int32_t af_unref(struct af_connection *conn) {
-    return atomic_fetch_sub(&conn->refs, 1) - 1;
-}
-
-void af_each(unsigned first, unsigned last, void (*visit)(int, struct af_connection *, void *), void *context) {
-    unsigned end = (unsigned)atomic_load(&af_table_end);
+void af_each(unsigned first, unsigned last, void (*visit)(int, struct af_socket *, void *), void *context) {
+    unsigned end = (unsigned)atomic_load(&table_end);
     for (unsigned fd = first; fd < end && fd <= last; fd++) {
-        if (!atomic_load(&af_table[fd >> 16])) {
+        if (fd >= AF_LOW && !leaf_of(fd)) {
             fd |= LEAF - 1;
             continue;
         }
-        struct af_connection *conn = af_lookup((int)fd);
+        struct af_socket *conn = af_lookup((int)fd);
         if (conn)
             visit((int)fd, conn, context);
     }
 }
 
-/* ---- fork -------------------------------------------------------------------------------------------------
- *
- * References are taken before there is a child: it may be the parent who closes next. Other threads open and
- * close meanwhile, and nothing can stop them; so each entry says for which fork it was taken. The kernel copies
- * the descriptors before the memory: an entry that bears the child's own ticket stands for a descriptor that the
- * child has. One that does not is not the child's to count, and leaves its table. */
+static void clear(int fd, struct af_socket *conn, void *context) {
+    (void)conn, (void)context;
+    atomic_store(slot_of(fd), NULL);
+}
 
-static void each_entry(void (*visit)(int fd, _Atomic uint32_t *at, uint32_t ticket), uint32_t ticket) {
-    int end = atomic_load(&af_table_end);
-    for (int fd = 0; fd < end; fd++) {
-        _Atomic uint32_t *leaf = atomic_load(&af_table[(unsigned)fd >> 16]);
-        if (!leaf)
-            fd |= LEAF - 1;
-        else if (atomic_load_explicit(&leaf[fd & (LEAF - 1)], memory_order_relaxed))
-            visit(fd, &leaf[fd & (LEAF - 1)], ticket);
+void af_forget_all(void) {
+    af_each(0, ~0u, clear, NULL);
+}
+
+/* ---- records -------------------------------------------------------------------------------------------- */
+
+bool af_ready(void) {
+    return af_ledger_get() != NULL;
+}
+
+/* The records of a block have places side by side in the ledger; whoever comes first finds them. */
+static bool find_place(struct af_socket *conn) {
+    struct af_socket *first = af_pool_block(conn);
+    uint32_t place = atomic_load(&first->place);
+    if (!place) {
+        uint32_t taken = af_ledger_take_block(af.ledger);
+        if (taken == AF_NO_SLOT)
+            return false;
+        if (atomic_compare_exchange_strong(&first->place, &place, taken + 1))
+            place = taken + 1;
+        else
+            af_ledger_return_block(af.ledger, taken);
     }
+    atomic_store(&conn->place, place + (uint32_t)(conn - first));
+    return true;
 }
 
-static bool share_if_held(struct af_connection *conn) {
-    int32_t refs = atomic_load(&conn->refs);
-    while (refs > 0 && !atomic_compare_exchange_weak(&conn->refs, &refs, refs + 1))
-        ;
-    return refs > 0;
+/* One that was let go of while others had it: they may have done so too by now. */
+static struct af_socket *reclaim(void) {
+    enum { TRIES = 4 };
+    for (int i = 0; i < TRIES; i++) {
+        const uint32_t looks_in = atomic_load(&pool.looks_in);
+        struct af_socket *conn = af_pool_pop(&pool, &pool.waiting[looks_in]);
+        if (!conn && !(conn = af_pool_pop(&pool, &pool.waiting[!looks_in])))
+            return NULL;
+        if (af_is_hold_settled(conn))
+            return conn;
+        af_pool_push(&pool, &pool.waiting[!looks_in], conn);
+        if (!(uint32_t)atomic_load(&pool.waiting[looks_in]))
+            atomic_store(&pool.looks_in, !looks_in);
+    }
+    return NULL;
 }
 
-/* Two forks at once: what bears the other's ticket already is left to that child alone. */
-static void give_ticket(int fd, _Atomic uint32_t *at, uint32_t ticket) {
-    uint32_t old = atomic_load(at);
-    struct af_connection *conn = old && old <= AF_INDEX ? af_connection_at(old - 1) : NULL;
-    if (!conn || !share_if_held(conn))
-        return;
-    af_set(conn, AF_FLAG_SHARED);
-    if (atomic_compare_exchange_strong(at, &old, old | ticket) || af_unref(conn) > 0)
-        return;
-    af_settle(fd, conn); /* closed in between, and we had the last reference */
-    af_ledger_free_connection(af.ledger, index_of(conn));
+/* A record that has found no place keeps its number, for whoever comes when there is one. */
+static struct af_socket *claim_record(void) {
+    struct af_socket *conn = af_pool_pop(&pool, &pool.free);
+    if (!conn)
+        conn = reclaim();
+    if (!conn)
+        conn = af_pool_fresh(&pool, more);
+    if (!conn || atomic_load_explicit(&conn->place, memory_order_relaxed) || find_place(conn))
+        return conn;
+    af_pool_push(&pool, &pool.free, conn);
+    return NULL;
 }
 
-static void take_ticket(int fd, _Atomic uint32_t *at, uint32_t ticket) {
-    (void)fd;
-    uint32_t old = atomic_load(at);
-    while ((old & ~(uint32_t)AF_INDEX) == ticket && !atomic_compare_exchange_weak(at, &old, old & AF_INDEX))
-        ;
-}
-
-static void take_ticket_and_reference(int fd, _Atomic uint32_t *at, uint32_t ticket) {
-    const uint32_t old = atomic_load(at);
-    take_ticket(fd, at, ticket);
-    if ((old & ~(uint32_t)AF_INDEX) == ticket)
-        af_unref(af_connection_at((old & AF_INDEX) - 1));
-}
-
-static void keep_if_ticketed(int fd, _Atomic uint32_t *at, uint32_t ticket) {
-    (void)fd;
-    uint32_t old = atomic_load(at);
-    bool ours = ticket && (old & ~(uint32_t)AF_INDEX) == ticket;
-    atomic_store(at, ours ? old & AF_INDEX : 0);
-}
-
-uint32_t af_fork_prepare(void) {
-    static _Atomic uint32_t serial;
-    uint32_t ticket = atomic_fetch_add(&serial, 1) % ((1u << (32 - AF_INDEX_BITS)) - 1) + 1;
-    each_entry(give_ticket, ticket << AF_INDEX_BITS);
-    return ticket << AF_INDEX_BITS;
-}
-
-void af_fork_parent(uint32_t ticket, bool failed) {
-    each_entry(failed ? take_ticket_and_reference : take_ticket, ticket);
-}
-
-void af_fork_child(uint32_t ticket) {
-    each_entry(keep_if_ticketed, ticket);
-}
-
-pid_t af_pid(void) {
-    return (pid_t)AF_SYS0(SYS_getpid);
-}
-
-/* Now, in the unit and on the clock of field 22 of /proc/PID/stat (clock ticks as the kernel shows them: 1/100 s
- * everywhere). We began before; whoever gets our pid later begins later. */
-static uint64_t ticks(void) {
-    struct timespec now;
-    if (af_real.clock_gettime(CLOCK_BOOTTIME, &now) != 0)
-        return 0;
-    return (uint64_t)now.tv_sec * 100 + (uint64_t)now.tv_nsec / 10000000;
-}
-
-/* What this process alone has counted, while it shares its slot: for its log line. */
-static struct af_process own_counts;
-
-static void share_slot(const struct af_process *self) {
-    __builtin_memset(&own_counts, 0, sizeof own_counts);
-    af_ledger_prepare_process(&own_counts);
-    own_counts.pid = self->pid;
-    own_counts.ppid = self->ppid;
-    own_counts.started = self->started;
-    af.own_counts = &own_counts;
-}
-
-/* Of two threads that come here at once the second leaves its record unused. */
-static void claim(const struct af_ledger_map *ledger) {
-    bool shared;
-    if (af_sealed) /* a child that was forked behind a seccomp filter: it cannot ask for its own pid */
-        return;
-    uint32_t none = AF_NO_SLOT, slot = af_ledger_claim_process(ledger, &shared);
-    if (slot == AF_NO_SLOT)
-        return;
-    struct af_process *self = af_ledger_process(ledger, slot);
-    self->pid = af.pid;
-    self->ppid = (int32_t)AF_SYS0(SYS_getppid);
-    self->started = af.started;
-    self->start_ticks = ticks();
-    atomic_store(&self->ended, AF_RUNNING);
-    bool first = atomic_compare_exchange_strong(&af.slot, &none, slot);
-    if (first || shared)
-        atomic_store(&self->used, 2);
-    else
-        atomic_store(&self->used, 0);
-    if (first && shared)
-        share_slot(self);
-}
-
-struct af_process *af_self(void) {
-    const struct af_ledger_map *ledger = atomic_load(&af.ledger);
-    if (!ledger)
+struct af_socket *af_record(int fd, bool v6, uint32_t flags) {
+    if (!af_ready())
         return NULL;
     if (AF_UNLIKELY(!*af.fork_page))
         af_adopt_fork_child();
-    if (AF_UNLIKELY(af.slot == AF_NO_SLOT))
-        claim(ledger);
-    return af.slot == AF_NO_SLOT ? NULL : af_ledger_process(ledger, af.slot);
+    struct af_socket *conn = make_slot(fd) && (af_self() || !af.counting) ? claim_record() : NULL;
+    if (!conn) {
+        af_count_lost();
+        return NULL;
+    }
+    af_pool_claimed(conn);
+    __builtin_memset(conn, 0, offsetof(struct af_socket, base));
+    conn->owner = af.slot;
+    conn->family_v6 = v6;
+    conn->flags = flags;
+    conn->refs = 1;
+    conn->state = AF_CONN_NEW;
+    af_begin_hold(conn);
+    af_show_new(conn);
+    return conn;
 }
 
-void af_change(uint32_t slot, enum af_counter counter, int by) {
-    const uint64_t add = (uint64_t)(int64_t)by;
-    if (AF_UNLIKELY(slot >= atomic_load_explicit(&af.ledger, memory_order_relaxed)->room.processes))
-        return; /* it is read from shared memory */
-    atomic_fetch_add_explicit(&af_ledger_process(af.ledger, slot)->count[counter], add, memory_order_relaxed);
-    if (AF_UNLIKELY(af.own_counts != NULL) && slot == af.slot)
-        atomic_fetch_add_explicit(&af.own_counts->count[counter], add, memory_order_relaxed);
+/* One descriptor of it has left the table. True: it was the last one here; *last: and anywhere. */
+static bool dropped(struct af_socket *conn, struct af_moment before, bool *last) {
+    if (af_unref(conn) > 0) {
+        af_check_forks(conn, before.sum);
+        return false;
+    }
+    *last = af_let_go(conn, before);
+    return true;
 }
 
-void af_add(enum af_counter counter) {
-    if (af_self())
-        af_change(af.slot, counter, 1);
+/* Closed by a way that no hook sees: by now the number is another's, and nothing can be asked of it. */
+static void forget(struct af_socket *stale, struct af_moment before) {
+    bool last;
+    if (!stale || !dropped(stale, before, &last))
+        return;
+    if (last)
+        af_settle_unseen(stale);
+    af_discard(stale, last);
 }
 
-void af_add_error(enum af_call call, int error) {
-    struct af_process *self = af_self();
-    if (self)
-        af_ledger_count_error(self, call, error);
-    if (self && af.own_counts)
-        af_ledger_count_error(af.own_counts, call, error);
+static void enter(slot *at, struct af_socket *conn, uint64_t sum) {
+    const struct af_moment before = af_now_of_forks();
+    struct af_socket *stale = atomic_exchange(at, conn);
+    if (AF_UNLIKELY(stale != NULL))
+        forget(stale, before);
+    af_check_forks(conn, sum);
+}
+
+void af_enter(int fd, struct af_socket *conn) {
+    enter(slot_of(fd), conn, conn->base);
+}
+
+/* The pin comes before the look: whoever has taken fd out of the table before it sees the pin when it frees. */
+uint32_t af_pin(int fd, struct af_socket *conn, uint32_t generation) {
+    const uint32_t now = af_pool_pin(conn);
+    const slot *at = slot_of(fd);
+    if (at && atomic_load(at) == conn && (!generation || generation == now))
+        return now;
+    af_unpin(conn);
+    return 0;
+}
+
+/* A parent's record, in our copy of its memory, is not used again. */
+void af_unpin(struct af_socket *conn) {
+    if (AF_LIKELY(conn->generation == af_forks.generation))
+        af_pool_unpin(&pool, conn);
+}
+
+uint64_t af_ref(struct af_socket *conn) {
+    const uint64_t sum = af_now_of_forks().sum;
+    atomic_fetch_add(&conn->refs, 1);
+    return sum;
+}
+
+/* A child that is born between af_ref and here has one descriptor more than it knows: hence the mark. */
+void af_enter_or_unref(struct af_socket *conn, int fd, uint64_t sum) {
+    slot *at = fd >= 0 ? make_slot(fd) : NULL;
+    if (at) {
+        enter(at, conn, sum);
+    } else {
+        atomic_fetch_sub(&conn->refs, 1);
+        af_check_forks(conn, sum);
+    }
+}
+
+struct af_socket *af_untrack(int fd, bool *last) {
+    const struct af_moment before = af_now_of_forks();
+    struct af_socket *conn = af_lookup(fd) ? atomic_exchange(slot_of(fd), NULL) : NULL;
+    return conn && dropped(conn, before, last) ? conn : NULL;
+}
+
+void af_forget(int fd) {
+    const struct af_moment before = af_now_of_forks();
+    if (af_lookup(fd))
+        forget(atomic_exchange(slot_of(fd), NULL), before);
+}
+
+void af_discard(struct af_socket *conn, bool last) {
+    const bool joined = af_is_joined(conn);
+    atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
+    if (last)
+        af_show_gone(conn);
+    if (conn->generation != af_forks.generation)
+        return;
+    conn->waits = !last && !joined;
+    af_pool_free(&pool, conn);
+}
+
+/* A child cannot use its parent's records: they have their places in the ledger already. */
+void af_forget_parents_pool(void) {
+    __builtin_memset(&pool, 0, sizeof pool);
+}
+
+static bool is_unused(const struct af_socket *conn) {
+    return atomic_load(&conn->state) == AF_CONN_FREE && (!conn->waits || af_is_hold_settled(conn));
+}
+
+void af_return_blocks(void) {
+    const uint64_t fresh = atomic_load(&pool.fresh);
+    for (uint32_t chunk = 0; chunk <= fresh >> 32 && chunk < AF_CHUNKS; chunk++) {
+        struct af_socket *all = atomic_load(&pool.chunk[chunk]);
+        const uint32_t n = chunk < fresh >> 32 ? (uint32_t)AF_BLOCK << chunk : (uint32_t)fresh;
+        for (uint32_t i = 0; all && i < n; i += AF_BLOCK) {
+            const uint32_t place = atomic_load(&all[i].place);
+            bool unused = place != 0;
+            for (uint32_t k = 0; k < AF_BLOCK && unused; k++)
+                unused = is_unused(&all[i + k]);
+            if (unused)
+                af_ledger_return_block(af.ledger, place - 1);
+        }
+    }
 }

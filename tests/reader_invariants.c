@@ -28,7 +28,7 @@ static void write_process(const struct af_ledger_map *ledger, unsigned i) {
     p->used = 2;
     af_ledger_count_error(p, AF_CALL_connect, 99);
     af_ledger_count_endpoint(ledger, slot, &peer, i & 1, 1);
-    const uint32_t index = af_ledger_claim_connection(ledger);
+    const uint32_t index = af_ledger_take_block(ledger);
     if (index != AF_NO_SLOT) {
         struct af_connection *conn = af_ledger_connection(ledger, index);
         conn->cookie = i + 1;
@@ -44,7 +44,7 @@ static void write_process(const struct af_ledger_map *ledger, unsigned i) {
 }
 
 size_t reader_seed(unsigned which, void *out) {
-    const struct af_ledger_room room = { PROCESSES, 8, 8, 8 };
+    const struct af_ledger_room room = { PROCESSES, PROCESSES * AF_BLOCK, 8, 8 };
     const size_t size = af_ledger_size(&room);
     struct af_ledger *ledger = out;
     memset(out, 0, size);

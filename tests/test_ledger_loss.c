@@ -263,7 +263,7 @@ Test(ledger_loss, limits_of_the_program_make_the_ledger_small_or_none) {
         { "ulimit -f 40000", 16l << 20, 0, true }, /* blocks of 512 bytes */
         { "ulimit -f 100", 0, 1, true },
         { "ulimit -v 40000", 16l << 20, 0, true }, /* KiB */
-        { "ulimit -v 7500", 0, 2, false },
+        { "ulimit -v 6000", 0, 1, true },
     };
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });

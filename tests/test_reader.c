@@ -80,7 +80,7 @@ static struct af_ledger *filled(const char *directory) {
     const struct af_addr peer = { .ip = { 10, 0, 0, 5 }, .port = 443 };
     for (int i = 0; i < 3; i++)
         af_ledger_count_endpoint(made_map(ledger), slot, &peer, false, 1);
-    uint32_t index = af_ledger_claim_connection(made_map(ledger));
+    uint32_t index = af_ledger_take_block(made_map(ledger));
     struct af_connection *conn = af_ledger_connection(made_map(ledger), index);
     conn->cookie = 77;
     conn->owner = slot;
@@ -205,12 +205,12 @@ Test(reader, says_which_file_is_broken_and_why) {
     } rows[] = {
         { as_it_is, NULL },
         { no_magic, "not a ledger" },
-        { next_version, "a ledger of version 3; this command reads version 2" },
+        { next_version, "a ledger of version 4; this command reads version 3" },
         { other_boot, "from another boot of this machine" },
         { no_boot, NULL },
-        { larger_header, "its records have sizes that version 2 does not have" },
-        { larger_process, "its records have sizes that version 2 does not have" },
-        { zero_closed, "its records have sizes that version 2 does not have" },
+        { larger_header, "its records have sizes that version 3 does not have" },
+        { larger_process, "its records have sizes that version 3 does not have" },
+        { zero_closed, "its records have sizes that version 3 does not have" },
         { processes_in_header, "its sections do not lie where they can" },
         { ring_beyond_end, "its sections do not lie where they can" },
         { ring_far_away, "its sections do not lie where they can" },

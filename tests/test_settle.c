@@ -175,7 +175,7 @@ Test(settle, attributes_what_the_kernel_books_as_time_wait_and_nothing_else) {
 /* Connection 7 is in no ring: whoever had it was killed. */
 static void make_live(struct af_ledger *ledger, uint32_t owner, uint32_t holder, enum af_conn_state state,
                       uint32_t flags) {
-    struct af_connection *conn = af_ledger_connection(made_map(ledger), af_ledger_claim_connection(made_map(ledger)));
+    struct af_connection *conn = af_ledger_connection(made_map(ledger), af_ledger_take_block(made_map(ledger)));
     conn->cookie = COOKIE;
     conn->owner = owner;
     conn->holder = holder;

@@ -1,5 +1,5 @@
 /* Many threads at once, above all at the very first socket, when each may find nothing there yet. */
-#include "tests/fabricate.h"
+#include "shim/pool.h"
 #include "tests/harness.h"
 
 #include <dirent.h>
@@ -52,27 +52,38 @@ Test(threads, that_begin_at_once_are_one_process_with_one_ledger_and_nothing_los
 
 /* A record is one's own from claim to free, and a pinned one is nobody else's: whoever has it writes his mark there
  * and finds it again. */
-enum { RECORDS = 4, WORKERS = 4, ROUNDS = 20000 };
-static struct af_ledger_map map;
-static _Atomic uint32_t last; /* index + 1 of a record that somebody has just had */
-static _Atomic int broken;
+enum { WORKERS = 4, ROUNDS = 20000 };
+static struct af_pool pool;
+static struct af_socket *_Atomic last; /* one that somebody has just had */
+static _Atomic int broken, made;
+
+static void *memory(size_t size)
+{
+    return calloc(1, size);
+}
+
+static struct af_socket *claimed(void)
+{
+    struct af_socket *socket = af_pool_pop(&pool, &pool.free);
+
+    if (!socket && (socket = af_pool_fresh(&pool, memory)))
+        made++;
+    return socket;
+}
 
 static void *claims_and_frees(void *mark)
 {
     for (int i = 0; i < ROUNDS; i++) {
-        uint32_t index = af_ledger_claim_connection(&map);
-        if (index == AF_NO_SLOT)
-            continue;
-        struct af_connection *conn = af_ledger_connection(&map, index);
-        broken += conn->bind_scope != 0;
-        conn->bind_scope = (uint32_t)(uintptr_t)mark;
-        conn->state = AF_CONN_OPEN;
-        last = index + 1;
-        const uint32_t born = af_ledger_pin(conn);
-        af_ledger_free_connection(&map, index);
-        broken += conn->state != AF_CONN_FREE || conn->bind_scope != (uint32_t)(uintptr_t)mark || !born;
-        conn->bind_scope = 0;
-        af_ledger_unpin(&map, conn);
+        struct af_socket *socket = claimed();
+        af_pool_claimed(socket);
+        broken += socket->bind_scope != 0;
+        socket->bind_scope = (uint32_t)(uintptr_t)mark;
+        last = socket;
+        const uint32_t born = af_pool_pin(socket);
+        af_pool_free(&pool, socket);
+        broken += socket->bind_scope != (uint32_t)(uintptr_t)mark || !born;
+        socket->bind_scope = 0;
+        af_pool_unpin(&pool, socket);
     }
     return NULL;
 }
@@ -80,31 +91,27 @@ static void *claims_and_frees(void *mark)
 static void *pins_what_is_not_its_own(void *unused)
 {
     for (int i = 0; i < ROUNDS; i++) {
-        const uint32_t index = last;
-        if (!index)
+        struct af_socket *socket = last;
+        if (!socket)
             continue;
-        struct af_connection *conn = af_ledger_connection(&map, index - 1);
-        broken += !af_ledger_pin(conn);
-        af_ledger_unpin(&map, conn);
+        broken += !af_pool_pin(socket);
+        af_pool_unpin(&pool, socket);
     }
     return unused;
 }
 
 Test(threads, that_pin_a_record_keep_it_from_all_others_and_none_is_lost)
 {
-    const struct af_ledger_room room = { 1, RECORDS, 8, 8 };
     pthread_t thread[2 * WORKERS];
 
-    map = made_map_of(calloc(1, af_ledger_size(&room)), &room);
     for (uintptr_t i = 0; i < 2 * WORKERS; i++)
         cr_assert_eq(pthread_create(&thread[i], NULL, i % 2 ? claims_and_frees : pins_what_is_not_its_own,
                                     (void *)(i + 1)), 0);
     for (int i = 0; i < 2 * WORKERS; i++)
         pthread_join(thread[i], NULL);
     cr_expect_eq(broken, 0, "%d records were two threads' at once", broken);
-    for (int i = 0; i < RECORDS; i++) {
-        uint32_t index = af_ledger_claim_connection(&map);
-        cr_assert_lt(index, RECORDS, "%d of %d are there", i, RECORDS);
-    }
-    cr_expect_eq(af_ledger_claim_connection(&map), AF_NO_SLOT, "and none twice");
+    cr_expect_leq(made, 4 * WORKERS, "%d of them for %d threads", made, WORKERS);
+    for (int i = 0; i < made; i++)
+        cr_assert_not_null(af_pool_pop(&pool, &pool.free), "%d of %d are there", i, made);
+    cr_expect_null(af_pool_pop(&pool, &pool.free), "and none twice");
 }

@@ -1,0 +1,101 @@
+/* See pool.h. */
+#include "shim/pool.h"
+
+/* Where the mask is, a record's number in its chunk; above it, the chunk's. */
+enum { OFFSET_BITS = 24, OFFSET = (1 << OFFSET_BITS) - 1 };
+
+static uint32_t size_of(uint32_t chunk) {
+    return (uint32_t)AF_BLOCK << chunk;
+}
+
+static struct af_socket *at(struct af_pool *pool, uint32_t handle) {
+    return atomic_load_explicit(&pool->chunk[handle >> OFFSET_BITS], memory_order_acquire) + (handle & OFFSET);
+}
+
+/* Two threads may both make one: the second's is never used. */
+static bool make_chunk(struct af_pool *pool, uint32_t chunk, af_more *more) {
+    struct af_socket *none = NULL;
+    if (atomic_load(&pool->chunk[chunk]))
+        return true;
+    void *memory = more(size_of(chunk) * sizeof(struct af_socket));
+    if (memory)
+        atomic_compare_exchange_strong(&pool->chunk[chunk], &none, (struct af_socket *)memory);
+    return memory != NULL;
+}
+
+struct af_socket *af_pool_fresh(struct af_pool *pool, af_more *more) {
+    uint64_t fresh = atomic_load(&pool->fresh);
+    for (;;) {
+        const uint32_t chunk = (uint32_t)(fresh >> 32), offset = (uint32_t)fresh;
+        if (chunk >= AF_CHUNKS || !make_chunk(pool, chunk, more))
+            return NULL;
+        const bool last = offset + 1 == size_of(chunk);
+        if (!atomic_compare_exchange_weak(&pool->fresh, &fresh, last ? (uint64_t)(chunk + 1) << 32 : fresh + 1))
+            continue;
+        struct af_socket *socket = at(pool, chunk << OFFSET_BITS | offset);
+        socket->handle = chunk << OFFSET_BITS | offset;
+        return socket;
+    }
+}
+
+/* The head carries a change count in its upper half, so that a pop which slept while others popped and pushed the same
+ * record back fails its exchange. */
+struct af_socket *af_pool_pop(struct af_pool *pool, _Atomic uint64_t *list) {
+    uint64_t head = atomic_load(list);
+    while ((uint32_t)head) {
+        struct af_socket *socket = at(pool, (uint32_t)head - 1);
+        const uint64_t rest = ((head >> 32) + 1) << 32 | atomic_load_explicit(&socket->next, memory_order_relaxed);
+        if (atomic_compare_exchange_weak(list, &head, rest))
+            return socket;
+    }
+    return NULL;
+}
+
+void af_pool_push(struct af_pool *pool, _Atomic uint64_t *list, struct af_socket *socket) {
+    uint64_t head = atomic_load(list);
+    (void)pool;
+    do
+        atomic_store_explicit(&socket->next, (uint32_t)head, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(list, &head, ((head >> 32) + 1) << 32 | (socket->handle + 1)));
+}
+
+struct af_socket *af_pool_block(struct af_socket *socket) {
+    return socket - (socket->handle & OFFSET) % AF_BLOCK;
+}
+
+/* ---- pins ----------------------------------------------------------------------------------------------- */
+
+/* Beside the pins: it is free, and whoever takes the last of them away is to push it. */
+static const uint32_t freed = 1u << 31;
+
+void af_pool_claimed(struct af_socket *socket) {
+    atomic_fetch_add(&socket->pins, 1ull << 32);
+}
+
+uint32_t af_pool_pin(struct af_socket *socket) {
+    return (uint32_t)(atomic_fetch_add(&socket->pins, 1) >> 32);
+}
+
+static void push(struct af_pool *pool, struct af_socket *socket) {
+    const uint32_t looks_in = atomic_load_explicit(&pool->looks_in, memory_order_relaxed);
+    af_pool_push(pool, socket->waits ? &pool->waiting[!looks_in] : &pool->free, socket);
+}
+
+/* Of all who find it free and without a pin, one pushes it. */
+static bool takes_freed(struct af_socket *socket, uint64_t pins) {
+    while ((uint32_t)pins == freed)
+        if (atomic_compare_exchange_weak(&socket->pins, &pins, pins ^ freed))
+            return true;
+    return false;
+}
+
+void af_pool_free(struct af_pool *pool, struct af_socket *socket) {
+    if ((uint32_t)atomic_load(&socket->pins) == 0 ||
+        takes_freed(socket, atomic_fetch_or(&socket->pins, freed) | freed))
+        push(pool, socket);
+}
+
+void af_pool_unpin(struct af_pool *pool, struct af_socket *socket) {
+    if (takes_freed(socket, atomic_fetch_sub(&socket->pins, 1) - 1))
+        push(pool, socket);
+}

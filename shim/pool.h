@@ -1,0 +1,75 @@
+/* What this process knows of its TCP sockets, and the memory that it lies in. Private memory: another process can
+ * neither read nor write it, and a forked child has a copy, as it has of the descriptors. No system call of its own,
+ * no lock; thread-, fork- and async-signal-safe. */
+#ifndef AFTERFIN_SHIM_POOL_H
+#define AFTERFIN_SHIM_POOL_H
+
+#include "ledger/layout.h"
+
+struct af_socket {
+    _Atomic uint32_t state; /* enum af_conn_state */
+    _Atomic uint32_t flags; /* AF_FLAG_... */
+    _Atomic uint32_t own;   /* AF_BIT(...) of the keys that the program settled itself */
+    _Atomic int32_t refs;   /* descriptors of this process that refer to it */
+    _Atomic uint64_t cookie; /* SO_COOKIE; 0: not read */
+    _Atomic uint32_t owner; /* process slot that opened or accepted it; AF_NO_SLOT: none here */
+    uint16_t local_port;
+    uint8_t family_v6;      /* the socket's family is AF_INET6 */
+    uint8_t ending;         /* enum af_ending: how an exec that may yet fail has counted it */
+    struct af_addr peer;
+    struct af_addr bind_to; /* for AF_FLAG_BOUND_LATE */
+    uint32_t bind_scope;    /* its sin6_scope_id */
+    uint32_t images;        /* images that this process had started when it came (share.c) */
+    uint64_t serial;        /* of its record in the ring, where `ending` may have to be taken back */
+
+    /* Who else has it: share.c. */
+    uint64_t base;      /* the sum of forks when it came */
+    uint64_t name;      /* of ours in its hold: AF_OPENED, or what we joined a relative's by */
+    uint64_t released;  /* what letting go of it has added to its hold */
+    uint32_t generation;/* of the process that it came to */
+    uint32_t shared;    /* index of its record in the ledger */
+    uint32_t uncertain; /* generation + 1 of the process that had a fork on its way when it came or multiplied; 0: none */
+    uint16_t tag;       /* of its hold */
+    uint8_t settled;    /* letting go of it has settled its hold */
+    uint8_t passes;     /* exec: one of its descriptors is not close-on-exec */
+    uint64_t failed;    /* name of the last fork that failed while we had it */
+
+    /* Of the record itself, which is used again and again. */
+    uint8_t waits;      /* others have it still: not to be used before its hold is settled */
+    uint8_t shown;      /* something of it stands in the ledger */
+    uint8_t spare[6];
+    uint32_t handle;    /* its number in the pool */
+    _Atomic uint32_t place; /* index + 1 of its own record in the ledger; 0: none yet */
+    _Atomic uint32_t next;  /* handle + 1 of the next record of its list */
+    _Atomic uint64_t pins;  /* how often it was claimed << 32 | threads at work on it */
+};
+
+enum { AF_OPENED = 2 }; /* the name of whoever has it first */
+
+enum { AF_CHUNKS = 18 }; /* each twice as large as the one before it */
+struct af_pool {
+    struct af_socket *_Atomic chunk[AF_CHUNKS];
+    _Atomic uint64_t fresh;      /* chunk << 32 | the first record of it that was never used */
+    _Atomic uint64_t free;       /* change count << 32 | handle + 1 of the first free record */
+    _Atomic uint64_t waiting[2]; /* the same of those whose hold is not settled: of the one looked through, and the next */
+    _Atomic uint32_t looks_in;   /* which of the two */
+};
+
+typedef void *af_more(size_t size); /* zeroed memory, or NULL */
+
+/* A record that was never used, or the first of a list; NULL: none. */
+struct af_socket *af_pool_fresh(struct af_pool *pool, af_more *more);
+struct af_socket *af_pool_pop(struct af_pool *pool, _Atomic uint64_t *list);
+void af_pool_push(struct af_pool *pool, _Atomic uint64_t *list, struct af_socket *socket);
+/* The first record of its block: those of a block have their places in the ledger side by side. */
+struct af_socket *af_pool_block(struct af_socket *socket);
+
+/* As long as it is pinned a record stays whose it is, though it be freed: nobody else gets it. Pin, see that it is
+ * still the one that was meant, work on it, unpin. af_pool_pin returns how often it was claimed. */
+void af_pool_claimed(struct af_socket *socket);
+uint32_t af_pool_pin(struct af_socket *socket);
+void af_pool_unpin(struct af_pool *pool, struct af_socket *socket);
+/* It is out of every table by now: who pins it later will not find it there. */
+void af_pool_free(struct af_pool *pool, struct af_socket *socket);
+
+#endif

@@ -1,0 +1,310 @@
+/* Who lets go of a connection last, when processes share it.
+ *
+ * Descriptors are counted by each process for itself, in private memory. Which process is the last is agreed on through
+ * one word of shared memory a connection, its hold, and only for connections that were open across a fork: what was not
+ * never looks at it. Nothing is walked at a fork, and no record written. It works by sums:
+ *
+ *   - Each fork has a random number, which is its child's name. A process keeps the sum of its forks' numbers, and a
+ *     record keeps the sum as it was when the connection came (its base). So sum - base is the sum of the names of the
+ *     children that have inherited it.
+ *   - A hold begins as the name of whoever opened the connection. Who lets go adds that difference to it, less its own
+ *     name. When all who have it have let go, each name has been added once, by the parent, and subtracted once, by the
+ *     child: the hold is 0. Before that it is not, but by a chance of one to 2^46: a name is missing on one side. A
+ *     child that forks hands on in the same way, under the sum of its own; a relative who receives the connection over
+ *     a Unix socket adds a name for himself.
+ *   - Who brings the hold to 0 sets its lowest bit, and counts the connection's end. Nobody does that twice.
+ *
+ * A child must be counted by its parent if, and only if, it finds the connection in its table. A fork copies private
+ * memory at one moment (mmap_lock and the TLB flush in dup_mmap() of Linux see to it): what a thread did before another
+ * thing is not missing where that is there. But when that moment is only fork knows. So whoever opens or lets go while a
+ * fork is on its way does not take part in sums: a connection that came then is marked (uncertain), and whoever lets go
+ * of a marked one, or while one of its own forks is on the way, settles it on the spot. The end may then be counted by
+ * a process that was not quite the last; it is counted once, and nothing waits for a name that never comes: that is why
+ * this cannot leak. Those who come later find the bit set. (A child whose copy shows the mark had better leave it alone.)
+ *
+ * A process that ends unseen (SIGKILL, a system call past libc) subtracts nothing, and the connection stays open until
+ * a reader asks the kernel; so it is with all that it had.
+ *
+ * What is in shared memory decides who counts, and nothing else (law 9). */
+#include "shim/shim.h"
+
+#include <fcntl.h>
+
+struct af_forks af_forks;
+
+enum { SETTLED = 1, TAG_SHIFT = 48, TRIES = 1000, NAMES = 4 };
+#define SUM (((uint64_t)1 << TAG_SHIFT) - 2)
+
+/* ---- fork ----------------------------------------------------------------------------------------------- */
+
+/* The forks that this thread is in the middle of: a handler may fork while fork is on its way. */
+static _Thread_local struct {
+    uint64_t name;
+    uint32_t generation;
+} under_way[NAMES];
+static _Thread_local unsigned n_under_way;
+
+static uint64_t mix(uint64_t x) {
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+/* Even, so that a sum of them leaves the lowest bit alone. */
+static uint64_t new_name(void) {
+    static _Atomic uint64_t last;
+    uint64_t n = atomic_fetch_add(&last, 0x9e3779b97f4a7c15u);
+    uint64_t name = mix(n ^ af.started ^ (uint64_t)(uint32_t)af.pid << 32 ^ af_forks.generation) & SUM;
+    return name > AF_OPENED ? name : AF_OPENED + 2;
+}
+
+/* A child of one whose descriptors are not those of our table (af_own_table) has another table too: no name. */
+void af_before_fork(void) {
+    const uint64_t name = af.ledger && n_under_way < NAMES && !af_own_table ? new_name() : 0;
+    if (n_under_way < NAMES) {
+        under_way[n_under_way].name = name;
+        under_way[n_under_way].generation = af_forks.generation;
+    }
+    n_under_way++;
+    atomic_fetch_add(&af_forks.on_the_way, 1);
+    atomic_fetch_add(&af_forks.sum, name);
+}
+
+static void never_was(int fd, struct af_socket *conn, void *name) {
+    (void)fd;
+    if (conn->uncertain || conn->failed == *(uint64_t *)name) /* or it has been seen already */
+        return;
+    conn->failed = *(uint64_t *)name;
+    struct af_connection *shared = af_shared(conn);
+    uint64_t hold = shared ? atomic_load(&shared->hold) : 0;
+    for (int i = 0; shared && i < TRIES && hold >> TAG_SHIFT == conn->tag; i++)
+        if (atomic_compare_exchange_weak(&shared->hold, &hold, (hold & ~SUM) | ((hold - conn->failed) & SUM)))
+            break;
+}
+
+static void adopt(uint64_t name) {
+    n_under_way = 0;
+    af_become_child();
+    af_forks.generation++;
+    af_forks.name = name;
+    af_forks.birth = atomic_load(&af_forks.sum);
+    atomic_store(&af_forks.on_the_way, 0);
+    af_forget_parents_pool();
+    if (!name) /* by a way that no hook has seen, so that nobody has counted us */
+        af_forget_all();
+}
+
+/* In the child, by the hook of fork, or by the first hook that it comes to. */
+void af_adopt_fork_child(void) {
+    adopt(n_under_way && n_under_way <= NAMES ? under_way[n_under_way - 1].name : 0);
+}
+
+void af_after_fork(pid_t child) {
+    int error = errno;
+    if (child == 0) {
+        if (n_under_way) /* no hook has come before this one */
+            af_adopt_fork_child();
+    } else if (n_under_way) {
+        n_under_way--;
+        uint64_t name = n_under_way < NAMES ? under_way[n_under_way].name : 0;
+        if (n_under_way >= NAMES || under_way[n_under_way].generation == af_forks.generation) {
+            if (child < 0 && name) /* a child that has let go of all that it was to have */
+                af_each(0, ~0u, never_was, &name);
+            atomic_fetch_sub(&af_forks.on_the_way, 1);
+        }
+    }
+    errno = error;
+}
+
+/* ---- holds ---------------------------------------------------------------------------------------------- */
+
+struct af_connection *af_shared(const struct af_socket *conn) {
+    const struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
+    return ledger && conn->shared < ledger->room.connections ? af_ledger_connection(ledger, conn->shared) : NULL;
+}
+
+/* A connection has come, and is not in the table yet: nobody else has it. */
+void af_begin_hold(struct af_socket *conn) {
+    conn->generation = af_forks.generation;
+    conn->name = AF_OPENED;
+    conn->failed = 0;
+    conn->uncertain = 0;
+    conn->settled = conn->passes = conn->waits = false;
+    conn->images = atomic_load_explicit(&af_forks.images, memory_order_relaxed);
+    conn->shared = atomic_load_explicit(&conn->place, memory_order_relaxed) - 1;
+    conn->base = atomic_load(&af_forks.sum);
+    struct af_connection *shared = af_shared(conn);
+    conn->tag++;
+    if (shared)
+        atomic_store_explicit(&shared->hold, (uint64_t)conn->tag << TAG_SHIFT | AF_OPENED, memory_order_relaxed);
+}
+
+/* What we have just done to the table, or to the number of its descriptors: a fork may have copied half of it. */
+void af_check_forks(struct af_socket *conn, uint64_t sum) {
+    if (AF_UNLIKELY(atomic_load(&af_forks.on_the_way) || atomic_load(&af_forks.sum) != sum))
+        conn->uncertain = af_forks.generation + 1;
+}
+
+/* It came from a relative, in whose record of it we take part from now on. */
+bool af_join_hold(struct af_socket *conn, uint32_t index) {
+    struct af_connection *shared = af_ledger_connection(af.ledger, index);
+    const uint64_t name = new_name();
+    uint64_t hold = atomic_load(&shared->hold);
+    for (int i = 0; i < TRIES && !(hold & SETTLED); i++) {
+        const uint64_t joined = (hold & ~SUM) | ((hold + name) & SUM);
+        if (!atomic_compare_exchange_weak(&shared->hold, &hold, joined))
+            continue;
+        conn->shared = index;
+        conn->tag = (uint16_t)(hold >> TAG_SHIFT);
+        conn->name = name;
+        return true;
+    }
+    return false;
+}
+
+/* This process lets go of it. Does nobody else have it, as far as can be known? */
+bool af_let_go(struct af_socket *conn, struct af_moment before) {
+    const bool came_here = conn->generation == af_forks.generation;
+    const bool certain = before.quiet && before.sum == atomic_load(&af_forks.sum) && !conn->uncertain;
+    conn->released = 0;
+    conn->settled = false;
+    if (AF_LIKELY(certain && came_here) && before.sum == conn->base && !af_is_joined(conn) && !af_has(conn, AF_FLAG_SENT)) {
+        conn->settled = true;
+        return true;
+    }
+    struct af_connection *shared = af_shared(conn);
+    conn->shown = true; /* by a relative, perhaps */
+    if (conn->uncertain && conn->uncertain != af_forks.generation + 1)
+        return false; /* marked by a parent, who settles it */
+    if (!shared)
+        return came_here;
+    const uint64_t added = !certain    ? 0
+                           : came_here ? before.sum - conn->base - conn->name
+                                       : before.sum - af_forks.birth - af_forks.name;
+    uint64_t hold = atomic_load(&shared->hold), after = 0;
+    for (int i = 0; i < TRIES; i++) {
+        if (hold & SETTLED || hold >> TAG_SHIFT != conn->tag)
+            return false;
+        after = (hold & ~SUM) | ((hold + added) & SUM);
+        after |= !certain || !(after & SUM) ? SETTLED : 0;
+        if (atomic_compare_exchange_weak(&shared->hold, &hold, after)) {
+            conn->released = added;
+            conn->settled = (after & SETTLED) != 0;
+            return conn->settled;
+        }
+    }
+    return came_here;
+}
+
+/* exec has failed, and we have it still. */
+void af_take_hold_again(struct af_socket *conn) {
+    struct af_connection *shared = af_shared(conn);
+    uint64_t hold = shared ? atomic_load(&shared->hold) : 0;
+    for (int i = 0; shared && i < TRIES && hold >> TAG_SHIFT == conn->tag; i++)
+        if (atomic_compare_exchange_weak(&shared->hold, &hold,
+                                         ((hold & ~SUM) | ((hold - conn->released) & SUM)) & ~(uint64_t)conn->settled))
+            break;
+    conn->released = 0;
+    conn->settled = false;
+}
+
+bool af_is_hold_settled(const struct af_socket *conn) {
+    const struct af_connection *shared = af_shared(conn);
+    const uint64_t hold = shared ? atomic_load(&shared->hold) : SETTLED;
+    return hold & SETTLED || hold >> TAG_SHIFT != conn->tag;
+}
+
+bool af_was_forked(const struct af_socket *conn) {
+    return conn->generation != af_forks.generation || conn->uncertain || atomic_load(&af_forks.on_the_way) ||
+           conn->base != atomic_load(&af_forks.sum);
+}
+
+/* ---- what the record in the ledger says ----------------------------------------------------------------- */
+
+/* Does anybody look at it? A reader, or a relative. */
+static bool is_looked_at(const struct af_socket *conn) {
+    return af_ledger_is_file() || af_is_joined(conn) || af_has(conn, AF_FLAG_SENT) || af_was_forked(conn);
+}
+
+void af_show(struct af_socket *conn) {
+    struct af_connection *shared = is_looked_at(conn) ? af_shared(conn) : NULL;
+    if (!shared)
+        return;
+    conn->shown = true;
+    const uint32_t state = atomic_load(&conn->state);
+    atomic_store_explicit(&shared->flags, atomic_load(&conn->flags), memory_order_relaxed);
+    atomic_store_explicit(&shared->cookie, atomic_load(&conn->cookie), memory_order_relaxed);
+    atomic_store_explicit(&shared->owner, atomic_load(&conn->owner), memory_order_relaxed);
+    shared->peer = conn->peer;
+    shared->local_port = conn->local_port;
+    shared->ending = conn->ending;
+    atomic_store_explicit(&shared->state, state, memory_order_release);
+}
+
+/* A new one: what the record's last use has left there goes. */
+void af_show_new(struct af_socket *conn) {
+    struct af_connection *shared = conn->shown || af_ledger_is_file() ? af_shared(conn) : NULL;
+    if (!shared)
+        return;
+    conn->shown = false;
+    atomic_store_explicit(&shared->state, AF_CONN_FREE, memory_order_release);
+    atomic_store_explicit(&shared->sent, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->foreign, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->opened, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->holder, af.slot, memory_order_relaxed);
+    if (af_ledger_is_file())
+        af_show(conn);
+}
+
+void af_show_gone(const struct af_socket *conn) {
+    struct af_connection *shared = af_shared(conn);
+    if (shared && atomic_load_explicit(&shared->state, memory_order_relaxed) != AF_CONN_FREE)
+        atomic_store_explicit(&shared->state, AF_CONN_FREE, memory_order_release);
+}
+
+/* What relatives have seen of it since we parted, which only counting needs: a child may have connected it. */
+void af_learn_from_relatives(struct af_socket *conn) {
+    const uint32_t told = AF_FLAG_ACCEPTED | AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_TFO | AF_FLAG_READS_ODD;
+    const struct af_connection *shared = af_is_joined(conn) || af_was_forked(conn) ? af_shared(conn) : NULL;
+    const uint32_t state = shared ? atomic_load(&shared->state) : AF_CONN_FREE;
+    if (state == AF_CONN_FREE || state > AF_CONN_INHERITED)
+        return;
+    const uint32_t owner = atomic_load(&shared->owner);
+    if (state != atomic_load(&conn->state)) {
+        conn->peer = shared->peer;
+        conn->local_port = shared->local_port;
+        atomic_store(&conn->state, state);
+        atomic_store(&conn->owner, owner < af.ledger->room.processes ? owner : AF_NO_SLOT);
+    }
+    if (!atomic_load(&conn->cookie))
+        atomic_store(&conn->cookie, atomic_load(&shared->cookie));
+    af_set(conn, atomic_load(&shared->flags) & told);
+}
+
+/* ---- images that were started otherwise ----------------------------------------------------------------- */
+
+/* By vfork, posix_spawn, system or popen; the last few of them, by pid (0: libc keeps it to itself). They have what
+ * is not close-on-exec, for which nobody asks before the connection is let go of. */
+enum { IMAGES = 8 };
+static _Atomic int32_t images[IMAGES];
+
+void af_note_image(pid_t pid) {
+    const uint32_t n = atomic_fetch_add(&af_forks.images, 1);
+    atomic_store(&images[n % IMAGES], (int32_t)pid);
+}
+
+bool af_was_spawned(const struct af_socket *conn) {
+    return conn->images != atomic_load(&af_forks.images);
+}
+
+bool af_image_holds(int fd, const struct af_socket *conn) {
+    const uint32_t now = atomic_load(&af_forks.images), n = now - conn->images;
+    if (!n || AF_SYS2(SYS_fcntl, fd, F_GETFD) != 0)
+        return false;
+    for (uint32_t i = 0; i < n && i < IMAGES; i++) {
+        const int32_t pid = atomic_load(&images[(now - 1 - i) % IMAGES]);
+        if (pid && af_vfork_child_holds(pid, fd))
+            return true;
+    }
+    return false;
+}
