@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 
 static void before_close(int fd, bool may_reset) {
     bool last;
@@ -43,6 +44,12 @@ int af_on_close(int fd) {
 int af_on_close_range(unsigned first, unsigned last, int flags) {
     bool closes = first <= last && !(flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) &&
                   !(flags & CLOSE_RANGE_CLOEXEC);
+    if (closes && flags & CLOSE_RANGE_UNSHARE && af.ledger && !af_in_vfork_child()) {
+        int error = errno; /* first the one, then the other: what is closed in a table of one's own is not closed here */
+        if (AF_SYS1(SYS_unshare, CLONE_FILES) == 0)
+            af_note_unshared();
+        errno = error;
+    }
     if (closes && af.ledger && !af_in_vfork_child())
         af_before_close_range(first, last, true);
     return af_real.close_range(first, last, flags);

@@ -95,9 +95,12 @@ int af_on_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
     }
     if (n > MOST_MESSAGES)
         n = MOST_MESSAGES;
-    unsigned looked = n && carries(&messages->msg_hdr) ? n : 0;
-    for (unsigned i = 0; i < looked; i++)
-        each_descriptor(&messages[i].msg_hdr, note_sent);
+    unsigned looked = 0; /* up to the last one that carries any */
+    for (unsigned i = 0; i < n && af.ledger; i++)
+        if (carries(&messages[i].msg_hdr)) {
+            each_descriptor(&messages[i].msg_hdr, note_sent);
+            looked = i + 1;
+        }
     int sent = af_real.sendmmsg(fd, messages, n, flags);
     for (unsigned i = sent < 0 ? 0 : (unsigned)sent; i < looked; i++)
         each_descriptor(&messages[i].msg_hdr, note_unsent);

@@ -2,6 +2,7 @@
 #include "shim/shim.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -12,28 +13,57 @@ bool af_sealed;
 
 /* vfork, and clone(CLONE_VM). ---------------------------------------------------------------------------------------- */
 
-void *af_vfork_next(void) {
-    if (!af_real.vfork)
-        af_resolve();
-    if (af.on) {
-        if (!af.pid)
-            af.pid = af_pid();
-        af_vforked = 1;
-    }
-    return (void *)af_real.vfork;
+void af_vfork_begins(void) {
+    af_vforked++;
 }
 
-void af_note_clone_vm(void) {
+/* In the parent. What pid the child has is known here, and nowhere better: it may have a pid namespace of its own, or a
+ * filter that kills it for asking. */
+long af_vfork_ended(long result) {
+    af_vforked--;
+    if (result < 0) {
+        errno = (int)-result;
+        return -1;
+    }
+    if (af.on && af.ledger && !af_vforked)
+        af_note_image((pid_t)result);
+    return result;
+}
+
+/* A child that has our descriptors too closes them for both; only its end, or its exec, is not ours. */
+void af_note_clone_vm(bool shares_descriptors) {
     if (!af.pid)
         af.pid = af_pid();
-    af.shares_memory = true;
+    if (shares_descriptors)
+        af.shares_all = true;
+    else
+        af.shares_memory = true;
 }
 
 bool af_in_vfork_child_slow(void) {
-    if (af_sealed || af_pid() != af.pid)
-        return !af_sealed;
-    af_vforked = 0; /* the parent runs again */
-    return false;
+    return af_vforked || af_own_table || (!af_sealed && af_pid() != af.pid);
+}
+
+/* Is this another process, on our memory? */
+static bool is_guest(void) {
+    return af_in_vfork_child() || (AF_UNLIKELY(af.shares_all) && !af_sealed && af_pid() != af.pid);
+}
+
+/* Has this thread a descriptor table of its own now? Where the main thread parts, the table that we know goes with it. */
+void af_note_unshared(void) {
+    enum { KCMP_FILES = 2 };
+    const long thread = AF_SYS0(SYS_gettid), process = af_pid();
+    if (thread != process && AF_SYS5(SYS_kcmp, process, thread, KCMP_FILES, 0, 0) != 0)
+        af_own_table = 1;
+}
+
+int af_on_unshare(int flags) {
+    int result = af_real.unshare(flags);
+    int error = errno;
+    if (result == 0 && flags & CLONE_FILES && !af_in_vfork_child())
+        af_note_unshared();
+    errno = error;
+    return result;
 }
 
 /* fork. ---------------------------------------------------------------------------------------------------- */
@@ -47,7 +77,8 @@ void af_become_child(void) {
     af.self = NULL;
     af.own_counts = NULL;
     af_vforked = 0;
-    af.shares_memory = false;
+    af_own_table = 0;
+    af.shares_memory = af.shares_all = false;
     atomic_store(&af.next_line, 0);
     if (af.fork_page)
         *af.fork_page = 1;
@@ -186,13 +217,18 @@ static bool can_find(const char *file) {
     }
 }
 
-static bool before_exec(bool will_run) {
-    if (!af.ledger || af.finished || !will_run)
-        return false;
-    if (af_in_vfork_child()) {
+/* A guest's exec does not end this process, and must not make a system call more: it may be behind a filter. */
+static bool is_ours_to_tell(void) {
+    if (!af.ledger || af.finished || !is_guest())
+        return af.ledger && !af.finished;
+    if (!af_vforked && !af_own_table)
         af_note_image(af_pid());
+    return false;
+}
+
+static bool before_exec(bool will_run) {
+    if (!will_run)
         return false;
-    }
     struct af_moment before = af_now_of_forks();
     af_each(0, ~0u, hand_over, &before);
     af_log(AF_EVENT_EXEC);
@@ -215,39 +251,39 @@ static int exec_failed(bool prepared, int result) {
 }
 
 int af_on_execve(const char *path, char *const argv[], char *const envp[]) {
-    bool prepared = before_exec(af.ledger && can_run(path));
+    bool prepared = before_exec(is_ours_to_tell() && can_run(path));
     return exec_failed(prepared, af_real.execve(path, argv, envp));
 }
 
 int af_on_execv(const char *path, char *const argv[]) {
-    bool prepared = before_exec(af.ledger && can_run(path));
+    bool prepared = before_exec(is_ours_to_tell() && can_run(path));
     return exec_failed(prepared, af_real.execv(path, argv));
 }
 
 int af_on_execvp(const char *file, char *const argv[]) {
-    bool prepared = before_exec(af.ledger && file && can_find(file));
+    bool prepared = before_exec(is_ours_to_tell() && file && can_find(file));
     return exec_failed(prepared, af_real.execvp(file, argv));
 }
 
 int af_on_execvpe(const char *file, char *const argv[], char *const envp[]) {
-    bool prepared = before_exec(af.ledger && file && can_find(file));
+    bool prepared = before_exec(is_ours_to_tell() && file && can_find(file));
     return exec_failed(prepared, af_real.execvpe(file, argv, envp));
 }
 
 int af_on_fexecve(int fd, char *const argv[], char *const envp[]) {
-    bool prepared = before_exec(true);
+    bool prepared = before_exec(is_ours_to_tell());
     return exec_failed(prepared, af_real.fexecve(fd, argv, envp));
 }
 
 int af_on_execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags) {
-    bool prepared = before_exec(true);
+    bool prepared = before_exec(is_ours_to_tell());
     return exec_failed(prepared, af_real.execveat(dir, path, argv, envp, flags));
 }
 
 /* The end. ------------------------------------------------------------------------------------------------- */
 
 void af_finish(bool raw) {
-    if (!af.ledger || af.finished || af_in_vfork_child())
+    if (!af.ledger || af.finished || is_guest())
         return;
     int error = errno;
     af_before_close_range(0, ~0u, !raw);

@@ -78,6 +78,7 @@ struct af_state {
     bool acts;     /* some policy is not its default */
     bool no_memory; /* the ledger could not be mapped */
     bool shares_memory;    /* a child made by clone(CLONE_VM) may run here too (process.c) */
+    bool shares_all;       /* ... that has our descriptors too */
     bool finished;         /* the last word is written */
     bool complained;       /* complaint was printed */
     struct af_error complaint; /* the bad setting, empty if none */
@@ -321,14 +322,17 @@ void af_listening(int fd, struct af_socket *conn);
 
 void af_before_close(int fd); /* fd is about to be closed */
 void af_before_close_range(unsigned first, unsigned last, bool may_reset); /* may linger=rst be applied? */
-void af_note_clone_vm(void); /* a child on our memory comes, and will not wait for it as vfork's does */
+/* A child on our memory comes, and will not wait for it as vfork's does. */
+void af_note_clone_vm(bool shares_descriptors);
+void af_note_unshared(void); /* this thread may have parted from our descriptors */
 void af_finish(bool raw); /* the process is about to end; raw: by a bare system call */
 void af_before_log_stream_closes(void); /* the log's stream is about to go, as at the end of many programs */
 void af_become_child(void);
 void af_seal(void);
 void af_unseal(void);
 pid_t af_pid(void);
-void *af_vfork_next(void); /* called by vfork.S */
+void af_vfork_begins(void); /* called by vfork.S */
+long af_vfork_ended(long result);
 
 /* log.c ---------------------------------------------------------------------------------------------------- */
 

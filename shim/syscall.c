@@ -26,8 +26,8 @@ static long forked(long number, const long a[6]) {
     bool copies = !(flags & CLONE_VM);
     if (copies)
         af_before_fork();
-    else if (!(flags & (CLONE_THREAD | CLONE_FILES)))
-        af_note_clone_vm();
+    else if (!(flags & CLONE_THREAD))
+        af_note_clone_vm(flags & CLONE_FILES);
     long child = af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (copies)
         af_after_fork((pid_t)child);
@@ -62,6 +62,8 @@ static long on_process(long number, const long a[6]) {
         return sealing(number, a);
     case SYS_execve: case SYS_execveat:
         return executed(number, a);
+    case SYS_unshare:
+        return af_on_unshare((int)a[0]);
     case SYS_exit_group:
         if (!af_in_vfork_child())
             af_finish(true);

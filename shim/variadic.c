@@ -50,8 +50,8 @@ int af_export_prctl(int option, ...) {
 static void note_clone(unsigned long flags) {
     if (!(flags & CLONE_VM))
         af_before_fork();
-    else if (!(flags & (CLONE_THREAD | CLONE_FILES)))
-        af_note_clone_vm();
+    else if (!(flags & CLONE_THREAD))
+        af_note_clone_vm(flags & CLONE_FILES);
 }
 
 static void cloned(unsigned long flags, long child) {

@@ -62,6 +62,7 @@ static const struct row memory_ways_rows[] = {
     ALONE("__vfork_closes_all", .extra = ""), ALONE("clone_vm_closes_all", .extra = ""),
     ALONE("__clone_vm_closes_all", .extra = ""), ALONE("clone_vfork_closes_all", .extra = ""),
     ALONE("clone_closes_all", .extra = ""), ALONE("__clone_closes_all", .extra = ""),
+    ALONE("clone_vm_files_leaves", .extra = ""),
 };
 ENDINGS(memory_ways, "spawn_by");
 
@@ -82,6 +83,7 @@ static const struct row sent_ways_rows[] = {
     HANDED("sender_first", .extra = ""), HANDED("sender_first_image", .extra = ""),
     HANDED("sender_first_family", FAMILY), HANDED("sender_first_many", .extra = ""),
     HANDED("sender_first_many_image", .extra = ""), HANDED("sender_first_many_family", FAMILY),
+    HANDED("sender_first_many_second", .extra = ""),
     HANDED("sender_first_twice", .extra = ""), HANDED("sender_first_twice_image", .extra = ""),
     HANDED("sender_first_twice_family", FAMILY), HANDED("at_once", .extra = ""),
     HANDED("at_once_image", .extra = ""), HANDED("at_once_family", FAMILY),
@@ -107,6 +109,7 @@ ENDINGS(exec_ways, "exec_by");
 static const struct row thread_ways_rows[] = {
     { .way = "own", .script = "ec", .each = { .sockets = 8, .connects = 8, .established = 8, .time_wait = 8 } },
     ALONE("copies", .extra = ""),
+    ALONE("apart", .extra = ""), ALONE("apart_by_range", .extra = ""), ALONE("apart_by_syscall", .extra = ""),
 };
 ENDINGS(thread_ways, "threads");
 

@@ -22,6 +22,33 @@ Test(tree, a_child_that_is_killed_leaves_its_share_open)
     rows_logged(&killed_ways);
 }
 
+/* A fork copies the table at some moment of an opening or a closing: whatever it has copied, no count waits for a
+ * child that does not know that it has the connection. Who of them was the last may be in doubt. */
+Test(tree, forks_at_any_moment_leave_nothing_open)
+{
+    static const struct {
+        const char *way;
+        int n;
+    } rows[] = { { "threads", 500 }, { "handler", 200 } };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *log = scratch_path();
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        struct ended e = run(text("LOG=%s", log), "fork_storm %s 127.0.0.1 %u %d", rows[i].way, peer.port, rows[i].n);
+        cr_assert(e.status == 0, "%s: %d %s%s", rows[i].way, e.status, e.out, e.err);
+        long opened = 0;
+        cr_assert(sscanf(e.out, "opened %ld", &opened) == 1 && opened > 0, "%s", e.out);
+        struct tally sum = tally_log(rows[i].way, log);
+        cr_expect(sum.open == 0, "%s: %ld of %ld are open", rows[i].way, sum.open, opened);
+        cr_expect(sum.connects == opened && sum.established - sum.passed == opened, "%s: %ld less %ld for %ld",
+                  rows[i].way, sum.established, sum.passed, opened);
+        cr_expect(sum.time_wait == opened && books_of(rows[i].way, peer.port).to == opened, "%s: %ld, kernel %ld",
+                  rows[i].way, sum.time_wait, books_of(rows[i].way, peer.port).to);
+        peer_stop(&peer);
+    }
+}
+
 Test(tree, a_child_on_our_memory_disturbs_nothing)
 {
     rows_logged(&memory_ways);
@@ -30,6 +57,21 @@ Test(tree, a_child_on_our_memory_disturbs_nothing)
 Test(tree, a_child_that_becomes_another_image)
 {
     rows_logged(&image_ways);
+}
+
+/* The child's pid is the parent's, as each of them sees it. */
+Test(tree, a_vfork_child_with_its_parents_pid_disturbs_nothing)
+{
+    static const struct tally all = { .sockets = 2, .connects = 2, .established = 2, .time_wait = 2 };
+    const char *log = scratch_path();
+
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .raw = true });
+    struct ended e = run(text("LOG=%s", log), "new_namespace 127.0.0.1 %u", peer.port);
+    cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+    tally_expect("pid 1", log, &all, 1);
+    cr_assert_eq(ns_tw(), 2);
+    peer_stop(&peer);
 }
 
 /* linger=rst is for the close that ends a connection: while such a child lives, ours does not. */

@@ -12,6 +12,7 @@
 enum { SOCKET = 100 }; /* our end and the other's, each in its own process */
 
 static int n;
+static bool second; /* of two messages, the second carries it */
 static const char *address, *port;
 
 union control {
@@ -31,7 +32,9 @@ static void send_fds(const int *fds, int count, bool many)
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
     memcpy(CMSG_DATA(c), fds, (size_t)count * sizeof(int));
-    if (many)
+    if (second)
+        MUST(sendmmsg(SOCKET, (struct mmsghdr[]){ { .msg_hdr = { .msg_iov = &data, .msg_iovlen = 1 } }, message }, 2, 0) == 2);
+    else if (many)
         MUST(sendmmsg(SOCKET, &message, 1, 0) == 1);
     else
         MUST(sendmsg(SOCKET, &message.msg_hdr, 0) == 1);
@@ -64,6 +67,8 @@ static void last(int fd) { MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0); }
 static void takes_last(bool many)
 {
     for (int i = 0; i < n; i++) {
+        if (second)
+            hear();
         int fd = receive_fd(many);
         tell();
         hear();
@@ -155,6 +160,7 @@ static void play(const char *way, bool other)
 {
     bool many = strstr(way, "many") != NULL, both = strstr(way, "twice") != NULL;
 
+    second = strstr(way, "second") != NULL;
     if (strncmp(way, "lost", 4) == 0)
         other ? (void)0 : is_lost();
     else if (strncmp(way, "grabbed", 7) == 0)

@@ -125,6 +125,22 @@ static void clone_vfork_closes_all(int fd) { cloned_closes_all(fd, clone, CLONE_
 static void clone_closes_all(int fd) { cloned_closes_all(fd, clone, 0); }
 static void __clone_closes_all(int fd) { cloned_closes_all(fd, __clone, 0); }
 
+static int leaves(void *unused)
+{
+    (void)unused;
+    _exit(0);
+}
+/* Its end is not the process's, though it has all of it. */
+static void clone_vm_files_leaves(int fd)
+{
+    static char stack[STACK] __attribute__((aligned(16)));
+    pid_t child = clone(leaves, stack + sizeof stack, CLONE_VM | CLONE_FILES | SIGCHLD, NULL);
+
+    MUST(child > 0);
+    collect(child);
+    last(fd);
+}
+
 /* ---- another image ------------------------------------------------------------------------------------------ */
 
 static pid_t vforked(int fd, bool child_waits)
@@ -255,6 +271,7 @@ static const struct way ways[] = {
     { "clone_vm_closes_all", clone_vm_closes_all },
     { "clone_vfork_closes_all", clone_vfork_closes_all },
     { "clone_closes_all", clone_closes_all },
+    { "clone_vm_files_leaves", clone_vm_files_leaves },
 #define ROWS(how) \
     { #how "_child_first", how##_child_first }, { #how "_child_last", how##_child_last }, \
     { #how "_child_without", how##_child_without }

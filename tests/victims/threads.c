@@ -3,7 +3,9 @@
  * threads WAY ADDRESS PORT N */
 #include "way.h"
 
+#include <linux/close_range.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 
@@ -82,6 +84,31 @@ static void fork_all_along(void)
     }
 }
 
+/* A thread with descriptors of its own lets go of its copy, not of the process's. */
+static const char *apart;
+static void *leaves_the_table(void *fd)
+{
+    if (strcmp(apart, "apart_by_range") == 0)
+        MUST(close_range(3, ~0u, CLOSE_RANGE_UNSHARE) == 0);
+    else if (strcmp(apart, "apart_by_syscall") == 0)
+        MUST(syscall(SYS_unshare, CLONE_FILES) == 0 && close((int)(intptr_t)fd) == 0);
+    else
+        MUST(unshare(CLONE_FILES) == 0 && close((int)(intptr_t)fd) == 0);
+    return NULL;
+}
+
+static int part(const char *way)
+{
+    apart = way;
+    for (int i = 0; i < n; i++) {
+        pthread_t thread;
+        intptr_t fd = connected(address, port);
+        MUST(pthread_create(&thread, NULL, leaves_the_table, (void *)fd) == 0 && pthread_join(thread, NULL) == 0);
+        MUST(send((int)fd, "x", 1, 0) == 1 && close((int)fd) == 0);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     pthread_t thread[THREADS];
@@ -89,6 +116,8 @@ int main(int argc, char **argv)
     if (argc != 5)
         return 2;
     address = argv[2], port = argv[3], n = atoi(argv[4]);
+    if (strncmp(argv[1], "apart", 5) == 0)
+        return part(argv[1]);
     bool forks = strcmp(argv[1], "forks") == 0, serves = strcmp(argv[1], "leaves_serving") == 0;
     bool leaves = serves || strcmp(argv[1], "leaves") == 0;
     bool own = forks || leaves || strcmp(argv[1], "own") == 0;
