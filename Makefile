@@ -45,11 +45,11 @@ EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.
 	port_search.o keepalive.o rules.o only_skip.o override.o strict.o log.o log_when.o)
 COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o programs_redis.o threads.o look.o) tests/programs.o
 WAYS = $(addprefix tests/,harness_counts.o harness_script.o harness_rows.o $(addprefix test_,ways.o opens.o \
-	counts.o boundary.o tree.o inherited.o invisible.o))
+	counts.o boundary.o memory.o tree.o inherited.o invisible.o))
 VICTIMS = cycles threads_close close_odd connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
 	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit kill_open descend fork_many share
 WAY_VICTIMS = end_by copy_by leave_by open_by end_in accept_by inherit end_stdio cut_off part_by exec_by tree_by spawn_by pass_by \
-	sealed threads storm fork_storm new_namespace spoils spoils_asan show_sockets show_descriptors show_children overwrites late early.so daemonizes
+	sealed threads storm fork_storm new_namespace spoils spoils_asan memory show_sockets show_descriptors show_children overwrites late early.so daemonizes
 
 # The library keeps its imports few: each one costs every program at its start.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector \

@@ -2,18 +2,19 @@
 #include "ledger/writer.h"
 #include "ledger/histogram.h"
 
-static uint64_t page_up(uint64_t size) {
-    return (size + 4095) & ~(uint64_t)4095;
+static uint64_t window_up(uint64_t size) {
+    return (size + AF_WINDOW - 1) & ~(uint64_t)(AF_WINDOW - 1);
 }
 
 static uint64_t section(uint64_t *end, uint64_t count, uint64_t size) {
     uint64_t at = *end;
-    *end = page_up(at + count * size);
+    *end = window_up(at + count * size);
     return at;
 }
 
 static uint64_t place_sections(struct af_ledger *to, const struct af_ledger_room *room) {
-    uint64_t end = page_up(sizeof *to);
+    uint64_t end = AF_TIMES_AT;
+    _Static_assert(AF_TIMES_AT + sizeof(struct af_histogram) <= AF_WINDOW, "both are always mapped");
     to->connect_times_at = section(&end, 1, sizeof(struct af_histogram));
     to->processes_at = section(&end, room->processes, sizeof(struct af_process));
     to->connections_at = section(&end, room->connections, sizeof(struct af_connection));
@@ -49,16 +50,30 @@ void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *roo
     ledger->max_closed = room->closed;
 }
 
-void af_ledger_place(struct af_ledger_map *map, struct af_ledger *ledger, const struct af_ledger_room *room) {
+void af_ledger_place(struct af_ledger_map *map, const struct af_ledger_room *room) {
     struct af_ledger places;
     place_sections(&places, room);
+    const struct af_section sections[AF_SECTIONS] = {
+        [AF_PROCESSES] = {.at = places.processes_at, .size = sizeof(struct af_process), .max = room->processes},
+        [AF_CONNECTIONS] = {.at = places.connections_at, .size = sizeof(struct af_connection), .max = room->connections},
+        [AF_ENDPOINTS] = {.at = places.endpoints_at, .size = sizeof(struct af_endpoint), .max = room->endpoints},
+        [AF_CLOSED] = {.at = places.closed_at, .size = sizeof(struct af_closed), .max = room->closed},
+    };
+    __builtin_memcpy(map->section, sections, sizeof sections);
+    for (int i = 0; i < AF_SECTIONS; i++)
+        map->section[i].first = (uint32_t)(AF_WINDOW / sections[i].size);
+}
+
+void af_ledger_place_whole(struct af_ledger_map *map, struct af_ledger *ledger, const struct af_ledger_room *room) {
+    struct af_ledger places;
+    place_sections(&places, room);
+    af_ledger_place(map, room);
     map->header = ledger;
     map->times = (struct af_histogram *)((char *)ledger + places.connect_times_at);
-    map->processes = (struct af_process *)((char *)ledger + places.processes_at);
-    map->connections = (struct af_connection *)((char *)ledger + places.connections_at);
-    map->endpoints = (struct af_endpoint *)((char *)ledger + places.endpoints_at);
-    map->closed = (struct af_closed *)((char *)ledger + places.closed_at);
-    map->room = *room;
+    for (int i = 0; i < AF_SECTIONS; i++) {
+        map->section[i].first = map->section[i].max;
+        map->section[i].window = (uintptr_t)ledger + map->section[i].at;
+    }
 }
 
 /* How often an exchange is tried that others can make fail: honest ones do so a few times. */
@@ -74,20 +89,20 @@ static uint32_t take_number(_Atomic uint32_t *next, uint32_t limit) {
 }
 
 /* The last slot is for all processes that come when the others are taken: a server that forks for ever. */
-static uint32_t take_slot(const struct af_ledger_map *map) {
-    const uint32_t last = map->room.processes - 1;
+static uint32_t take_slot(struct af_ledger_map *map) {
+    const uint32_t last = map->section[AF_PROCESSES].max - 1;
     uint32_t n = atomic_load(&map->header->n_processes);
-    if (n < last && !map->backed(map, af_ledger_process(map, n), 2 * sizeof(struct af_process)))
+    if (n < last && (!map->reach(map, AF_PROCESSES, n) || !map->reach(map, AF_PROCESSES, n + 1)))
         return AF_NO_SLOT;
     uint32_t slot = take_number(&map->header->n_processes, last);
     if (slot == AF_NO_SLOT)
         slot = last;
-    return map->backed(map, af_ledger_process(map, slot), sizeof(struct af_process)) ? slot : AF_NO_SLOT;
+    return map->reach(map, AF_PROCESSES, slot) ? slot : AF_NO_SLOT;
 }
 
-uint32_t af_ledger_claim_process(const struct af_ledger_map *map, bool *shared) {
+uint32_t af_ledger_claim_process(struct af_ledger_map *map, bool *shared) {
     uint32_t slot = take_slot(map);
-    *shared = slot == map->room.processes - 1;
+    *shared = slot == map->section[AF_PROCESSES].max - 1;
     if (slot == AF_NO_SLOT)
         return slot;
     struct af_process *process = af_ledger_process(map, slot);
@@ -96,7 +111,7 @@ uint32_t af_ledger_claim_process(const struct af_ledger_map *map, bool *shared) 
     if (!atomic_compare_exchange_strong(&process->used, &state, 1))
         atomic_fetch_add(&process->sharers, 1);
     if (*shared)
-        atomic_store(&map->header->n_processes, map->room.processes);
+        atomic_store(&map->header->n_processes, map->section[AF_PROCESSES].max);
     return slot;
 }
 
@@ -108,12 +123,16 @@ void af_ledger_prepare_process(struct af_process *process) {
 /* The list of free blocks is a stack; its head carries a change count in the upper half, so that a pop which slept
  * while others popped and pushed the same block back fails its exchange. What such a one reads of a record that
  * is not free any more is of no use to it, but it does read it. */
-static uint32_t pop_free(const struct af_ledger_map *map) {
+static bool reach_block(struct af_ledger_map *map, uint32_t first) {
+    return map->reach(map, AF_CONNECTIONS, first) && map->reach(map, AF_CONNECTIONS, first + AF_BLOCK - 1);
+}
+
+static uint32_t pop_free(struct af_ledger_map *map) {
     uint64_t head = atomic_load(&map->header->free_head);
     for (int i = 0; i < TRIES; i++) {
         const uint32_t first = (uint32_t)head - 1;
-        if (first % AF_BLOCK != 0 || first >= map->room.connections ||
-            !map->backed(map, af_ledger_connection(map, first), AF_BLOCK * sizeof(struct af_connection)))
+        if (first % AF_BLOCK != 0 || first >= map->section[AF_CONNECTIONS].max ||
+            !reach_block(map, first))
             return AF_NO_SLOT;
         const uint64_t rest = ((head >> 32) + 1) << 32 |
             atomic_load_explicit(&af_ledger_connection(map, first)->next_free, memory_order_relaxed);
@@ -123,26 +142,23 @@ static uint32_t pop_free(const struct af_ledger_map *map) {
     return AF_NO_SLOT;
 }
 
-static uint32_t take_fresh(const struct af_ledger_map *map) {
+static uint32_t take_fresh(struct af_ledger_map *map) {
     uint32_t n = atomic_load(&map->header->n_connections);
-    for (int i = 0; i < TRIES && n % AF_BLOCK == 0 && n + AF_BLOCK <= map->room.connections; i++)
+    for (int i = 0; i < TRIES && n % AF_BLOCK == 0 && n + AF_BLOCK <= map->section[AF_CONNECTIONS].max; i++)
         if (atomic_compare_exchange_weak(&map->header->n_connections, &n, n + AF_BLOCK))
             return n;
     return AF_NO_SLOT;
 }
 
-uint32_t af_ledger_take_block(const struct af_ledger_map *map) {
+uint32_t af_ledger_take_block(struct af_ledger_map *map) {
     uint32_t first = pop_free(map);
     if (first == AF_NO_SLOT)
         first = take_fresh(map);
-    if (first == AF_NO_SLOT ||
-        !map->backed(map, af_ledger_connection(map, first), AF_BLOCK * sizeof(struct af_connection)))
-        return AF_NO_SLOT;
-    return first;
+    return first != AF_NO_SLOT && reach_block(map, first) ? first : AF_NO_SLOT;
 }
 
 /* Given up, it is a block lost. */
-void af_ledger_return_block(const struct af_ledger_map *map, uint32_t first) {
+void af_ledger_return_block(struct af_ledger_map *map, uint32_t first) {
     struct af_connection *conn = af_ledger_connection(map, first);
     uint64_t head = atomic_load(&map->header->free_head);
     for (int i = 0; i < TRIES; i++) {
@@ -188,7 +204,7 @@ static bool same_endpoint(const struct af_endpoint *e, uint32_t slot, const stru
 }
 
 /* A record is filled in before it is chained, and chained before it is ready. */
-static void fill_endpoint(const struct af_ledger_map *map, struct af_endpoint *e, uint32_t slot,
+static void fill_endpoint(struct af_ledger_map *map, struct af_endpoint *e, uint32_t index, uint32_t slot,
                           const struct af_addr *addr, bool accepted) {
     struct af_process *process = af_ledger_process(map, slot);
     e->slot = slot;
@@ -197,38 +213,46 @@ static void fill_endpoint(const struct af_ledger_map *map, struct af_endpoint *e
     uint32_t first = atomic_load(&process->endpoints);
     for (int i = 0; i < TRIES; i++) {
         e->next = first;
-        if (atomic_compare_exchange_weak(&process->endpoints, &first, (uint32_t)(e - map->endpoints) + 1))
+        if (atomic_compare_exchange_weak(&process->endpoints, &first, index + 1))
             break;
     }
     atomic_store_explicit(&e->ready, 1, memory_order_release);
 }
 
-bool af_ledger_count_endpoint(const struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr,
+/* The table grows with what is in it: the first FIRST records are one hash table; those up to twice as many the next,
+ * for what has found no room in it; and so on. Nothing ever leaves a table, so what is not in one before a free record is
+ * in none of those after it. */
+enum { FIRST = 256, STEPS = 16 };
+
+bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr,
                               bool accepted, int change) {
-    uint32_t hash = endpoint_hash(slot, addr, accepted);
-    for (uint32_t step = 0; step < 256; step++) {
-        struct af_endpoint *e = &map->endpoints[(hash + step) & (map->room.endpoints - 1)];
-        if (!map->backed(map, e, sizeof *e))
-            return false;
-        uint32_t key = atomic_load_explicit(&e->key, memory_order_relaxed);
-        if (!key && atomic_compare_exchange_strong(&e->key, &key, hash))
-            fill_endpoint(map, e, slot, addr, accepted);
-        else if (key != hash || !atomic_load_explicit(&e->ready, memory_order_acquire) ||
-                 !same_endpoint(e, slot, addr, accepted))
-            continue;
-        atomic_fetch_add_explicit(&e->count, (uint32_t)change, memory_order_relaxed);
-        return true;
-    }
+    const uint32_t hash = endpoint_hash(slot, addr, accepted), max = map->section[AF_ENDPOINTS].max;
+    uint32_t from = 0, size = max < FIRST ? max : FIRST;
+    for (; from + size <= max; from += size, size = from)
+        for (uint32_t step = 0; step < STEPS && step < size; step++) {
+            const uint32_t index = from + ((hash + step) & (size - 1));
+            if (!map->reach(map, AF_ENDPOINTS, index))
+                return false;
+            struct af_endpoint *e = af_section_record(map, AF_ENDPOINTS, index);
+            uint32_t key = atomic_load_explicit(&e->key, memory_order_relaxed);
+            if (!key && atomic_compare_exchange_strong(&e->key, &key, hash))
+                fill_endpoint(map, e, index, slot, addr, accepted);
+            else if (key != hash || !atomic_load_explicit(&e->ready, memory_order_acquire) ||
+                     !same_endpoint(e, slot, addr, accepted))
+                continue;
+            atomic_fetch_add_explicit(&e->count, (uint32_t)change, memory_order_relaxed);
+            return true;
+        }
     return false;
 }
 
-size_t af_ledger_top_endpoints(const struct af_ledger_map *map, uint32_t slot, struct af_endpoint *out, size_t room) {
+size_t af_ledger_top_endpoints(struct af_ledger_map *map, uint32_t slot, struct af_endpoint *out, size_t room) {
     size_t n = 0;
     uint32_t next = atomic_load(&af_ledger_process(map, slot)->endpoints);
-    for (uint32_t steps = 0; next && steps < map->room.endpoints; steps++) {
-        const struct af_endpoint *e = &map->endpoints[next - 1];
-        if (next > map->room.endpoints || !map->backed(map, e, sizeof *e))
+    for (uint32_t steps = 0; next && steps < map->section[AF_ENDPOINTS].max; steps++) {
+        if (next > map->section[AF_ENDPOINTS].max || !map->reach(map, AF_ENDPOINTS, next - 1))
             break;
+        const struct af_endpoint *e = af_section_record(map, AF_ENDPOINTS, next - 1);
         const struct af_endpoint now = {.slot = slot, .count = atomic_load(&e->count), .addr = e->addr,
                                         .accepted = e->accepted};
         size_t at = n < room ? n++ : room;
@@ -242,14 +266,15 @@ size_t af_ledger_top_endpoints(const struct af_ledger_map *map, uint32_t slot, s
     return n;
 }
 
-static struct af_closed *closed_at(const struct af_ledger_map *map, uint64_t n) {
-    return map->closed + (n & (map->room.closed - 1));
+static struct af_closed *closed_at(struct af_ledger_map *map, uint64_t n) {
+    const uint32_t index = (uint32_t)n & (map->section[AF_CLOSED].max - 1);
+    return map->reach(map, AF_CLOSED, index) ? af_section_record(map, AF_CLOSED, index) : NULL;
 }
 
-uint64_t af_ledger_append(const struct af_ledger_map *map, const struct af_closed *closed) {
+uint64_t af_ledger_append(struct af_ledger_map *map, const struct af_closed *closed) {
     uint64_t n = atomic_fetch_add(&map->header->n_closed, 1);
     struct af_closed *to = closed_at(map, n);
-    if (!map->backed(map, to, sizeof *to)) {
+    if (!to) {
         atomic_fetch_add(&map->header->lost_closed, 1);
         return 0;
     }
@@ -268,12 +293,13 @@ uint64_t af_ledger_append(const struct af_ledger_map *map, const struct af_close
     return n + 1;
 }
 
-void af_ledger_strike(const struct af_ledger_map *map, uint64_t serial) {
-    if (serial && atomic_load(&closed_at(map, serial - 1)->serial) == serial)
-        closed_at(map, serial - 1)->counted = AF_END_NONE;
+void af_ledger_strike(struct af_ledger_map *map, uint64_t serial) {
+    struct af_closed *closed = serial ? closed_at(map, serial - 1) : NULL;
+    if (closed && atomic_load(&closed->serial) == serial)
+        closed->counted = AF_END_NONE;
 }
 
-void af_ledger_count_time(const struct af_ledger_map *map, uint64_t ns) {
+void af_ledger_count_time(struct af_ledger_map *map, uint64_t ns) {
     uint64_t max = atomic_load_explicit(&map->times->max, memory_order_relaxed);
     atomic_fetch_add_explicit(&map->times->count[af_bucket_of(ns)], 1, memory_order_relaxed);
     for (int i = 0; i < TRIES && ns > max; i++)

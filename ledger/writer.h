@@ -29,55 +29,84 @@ uint32_t af_ledger_ring(uint64_t tw_buckets);
 size_t af_ledger_size(const struct af_ledger_room *room);
 void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *room);
 
+/* The sections of records. Of each, this process has the first part mapped, its window; four times as much once that
+ * is not enough. What was a window once stays where it is. */
+enum af_section_of { AF_PROCESSES, AF_CONNECTIONS, AF_ENDPOINTS, AF_CLOSED, AF_SECTIONS };
+struct af_section {
+    uint64_t at;             /* offset in the ledger */
+    uint32_t size, max;      /* of a record; records */
+    uint32_t first;          /* records in the first window */
+    _Atomic uintptr_t window; /* where it is, and how often it has grown */
+};
+
+/* Sections lie, and windows begin and grow, at multiples of this. */
+#define AF_WINDOW ((uintptr_t)1 << 14)
+
+/* The header and the histogram share the first. */
+#define AF_TIMES_AT ((sizeof(struct af_ledger) + 63) & ~(size_t)63)
+
 /* Where this process has a ledger. It lies where nobody else can write. */
 struct af_ledger_map {
     struct af_ledger *header;
     struct af_histogram *times;
-    struct af_process *processes;
-    struct af_connection *connections;
-    struct af_endpoint *endpoints;
-    struct af_closed *closed;
-    struct af_ledger_room room;
-    /* Asked before memory is written for the first time: is it there to be written? (A file on a full disk is not:
-     * touching it would be SIGBUS.) */
-    bool (*backed)(const struct af_ledger_map *map, const void *start, size_t size);
+    struct af_section section[AF_SECTIONS];
+    /* Asked before a record is touched: is it there? More of the section may have to be mapped, and a file on a full
+     * disk has no memory for it: touching that would be SIGBUS. */
+    bool (*reach)(struct af_ledger_map *map, enum af_section_of section, uint32_t index);
 };
 
-/* For a ledger of that room that is mapped as a whole. */
-void af_ledger_place(struct af_ledger_map *map, struct af_ledger *ledger, const struct af_ledger_room *room);
+/* The places of the sections, and nothing mapped yet. */
+void af_ledger_place(struct af_ledger_map *map, const struct af_ledger_room *room);
+/* The same for one that is mapped as a whole. */
+void af_ledger_place_whole(struct af_ledger_map *map, struct af_ledger *ledger, const struct af_ledger_room *room);
 
+static inline uint32_t af_window_records(const struct af_section *section, uintptr_t window) {
+    const uint64_t records = window ? (uint64_t)section->first << 2 * (window & 31) : 0;
+    return records < section->max ? (uint32_t)records : section->max;
+}
+
+/* Only of what has been reached, by this process or, before it was born, by a parent. */
+static inline void *af_section_record(const struct af_ledger_map *map, enum af_section_of section, uint32_t index) {
+    const struct af_section *s = &map->section[section];
+    const uintptr_t window = atomic_load_explicit(&s->window, memory_order_acquire);
+    return (char *)(window & ~(uintptr_t)31) + (size_t)index * s->size;
+}
+static inline bool af_section_reached(const struct af_ledger_map *map, enum af_section_of section, uint32_t index) {
+    const struct af_section *s = &map->section[section];
+    return index < af_window_records(s, atomic_load_explicit(&s->window, memory_order_acquire));
+}
 static inline struct af_process *af_ledger_process(const struct af_ledger_map *map, uint32_t slot) {
-    return map->processes + slot;
+    return af_section_record(map, AF_PROCESSES, slot);
 }
 static inline struct af_connection *af_ledger_connection(const struct af_ledger_map *map, uint32_t index) {
-    return map->connections + index;
+    return af_section_record(map, AF_CONNECTIONS, index);
 }
 
 /* A fresh record, or AF_NO_SLOT where there is no room. A process record is published by setting `used` to
  * 2; where all are taken, the last one is *shared by all who come. */
-uint32_t af_ledger_claim_process(const struct af_ledger_map *map, bool *shared);
+uint32_t af_ledger_claim_process(struct af_ledger_map *map, bool *shared);
 
 /* The first of AF_BLOCK connection records for this process's own use, or AF_NO_SLOT; and given back, when none of
  * them is in use. */
-uint32_t af_ledger_take_block(const struct af_ledger_map *map);
-void af_ledger_return_block(const struct af_ledger_map *map, uint32_t first);
+uint32_t af_ledger_take_block(struct af_ledger_map *map);
+void af_ledger_return_block(struct af_ledger_map *map, uint32_t first);
 
 /* A process record of zeros, made ready to count errors in. */
 void af_ledger_prepare_process(struct af_process *process);
 void af_ledger_count_error(struct af_process *process, enum af_call call, int error);
 
 /* `change` (1, or -1 to take one back) TIME_WAITs of process `slot` towards addr. False: no room. */
-bool af_ledger_count_endpoint(const struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr,
+bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr,
                               bool accepted, int change);
 /* The `room` endpoints of `slot` with the highest counts, highest first; how many there are. */
-size_t af_ledger_top_endpoints(const struct af_ledger_map *map, uint32_t slot, struct af_endpoint *out, size_t room);
+size_t af_ledger_top_endpoints(struct af_ledger_map *map, uint32_t slot, struct af_endpoint *out, size_t room);
 
 /* Append to the ring; its serial. af_ledger_strike takes a record back: it then counts as nothing. */
-uint64_t af_ledger_append(const struct af_ledger_map *map, const struct af_closed *closed);
-void af_ledger_strike(const struct af_ledger_map *map, uint64_t serial);
+uint64_t af_ledger_append(struct af_ledger_map *map, const struct af_closed *closed);
+void af_ledger_strike(struct af_ledger_map *map, uint64_t serial);
 
 /* A connect took so long. Its place is next to the header, so it needs no backing of its own. */
-void af_ledger_count_time(const struct af_ledger_map *map, uint64_t ns);
+void af_ledger_count_time(struct af_ledger_map *map, uint64_t ns);
 
 /* open = established - the endings, from a snapshot of counts. */
 uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]);

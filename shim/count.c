@@ -27,7 +27,7 @@ static void share_slot(const struct af_process *self) {
 }
 
 /* Of two threads that come here at once the second leaves its record unused. */
-static void claim(const struct af_ledger_map *ledger) {
+static void claim(struct af_ledger_map *ledger) {
     bool shared;
     if (af_sealed) /* a child that was forked behind a seccomp filter: it cannot ask for its own pid */
         return;
@@ -50,7 +50,7 @@ static void claim(const struct af_ledger_map *ledger) {
 }
 
 struct af_process *af_claim_self(void) {
-    const struct af_ledger_map *ledger = atomic_load(&af.ledger);
+    struct af_ledger_map *ledger = atomic_load(&af.ledger);
     if (!ledger || !af.counting)
         return NULL;
     if (AF_UNLIKELY(!*af.fork_page))
@@ -64,10 +64,9 @@ struct af_process *af_claim_self(void) {
 }
 
 void af_change(uint32_t slot, enum af_counter counter, int by) {
-    const struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_relaxed);
+    struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_relaxed);
     const uint64_t add = (uint64_t)(int64_t)by;
-    if (AF_UNLIKELY(slot >= ledger->room.processes ||
-                    !ledger->backed(ledger, af_ledger_process(ledger, slot), sizeof(struct af_process))))
+    if (AF_UNLIKELY(slot >= ledger->section[AF_PROCESSES].max || !ledger->reach(ledger, AF_PROCESSES, slot)))
         return; /* a relative's, as shared memory has it */
     atomic_fetch_add_explicit(&af_ledger_process(ledger, slot)->count[counter], add, memory_order_relaxed);
     if (AF_UNLIKELY(af.own_counts != NULL) && slot == af.slot)

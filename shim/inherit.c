@@ -61,13 +61,13 @@ static void compare_cookie(int fd, struct af_socket *conn, void *wanted) {
 
 /* A relative who shares our ledger has it: his record becomes ours too. */
 static bool join_relative(struct af_socket *conn, uint64_t cookie) {
-    const struct af_ledger_map *ledger = atomic_load(&af.ledger);
+    struct af_ledger_map *ledger = atomic_load(&af.ledger);
     const uint32_t used = atomic_load(&ledger->header->n_connections);
-    const uint32_t n = used < ledger->room.connections ? used : ledger->room.connections;
+    const uint32_t n = used < ledger->section[AF_CONNECTIONS].max ? used : ledger->section[AF_CONNECTIONS].max;
     for (uint32_t i = 0; i < n; i++) {
-        struct af_connection *shared = af_ledger_connection(ledger, i);
-        if (i % AF_BLOCK == 0 && !ledger->backed(ledger, shared, AF_BLOCK * sizeof *shared))
+        if (!ledger->reach(ledger, AF_CONNECTIONS, i))
             return false;
+        struct af_connection *shared = af_ledger_connection(ledger, i);
         if (atomic_load(&shared->cookie) != cookie || atomic_load(&shared->state) == AF_CONN_FREE ||
             !af_join_hold(conn, i))
             continue;

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -23,26 +22,60 @@ static void cannot_grow(void) {
                                      "in it are neither treated nor counted", NULL});
 }
 
-static bool is_backed(const struct af_ledger_map *map, const void *start, size_t size) {
-    if (!map->room.closed)
+static uint64_t window_up(uint64_t size) {
+    return (size + AF_WINDOW - 1) & ~(uint64_t)(AF_WINDOW - 1);
+}
+
+/* Of a file: is there memory for it? A chunk belongs to one section, and to one window of it. */
+static bool is_backed(const struct af_ledger_map *map, const struct af_section *section, uint32_t index) {
+    const uint64_t first = (uint64_t)index * section->size, last = first + section->size - 1;
+    if (!map->section[AF_CLOSED].max)
         return true;
-    uintptr_t at = (uintptr_t)start - (uintptr_t)map->header;
-    for (uintptr_t chunk = at >> CHUNK_BITS; chunk <= (at + size - 1) >> CHUNK_BITS; chunk++) {
-        uint64_t bit = 1ull << (chunk & 63);
-        if (AF_LIKELY(atomic_load_explicit(&backed_chunks[chunk / 64], memory_order_relaxed) & bit))
+    for (uint64_t chunk = first >> CHUNK_BITS; chunk <= last >> CHUNK_BITS; chunk++) {
+        const uint64_t n = (section->at >> CHUNK_BITS) + chunk, bit = 1ull << (n & 63);
+        if (AF_LIKELY(atomic_load_explicit(&backed_chunks[n / 64], memory_order_relaxed) & bit))
             continue;
         if (af_sealed)
             return false;
-        uintptr_t from = chunk << CHUNK_BITS, room = af_ledger_size(&map->room) - from;
-        long result = AF_SYS3(SYS_madvise, (char *)map->header + from, room < 1 << CHUNK_BITS ? room : 1 << CHUNK_BITS,
-                              MADV_POPULATE_WRITE);
+        long result = AF_SYS3(SYS_madvise, (atomic_load(&section->window) & ~(uintptr_t)31) + (chunk << CHUNK_BITS),
+                              1 << CHUNK_BITS, MADV_POPULATE_WRITE);
         if (result < 0 && result != -EINVAL) { /* it is reserved (map_file) */
             cannot_grow();
             return false;
         }
-        atomic_fetch_or(&backed_chunks[chunk / 64], bit);
+        atomic_fetch_or(&backed_chunks[n / 64], bit);
     }
     return true;
+}
+
+/* More of a section is mapped by what is mapped of it, without a descriptor: mremap of nothing duplicates a shared
+ * mapping, as long as the caller likes. The old one stays, since other threads may be at work in it. */
+static bool grow_window(struct af_section *section, uint32_t index) {
+    uintptr_t window = atomic_load(&section->window), larger = window;
+    if (index >= section->max)
+        return false;
+    while (af_window_records(section, larger) <= index)
+        larger++;
+    const size_t size = window_up((uint64_t)af_window_records(section, larger) * section->size);
+    long made = AF_SYS4(SYS_mremap, window & ~(uintptr_t)31, 0, size, MREMAP_MAYMOVE);
+    if (af_sys_failed(made))
+        return false;
+    larger = (uintptr_t)made | (larger & 31);
+    do
+        if ((window & 31) >= (larger & 31)) { /* another thread's is as large */
+            AF_SYS2(SYS_munmap, made, size);
+            break;
+        }
+    while (!atomic_compare_exchange_weak(&section->window, &window, larger));
+    return true;
+}
+
+static bool reach(struct af_ledger_map *map, enum af_section_of which, uint32_t index) {
+    struct af_section *section = &map->section[which];
+    while (AF_UNLIKELY(!af_section_reached(map, which, index)))
+        if (!grow_window(section, index))
+            return false;
+    return is_backed(map, section, index);
 }
 
 static size_t put(char *to, size_t at, const char *text) {
@@ -107,13 +140,8 @@ static int create(char path[PATH_ROOM]) {
 
 /* ---- how large -------------------------------------------------------------------------------------------- */
 
-static const struct af_ledger_room large = AF_LARGE_ROOM, small = AF_SMALL_ROOM;
-
-/* A program that has a limit on its address space is not to run into it because of us. */
-static bool is_limited(void) {
-    struct rlimit limit;
-    return AF_SYS4(SYS_prlimit64, 0, RLIMIT_AS, NULL, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-}
+/* The last for a kernel that has no file in memory to give: it is mapped as a whole. */
+static const struct af_ledger_room large = AF_LARGE_ROOM, small = AF_SMALL_ROOM, least = {1 << 8, 1 << 13, 1 << 11, 0};
 
 static uint64_t tw_buckets(void) {
     char text[24];
@@ -131,7 +159,7 @@ static uint64_t tw_buckets(void) {
 
 /* Growing past RLIMIT_FSIZE would raise SIGXFSZ, so all signals wait. */
 static long grow(int fd, size_t size) {
-    uint64_t all = ~0ull, before;
+    uint64_t all = ~0ull, before = 0;
     AF_SYS4(SYS_rt_sigprocmask, 0 /* SIG_BLOCK */, &all, &before, sizeof all);
     long result = AF_SYS2(SYS_ftruncate, fd, size);
     if (result < 0) {
@@ -144,50 +172,118 @@ static long grow(int fd, size_t size) {
     return result;
 }
 
-/* -EINVAL: this kernel (before 5.14) cannot be asked whether memory is there; then all of it is to be
- * reserved, or a disk that fills would end the program. */
-static long map_file(int fd, const struct af_ledger_room *room, bool reserve) {
-    const size_t size = af_ledger_size(room);
-    long map = grow(fd, size);
-    if (map == 0 && reserve)
-        map = AF_SYS4(SYS_fallocate, fd, 0, 0, size);
-    if (map == 0)
-        map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    if (af_sys_failed(map))
-        return map;
-    /* On a disk the kernel would read ahead, and clear 2 MB for a page that is asked for. */
-    AF_SYS3(SYS_madvise, map, size, MADV_RANDOM);
-    long there = reserve ? 0 : AF_SYS3(SYS_madvise, map, 1 << CHUNK_BITS, MADV_POPULATE_WRITE);
-    if (there < 0) {
-        AF_SYS2(SYS_munmap, map, size);
-        map = there == -EFAULT ? -ENOSPC : there;
-    }
+/* Locked or not, dumped or not, with huge pages or not: it is to be as small as can be, and nobody's business. */
+static void advise(long map, size_t size, bool is_file) {
+    AF_SYS3(SYS_madvise, map, size, MADV_DONTDUMP);
+    AF_SYS3(SYS_madvise, map, size, MADV_NOHUGEPAGE);
+    if (is_file) /* on a disk the kernel would read ahead, and clear 2 MB for a page that is asked for */
+        AF_SYS3(SYS_madvise, map, size, MADV_RANDOM);
+}
+
+static long map_part(int fd, uint64_t at, bool is_file) {
+    long map = AF_SYS6(SYS_mmap, 0, AF_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, at);
+    if (!af_sys_failed(map))
+        advise(map, AF_WINDOW, is_file);
     return map;
 }
 
-static long try_file(struct af_ledger_room *room, char path[PATH_ROOM]) {
+static void unmap(struct af_ledger_map *map) {
+    if (map->header)
+        AF_SYS2(SYS_munmap, map->header, AF_WINDOW);
+    for (int i = 0; i < AF_SECTIONS; i++)
+        if (map->section[i].window)
+            AF_SYS2(SYS_munmap, map->section[i].window & ~(uintptr_t)31, AF_WINDOW);
+    map->header = NULL;
+}
+
+/* The first window of each section. 0 or -errno. */
+static long map_windows(struct af_ledger_map *map, int fd, const struct af_ledger_room *room) {
+    af_ledger_place(map, room);
+    long at = map_part(fd, 0, room->closed);
+    if (af_sys_failed(at))
+        return at;
+    map->header = (struct af_ledger *)at;
+    for (int i = 0; i < AF_SECTIONS; i++) {
+        at = map->section[i].max ? map_part(fd, map->section[i].at, room->closed) : 0;
+        if (af_sys_failed(at)) {
+            unmap(map);
+            return at;
+        }
+        map->section[i].window = (uintptr_t)at;
+    }
+    return 0;
+}
+
+/* -EINVAL: this kernel (before 5.14) cannot be asked whether memory is there; then all of it is to be
+ * reserved, or a disk that fills would end the program. */
+static long map_file(struct af_ledger_map *map, int fd, const struct af_ledger_room *room, bool reserve) {
+    long result = grow(fd, af_ledger_size(room));
+    if (result == 0 && reserve)
+        result = AF_SYS4(SYS_fallocate, fd, 0, 0, af_ledger_size(room));
+    if (result == 0)
+        result = map_windows(map, fd, room);
+    if (result < 0 || reserve)
+        return result;
+    result = AF_SYS3(SYS_madvise, map->header, AF_WINDOW, MADV_POPULATE_WRITE);
+    if (result < 0)
+        unmap(map);
+    return result == -EFAULT ? -ENOSPC : result;
+}
+
+static long try_file(struct af_ledger_map *map, struct af_ledger_room *room, char path[PATH_ROOM]) {
     int fd = create(path);
     const uint32_t ring = fd < 0 ? 0 : af_ledger_ring(tw_buckets());
     room->closed = ring;
-    long map = fd < 0 ? fd : is_limited() ? -ENOMEM : map_file(fd, room, false);
-    const bool too_large = map == -EFBIG || map == -ENOMEM;
-    if (too_large || map == -EINVAL)
+    long result = fd < 0 ? fd : map_file(map, fd, room, false);
+    const bool too_large = result == -EFBIG;
+    if (too_large || result == -EINVAL)
         *room = small;
     if (too_large)
-        map = map_file(fd, room, false);
-    if (map == -EINVAL)
-        map = map_file(fd, room, true);
+        result = map_file(map, fd, room, false);
+    if (result == -EINVAL)
+        result = map_file(map, fd, room, true);
     if (fd >= 0) {
-        if (af_sys_failed(map))
+        if (result < 0)
             AF_SYS3(SYS_unlinkat, AT_FDCWD, path, 0);
         AF_SYS1(SYS_close, fd);
     }
-    if (af_sys_failed(map)) {
-        af_say((const char *const[]){"no ledger file in ", path, ": ", af_error_name((int)-map),
+    if (result < 0) {
+        af_say((const char *const[]){"no ledger file in ", path, ": ", af_error_name((int)-result),
                                      "; counting goes on in memory", NULL});
         *path = 0;
     }
-    return map;
+    return result;
+}
+
+/* A file without a name, which is large and has memory only where it is used: under any limit, and however strictly the
+ * kernel accounts for memory that is promised. */
+static long map_unnamed(struct af_ledger_map *map, const struct af_ledger_room *room) {
+    int fd = (int)AF_SYS2(SYS_memfd_create, "afterfin", MFD_CLOEXEC | 8 /* MFD_NOEXEC_SEAL, Linux 6.3 */);
+    if (fd == -EINVAL)
+        fd = (int)AF_SYS2(SYS_memfd_create, "afterfin", MFD_CLOEXEC);
+    if (fd < 0)
+        return fd;
+    long result = grow(fd, af_ledger_size(room));
+    if (result == 0)
+        result = map_windows(map, fd, room);
+    AF_SYS1(SYS_close, fd);
+    return result;
+}
+
+/* Nobody reads the ring of a ledger that has no name. */
+static long map_memory(struct af_ledger_map *map, struct af_ledger_room *room) {
+    *room = large;
+    room->closed = 0;
+    if (map_unnamed(map, room) == 0)
+        return 0;
+    *room = least;
+    long at = AF_SYS6(SYS_mmap, 0, af_ledger_size(room), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (af_sys_failed(at))
+        return at;
+    advise(at, af_ledger_size(room), false);
+    af_ledger_place_whole(map, (struct af_ledger *)at, room);
+    return 0;
 }
 
 /* ---- what is in its header -------------------------------------------------------------------------------- */
@@ -247,35 +343,18 @@ static bool make_fork_page(void) {
     return true;
 }
 
-/* Nobody reads the ring of a ledger that is no file. */
-static long map_memory(struct af_ledger_room *room) {
-    long map = -ENOMEM;
-    *room = is_limited() ? small : large;
-    for (int i = 0; i < 2 && af_sys_failed(map); i++) {
-        *room = i ? small : *room;
-        room->closed = 0;
-        map = AF_SYS6(SYS_mmap, 0, af_ledger_size(room), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    }
-    return map;
-}
-
 /* *path: of its file, empty where it is none. */
-static long map_ledger(struct af_ledger_room *room, char path[PATH_ROOM]) {
+static long map_ledger(struct af_ledger_map *map, struct af_ledger_room *room, char path[PATH_ROOM]) {
     *room = large;
     *path = 0;
-    long map = af.policy.ledger != AF_LEDGER_OFF ? try_file(room, path) : -ENOENT;
-    if (af_sys_failed(map))
-        map = map_memory(room);
-    if (!af_sys_failed(map))
-        AF_SYS3(SYS_madvise, map, af_ledger_size(room), MADV_DONTDUMP);
-    return map;
+    long result = af.policy.ledger != AF_LEDGER_OFF ? try_file(map, room, path) : -ENOENT;
+    return result < 0 ? map_memory(map, room) : 0;
 }
 
 /* Private memory for one map, and behind it room for the path of its file as long as that is made. */
 struct made {
     struct af_ledger_map map;
-    char path[PATH_ROOM];
+    char path[PATH_ROOM] __attribute__((aligned(4096)));
 };
 
 static struct made *room_for_map(void) {
@@ -288,25 +367,27 @@ static struct af_ledger_map *make_ledger(void) {
     struct af_ledger_map *first = NULL;
     struct af_ledger_room room;
     struct made *made = make_fork_page() ? room_for_map() : NULL;
-    long at = made ? map_ledger(&room, made->path) : -ENOMEM;
-    if (af_sys_failed(at)) {
+    if (!made || map_ledger(&made->map, &room, made->path) < 0) {
         af.no_memory = true;
         af_say((const char *const[]){"no memory to keep count in; this process runs as if not preloaded", NULL});
         return NULL;
     }
-    describe((struct af_ledger *)at, &room);
-    af_ledger_place(&made->map, (struct af_ledger *)at, &room);
-    made->map.backed = is_backed;
-    if (atomic_compare_exchange_strong(&af.ledger, &first, &made->map))
-        return &made->map;
-    AF_SYS2(SYS_munmap, at, af_ledger_size(&room));
-    if (*made->path)
-        AF_SYS3(SYS_unlinkat, AT_FDCWD, made->path, 0);
-    AF_SYS2(SYS_munmap, made, sizeof *made);
-    return first;
+    struct af_ledger_map *map = &made->map;
+    map->reach = reach;
+    describe(map->header, &room);
+    map->times = (struct af_histogram *)((char *)map->header + AF_TIMES_AT);
+    if (!atomic_compare_exchange_strong(&af.ledger, &first, map)) {
+        unmap(map);
+        if (*made->path)
+            AF_SYS3(SYS_unlinkat, AT_FDCWD, made->path, 0);
+    }
+    /* The path has done its part, or all of it has. */
+    const uintptr_t page = 4095, end = (uintptr_t)(made + 1), keep = ((uintptr_t)(map + 1) + page) & ~page;
+    AF_SYS2(SYS_munmap, first ? (uintptr_t)made : keep, end - (first ? (uintptr_t)made : keep));
+    return first ? first : map;
 }
 
-const struct af_ledger_map *af_ledger_get(void) {
+struct af_ledger_map *af_ledger_get(void) {
     struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
     if (AF_LIKELY(ledger != NULL))
         return ledger;

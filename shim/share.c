@@ -120,7 +120,7 @@ void af_after_fork(pid_t child) {
 
 struct af_connection *af_shared(const struct af_socket *conn) {
     const struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
-    return ledger && conn->shared < ledger->room.connections ? af_ledger_connection(ledger, conn->shared) : NULL;
+    return ledger && af_section_reached(ledger, AF_CONNECTIONS, conn->shared) ? af_ledger_connection(ledger, conn->shared) : NULL;
 }
 
 /* A connection has come, and is not in the table yet: nobody else has it. */
@@ -274,7 +274,7 @@ void af_learn_from_relatives(struct af_socket *conn) {
         conn->peer = shared->peer;
         conn->local_port = shared->local_port;
         atomic_store(&conn->state, state);
-        atomic_store(&conn->owner, owner < af.ledger->room.processes ? owner : AF_NO_SLOT);
+        atomic_store(&conn->owner, owner < af.ledger->section[AF_PROCESSES].max ? owner : AF_NO_SLOT);
     }
     if (!atomic_load(&conn->cookie))
         atomic_store(&conn->cookie, atomic_load(&shared->cookie));

@@ -245,10 +245,10 @@ static inline bool af_is_readable(const void *addr) {
 
 /* memory.c ------------------------------------------------------------------------------------------------ */
 
-const struct af_ledger_map *af_ledger_get(void);
+struct af_ledger_map *af_ledger_get(void);
 /* Of a ledger that is there: only a file has a ring. */
 static inline bool af_ledger_is_file(void) {
-    return atomic_load_explicit(&af.ledger, memory_order_relaxed)->room.closed != 0;
+    return atomic_load_explicit(&af.ledger, memory_order_relaxed)->section[AF_CLOSED].max != 0;
 }
 
 /* inherit.c ------------------------------------------------------------------------------------------------ */

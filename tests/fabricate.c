@@ -13,18 +13,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool always_backed(const struct af_ledger_map *map, const void *start, size_t size) {
-    (void)map, (void)start, (void)size;
-    return true;
+static bool always(struct af_ledger_map *map, enum af_section_of section, uint32_t index) {
+    return af_section_reached(map, section, index);
 }
 
 struct af_ledger_map made_map_of(struct af_ledger *ledger, const struct af_ledger_room *room) {
-    struct af_ledger_map map = { .backed = always_backed };
-    af_ledger_place(&map, ledger, room);
+    struct af_ledger_map map = { .reach = always };
+    af_ledger_place_whole(&map, ledger, room);
     return map;
 }
 
-const struct af_ledger_map *made_map(struct af_ledger *ledger) {
+struct af_ledger_map *made_map(struct af_ledger *ledger) {
     static const struct af_ledger_room whole = AF_LARGE_ROOM;
     struct af_ledger_map *map = calloc(1, sizeof *map);
     *map = made_map_of(ledger, &whole);

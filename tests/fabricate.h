@@ -24,7 +24,7 @@ void make_closed(struct af_ledger *ledger, uint64_t cookie, uint64_t at, uint32_
 
 /* For the writer: where a ledger of AF_LARGE_ROOM, or of another one, lies that is mapped as a whole. Memory that is
  * always there. */
-const struct af_ledger_map *made_map(struct af_ledger *ledger);
+struct af_ledger_map *made_map(struct af_ledger *ledger);
 struct af_ledger_map made_map_of(struct af_ledger *ledger, const struct af_ledger_room *room);
 
 #endif

@@ -8,12 +8,11 @@
 
 enum { PROCESSES = 4, COOKIES = 16 };
 
-static bool backed(const struct af_ledger_map *map, const void *start, size_t size) {
-    (void)map, (void)start, (void)size;
-    return true;
+static bool always(struct af_ledger_map *map, enum af_section_of section, uint32_t index) {
+    return af_section_reached(map, section, index);
 }
 
-static void write_process(const struct af_ledger_map *ledger, unsigned i) {
+static void write_process(struct af_ledger_map *ledger, unsigned i) {
     const struct af_addr peer = { .ip = { 10, 0, 0, (uint8_t)i }, .port = 443 };
     bool shared;
     const uint32_t slot = af_ledger_claim_process(ledger, &shared);
@@ -46,11 +45,11 @@ static void write_process(const struct af_ledger_map *ledger, unsigned i) {
 size_t reader_seed(unsigned which, void *out) {
     const struct af_ledger_room room = { PROCESSES, PROCESSES * AF_BLOCK, 8, 8 };
     const size_t size = af_ledger_size(&room);
-    struct af_ledger *ledger = out;
-    memset(out, 0, size);
-    struct af_ledger_map map = { .backed = backed };
+    struct af_ledger *ledger = aligned_alloc(AF_WINDOW, (size + AF_WINDOW - 1) & ~(AF_WINDOW - 1));
+    memset(ledger, 0, size);
+    struct af_ledger_map map = { .reach = always };
     af_ledger_layout(ledger, &room);
-    af_ledger_place(&map, ledger, &room);
+    af_ledger_place_whole(&map, ledger, &room);
     memcpy(ledger->magic, AF_LEDGER_MAGIC, sizeof ledger->magic);
     strcpy(ledger->program, "seed");
     memcpy(ledger->command, "seed\0-x\0", 8);
@@ -58,6 +57,8 @@ size_t reader_seed(unsigned which, void *out) {
     ledger->net_ns = which;
     for (unsigned i = 0; i < which && i < PROCESSES; i++)
         write_process(&map, i);
+    memcpy(out, ledger, size);
+    free(ledger);
     return size;
 }
 

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-enum { READER_SEEDS = 4, READER_SEED_ROOM = 64 * 1024 };
+enum { READER_SEEDS = 4, READER_SEED_ROOM = 128 * 1024 };
 
 /* A small ledger, whole: written with the library's writer. Returns its size. */
 size_t reader_seed(unsigned which, void *out);
