@@ -49,7 +49,7 @@ WAYS = $(addprefix tests/,harness_counts.o harness_script.o harness_rows.o $(add
 VICTIMS = cycles threads_close close_odd connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
 	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit kill_open descend fork_many share
 WAY_VICTIMS = end_by copy_by leave_by open_by end_in accept_by inherit end_stdio cut_off part_by exec_by tree_by spawn_by pass_by \
-	sealed threads storm fork_storm new_namespace spoils spoils_asan memory show_sockets show_descriptors show_children overwrites late early.so daemonizes
+	sealed threads storm fork_storm new_namespace spoils spoils_asan memory stack show_sockets show_descriptors show_children overwrites late early.so daemonizes
 
 # The library keeps its imports few: each one costs every program at its start.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector \

@@ -12,15 +12,20 @@ static uint64_t section(uint64_t *end, uint64_t count, uint64_t size) {
     return at;
 }
 
-static uint64_t place_sections(struct af_ledger *to, const struct af_ledger_room *room) {
-    uint64_t end = AF_TIMES_AT;
+/* Offsets; the stack that this runs on may be small. */
+struct places {
+    uint64_t times, processes, connections, endpoints, closed, end;
+};
+
+static struct places place_sections(const struct af_ledger_room *room) {
+    struct places to = {.end = AF_TIMES_AT};
     _Static_assert(AF_TIMES_AT + sizeof(struct af_histogram) <= AF_WINDOW, "both are always mapped");
-    to->connect_times_at = section(&end, 1, sizeof(struct af_histogram));
-    to->processes_at = section(&end, room->processes, sizeof(struct af_process));
-    to->connections_at = section(&end, room->connections, sizeof(struct af_connection));
-    to->endpoints_at = section(&end, room->endpoints, sizeof(struct af_endpoint));
-    to->closed_at = section(&end, room->closed, sizeof(struct af_closed));
-    return end;
+    to.times = section(&to.end, 1, sizeof(struct af_histogram));
+    to.processes = section(&to.end, room->processes, sizeof(struct af_process));
+    to.connections = section(&to.end, room->connections, sizeof(struct af_connection));
+    to.endpoints = section(&to.end, room->endpoints, sizeof(struct af_endpoint));
+    to.closed = section(&to.end, room->closed, sizeof(struct af_closed));
+    return to;
 }
 
 uint32_t af_ledger_ring(uint64_t tw_buckets) {
@@ -31,14 +36,19 @@ uint32_t af_ledger_ring(uint64_t tw_buckets) {
 }
 
 size_t af_ledger_size(const struct af_ledger_room *room) {
-    struct af_ledger places;
-    return place_sections(&places, room);
+    return place_sections(room).end;
 }
 
 void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *room) {
+    const struct places places = place_sections(room);
     ledger->version = AF_LEDGER_VERSION;
     ledger->header_size = sizeof *ledger;
-    ledger->size = place_sections(ledger, room);
+    ledger->size = places.end;
+    ledger->connect_times_at = places.times;
+    ledger->processes_at = places.processes;
+    ledger->connections_at = places.connections;
+    ledger->endpoints_at = places.endpoints;
+    ledger->closed_at = places.closed;
     ledger->process_size = sizeof(struct af_process);
     ledger->connection_size = sizeof(struct af_connection);
     ledger->endpoint_size = sizeof(struct af_endpoint);
@@ -50,26 +60,25 @@ void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *roo
     ledger->max_closed = room->closed;
 }
 
+static void place(struct af_section *section, uint64_t at, uint32_t size, uint32_t max) {
+    section->at = at;
+    section->size = size;
+    section->max = max;
+    section->first = (uint32_t)(AF_WINDOW / size);
+}
+
 void af_ledger_place(struct af_ledger_map *map, const struct af_ledger_room *room) {
-    struct af_ledger places;
-    place_sections(&places, room);
-    const struct af_section sections[AF_SECTIONS] = {
-        [AF_PROCESSES] = {.at = places.processes_at, .size = sizeof(struct af_process), .max = room->processes},
-        [AF_CONNECTIONS] = {.at = places.connections_at, .size = sizeof(struct af_connection), .max = room->connections},
-        [AF_ENDPOINTS] = {.at = places.endpoints_at, .size = sizeof(struct af_endpoint), .max = room->endpoints},
-        [AF_CLOSED] = {.at = places.closed_at, .size = sizeof(struct af_closed), .max = room->closed},
-    };
-    __builtin_memcpy(map->section, sections, sizeof sections);
-    for (int i = 0; i < AF_SECTIONS; i++)
-        map->section[i].first = (uint32_t)(AF_WINDOW / sections[i].size);
+    const struct places places = place_sections(room);
+    place(&map->section[AF_PROCESSES], places.processes, sizeof(struct af_process), room->processes);
+    place(&map->section[AF_CONNECTIONS], places.connections, sizeof(struct af_connection), room->connections);
+    place(&map->section[AF_ENDPOINTS], places.endpoints, sizeof(struct af_endpoint), room->endpoints);
+    place(&map->section[AF_CLOSED], places.closed, sizeof(struct af_closed), room->closed);
 }
 
 void af_ledger_place_whole(struct af_ledger_map *map, struct af_ledger *ledger, const struct af_ledger_room *room) {
-    struct af_ledger places;
-    place_sections(&places, room);
     af_ledger_place(map, room);
     map->header = ledger;
-    map->times = (struct af_histogram *)((char *)ledger + places.connect_times_at);
+    map->times = (struct af_histogram *)((char *)ledger + AF_TIMES_AT);
     for (int i = 0; i < AF_SECTIONS; i++) {
         map->section[i].first = map->section[i].max;
         map->section[i].window = (uintptr_t)ledger + map->section[i].at;

@@ -80,10 +80,9 @@ static void put_errors(struct line *l, const struct af_process *process) {
     end(l, all == 0);
 }
 
-static void put_endpoints(struct line *l) {
-    struct af_endpoint top[8];
+static void put_endpoints(struct line *l, struct af_endpoint top[AF_TOP_ENDPOINTS]) {
     /* Those of a slot that is shared are not this process's. */
-    size_t n = af.own_counts ? 0 : af_ledger_top_endpoints(af.ledger, af.slot, top, sizeof top / sizeof *top);
+    size_t n = af.own_counts ? 0 : af_ledger_top_endpoints(af.ledger, af.slot, top, AF_TOP_ENDPOINTS);
     begin(l, "time_wait_to", n == 0);
     for (size_t i = 0; i < n; i++) {
         char text[AF_ADDR_TEXT];
@@ -142,7 +141,8 @@ static void put_elapsed(struct line *l, uint64_t ns) {
     af_put_padded(l->text, ns / 1000000 % 1000, 3);
 }
 
-void af_line(struct af_text *text, const struct af_process *process, enum af_event event, uint64_t now) {
+void af_line(struct af_text *text, const struct af_process *process, enum af_event event, uint64_t now,
+             struct af_endpoint room[AF_TOP_ENDPOINTS]) {
     struct line l = {.text = text, .json = af.policy.json, .first = true};
     af_put(text, l.json ? "{" : "afterfin ");
     put_count(&l, "version", 1);
@@ -151,13 +151,13 @@ void af_line(struct af_text *text, const struct af_process *process, enum af_eve
     af_put(text, l.json ? "\"" : "");
     af_put_time(text, now);
     af_put(text, l.json ? "\"" : "");
-    put_count(&l, "pid", (uint64_t)process->pid);
+    put_count(&l, "pid", (uint64_t)af.pid);
     put_count(&l, "ppid", (uint64_t)process->ppid);
     put_string(&l, "program", af.program);
     put_elapsed(&l, now > process->started ? now - process->started : 0);
     put_counts(&l, process);
     put_errors(&l, process);
-    put_endpoints(&l);
+    put_endpoints(&l, room);
     put_policy(&l);
     if (process->sealed)
         put_count(&l, "sealed", 1);

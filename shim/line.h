@@ -7,7 +7,10 @@
 
 /* Takes part of a policy's text from the settings, once, at start. */
 void af_line_start(void);
-/* One line with its newline. `now` in ns since 1970. */
-void af_line(struct af_text *text, const struct af_process *process, enum af_event event, uint64_t now);
+enum { AF_TOP_ENDPOINTS = 8 };
+
+/* One line with its newline. `now` in ns since 1970; `room` is for what is too large for a small stack. */
+void af_line(struct af_text *text, const struct af_process *process, enum af_event event, uint64_t now,
+             struct af_endpoint room[AF_TOP_ENDPOINTS]);
 
 #endif

@@ -87,10 +87,17 @@ static long write_all(int fd, const char *data, size_t size) {
     return result < 0 ? result : 0;
 }
 
+/* Memory of its own: the stack may be that of a signal handler, and small. 0: none. */
+static char *map_room(size_t size) {
+    long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return af_sys_failed(map) ? NULL : (char *)map;
+}
+
 void af_say(const char *const parts[]) {
-    char room[1024];
-    struct af_text text = {room, sizeof room - 1, 0};
-    if (!is_same(2))
+    enum { ROOM = 1024 };
+    char *room = is_same(2) ? map_room(ROOM) : NULL;
+    struct af_text text = {room, ROOM - 1, 0};
+    if (!room)
         return;
     af_put(&text, "afterfin: ");
     for (; *parts; parts++)
@@ -98,6 +105,7 @@ void af_say(const char *const parts[]) {
     size_t size = text.size < text.room ? text.size : text.room;
     room[size] = '\n';
     write_all(2, room, size + 1);
+    AF_SYS2(SYS_munmap, room, ROOM);
 }
 
 void af_complain(void) {
@@ -162,8 +170,8 @@ static int64_t seconds(void) {
     return now.tv_sec;
 }
 
-/* Line and path are made in memory of their own: the stack may be that of a signal handler, and small. Counts
- * may grow between the measuring and the writing, so there is some room to spare. */
+/* Line and path are made in memory of their own. Counts may grow between the measuring and the writing, so there is
+ * some room to spare. */
 void af_log(enum af_event event) {
     enum { SPARE = 256 };
     struct af_process *self = af.slot == AF_NO_SLOT ? NULL : af.own_counts ? af.own_counts : af_self();
@@ -172,16 +180,19 @@ void af_log(enum af_event event) {
     int error = errno;
     uint64_t now = af_now();
     struct af_text measure = {NULL, 0, 0};
-    af_line(&measure, self, event, now);
-    size_t size = PATH_ROOM + measure.size + SPARE;
-    long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!af_sys_failed(map)) {
-        struct af_text line = {(char *)map + PATH_ROOM, measure.size + SPARE, 0};
-        af_line(&line, self, event, now);
+    char *room = map_room(PATH_ROOM);
+    if (!room)
+        return;
+    af_line(&measure, self, event, now, (struct af_endpoint *)room);
+    char *map = map_room(measure.size + SPARE);
+    if (map) {
+        struct af_text line = {map, measure.size + SPARE, 0};
+        af_line(&line, self, event, now, (struct af_endpoint *)room);
         if (line.size <= line.room)
-            write_line(&line, (struct af_text){(char *)map, PATH_ROOM, 0}, self->pid);
-        AF_SYS2(SYS_munmap, map, size);
+            write_line(&line, (struct af_text){room, PATH_ROOM, 0}, af.pid);
+        AF_SYS2(SYS_munmap, map, measure.size + SPARE);
     }
+    AF_SYS2(SYS_munmap, room, PATH_ROOM);
     errno = error;
 }
 

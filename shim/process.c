@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+enum { PATH_ROOM = 4096 };
 
 _Thread_local volatile uint8_t af_vforked;
 _Thread_local volatile uint8_t af_own_table;
@@ -190,6 +193,29 @@ static bool can_run(const char *path) {
            AF_SYS3(SYS_faccessat, AT_FDCWD, path, X_OK) == 0;
 }
 
+static size_t append(char *to, size_t n, const char *from, char end) {
+    while (*from && *from != end && n < PATH_ROOM - 1)
+        to[n++] = *from++;
+    return n;
+}
+
+/* Along PATH; name is room for one path. */
+static bool can_find_along(const char *path, const char *file, char *name) {
+    for (;; path++) {
+        size_t n = append(name, 0, path, ':');
+        if (n)
+            n = append(name, n, "/", 0);
+        n = append(name, n, file, 0);
+        name[n] = 0;
+        if (can_run(name))
+            return true;
+        while (*path && *path != ':')
+            path++;
+        if (!*path)
+            return false;
+    }
+}
+
 /* Would execvp find it? As it does itself: along PATH, or /bin and /usr/bin where that is unset. */
 static bool can_find(const char *file) {
     extern char **environ;
@@ -200,21 +226,12 @@ static bool can_find(const char *file) {
     for (const char *c = file; *c; c++)
         if (*c == '/')
             return can_run(file);
-    for (;; path++) {
-        char name[4096];
-        size_t n = 0;
-        for (; *path && *path != ':' && n < sizeof name - 2; path++)
-            name[n++] = *path;
-        if (n)
-            name[n++] = '/';
-        for (const char *c = file; *c && n < sizeof name - 1; c++)
-            name[n++] = *c;
-        name[n] = 0;
-        if (can_run(name))
-            return true;
-        if (!*path)
-            return false;
-    }
+    long name = AF_SYS6(SYS_mmap, 0, PATH_ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (af_sys_failed(name))
+        return false;
+    bool found = can_find_along(path, file, (char *)name);
+    AF_SYS2(SYS_munmap, name, PATH_ROOM);
+    return found;
 }
 
 /* A guest's exec does not end this process, and must not make a system call more: it may be behind a filter. */

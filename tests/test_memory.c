@@ -100,3 +100,37 @@ Test(memory, that_is_shared_stays_out_of_core_dumps)
     }
     peer_stop(&peer);
 }
+
+/* On a painted stack, everything linked beforehand: what ld.so takes for itself is not ours. */
+Test(memory, of_the_stack_less_than_a_kibibyte_is_taken)
+{
+    static const char *const all[] = {
+        "LINGER=ack|BIND_NO_PORT=on", "LOG=/dev/null|LOG_INTERVAL=1|PORT_SEARCH=cycle|BIND_NO_PORT=on|KEEPALIVE=60",
+        "LOG=stderr|LINGER=rst", "LOG=/nonexistent/log|LINGER=ack|LEDGER=", "LOG=/dev/null|LEDGER=/nonexistent",
+        "REUSEADDR=perhaps",
+    };
+
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended bare = run("ONLY=other|$LD_BIND_NOW=1", "stack 127.0.0.1 %u", peer.port);
+    cr_assert(bare.status == 0, "%s%s", bare.out, bare.err);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const char *directory = all[i][strlen(all[i]) - 1] == '=' ? directory_made() : NULL;
+        struct ended e = run(text("%s%s|$LD_BIND_NOW=1", all[i], directory ? directory : ""), "stack 127.0.0.1 %u",
+                             peer.port);
+        cr_assert(e.status == 0, "%s: %d %s%s", all[i], e.status, e.out, e.err);
+        char name[64];
+        long used;
+        int n = 0;
+        for (const char *at = e.out; sscanf(at, "%63s %ld", name, &used) == 2; at = strchr(at, '\n') + 1) {
+            const char *line = strstr(bare.out, text("%s ", name));
+            long without = line ? atol(line + strlen(name)) : 0;
+            cr_expect(used - without < 1024, "%s: %s takes %ld bytes of stack, bare %ld", all[i], name, used, without);
+            n++;
+        }
+        cr_expect(n > 10, "%s: %s", all[i], e.out);
+        if (directory)
+            directory_removed(directory);
+    }
+    peer_stop(&peer);
+}
