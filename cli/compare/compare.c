@@ -1,9 +1,12 @@
 /* afterfin compare: CMD under policy A and under policy B in turn, and what differs beyond noise. */
-#include "cli/compare/compare.h"
+#include "cli/commands.h"
+#include "cli/compare/experiment.h"
 #include "cli/kernel/diag.h"
-#include "cli/output/memory.h"
 #include "cli/launch/preload.h"
 #include "cli/launch/reach.h"
+#include "cli/options.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,12 +37,6 @@ static const struct af_option_row rows[] = {
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
 };
 
-const struct af_metric_info af_metrics[AF_METRICS] = {
-#define METRIC(name, title, help) { #name, title, help },
-#include "cli/compare/metrics.def"
-#undef METRIC
-};
-
 /* ---- what is asked ------------------------------------------------------------------------------------------ */
 
 static bool read_settling(struct af_experiment *e, struct af_options *options) {
@@ -54,7 +51,8 @@ static bool take(struct af_experiment *e, struct af_options *options, int id) {
     switch (id) {
     case 'a':
     case 'b':
-        return af_settings_add(&e->side[id - 'a'].settings, options, (char[]){ '-', (char)id, 0 }, options->value);
+        return af_option_accepted(options, af_settings_add(&e->side[id - 'a'].settings, (char[]){ '-', (char)id, 0 },
+                                                           options->value));
     case 'r':
         return af_option_number(options, "-r", 1, MOST_ROUNDS, &e->rounds);
     case WARMUP:
@@ -124,16 +122,6 @@ static bool prepare(struct af_experiment *e) {
 
 /* ---- rounds ------------------------------------------------------------------------------------------------- */
 
-void af_compare_progress(const struct af_experiment *e, const char *format, ...) {
-    char line[80];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    if (e->terminal >= 0)
-        dprintf(e->terminal, "\r\033[K%s", line);
-}
-
 /* A and B once each, in random order: what the test stands on (stats.h). */
 static bool play(struct af_experiment *e, unsigned round, bool counts, struct af_measure into[2], int *status) {
     uint8_t coin = 0;
@@ -168,35 +156,6 @@ static bool play_all(struct af_experiment *e, int *status) {
 }
 
 /* ---- what came of it ---------------------------------------------------------------------------------------- */
-
-double *af_compare_values(const struct af_experiment *e, int side, enum af_metric metric) {
-    double *values = af_array(NULL, e->done, sizeof *values);
-    for (unsigned r = 0; r < e->done; r++)
-        values[r] = e->side[side].runs[r].value[metric];
-    return values;
-}
-
-double af_compare_failed(const struct af_experiment *e, int side, unsigned call, unsigned error) {
-    double *values = af_array(NULL, e->done, sizeof *values);
-    for (unsigned r = 0; r < e->done; r++)
-        values[r] = e->side[side].runs[r].failed[call][error];
-    const double median = af_spread_of(values, e->done).median;
-    free(values);
-    return median;
-}
-
-char *af_compare_policy(const struct af_side *side) {
-    char *text = af_format("%s", "");
-    for (int key = 0; key < AF_KEYS; key++) {
-        if (!(side->settings.policy.set & 1u << key))
-            continue;
-        char *longer = af_format("%s%s%s=%s", text, *text ? "," : "", af_keys[key].name,
-                                 af_settings_get(&side->settings, af_keys[key].variable));
-        free(text);
-        text = longer;
-    }
-    return text;
-}
 
 static void judge(struct af_experiment *e) {
     double *a[AF_METRICS], *b[AF_METRICS];

@@ -1,8 +1,9 @@
 /* What compare writes for machines: DESIGN's `compare --json`. */
-#include "cli/compare/compare.h"
+#include "cli/compare/experiment.h"
+#include "cli/launch/result.h"
+#include "cli/ledgers/names.h"
 #include "cli/output/json.h"
 #include "cli/output/memory.h"
-#include "cli/launch/result.h"
 
 #include <math.h>
 #include <stdlib.h>

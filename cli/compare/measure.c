@@ -2,6 +2,7 @@
 #include "cli/compare/round.h"
 #include "cli/kernel/ports.h"
 #include "cli/ledgers/settle.h"
+#include "cli/output/say.h"
 #include "ledger/histogram.h"
 
 #include <signal.h>
@@ -21,7 +22,7 @@ uint64_t af_compare_time_waits(const struct af_kernel_sockets *sockets) {
     return n;
 }
 
-bool af_compare_look(struct af_kernel_sockets *sockets) {
+bool af_compare_dump(struct af_kernel_sockets *sockets) {
     int error = af_diag_dump(AF_IN_ANY, sockets);
     if (error)
         af_tell("compare: the kernel's table cannot be read: %s", strerror(-error));

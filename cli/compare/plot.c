@@ -1,7 +1,7 @@
 /* compare --plot: every round a point, drawn by gnuplot. */
-#include "cli/cli.h"
-#include "cli/compare/compare.h"
+#include "cli/compare/experiment.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* What compare prints: a table, what failed, and the sentence that says what may be believed. */
-#include "cli/compare/compare.h"
-#include "cli/output/memory.h"
+#include "cli/compare/experiment.h"
 #include "cli/launch/result.h"
+#include "cli/ledgers/names.h"
+#include "cli/output/memory.h"
 #include "cli/output/table.h"
 
 #include <math.h>

@@ -2,7 +2,8 @@
  * the next round starts afresh. */
 #include "cli/compare/round.h"
 #include "cli/kernel/netns.h"
-#include "cli/launch/recorded_run.h"
+#include "cli/launch/result.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,21 +73,21 @@ static int run_in_round(void *context) {
     struct af_measure *m = r->measure;
     struct af_settings settings = r->side->settings;
     struct af_kernel_sockets before, left;
-    struct af_watched watched;
+    struct af_result result;
     sigaction(SIGCHLD, &r->e->on_child, NULL);
     sigprocmask(SIG_SETMASK, &r->e->mask, NULL);
     use_output(r);
-    if (!enter_namespace(r->e) || !prepare(r) || !af_compare_look(&before))
+    if (!enter_namespace(r->e) || !prepare(r) || !af_compare_dump(&before))
         return AF_EXIT_RUN;
     m->tw_before = af_compare_time_waits(&before);
-    af_watched_run(&watched, "compare", r->e->command, &settings);
-    m->status = watched.result.child.status;
-    m->started = watched.result.child.started;
-    if (!watched.placed || !m->started || !af_compare_look(&left))
+    af_run_recorded(&result, "compare", r->e->command, &settings);
+    m->status = result.child.status;
+    m->started = result.child.started;
+    if (!result.recorded || !m->started || !af_compare_dump(&left))
         return AF_EXIT_RUN;
-    af_compare_measure(m, &watched.result, &left, &before);
-    const bool settled = af_compare_settle(r->e, &watched.result, &left, r->last);
-    af_watched_leave(&watched);
+    af_compare_measure(m, &result, &left, &before);
+    const bool settled = af_compare_settle(r->e, &result, &left, r->last);
+    af_result_free(&result);
     m->done = settled;
     return 0;
 }

@@ -2,12 +2,12 @@
 #ifndef AFTERFIN_CLI_COMPARE_ROUND_H
 #define AFTERFIN_CLI_COMPARE_ROUND_H
 
-#include "cli/compare/compare.h"
+#include "cli/compare/experiment.h"
 #include "cli/kernel/diag.h"
 #include "cli/launch/result.h"
 
 /* The kernel's table as it is, in order of cookies; false: it has been said why there is none. */
-bool af_compare_look(struct af_kernel_sockets *sockets);
+bool af_compare_dump(struct af_kernel_sockets *sockets);
 uint64_t af_compare_time_waits(const struct af_kernel_sockets *sockets);
 
 /* Fill in all values. `left`, the table after the run, is cut down to what was not there before. */

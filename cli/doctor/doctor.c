@@ -1,7 +1,9 @@
 /* afterfin doctor: is this machine, and this program, one where afterfin can help? */
 #include "cli/doctor/doctor.h"
-#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/output/file.h"
+#include "cli/output/say.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -105,11 +107,11 @@ int af_command_doctor(int argc, char **argv) {
     if (!read_options(&q, argc, argv, &status))
         return status;
     if (q.program) {
-        af_program_look(q.program, getenv("PATH"), &program);
+        af_program_read(q.program, getenv("PATH"), &program);
         d.program = &program;
     }
     if (q.pid) {
-        af_process_look(q.pid, &process);
+        af_process_read(q.pid, &process);
         d.process = &process;
     }
     af_machine_read(&d.machine);

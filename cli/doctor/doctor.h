@@ -1,16 +1,16 @@
 /* What doctor finds out, on its way to columns, JSON and a sysctl.d fragment.
  *
- *   doctor_machine.c   facts of the kernel             doctor_settings.c  what they mean: doctor_settings.def
- *   doctor_needs.c     what of it each policy needs    doctor_program.c   can PROGRAM be reached, through what
- *   doctor_libraries.c the libraries it will load      doctor_process.c   is the library in process N
- *   doctor_print.c doctor_print_program.c doctor_json.c  what is told
+ *   machine.c   facts of the kernel             settings.c  what they mean: doctor_settings.def
+ *   needs.c     what of it each policy needs    program.c   can PROGRAM be reached, through what
+ *   libraries.c the libraries it will load      process.c   is the library in process N
+ *   print.c print_program.c json.c  what is told
  *
  * Strings are from malloc and belong to the struct that they are in, unless they are const. */
 #ifndef AFTERFIN_CLI_DOCTOR_DOCTOR_H
 #define AFTERFIN_CLI_DOCTOR_DOCTOR_H
 
-#include "cli/kernel/diag.h"
 #include "cli/elf/elf.h"
+#include "cli/kernel/diag.h"
 #include "cli/kernel/ports.h"
 #include "cli/launch/reach.h"
 
@@ -133,7 +133,7 @@ struct af_program {
 };
 
 /* `command` is looked for with this PATH, as af_reach does. */
-void af_program_look(const char *command, const char *path, struct af_program *out);
+void af_program_read(const char *command, const char *path, struct af_program *out);
 void af_program_free(struct af_program *program);
 /* Does it, or a library of it, take any call from libc by which a connection comes to be? */
 bool af_program_opens(const struct af_program *program);
@@ -161,7 +161,7 @@ struct af_process_seen {
     int seccomp, no_new_privs; /* of /proc/N/status; -1: unknown */
 };
 
-void af_process_look(pid_t pid, struct af_process_seen *out);
+void af_process_read(pid_t pid, struct af_process_seen *out);
 void af_process_free(struct af_process_seen *process);
 
 /* ---- what is told --------------------------------------------------------------------------------------------- */

@@ -1,5 +1,4 @@
 /* What doctor writes for machines; afterfin(1) has the names. */
-#include "cli/cli.h"
 #include "cli/doctor/doctor.h"
 #include "cli/output/json.h"
 

@@ -1,8 +1,8 @@
 /* Reads what the kernel says of itself, under /proc and through sock_diag. */
 #include "cli/doctor/doctor.h"
-#include "cli/output/memory.h"
 #include "cli/kernel/sockstat.h"
 #include "cli/kernel/sysctl.h"
+#include "cli/output/memory.h"
 
 #include <errno.h>
 #include <stdio.h>

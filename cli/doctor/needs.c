@@ -2,6 +2,7 @@
  * carry features back. An option is set on a socket of ours exactly as the library would set it, and read back;
  * nothing is sent. */
 #include "cli/doctor/doctor.h"
+#include "cli/options.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 /* What doctor prints of the machine: first what should change. */
-#include "cli/doctor/doctor.h"
 #include "cli/doctor/print.h"
+#include "cli/doctor/doctor.h"
 #include "cli/output/memory.h"
 #include "cli/output/table.h"
 

@@ -1,9 +1,9 @@
 /* Is the library in process N, and with which settings? */
-#include "cli/kernel/process.h"
 #include "cli/doctor/doctor.h"
-#include "cli/output/memory.h"
-#include "cli/ledgers/ledger_dir.h"
+#include "cli/kernel/process.h"
 #include "cli/launch/settings.h"
+#include "cli/ledgers/ledger_dir.h"
+#include "cli/output/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -185,7 +185,7 @@ static void check_settings(struct af_process_seen *p, const char *runtime) {
         if (settings.policy.ledger == AF_LEDGER_DIRECTORY)
             snprintf(directory, sizeof directory, "%s", settings.policy.ledger_dir);
         else if (stat(path, &st) == 0)
-            af_place_name(st.st_uid, runtime, directory);
+            af_ledger_dir_name(st.st_uid, runtime, directory);
         snprintf(entry, sizeof entry, "%d", (int)p->pid);
         p->keeps_ledger = p->library && settings.policy.ledger != AF_LEDGER_OFF && !p->skipped;
         if (p->keeps_ledger)
@@ -217,7 +217,7 @@ static void look_inside(struct af_process_seen *p, char *maps) {
         refuse(p, af_format("it is there, and leaves %s alone, by only or skip", p->program));
 }
 
-void af_process_look(pid_t pid, struct af_process_seen *p) {
+void af_process_read(pid_t pid, struct af_process_seen *p) {
     size_t size, maps_size;
     memset(p, 0, sizeof *p);
     p->pid = pid;

@@ -161,7 +161,7 @@ static void look_at_file(struct af_program *p, const char *path) {
         close(fd);
 }
 
-void af_program_look(const char *command, const char *path, struct af_program *p) {
+void af_program_read(const char *command, const char *path, struct af_program *p) {
     memset(p, 0, sizeof *p);
     p->name = command;
     af_reach(command, path, &p->reach);

@@ -26,7 +26,7 @@ const char *af_elf_machine(const struct af_elf *elf);
 /* False: not an ELF file, or one that the kernel would not run. */
 bool af_elf_read(int fd, struct af_elf *out);
 
-/* ---- elf_dynamic.c: what the dynamic linker reads ------------------------------------------------------------ */
+/* ---- dynamic.c: what the dynamic linker reads ------------------------------------------------------------ */
 
 /* The strings point into `strings`. */
 struct af_elf_dynamic {
@@ -41,7 +41,7 @@ bool af_elf_dynamic(int fd, struct af_elf_dynamic *out);
 bool af_elf_dynamic_of(const char *path, struct af_elf_dynamic *out);
 void af_elf_dynamic_free(struct af_elf_dynamic *dynamic);
 
-/* ---- elf_code.c: what stands out in its code ------------------------------------------------------------------ */
+/* ---- code.c: what stands out in its code ------------------------------------------------------------------ */
 
 struct af_elf_code {
     bool go;               /* Go's linker made it */

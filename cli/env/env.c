@@ -1,7 +1,10 @@
 /* afterfin env: the variables that run would set. */
-#include "cli/output/memory.h"
+#include "cli/commands.h"
 #include "cli/launch/preload.h"
 #include "cli/launch/settings.h"
+#include "cli/options.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,7 +53,7 @@ int af_command_env(int argc, char **argv) {
     int id;
     af_settings_init(&settings, environ);
     while ((id = af_next_option(&options)) > 0)
-        if (!af_settings_add(&settings, &options, "-p", options.value))
+        if (!af_option_accepted(&options, af_settings_add(&settings, "-p", options.value)))
             return options.status;
     if (id < 0)
         return options.status;

@@ -1,7 +1,7 @@
 /* See ephemeral.h. */
 #include "cli/kernel/ephemeral.h"
-#include "cli/output/memory.h"
 #include "cli/kernel/sysctl.h"
+#include "cli/output/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* See netns.h. One pass over /proc serves all that are wanted. */
 #include "cli/kernel/netns.h"
 #include "cli/kernel/process.h"
-#include "cli/cli.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <dirent.h>
 #include <errno.h>

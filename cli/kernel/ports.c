@@ -1,9 +1,9 @@
 /* See ports.h. */
 #include "cli/kernel/ports.h"
 #include "cli/kernel/ephemeral.h"
-#include "cli/output/memory.h"
 #include "cli/kernel/sockstat.h"
 #include "cli/kernel/sysctl.h"
+#include "cli/output/memory.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* See alive.h. /proc may show another pid namespace than ours (unshare --pid without --mount-proc), and a
+/* See process.h. /proc may show another pid namespace than ours (unshare --pid without --mount-proc), and a
  * ledger may come from a third: then the process is looked for by the pid that it has in its own. */
 #include "cli/kernel/process.h"
 #include "cli/output/memory.h"
@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-enum { WRITER_MS = 1000 /* as long as the reader takes a file for unfinished */ };
 
 uint64_t af_own_namespace(const char *name) {
     char path[64];
@@ -90,11 +88,11 @@ static void list_processes(void) {
     have_inner = true;
 }
 
-void af_alive_look_again(void) {
+void af_process_list_anew(void) {
     have_inner = false;
 }
 
-static bool any_alive(int32_t pid, uint64_t start_ticks) {
+static bool any_running(int32_t pid, uint64_t start_ticks) {
     const struct inner key = { .pid = pid };
     if (!have_inner)
         list_processes();
@@ -110,7 +108,7 @@ static bool any_alive(int32_t pid, uint64_t start_ticks) {
     return false;
 }
 
-bool af_is_alive(uint64_t pid_ns, int32_t pid, uint64_t start_ticks) {
+bool af_process_running(uint64_t pid_ns, int32_t pid, uint64_t start_ticks) {
     char self[32], own[32];
     ssize_t len = readlink("/proc/self", self, sizeof self - 1);
     self[len > 0 ? len : 0] = 0;
@@ -119,15 +117,7 @@ bool af_is_alive(uint64_t pid_ns, int32_t pid, uint64_t start_ticks) {
         snprintf(own, sizeof own, "%d", (int)pid);
         return runs_since(own, start_ticks);
     }
-    return any_alive(pid, start_ticks);
-}
-
-bool af_wait_for_writer(unsigned *spent_ms) {
-    if (*spent_ms >= WRITER_MS)
-        return false;
-    nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-    ++*spent_ms;
-    return true;
+    return any_running(pid, start_ticks);
 }
 
 /* An environment of up to 2 MB is read in pieces; a setting may lie across two of them. */

@@ -14,17 +14,14 @@ char *af_pid_text(int32_t pid, uint64_t pid_ns);
 
 /* pid as it saw itself in the pid namespace pid_ns (0: unknown, ours is assumed); start_ticks: field 22 of its
  * stat is at most that: a later process of the same number began later (0: unknown). A zombie does not run. */
-bool af_is_alive(uint64_t pid_ns, int32_t pid, uint64_t start_ticks);
+bool af_process_running(uint64_t pid_ns, int32_t pid, uint64_t start_ticks);
 
-/* For pids of other namespaces af_is_alive lists all processes once. Call this when everything has been read that
+/* For pids of other namespaces af_process_running lists all processes once. Call this when everything has been read that
  * the next questions are about: a process that has begun since the last list would be taken for a dead one. */
-void af_alive_look_again(void);
+void af_process_list_anew(void);
 
 /* The pid that process ENTRY of /proc has in its own pid namespace; 0: gone. */
 int32_t af_innermost_pid(const char *entry);
-
-/* A moment for a ledger that is just being made. False: its writer has had a second in all, in *spent_ms. */
-bool af_wait_for_writer(unsigned *spent_ms);
 
 /* Does any process that we may look at have `setting` ("NAME=VALUE") in its environment? */
 bool af_is_in_environment(const char *setting);

@@ -1,6 +1,6 @@
 /* See child.h. */
 #include "cli/launch/child.h"
-#include "cli/cli.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,8 +95,8 @@ static int next_signal(const sigset_t *waited, double until, siginfo_t *info) {
     return signal < 0 && errno == EAGAIN ? 0 : signal;
 }
 
-static void wait_for(struct af_child *child, const sigset_t *waited, const struct af_watch *watch) {
-    double due = watch->interval_s ? now_s() + watch->interval_s : 0;
+static void wait_for(struct af_child *child, const sigset_t *waited, const struct af_periodic *periodic) {
+    double due = periodic->interval_s ? now_s() + periodic->interval_s : 0;
     while (!reap(child)) {
         siginfo_t info;
         int signal = next_signal(waited, due, &info);
@@ -105,13 +105,13 @@ static void wait_for(struct af_child *child, const sigset_t *waited, const struc
         if (signal > 0 && signal != SIGCHLD && is_for_child(&info))
             kill(child->pid, signal);
         if (signal == 0) {
-            watch->look(watch->context);
-            due = now_s() + watch->interval_s;
+            periodic->call(periodic->context);
+            due = now_s() + periodic->interval_s;
         }
     }
 }
 
-static void run(const struct start *start, const struct af_watch *watch, struct af_child *child) {
+static void run(const struct start *start, const struct af_periodic *periodic, struct af_child *child) {
     int report[2], error = 0;
     sigset_t waited, mask;
     struct sigaction on_child;
@@ -130,7 +130,7 @@ static void run(const struct start *start, const struct af_watch *watch, struct 
         af_tell("%s: fork: %s", start->who, strerror(errno));
     } else {
         child->started = read(report[0], &error, sizeof error) != (ssize_t)sizeof error;
-        wait_for(child, &waited, watch);
+        wait_for(child, &waited, periodic);
         if (!child->started)
             child->status = exec_failed(start->who, start->argv[0], error);
     }
@@ -138,11 +138,11 @@ static void run(const struct start *start, const struct af_watch *watch, struct 
     child->elapsed_s = now_s() - began;
 }
 
-void af_child_run(const char *who, char **argv, char **environment, const struct af_watch *watch,
+void af_child_run(const char *who, char **argv, char **environment, const struct af_periodic *periodic,
                   struct af_child *child) {
-    run(&(struct start){ .who = who, .argv = argv, .environment = environment }, watch, child);
+    run(&(struct start){ .who = who, .argv = argv, .environment = environment }, periodic, child);
 }
 
 void af_child_call(const char *who, int (*function)(void *), void *context, struct af_child *child) {
-    run(&(struct start){ .who = who, .function = function, .context = context }, &(struct af_watch){ 0 }, child);
+    run(&(struct start){ .who = who, .function = function, .context = context }, &(struct af_periodic){ 0 }, child);
 }

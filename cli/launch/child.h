@@ -15,9 +15,9 @@ struct af_child {
 };
 
 /* What is to be done now and then while CMD runs; interval_s 0: nothing. */
-struct af_watch {
+struct af_periodic {
     unsigned interval_s;
-    void (*look)(void *context);
+    void (*call)(void *context);
     void *context;
 };
 
@@ -25,7 +25,7 @@ struct af_watch {
  * 0 to 2 untouched. Returns when CMD has ended; children of its own may run on. As pid 1, whatever is
  * orphaned meanwhile is reaped. Signals stay blocked afterwards: what is left to do is short, and is
  * not to be cut off. What went wrong has been said. */
-void af_child_run(const char *who, char **argv, char **environment, const struct af_watch *watch,
+void af_child_run(const char *who, char **argv, char **environment, const struct af_periodic *periodic,
                   struct af_child *child);
 
 /* The same with a function in place of CMD, called in the child; what it returns is the status. */

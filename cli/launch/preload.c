@@ -1,6 +1,7 @@
 /* See preload.h. */
 #include "cli/launch/preload.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <limits.h>
 #include <stdio.h>

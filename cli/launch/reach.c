@@ -134,7 +134,7 @@ static bool read_env(struct af_reach *r, char *argument, char command[SCRIPT_LIN
 }
 
 /* One file of the chain; true: `next` is the one after it. */
-static bool look(struct af_reach *r, int fd, const char *path, struct script *script, char next[PATH_MAX]) {
+static bool examine(struct af_reach *r, int fd, const char *path, struct script *script, char next[PATH_MAX]) {
     char command[SCRIPT_LINE];
     struct af_elf elf;
     struct stat st;
@@ -165,7 +165,7 @@ void af_reach(const char *command, const char *path, struct af_reach *r) {
             r->error = errno;
             return;
         }
-        more = look(r, fd, path, &script, next);
+        more = examine(r, fd, path, &script, next);
         close(fd);
     }
     if (more)

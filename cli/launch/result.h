@@ -1,15 +1,17 @@
-/* What a run came to, on its way to the table and to JSON. */
+/* CMD under the library with ledgers of its own, and all that can be known of what it left: for run, and for compare. */
 #ifndef AFTERFIN_CLI_LAUNCH_RESULT_H
 #define AFTERFIN_CLI_LAUNCH_RESULT_H
 
 #include "cli/launch/child.h"
-#include "cli/ledgers/collect.h"
 #include "cli/launch/settings.h"
+#include "cli/ledgers/ledger_dir.h"
 
 struct af_result {
     char **command;
     const struct af_settings *settings;
     struct af_child child;
+    struct af_run_dir dir;
+    bool recorded;      /* there was a directory for ledgers: without one nothing is known but `child` */
     struct af_collection found;
     size_t *order;      /* rows of found, by start time */
     bool dumped;        /* the kernel's table could be read; else the next five say nothing */
@@ -19,23 +21,14 @@ struct af_result {
     const char *why;    /* not dumped: what the kernel said */
 };
 
+/* Run CMD to its end, in the name of the subcommand `who`; settings->environment gets the directory. Where CMD
+ * started and was `recorded`, its ledgers have been collected, verified with the kernel's table, and put in order. */
+void af_run_recorded(struct af_result *result, const char *who, char **command, struct af_settings *settings);
+
 /* Sums of all rows. */
 void af_result_totals(const struct af_result *result, uint64_t count[AF_COUNTERS], uint64_t *confirmed);
 
-/* "connect", of enum af_call; "EADDRNOTAVAIL", or "unknown" for 0. */
-const char *af_call_name(uint32_t call);
-const char *af_errno_name(uint32_t error);
-
-/* "exit", "signal", "exec" or "running". */
-const char *af_fate_name(enum af_fate fate);
-
-/* "10.0.0.5:443", or ":443" for an accepted one. */
-void af_endpoint_text(const struct af_endpoint *endpoint, char out[AF_ADDR_TEXT]);
-
-/* The table, on stderr. */
-void af_result_print(const struct af_result *result);
-
-/* JSON to stdout (path NULL) or to a file. False: it has been said why. */
-bool af_result_write_json(const struct af_result *result, const char *path);
+/* The files go, or stay where the user asked for them (ledger_dir.h). */
+void af_result_free(struct af_result *result);
 
 #endif

@@ -1,8 +1,9 @@
 /* Makes CMD's environment out of ours and the -p options, and checks it with the library's own parser. */
 #include "cli/launch/settings.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void af_settings_init(struct af_settings *settings, char *const *environment) {
@@ -39,23 +40,21 @@ void af_settings_set(struct af_settings *settings, const char *name, const char 
     settings->environment[kept + 1] = NULL;
 }
 
-bool af_settings_add(struct af_settings *settings, struct af_options *options, const char *shown,
-                     const char *key_value) {
+char *af_settings_add(struct af_settings *settings, const char *shown, const char *key_value) {
     const char *equals = strchr(key_value, '=');
-    if (!equals) {
-        af_misuse(options, "%s %s: expected KEY=VALUE", shown, key_value);
-        return false;
-    }
+    if (!equals)
+        return af_format("%s %s: expected KEY=VALUE", shown, key_value);
     char *name = af_format("%.*s", (int)(equals - key_value), key_value);
     for (int i = 0; i < AF_KEYS; i++)
         if (strcmp(af_keys[i].name, name) == 0) {
             af_settings_set(settings, af_keys[i].variable, equals + 1);
-            return true;
+            free(name);
+            return NULL;
         }
     const char *meant = af_closest(name, af_keys, AF_KEYS, sizeof *af_keys);
-    af_misuse(options, "%s %s: no policy key has this name%s%s%s", shown, key_value, meant ? ", did you mean " : "",
-              meant ? meant : "", meant ? "?" : "");
-    return false;
+    free(name);
+    return af_format("%s %s: no policy key has this name%s%s%s", shown, key_value, meant ? ", did you mean " : "",
+                     meant ? meant : "", meant ? "?" : "");
 }
 
 bool af_settings_parse(struct af_settings *settings, struct af_error *error) {

@@ -2,7 +2,6 @@
 #ifndef AFTERFIN_CLI_LAUNCH_SETTINGS_H
 #define AFTERFIN_CLI_LAUNCH_SETTINGS_H
 
-#include "cli/cli.h"
 #include "policy/policy.h"
 
 struct af_settings {
@@ -14,9 +13,8 @@ struct af_settings {
 /* Start from `environment` (environ). */
 void af_settings_init(struct af_settings *settings, char *const *environment);
 
-/* Take the KEY=VALUE of an option, `shown` as "-p". False: it has been said what is wrong, options->status is set. */
-bool af_settings_add(struct af_settings *settings, struct af_options *options, const char *shown,
-                     const char *key_value);
+/* Take the KEY=VALUE of an option, `shown` as "-p". NULL, or what is wrong with it, from malloc. */
+char *af_settings_add(struct af_settings *settings, const char *shown, const char *key_value);
 
 /* Parse what is there now into settings->policy. False: the parser's line is in *error; or has been printed. */
 bool af_settings_parse(struct af_settings *settings, struct af_error *error);

@@ -1,4 +1,4 @@
-/* See confirm.h. */
+/* See verify.h. */
 #include "cli/launch/verify.h"
 #include "cli/kernel/process.h"
 #include "cli/ledgers/settle.h"
@@ -20,8 +20,8 @@ static unsigned fin_timeout(void) {
     return seconds;
 }
 
-void af_confirm_begin(struct af_confirm *confirm, int directory) {
-    struct af_result *r = confirm->result;
+void af_verify_begin(struct af_verify *verify, int directory) {
+    struct af_result *r = verify->result;
     struct af_kernel_sockets kernel;
     int error = af_diag_dump(AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2, &kernel);
     r->dumped = error == 0;
@@ -29,26 +29,26 @@ void af_confirm_begin(struct af_confirm *confirm, int directory) {
     for (size_t i = 0; i < kernel.n; i++)
         r->before += af_is_time_wait(&kernel.all[i]);
     if (r->dumped)
-        af_sample_add(&confirm->samples, &kernel, NULL);
+        af_sample_add(&verify->samples, &kernel, NULL);
     free(kernel.all);
-    confirm->directory = directory;
-    confirm->interval_s = r->dumped ? af_sample_interval(fin_timeout()) : 0;
+    verify->directory = directory;
+    verify->interval_s = r->dumped ? af_sample_interval(fin_timeout()) : 0;
 }
 
 /* The dump comes first: whatever is in TIME_WAIT in it was recorded before. */
-void af_confirm_look(void *context) {
-    struct af_confirm *confirm = context;
+void af_verify_sample(void *context) {
+    struct af_verify *verify = context;
     struct af_kernel_sockets kernel;
     if (af_diag_dump(AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2, &kernel) != 0)
         return;
-    if (af_sample_has_new(&confirm->samples, &kernel)) {
+    if (af_sample_has_new(&verify->samples, &kernel)) {
         struct af_collection found;
-        af_collect(&found, confirm->directory);
+        af_collect(&found, verify->directory);
         af_settle_records(&found);
-        af_sample_add(&confirm->samples, &kernel, &found);
+        af_sample_add(&verify->samples, &kernel, &found);
         af_collection_free(&found);
     } else {
-        af_sample_add(&confirm->samples, &kernel, NULL);
+        af_sample_add(&verify->samples, &kernel, NULL);
     }
     free(kernel.all);
 }
@@ -75,8 +75,8 @@ static bool wait_settled(const struct af_result *r) {
     }
 }
 
-void af_confirm_end(struct af_confirm *confirm) {
-    struct af_result *r = confirm->result;
+void af_verify_end(struct af_verify *verify) {
+    struct af_result *r = verify->result;
     const uint64_t net_ns = af_own_namespace("net");
     struct af_kernel_sockets kernel;
     af_settle_records(&r->found);
@@ -91,8 +91,8 @@ void af_confirm_end(struct af_confirm *confirm) {
     }
     for (size_t i = 0; i < kernel.n; i++)
         r->after += af_is_time_wait(&kernel.all[i]);
-    r->expired = af_sample_settle(&confirm->samples, &r->found, &kernel, net_ns);
+    r->expired = af_sample_settle(&verify->samples, &r->found, &kernel, net_ns);
     r->attributed = af_settle_kernel(&r->found, &kernel, net_ns);
-    af_samples_free(&confirm->samples);
+    af_samples_free(&verify->samples);
     free(kernel.all);
 }

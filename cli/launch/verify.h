@@ -5,20 +5,20 @@
 #include "cli/launch/result.h"
 #include "cli/ledgers/sample.h"
 
-struct af_confirm {
+struct af_verify {
     struct af_result *result;
     int directory; /* of the run's ledgers */
-    unsigned interval_s; /* between two looks; 0: the table cannot be read, there is nothing to look at */
+    unsigned interval_s; /* between two samples; 0: the table cannot be read, there is nothing to sample */
     struct af_samples samples;
 };
 
 /* Fills dumped, why and before of the result, and interval_s. */
-void af_confirm_begin(struct af_confirm *confirm, int directory);
+void af_verify_begin(struct af_verify *verify, int directory);
 
-/* To be called every interval_s; the context is the struct af_confirm. */
-void af_confirm_look(void *context);
+/* To be called every interval_s; the context is the struct af_verify. */
+void af_verify_sample(void *context);
 
 /* result->found has been collected: its predictions become facts. */
-void af_confirm_end(struct af_confirm *confirm);
+void af_verify_end(struct af_verify *verify);
 
 #endif

@@ -1,9 +1,9 @@
 /* See collect.h. */
 #include "cli/ledgers/collect.h"
 #include "cli/kernel/process.h"
-#include "cli/cli.h"
 #include "cli/ledgers/endpoints.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 #include "ledger/histogram.h"
 
 #include <dirent.h>
@@ -178,12 +178,12 @@ static void read_directory(struct walk *w, int directory, int depth) {
 static enum af_fate fate_of(const struct af_image *image, const struct af_seen_process *p) {
     if (p->ended != AF_RUNNING)
         return p->ended == AF_EXECED ? AF_FATE_EXEC : AF_FATE_EXIT;
-    return af_is_alive(image->pid_ns, p->pid, p->start_ticks) ? AF_FATE_RUNNING : AF_FATE_SIGNAL;
+    return af_process_running(image->pid_ns, p->pid, p->start_ticks) ? AF_FATE_RUNNING : AF_FATE_SIGNAL;
 }
 
 /* Once all is read: who has begun meanwhile is not to be missed. */
 static void judge_fates(struct af_collection *c) {
-    af_alive_look_again();
+    af_process_list_anew();
     for (size_t i = 0; i < c->n_rows; i++) {
         struct af_image *image = &c->images[c->rows[i].image];
         c->rows[i].fate = fate_of(image, &c->rows[i].seen);

@@ -85,6 +85,9 @@ bool af_is_ledger_name(const char *name);
 /* Read all ledgers in the directory and in the directories of other runs below it (run-*), which hold those of
  * an `afterfin run` inside an `afterfin run`. One that is just being made is waited for, up to a second in all. */
 void af_collect(struct af_collection *collection, int directory);
+/* A moment for a ledger that is just being made. False: its writer has had a second in all, in *spent_ms. */
+bool af_wait_for_writer(unsigned *spent_ms);
+
 /* The same but for these entries of the directory (NULL: none). */
 void af_collect_except(struct af_collection *collection, int directory, const struct af_strings *left_out);
 /* The same of several directories: begin, add each, end. `where` ("/tmp/afterfin-1000/") goes before the names of

@@ -1,9 +1,9 @@
-/* See tidy.h. */
+/* See expire.h. */
 #include "cli/ledgers/expire.h"
 #include "cli/kernel/process.h"
 #include "cli/ledgers/collect.h"
-#include "cli/output/memory.h"
 #include "cli/ledgers/metrics_history.h"
+#include "cli/output/memory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,7 +32,7 @@ static void look_at(void *context, const struct af_seen_process *p) {
         life->last = p->ended_at;
     if (p->ended != AF_RUNNING || life->runs)
         return;
-    life->runs = af_is_alive(life->pid_ns, p->pid, p->start_ticks);
+    life->runs = af_process_running(life->pid_ns, p->pid, p->start_ticks);
     life->killed = true;
 }
 
@@ -54,7 +54,7 @@ static bool is_over(struct af_reader *reader, uint64_t after) {
     clock_gettime(CLOCK_REALTIME, &now);
     if (!af_reader_processes(reader, look_at, &life, &error) || life.runs || fstat(reader->fd, &st) != 0)
         return false;
-    if (!life.processes && af_is_alive(reader->head.pid_ns, reader->head.pid, 0))
+    if (!life.processes && af_process_running(reader->head.pid_ns, reader->head.pid, 0))
         return false; /* just made: its first record is yet to come */
     if (life.killed) {
         uint64_t death = time_of_death(reader->fd, &st, nanoseconds(now));
@@ -112,7 +112,7 @@ static void drop_mapped(struct af_strings *names) {
 
 static size_t remove_all(int directory, const struct af_strings *names) {
     size_t removed = 0;
-    int held = names->n ? af_past_leave(directory, names) : -EAGAIN;
+    int held = names->n ? af_metrics_history_keep(directory, names) : -EAGAIN;
     for (size_t i = 0; i < names->n && held != -EAGAIN; i++)
         removed += unlinkat(directory, names->all[i], 0) == 0;
     if (held >= 0)
@@ -120,13 +120,13 @@ static size_t remove_all(int directory, const struct af_strings *names) {
     return removed;
 }
 
-size_t af_tidy(int directory, unsigned after_s) {
+size_t af_expire_ledgers(int directory, unsigned after_s) {
     struct af_strings names = { NULL, 0 };
     char boot_id[40];
     int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = again < 0 ? NULL : fdopendir(again);
     af_boot_id(boot_id);
-    af_alive_look_again();
+    af_process_list_anew();
     for (struct dirent *e; list && (e = readdir(list));)
         if (af_is_ledger_name(e->d_name) && is_left(directory, e->d_name, boot_id, after_s * 1000000000ull))
             af_strings_add(&names, af_format("%s", e->d_name));

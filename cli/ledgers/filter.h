@@ -2,7 +2,6 @@
 #ifndef AFTERFIN_CLI_LEDGERS_FILTER_H
 #define AFTERFIN_CLI_LEDGERS_FILTER_H
 
-#include "cli/cli.h"
 #include "cli/ledgers/collect.h"
 
 /* All zero: takes everything. */
@@ -13,9 +12,9 @@ struct af_filter {
     struct af_rule peer;
 };
 
-/* Read the value of --pid (N or N@NAMESPACE), of --peer (a TARGET). False: af_misuse has said what is wrong. */
-bool af_filter_read_pid(struct af_filter *filter, struct af_options *options);
-bool af_filter_read_peer(struct af_filter *filter, struct af_options *options);
+/* Read the value of --pid (N or N@NAMESPACE), of --peer (a TARGET). NULL, or what is wrong with it, from malloc. */
+char *af_filter_read_pid(struct af_filter *filter, const char *text);
+char *af_filter_read_peer(struct af_filter *filter, const char *text);
 
 bool af_filter_takes_peer(const struct af_filter *filter, const struct af_addr *peer);
 /* Was it left by the wanted process? `row` is its owner's, or AF_NO_ROW. */

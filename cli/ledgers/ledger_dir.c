@@ -1,12 +1,12 @@
-/* See place.h. */
+/* See ledger_dir.h. */
 #include "cli/ledgers/ledger_dir.h"
 #include "cli/kernel/process.h"
-#include "cli/cli.h"
 #include "cli/ledgers/collect.h"
-#include "cli/output/memory.h"
+#include "cli/ledgers/expire.h"
 #include "cli/ledgers/metrics_history.h"
 #include "cli/ledgers/users.h"
-#include "cli/ledgers/expire.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -25,7 +25,7 @@ enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
 
 static void clean(int base);
 
-void af_place_name(unsigned uid, const char *runtime, char path[PATH_MAX]) {
+void af_ledger_dir_name(unsigned uid, const char *runtime, char path[PATH_MAX]) {
     if (uid == 0)
         snprintf(path, PATH_MAX, "/run/afterfin");
     else if (runtime && runtime[0] == '/')
@@ -34,9 +34,9 @@ void af_place_name(unsigned uid, const char *runtime, char path[PATH_MAX]) {
         snprintf(path, PATH_MAX, "/tmp/afterfin-%u", uid);
 }
 
-int af_place_default(char path[PATH_MAX]) {
+int af_ledger_dir_default(char path[PATH_MAX]) {
     struct stat st;
-    af_place_name(geteuid(), getenv("XDG_RUNTIME_DIR"), path);
+    af_ledger_dir_name(geteuid(), getenv("XDG_RUNTIME_DIR"), path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return -errno;
     int fd = open(path, OPEN_DIRECTORY | O_NOFOLLOW);
@@ -44,7 +44,7 @@ int af_place_default(char path[PATH_MAX]) {
         return -errno;
     if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
         clean(fd);
-        af_tidy(fd, AF_TIDY_AFTER_S);
+        af_expire_ledgers(fd, AF_EXPIRE_AFTER_S);
         return fd;
     }
     close(fd);
@@ -54,17 +54,17 @@ int af_place_default(char path[PATH_MAX]) {
 /* The default directory of root, once it is open: it stands for all users'. */
 static int everybodys = -1;
 
-void af_place_collect(struct af_collection *c, int directory) {
+void af_ledger_dir_collect(struct af_collection *c, int directory) {
     af_collect_begin(c);
     af_collect_add(c, directory, "", NULL);
     if (directory == everybodys)
-        af_place_add_users(c);
+        af_collect_users(c);
     af_collect_end(c);
 }
 
-int af_place_open(const char *command, const char *named) {
+int af_ledger_dir_open(const char *command, const char *named) {
     char path[PATH_MAX];
-    int fd = named ? open(named, OPEN_DIRECTORY) : af_place_default(path);
+    int fd = named ? open(named, OPEN_DIRECTORY) : af_ledger_dir_default(path);
     everybodys = named || geteuid() != 0 ? -1 : fd;
     if (fd >= 0)
         return fd;
@@ -76,9 +76,9 @@ int af_place_open(const char *command, const char *named) {
     return -error;
 }
 
-size_t af_place_clean(int directory, unsigned after_s) {
+size_t af_ledger_dir_clean(int directory, unsigned after_s) {
     clean(directory);
-    return af_tidy(directory, after_s);
+    return af_expire_ledgers(directory, after_s);
 }
 
 /* Where the directories of runs go. */
@@ -89,12 +89,12 @@ static int open_base(const struct af_policy *policy, char path[PATH_MAX]) {
         if ((fd = open(path, OPEN_DIRECTORY)) >= 0)
             return fd;
         int error = errno;
-        fd = af_place_default(path);
+        fd = af_ledger_dir_default(path);
         af_tell("ledger=%s: %s%s%s", policy->ledger_dir, strerror(error), fd >= 0 ? "; using " : "",
                 fd >= 0 ? path : "");
         return fd;
     }
-    return af_place_default(path);
+    return af_ledger_dir_default(path);
 }
 
 static void random_name(char *out, size_t room, bool keep) {
@@ -105,22 +105,22 @@ static void random_name(char *out, size_t room, bool keep) {
 }
 
 /* Between making a directory and locking it, a cleaner may have taken it for a left one. */
-static bool make_locked(struct af_place *place) {
+static bool make_locked(struct af_run_dir *dir) {
     struct stat st;
     for (int i = 0; i < 16; i++) {
-        random_name(place->name, sizeof place->name, place->keep);
-        if (mkdirat(place->base, place->name, 0700) != 0) {
+        random_name(dir->name, sizeof dir->name, dir->keep);
+        if (mkdirat(dir->base, dir->name, 0700) != 0) {
             if (errno == EEXIST)
                 continue;
             return false;
         }
-        place->directory = openat(place->base, place->name, OPEN_DIRECTORY | O_NOFOLLOW);
-        if (place->directory >= 0 && flock(place->directory, LOCK_EX) == 0 &&
-            fstat(place->directory, &st) == 0 && st.st_nlink > 0 &&
-            faccessat(place->base, place->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        dir->directory = openat(dir->base, dir->name, OPEN_DIRECTORY | O_NOFOLLOW);
+        if (dir->directory >= 0 && flock(dir->directory, LOCK_EX) == 0 &&
+            fstat(dir->directory, &st) == 0 && st.st_nlink > 0 &&
+            faccessat(dir->base, dir->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
             return true;
-        if (place->directory >= 0)
-            close(place->directory);
+        if (dir->directory >= 0)
+            close(dir->directory);
     }
     errno = EAGAIN;
     return false;
@@ -141,7 +141,7 @@ static void dissolve(int base, int directory, const char *name) {
     bool keep = len > tail && strcmp(name + len - tail, KEEP) == 0;
     const struct af_strings leaving = { (char *[]){ (char *)name }, 1 };
     clean(directory); /* of a run inside this run */
-    int held = af_past_leave(base, keep ? NULL : &leaving);
+    int held = af_metrics_history_keep(base, keep ? NULL : &leaving);
     if (held == -EAGAIN)
         return; /* a later command finds it */
     int again = openat(directory, ".", OPEN_DIRECTORY);
@@ -151,7 +151,7 @@ static void dissolve(int base, int directory, const char *name) {
             move_or_remove(directory, e->d_name, base, keep);
     if (list)
         closedir(list);
-    unlinkat(directory, AF_PAST_FILE, 0);
+    unlinkat(directory, AF_METRICS_HISTORY_FILE, 0);
     unlinkat(base, name, AT_REMOVEDIR);
     if (held >= 0)
         close(held);
@@ -199,46 +199,46 @@ static void clean(int base) {
 
 /* ---- the run's own ---------------------------------------------------------------------------------------- */
 
-static bool make_in(struct af_place *place, const char *base) {
-    if (place->base < 0)
+static bool make_in(struct af_run_dir *dir, const char *base) {
+    if (dir->base < 0)
         return false;
-    clean(place->base);
-    if (make_locked(place)) {
+    clean(dir->base);
+    if (make_locked(dir)) {
         char *real = realpath(base, NULL); /* what is_in_use will see */
-        int len = snprintf(place->path, sizeof place->path, "%s/%s", real ? real : base, place->name);
+        int len = snprintf(dir->path, sizeof dir->path, "%s/%s", real ? real : base, dir->name);
         free(real);
-        if (len < (int)sizeof place->path)
+        if (len < (int)sizeof dir->path)
             return true;
-        unlinkat(place->base, place->name, AT_REMOVEDIR);
-        close(place->directory);
+        unlinkat(dir->base, dir->name, AT_REMOVEDIR);
+        close(dir->directory);
     }
-    close(place->base);
+    close(dir->base);
     return false;
 }
 
-bool af_place_make(struct af_place *place, const char *who, const struct af_policy *policy) {
+bool af_run_dir_make(struct af_run_dir *dir, const char *who, const struct af_policy *policy) {
     char base[PATH_MAX] = "";
-    place->keep = policy->ledger != AF_LEDGER_OFF;
-    place->temporary[0] = 0;
-    place->base = open_base(policy, base);
-    if (make_in(place, base))
+    dir->keep = policy->ledger != AF_LEDGER_OFF;
+    dir->temporary[0] = 0;
+    dir->base = open_base(policy, base);
+    if (make_in(dir, base))
         return true;
-    strcpy(place->temporary, "/tmp/afterfin-XXXXXX");
-    place->base = mkdtemp(place->temporary) ? open(place->temporary, OPEN_DIRECTORY) : -1;
-    if (make_in(place, place->temporary)) {
-        if (place->keep)
-            af_tell("%s: %s cannot be used; the ledgers go to %s", who, base, place->temporary);
+    strcpy(dir->temporary, "/tmp/afterfin-XXXXXX");
+    dir->base = mkdtemp(dir->temporary) ? open(dir->temporary, OPEN_DIRECTORY) : -1;
+    if (make_in(dir, dir->temporary)) {
+        if (dir->keep)
+            af_tell("%s: %s cannot be used; the ledgers go to %s", who, base, dir->temporary);
         return true;
     }
     af_tell("%s: no directory for ledgers, neither %s nor in /tmp: %s", who, base, strerror(errno));
     return false;
 }
 
-void af_place_leave(struct af_place *place, const struct af_collection *collection) {
-    if (!is_in_use(place->directory, collection))
-        dissolve(place->base, place->directory, place->name);
-    if (place->temporary[0])
-        rmdir(place->temporary); /* which fails, as it should, while something is in it */
-    close(place->directory);
-    close(place->base);
+void af_run_dir_leave(struct af_run_dir *dir, const struct af_collection *collection) {
+    if (!is_in_use(dir->directory, collection))
+        dissolve(dir->base, dir->directory, dir->name);
+    if (dir->temporary[0])
+        rmdir(dir->temporary); /* which fails, as it should, while something is in it */
+    close(dir->directory);
+    close(dir->base);
 }

@@ -1,12 +1,12 @@
-/* See past.h. Whoever holds the lock writes the file once, at the end, and puts a new one in its place: the next one
+/* See metrics_history.h. Whoever holds the lock writes the file once, at the end, and puts a new one in its place: the next one
  * finds the old one gone and locks the new one. Ledgers are named in it before they are unlinked: one who is killed
  * between the two has neither lost nor doubled anything. */
 #include "cli/ledgers/metrics_history.h"
-#include "cli/cli.h"
+#include "cli/ledgers/settle.h"
+#include "cli/output/file.h"
 #include "cli/output/json.h"
 #include "cli/output/memory.h"
-#include "cli/output/file.h"
-#include "cli/ledgers/settle.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 
 enum { TRIES = 1000, NAP_NS = 10000000, VERSION = 1 };
 enum { MOST = 16 << 20 /* bytes: some 20,000 programs */ };
-static const char file[] = AF_PAST_FILE, new_file[] = AF_PAST_FILE ".new";
+static const char file[] = AF_METRICS_HISTORY_FILE, new_file[] = AF_METRICS_HISTORY_FILE ".new";
 
 /* ---- the file ------------------------------------------------------------------------------------------------ */
 
@@ -90,38 +90,38 @@ static json_t *load(int fd, const char **why) {
     return *why ? NULL : all;
 }
 
-static json_t *gone_list(const struct af_past *past) {
+static json_t *gone_list(const struct af_metrics_history *history) {
     json_t *list = json_array();
-    for (size_t i = 0; i < past->gone.n; i++)
-        json_array_append_new(list, af_json_text(past->gone.all[i], strlen(past->gone.all[i])));
+    for (size_t i = 0; i < history->gone.n; i++)
+        json_array_append_new(list, af_json_text(history->gone.all[i], strlen(history->gone.all[i])));
     return list;
 }
 
-static char *text_of(const struct af_past *past) {
+static char *text_of(const struct af_metrics_history *history) {
     char boot[40];
     af_boot_id(boot);
-    json_t *all = json_pack("{si ss sO so}", "version", VERSION, "boot", boot, "programs", past->programs, "gone",
-                            gone_list(past));
+    json_t *all = json_pack("{si ss sO so}", "version", VERSION, "boot", boot, "programs", history->programs, "gone",
+                            gone_list(history));
     char *text = json_dumps(all, JSON_COMPACT);
     json_decref(all);
     return text;
 }
 
-static int save(const struct af_past *past) {
+static int save(const struct af_metrics_history *history) {
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     struct stat st;
-    char *text = text_of(past);
-    unlinkat(past->directory, new_file, 0); /* of one who was killed */
-    int fd = openat(past->directory, new_file, flags, 0600);
+    char *text = text_of(history);
+    unlinkat(history->directory, new_file, 0); /* of one who was killed */
+    int fd = openat(history->directory, new_file, flags, 0600);
     /* root in the directory of another: that one, too, is to be able to go on with it. */
-    bool ok = text && fd >= 0 && fstat(past->directory, &st) == 0 &&
+    bool ok = text && fd >= 0 && fstat(history->directory, &st) == 0 &&
               (st.st_uid == geteuid() || fchown(fd, st.st_uid, st.st_gid) == 0) &&
               af_write_all(fd, text, strlen(text));
     if (fd >= 0 && close(fd) != 0)
         ok = false;
-    int error = ok && renameat(past->directory, new_file, past->directory, file) == 0 ? 0 : -errno;
+    int error = ok && renameat(history->directory, new_file, history->directory, file) == 0 ? 0 : -errno;
     if (error && fd >= 0)
-        unlinkat(past->directory, new_file, 0);
+        unlinkat(history->directory, new_file, 0);
     free(text);
     return error;
 }
@@ -136,111 +136,111 @@ static void raise_to(json_t *to, json_t *least) {
             json_object_set(to, name, n);
 }
 
-/* Ledgers of another boot are read no more: all that they told is past. */
-static void begin_boot(struct af_past *past) {
+/* Ledgers of another boot are read no more: all that they told is history. */
+static void begin_boot(struct af_metrics_history *history) {
     const char *program;
     json_t *one;
-    json_object_foreach(past->programs, program, one)
+    json_object_foreach(history->programs, program, one)
         raise_to(json_object_get(one, "removed"), json_object_get(one, "told"));
 }
 
-static void take(struct af_past *past, json_t *all) {
+static void take(struct af_metrics_history *history, json_t *all) {
     char boot[40];
     const char *its = json_string_value(json_object_get(all, "boot"));
     json_t *entry;
     size_t i;
     af_boot_id(boot);
-    past->programs = json_incref(json_object_get(all, "programs"));
+    history->programs = json_incref(json_object_get(all, "programs"));
     json_array_foreach(json_object_get(all, "gone"), i, entry)
-        if (faccessat(past->directory, json_string_value(entry), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-            af_strings_add(&past->gone, af_format("%s", json_string_value(entry)));
+        if (faccessat(history->directory, json_string_value(entry), F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            af_strings_add(&history->gone, af_format("%s", json_string_value(entry)));
     if (!its || strcmp(its, boot) != 0)
-        begin_boot(past);
+        begin_boot(history);
     json_decref(all);
 }
 
-static int open_past(struct af_past *past, int directory, bool make) {
+static int open_history(struct af_metrics_history *history, int directory, bool make) {
     const char *why;
-    *past = (struct af_past){ .directory = directory, .lock = lock(directory, make) };
-    if (past->lock < 0)
-        return past->lock;
-    json_t *all = load(past->lock, &why);
+    *history = (struct af_metrics_history){ .directory = directory, .lock = lock(directory, make) };
+    if (history->lock < 0)
+        return history->lock;
+    json_t *all = load(history->lock, &why);
     if (why)
         af_tell("%s: %s; metrics begin anew", file, why);
     if (all)
-        take(past, all);
+        take(history, all);
     else
-        past->programs = json_object();
+        history->programs = json_object();
     return 0;
 }
 
-int af_past_open(struct af_past *past, int directory) {
-    return open_past(past, directory, true);
+int af_metrics_history_open(struct af_metrics_history *history, int directory) {
+    return open_history(history, directory, true);
 }
 
-void af_past_close(struct af_past *past) {
-    if (past->lock >= 0)
-        close(past->lock);
-    json_decref(past->programs);
-    af_strings_free(&past->gone);
-    *past = (struct af_past){ .lock = -1 };
+void af_metrics_history_close(struct af_metrics_history *history) {
+    if (history->lock >= 0)
+        close(history->lock);
+    json_decref(history->programs);
+    af_strings_free(&history->gone);
+    *history = (struct af_metrics_history){ .lock = -1 };
 }
 
-static json_t *program_in(struct af_past *past, const char *program) {
-    json_t *one = json_object_get(past->programs, program);
+static json_t *program_in(struct af_metrics_history *history, const char *program) {
+    json_t *one = json_object_get(history->programs, program);
     if (!one) {
         one = json_pack("{s{} s{}}", "removed", "told");
-        json_object_set_new(past->programs, program, one);
+        json_object_set_new(history->programs, program, one);
     }
     return one;
 }
 
-int af_past_tell(struct af_past *past, struct af_report *r) {
+int af_metrics_history_record(struct af_metrics_history *history, struct af_totals *t) {
     const char *program;
     json_t *one;
-    json_object_foreach(past->programs, program, one)
-        af_report_sum_of(r, program);
-    for (size_t i = 0; i < r->n_sums; i++) {
-        json_t *told = r->sums[i].told;
-        one = program_in(past, r->sums[i].program);
+    json_object_foreach(history->programs, program, one)
+        af_totals_of(t, program);
+    for (size_t i = 0; i < t->n_sums; i++) {
+        json_t *told = t->sums[i].told;
+        one = program_in(history, t->sums[i].program);
         af_json_add(told, json_object_get(one, "removed"));
         raise_to(told, json_object_get(one, "told"));
         json_object_set(one, "told", told);
     }
-    return save(past);
+    return save(history);
 }
 
 /* ---- leaving ------------------------------------------------------------------------------------------------- */
 
-static int keep(struct af_past *past, const struct af_strings *leaving) {
-    struct af_report r = { .ledgers = 0 };
+static int keep(struct af_metrics_history *history, const struct af_strings *leaving) {
+    struct af_totals t = { .n_sums = 0 };
     struct af_collection found;
     struct af_kernel_sockets kernel;
-    af_collect_except(&found, past->directory, &past->gone);
+    af_collect_except(&found, history->directory, &history->gone);
     af_settle_now(&found, &kernel);
     free(kernel.all);
-    af_report_add_rows(&r.entries, &found, leaving);
-    af_report_sum(&r);
-    for (size_t i = 0; i < r.n_sums; i++)
-        af_json_add(json_object_get(program_in(past, r.sums[i].program), "removed"), r.sums[i].told);
+    af_entries_add(&t.entries, &found, leaving);
+    af_totals_sum(&t);
+    for (size_t i = 0; i < t.n_sums; i++)
+        af_json_add(json_object_get(program_in(history, t.sums[i].program), "removed"), t.sums[i].told);
     for (size_t i = 0; i < leaving->n; i++)
-        if (!af_strings_have(&past->gone, leaving->all[i]))
-            af_strings_add(&past->gone, af_format("%s", leaving->all[i]));
-    af_report_free(&r);
+        if (!af_strings_have(&history->gone, leaving->all[i]))
+            af_strings_add(&history->gone, af_format("%s", leaving->all[i]));
+    af_totals_free(&t);
     af_collection_free(&found);
-    return save(past);
+    return save(history);
 }
 
-int af_past_leave(int directory, const struct af_strings *leaving) {
-    struct af_past past;
-    int error = open_past(&past, directory, false);
+int af_metrics_history_keep(int directory, const struct af_strings *leaving) {
+    struct af_metrics_history history;
+    int error = open_history(&history, directory, false);
     if (error)
         return error;
-    error = leaving ? keep(&past, leaving) : 0;
+    error = leaving ? keep(&history, leaving) : 0;
     if (error)
         af_tell("%s: the counts of ledgers that are removed cannot be kept: %s", file, strerror(-error));
-    int held = past.lock;
-    past.lock = -1;
-    af_past_close(&past);
+    int held = history.lock;
+    history.lock = -1;
+    af_metrics_history_close(&history);
     return held;
 }

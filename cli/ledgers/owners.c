@@ -1,10 +1,10 @@
 /* See owners.h. */
 #include "cli/ledgers/owners.h"
-#include "cli/kernel/process.h"
-#include "cli/cli.h"
-#include "cli/output/memory.h"
 #include "cli/kernel/netns.h"
+#include "cli/kernel/process.h"
 #include "cli/ledgers/ledger_dir.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +56,7 @@ int af_owners_read(struct af_owners *o, int directory) {
     int error = af_diag_dump(STATES, &kernel);
     if (error)
         return error;
-    af_place_collect(&o->found, directory);
+    af_ledger_dir_collect(&o->found, directory);
     af_settle_records(&o->found);
     add(o, &kernel, 0);
     free(kernel.all);

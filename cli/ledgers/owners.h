@@ -30,7 +30,7 @@ struct af_owners {
 };
 
 /* All of our network namespace; and of each other one that a ledger names, where it can be entered, those that have
- * an owner. The ledgers are those of af_place_collect (place.h). 0, or -errno of the kernel's dump. */
+ * an owner. The ledgers are those of af_ledger_dir_collect (ledger_dir.h). 0, or -errno of the kernel's dump. */
 int af_owners_read(struct af_owners *owners, int directory);
 void af_owners_free(struct af_owners *owners);
 

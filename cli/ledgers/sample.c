@@ -1,7 +1,7 @@
 /* See sample.h. */
 #include "cli/ledgers/sample.h"
-#include "cli/output/memory.h"
 #include "cli/ledgers/settle_inner.h"
+#include "cli/output/memory.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 #ifndef AFTERFIN_CLI_LEDGERS_SAMPLE_H
 #define AFTERFIN_CLI_LEDGERS_SAMPLE_H
 
-#include "cli/ledgers/collect.h"
 #include "cli/kernel/diag.h"
+#include "cli/ledgers/collect.h"
 
 /* A process, whatever row it has in one collection. */
 struct af_sample_key {

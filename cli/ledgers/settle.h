@@ -2,8 +2,8 @@
 #ifndef AFTERFIN_CLI_LEDGERS_SETTLE_H
 #define AFTERFIN_CLI_LEDGERS_SETTLE_H
 
-#include "cli/ledgers/collect.h"
 #include "cli/kernel/diag.h"
+#include "cli/ledgers/collect.h"
 
 /* Of several records of one connection the latest counts; the others become `passed` (where that process had
  * opened it; else it never was its own). An end that moves takes its endpoint along. Leaves one closing a cookie, sorted by cookie. */

@@ -1,7 +1,7 @@
 /* Connections that no process closed in the library's sight: it was killed, or ended by a way that no hook
  * sees. The kernel tells what became of them; where it has forgotten them, what was set on them does. */
-#include "cli/output/memory.h"
 #include "cli/ledgers/settle_inner.h"
+#include "cli/output/memory.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* See place_users.h. Whatever lies in /tmp anybody may have put there, and in his directory a user is his own master:
+/* See users.h. Whatever lies in /tmp anybody may have put there, and in his directory a user is his own master:
  * nothing in it is followed, and nothing believed more because it is root who looks. */
 #include "cli/ledgers/users.h"
 #include "cli/output/memory.h"
@@ -82,7 +82,7 @@ static void each_entry(struct af_collection *c, const char *path,
         close(fd);
 }
 
-void af_place_add_users(struct af_collection *c) {
+void af_collect_users(struct af_collection *c) {
     each_entry(c, "/run/user", add_runtime);
     each_entry(c, "/tmp", add_temporary);
 }

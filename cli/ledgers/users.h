@@ -6,6 +6,6 @@
 
 /* Between af_collect_begin and af_collect_end. One that is there, and not as the library would make it, is a
  * complaint. */
-void af_place_add_users(struct af_collection *collection);
+void af_collect_users(struct af_collection *collection);
 
 #endif

@@ -1,7 +1,7 @@
 /* See output.h. */
 #include "cli/output/file.h"
-#include "cli/cli.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 #ifndef AFTERFIN_CLI_OUTPUT_JSON_H
 #define AFTERFIN_CLI_OUTPUT_JSON_H
 
-#include "cli/ledgers/collect.h"
+#include "policy/policy.h"
 
 #include <jansson.h>
 
@@ -11,16 +11,8 @@ json_t *af_json_text(const char *from, size_t size);
 /* "10.0.0.5:443" */
 json_t *af_json_address(const struct af_addr *addr);
 void af_json_put(json_t *object, const char *name, uint64_t n);
-/* One number a row of counters.def. */
-void af_json_put_counts(json_t *object, const uint64_t count[AF_COUNTERS]);
-
 /* {"name": n}: what `from` has, or NULL, is added to what is in `to`. */
 void af_json_add(json_t *to, json_t *from);
-/* {"connect:ECONNREFUSED": 12}: added to what is there. */
-void af_json_add_errors(json_t *errors, const struct af_seen_process *seen);
-/* {"10.0.0.5:443": 12} */
-json_t *af_json_endpoints(const struct af_row *row);
-
 /* Write it as af_output (output.h) does, and free it. */
 bool af_json_write(json_t *all, const char *command, const char *path);
 

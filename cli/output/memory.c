@@ -1,6 +1,6 @@
 /* See memory.h. */
 #include "cli/output/memory.h"
-#include "cli/cli.h"
+#include "cli/output/say.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* Messages of the command: one line each, on stderr. */
-#include "cli/cli.h"
+
+#include "cli/output/say.h"
 
 #include <stdarg.h>
 #include <stdio.h>

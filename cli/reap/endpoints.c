@@ -41,7 +41,7 @@ static void add_peer(const struct af_kernel_socket *ended, size_t n, const uint3
         af_row_add_endpoint(where, &peer);
 }
 
-void af_reap_where(const struct af_reaped *r, struct af_row *where) {
+void af_reap_endpoints(const struct af_reaped *r, struct af_row *where) {
     size_t n;
     struct af_kernel_socket *ended = select_ended(r, &n);
     uint32_t *at_port = af_array(NULL, PORTS, sizeof *at_port), *accepted = af_array(NULL, PORTS, sizeof *accepted);

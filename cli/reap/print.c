@@ -1,9 +1,12 @@
 /* What reap tells: columns, JSON, and the lines of --every. */
+#include "cli/launch/result.h"
+#include "cli/ledgers/json.h"
+#include "cli/ledgers/names.h"
 #include "cli/output/json.h"
 #include "cli/output/memory.h"
-#include "cli/reap/reap.h"
-#include "cli/launch/result.h"
+#include "cli/output/say.h"
 #include "cli/output/table.h"
+#include "cli/reap/reap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +51,7 @@ static void print_where(const struct af_reap *q, const struct af_reaped *r) {
     struct af_table table = { .columns = columns, .n_columns = 2 };
     struct af_row where;
     size_t rest = q->dry_run ? r->chosen : r->done.ended;
-    af_reap_where(r, &where);
+    af_reap_endpoints(r, &where);
     for (uint32_t i = 0; i < where.n_top; i++) {
         char **cells = af_table_row(&table), text[AF_ADDR_TEXT];
         af_endpoint_text(&where.top[i], text);
@@ -120,7 +123,7 @@ static json_t *object(const struct af_reap *q, const struct af_reaped *r) {
     struct af_row where;
     char time[40];
     time_text(time);
-    af_reap_where(r, &where);
+    af_reap_endpoints(r, &where);
     counts_of(r, counts);
     af_json_put(all, "version", 1);
     json_object_set_new(all, "event", json_string("reap"));
@@ -142,7 +145,7 @@ static char *logfmt(const struct af_reap *q, const struct af_reaped *r) {
     if (!to)
         return NULL;
     time_text(time);
-    af_reap_where(r, &where);
+    af_reap_endpoints(r, &where);
     counts_of(r, counts);
     fprintf(to, "afterfin version=1 event=reap time=%s%s", time, q->dry_run ? " dry_run=on" : "");
     for (int i = 0; i < COUNTS; i++)

@@ -1,5 +1,8 @@
 /* afterfin reap: ends TIME_WAIT sockets before their time. */
 #include "cli/reap/reap.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,9 +43,9 @@ static bool read_option(struct af_reap *q, struct af_options *options, int id) {
     case EVERY:
         return af_read_seconds(options, "every", SHORTEST_MS, DAY_MS, &q->every_ms);
     case PEER:
-        return af_filter_read_peer(&q->filter, options);
+        return af_option_accepted(options, af_filter_read_peer(&q->filter, options->value));
     case PID:
-        return af_filter_read_pid(&q->filter, options);
+        return af_option_accepted(options, af_filter_read_pid(&q->filter, options->value));
     case ABOVE:
         return read_above(q, options);
     case 'd':
@@ -109,5 +112,5 @@ int af_command_reap(int argc, char **argv) {
         af_reap_tell_error(&(struct af_reaped){ .dumped = true }, error);
         return AF_EXIT_FAILURE;
     }
-    return q.every_ms ? af_reap_watch(&q) : reap_once(&q);
+    return q.every_ms ? af_reap_repeat(&q) : reap_once(&q);
 }

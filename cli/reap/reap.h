@@ -28,20 +28,20 @@ struct af_reaped {
     long before, after; /* sockstat's tw; -1: not known */
 };
 
-/* reap_round.c: look, and end what is asked for. `tell`: say which ledgers cannot be read. 0, or -errno at which it
+/* round.c: look, and end what is asked for. `tell`: say which ledgers cannot be read. 0, or -errno at which it
  * stopped. */
 int af_reap_round(const struct af_reap *q, bool tell, struct af_reaped *r);
 /* Unless it has been said. */
 void af_reap_tell_error(const struct af_reaped *r, int error);
 void af_reaped_free(struct af_reaped *r);
 
-/* reap_watch.c: a round every q->every_ms until SIGTERM or SIGINT. Returns the status to exit with. */
-int af_reap_watch(const struct af_reap *q);
+/* repeat.c: a round every q->every_ms until SIGTERM or SIGINT. Returns the status to exit with. */
+int af_reap_repeat(const struct af_reap *q);
 
-/* reap_where.c: the endpoints with the most sockets ended (in a dry run: that would be), in where->top. */
-void af_reap_where(const struct af_reaped *r, struct af_row *where);
+/* endpoints.c: the endpoints with the most sockets ended (in a dry run: that would be), in where->top. */
+void af_reap_endpoints(const struct af_reaped *r, struct af_row *where);
 
-/* reap_print.c: what was ended (in a dry run: what would be): columns or JSON; and for --every one line. False: it
+/* print.c: what was ended (in a dry run: what would be): columns or JSON; and for --every one line. False: it
  * could not be written, which has been said. */
 bool af_reap_print(const struct af_reap *q, const struct af_reaped *r);
 bool af_reap_print_line(const struct af_reap *q, const struct af_reaped *r);

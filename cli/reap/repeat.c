@@ -1,4 +1,5 @@
 /* reap --every: a service. It ends between two rounds, never within one. */
+#include "cli/output/say.h"
 #include "cli/reap/reap.h"
 
 #include <errno.h>
@@ -64,7 +65,7 @@ static bool one_round(const struct af_reap *q, const sigset_t *open, bool first,
     return ok;
 }
 
-int af_reap_watch(const struct af_reap *q) {
+int af_reap_repeat(const struct af_reap *q) {
     sigset_t open;
     int last = 0;
     bool ok = true;

@@ -1,9 +1,10 @@
 /* One look at the kernel's table: which TIME_WAIT sockets are to be ended, and their end. */
-#include "cli/output/memory.h"
-#include "cli/ledgers/ledger_dir.h"
-#include "cli/reap/reap.h"
-#include "cli/ledgers/settle.h"
 #include "cli/kernel/sockstat.h"
+#include "cli/ledgers/ledger_dir.h"
+#include "cli/ledgers/settle.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
+#include "cli/reap/reap.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static int pick_by_owner(const struct af_reap *q, bool tell, struct af_reaped *r
     struct af_kernel_sockets *kernel = &r->kernel;
     struct af_collection found;
     size_t kept = 0;
-    const int directory = af_place_open("reap", q->directory);
+    const int directory = af_ledger_dir_open("reap", q->directory);
     r->told = directory < 0;
     if (r->told)
         return directory;

@@ -1,8 +1,8 @@
 /* Log lines as the library writes them (shim/line.c): logfmt or JSON, each line by itself. Both become a JSON
  * object first, and one check is made of both. */
-#include "cli/cli.h"
 #include "cli/output/json.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 #include "cli/report/report.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* What report writes for Prometheus: its text format. */
-#include "cli/output/memory.h"
 #include "cli/output/file.h"
+#include "cli/output/memory.h"
 #include "cli/report/report.h"
 
 #include <stdio.h>
@@ -31,8 +31,8 @@ static void put_sample(FILE *to, const char *name, const char *program, uint64_t
 #define EACH(r, name, type, help, value)                           \
     do {                                                           \
         put_family(to, name, type, help);                          \
-        for (size_t i = 0; i < (r)->n_sums; i++) {                 \
-            const struct af_sum *sum = &(r)->sums[i];              \
+        for (size_t i = 0; i < (r)->totals.n_sums; i++) {                 \
+            const struct af_sum *sum = &(r)->totals.sums[i];              \
             put_sample(to, name, sum->program, (uint64_t)(value)); \
         }                                                          \
     } while (0)
@@ -55,10 +55,10 @@ static void put_counts(FILE *to, const struct af_report *r) {
 static void put_errors(FILE *to, const struct af_report *r) {
     static const char name[] = "afterfin_errors_total";
     bool any = false;
-    for (size_t i = 0; i < r->n_sums; i++) {
+    for (size_t i = 0; i < r->totals.n_sums; i++) {
         const char *key;
         json_t *n;
-        json_object_foreach(r->sums[i].told, key, n) {
+        json_object_foreach(r->totals.sums[i].told, key, n) {
             const char *colon = strchr(key, ':');
             if (!colon)
                 continue;
@@ -66,7 +66,7 @@ static void put_errors(FILE *to, const struct af_report *r) {
                 put_family(to, name, "counter", "calls that failed, by call and errno");
             any = true;
             fprintf(to, "%s{", name);
-            put_label(to, "program", r->sums[i].program, strlen(r->sums[i].program));
+            put_label(to, "program", r->totals.sums[i].program, strlen(r->totals.sums[i].program));
             put_label(to, ",call", key, (size_t)(colon - key));
             put_label(to, ",errno", colon + 1, strlen(colon + 1));
             fprintf(to, "} %lld\n", (long long)json_integer_value(n));
@@ -99,7 +99,7 @@ static void put_busiest(FILE *to, const struct af_ports *p) {
 
 static void put_ports(FILE *to, const struct af_report *r) {
     const struct af_ports *p = &r->ports;
-    if (r->n_sums)
+    if (r->totals.n_sums)
         EACH(r, "afterfin_time_wait_now", "gauge", "TIME_WAIT sockets in this network namespace that it left",
              sum->time_wait_now);
     put_one(to, "afterfin_time_wait_sockets", "gauge", "TIME_WAIT sockets in this network namespace, whoever left them",
@@ -118,7 +118,7 @@ bool af_report_write_prometheus(const struct af_report *r, const char *path) {
     char *text = NULL;
     size_t size = 0;
     FILE *to = open_memstream(&text, &size);
-    if (to && r->n_sums) {
+    if (to && r->totals.n_sums) {
         put_counts(to, r);
         put_errors(to, r);
     }

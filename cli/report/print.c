@@ -1,8 +1,9 @@
 /* What report writes: columns and JSON. */
+#include "cli/ledgers/json.h"
 #include "cli/output/json.h"
 #include "cli/output/memory.h"
-#include "cli/report/report.h"
 #include "cli/output/table.h"
+#include "cli/report/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,16 +81,16 @@ static void add_row(struct af_table *table, const struct af_sum *sum) {
 
 void af_report_print(const struct af_report *r) {
     struct af_table table = { .columns = columns, .n_columns = COLUMNS };
-    if (!r->n_sums) {
+    if (!r->totals.n_sums) {
         puts("no process with a TCP socket is recorded");
         return;
     }
-    for (size_t i = 0; i < r->n_sums; i++) {
-        add_row(&table, &r->sums[i]);
-        add_note(&table, "errors:", r->sums[i].errors, SIZE_MAX);
-        add_note(&table, "TIME_WAIT to:", r->sums[i].time_wait_to, AF_TOP);
+    for (size_t i = 0; i < r->totals.n_sums; i++) {
+        add_row(&table, &r->totals.sums[i]);
+        add_note(&table, "errors:", r->totals.sums[i].errors, SIZE_MAX);
+        add_note(&table, "TIME_WAIT to:", r->totals.sums[i].time_wait_to, AF_TOP);
     }
-    add_row(&table, &r->total);
+    add_row(&table, &r->totals.total);
     af_table_print(&table, stdout, af_width_of(STDOUT_FILENO), af_colour_on(STDOUT_FILENO));
     af_table_free(&table);
 }
@@ -111,13 +112,13 @@ static json_t *sum_object(const struct af_sum *sum, bool named) {
 
 bool af_report_write_json(const struct af_report *r, const char *path) {
     json_t *all = json_object(), *programs = json_array();
-    for (size_t i = 0; i < r->n_sums; i++)
-        json_array_append_new(programs, sum_object(&r->sums[i], true));
+    for (size_t i = 0; i < r->totals.n_sums; i++)
+        json_array_append_new(programs, sum_object(&r->totals.sums[i], true));
     json_object_set_new(all, "version", json_integer(1));
     json_object_set_new(all, "programs", programs);
-    json_object_set_new(all, "totals", sum_object(&r->total, false));
+    json_object_set_new(all, "totals", sum_object(&r->totals.total, false));
     af_json_put(all, "ledgers", r->ledgers);
-    af_json_put(all, "log_lines", r->entries.lines);
-    af_json_put(all, "skipped_lines", r->entries.skipped);
+    af_json_put(all, "log_lines", r->totals.entries.lines);
+    af_json_put(all, "skipped_lines", r->totals.entries.skipped);
     return af_json_write(all, "report", path);
 }

@@ -1,9 +1,11 @@
 /* afterfin report: totals by program, from ledgers and log files. */
 #include "cli/report/report.h"
-#include "cli/cli.h"
-#include "cli/ledgers/metrics_history.h"
+#include "cli/commands.h"
 #include "cli/ledgers/ledger_dir.h"
+#include "cli/ledgers/metrics_history.h"
 #include "cli/ledgers/settle.h"
+#include "cli/options.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,15 +70,15 @@ static void tell_guessed(const struct af_collection *found) {
                 guessed);
 }
 
-static void read_ledgers(struct af_report *r, int directory, const struct af_past *past) {
+static void read_ledgers(struct af_report *r, int directory, const struct af_metrics_history *history) {
     struct af_collection found;
     struct af_kernel_sockets kernel;
-    if (past->lock >= 0) /* what is kept of removed ledgers is of this directory's */
-        af_collect_except(&found, directory, &past->gone);
+    if (history->lock >= 0) /* what is kept of removed ledgers is of this directory's */
+        af_collect_except(&found, directory, &history->gone);
     else
-        af_place_collect(&found, directory);
+        af_ledger_dir_collect(&found, directory);
     af_settle_now(&found, &kernel);
-    af_report_add_rows(&r->entries, &found, NULL);
+    af_entries_add(&r->totals.entries, &found, NULL);
     r->ledgers = found.n_images;
     r->has_ports = kernel.states != 0;
     if (r->has_ports)
@@ -96,42 +98,42 @@ static bool write_report(const struct af_report *r, const struct request *q) {
     return true;
 }
 
-/* Logs may tell of processes whose ledgers are gone, and nothing would show which: then there is no past. */
-static bool open_past(const struct request *q, int directory, struct af_past *past) {
+/* Logs may tell of processes whose ledgers are gone, and nothing would show which: then there is no history. */
+static bool open_history(const struct request *q, int directory, struct af_metrics_history *history) {
     int error = 0;
     if (q->format == PROMETHEUS && !q->n_logs)
-        error = af_past_open(past, directory);
-    else if (q->format == PROMETHEUS && faccessat(directory, AF_PAST_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        error = af_metrics_history_open(history, directory);
+    else if (q->format == PROMETHEUS && faccessat(directory, AF_METRICS_HISTORY_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         af_tell("report: with logs, counts of ledgers that are gone are left out: the logs may have them too");
     if (error)
-        af_tell("report: " AF_PAST_FILE " in the ledgers' directory: %s",
+        af_tell("report: " AF_METRICS_HISTORY_FILE " in the ledgers' directory: %s",
                 error == -EAGAIN ? "locked by another process" : strerror(-error));
     return !error;
 }
 
-static bool keep_past(struct af_past *past, struct af_report *r) {
-    int error = past->lock >= 0 ? af_past_tell(past, r) : 0;
+static bool keep_history(struct af_metrics_history *history, struct af_report *r) {
+    int error = history->lock >= 0 ? af_metrics_history_record(history, &r->totals) : 0;
     if (error)
-        af_tell("report: " AF_PAST_FILE " in the ledgers' directory: %s", strerror(-error));
+        af_tell("report: " AF_METRICS_HISTORY_FILE " in the ledgers' directory: %s", strerror(-error));
     return !error;
 }
 
 static bool report(const struct request *q, int directory) {
     struct af_report r = { .ledgers = 0 };
-    struct af_past past = { .lock = -1 };
+    struct af_metrics_history history = { .lock = -1 };
     bool ok = true;
     if (directory >= 0) {
-        if (!open_past(q, directory, &past))
+        if (!open_history(q, directory, &history))
             return false;
-        read_ledgers(&r, directory, &past);
+        read_ledgers(&r, directory, &history);
     }
     for (int i = 0; i < q->n_logs; i++)
-        ok &= af_report_read_log(&r.entries, q->logs[i]);
-    af_report_sum(&r);
-    ok &= keep_past(&past, &r);
+        ok &= af_report_read_log(&r.totals.entries, q->logs[i]);
+    af_totals_sum(&r.totals);
+    ok &= keep_history(&history, &r);
     ok &= write_report(&r, q);
-    af_report_free(&r);
-    af_past_close(&past);
+    af_totals_free(&r.totals);
+    af_metrics_history_close(&history);
     return ok;
 }
 
@@ -142,13 +144,13 @@ int af_command_report(int argc, char **argv) {
     if (!read_options(&q, argc, argv, &status))
         return status;
     if (q.directory || q.clean || q.n_logs == 0) {
-        directory = af_place_open("report", q.directory);
+        directory = af_ledger_dir_open("report", q.directory);
         if (directory < 0)
             return AF_EXIT_FAILURE;
     }
     bool ok = report(&q, directory);
     if (q.clean && ok) {
-        size_t removed = af_place_clean(directory, q.clean_after_s);
+        size_t removed = af_ledger_dir_clean(directory, q.clean_after_s);
         af_tell("report: removed %zu ledger%s", removed, removed == 1 ? "" : "s");
     }
     if (directory >= 0)

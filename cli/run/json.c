@@ -1,6 +1,9 @@
 /* What run writes for machines: DESIGN's `run --json`. */
-#include "cli/output/json.h"
 #include "cli/launch/result.h"
+#include "cli/ledgers/json.h"
+#include "cli/ledgers/names.h"
+#include "cli/output/json.h"
+#include "cli/run/run.h"
 
 #include <string.h>
 

@@ -1,7 +1,11 @@
 /* afterfin run: CMD under the library, and what came of it. */
+#include "cli/run/run.h"
+#include "cli/commands.h"
 #include "cli/launch/preload.h"
 #include "cli/launch/reach.h"
-#include "cli/launch/recorded_run.h"
+#include "cli/launch/result.h"
+#include "cli/options.h"
+#include "cli/output/say.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -34,7 +38,7 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     struct af_options options = { .command = "run", .rows = rows, .argc = argc, .argv = argv, .next = 1 };
     int id;
     while ((id = af_next_option(&options)) > 0) {
-        if (id == 'p' && !af_settings_add(&q->settings, &options, "-p", options.value)) {
+        if (id == 'p' && !af_option_accepted(&options, af_settings_add(&q->settings, "-p", options.value))) {
             *status = options.status;
             return false;
         }
@@ -68,22 +72,22 @@ static bool prepare(struct request *q) {
 /* ---- the run ------------------------------------------------------------------------------------------------ */
 
 /* Without a table or JSON nobody asks for counts: then there is no ledger, unless the user wants one. */
-static int run_watched(struct request *q) {
-    struct af_watched watched;
+static int run_recorded(struct request *q) {
+    struct af_result result;
     struct af_child child;
     if (q->quiet && !q->json) {
-        af_child_run("run", q->command, q->settings.environment, &(struct af_watch){ 0 }, &child);
+        af_child_run("run", q->command, q->settings.environment, &(struct af_periodic){ 0 }, &child);
         return child.status;
     }
-    af_watched_run(&watched, "run", q->command, &q->settings);
-    child = watched.result.child;
-    if (watched.placed && child.started) {
+    af_run_recorded(&result, "run", q->command, &q->settings);
+    child = result.child;
+    if (result.recorded && child.started) {
         if (!q->quiet)
-            af_result_print(&watched.result);
+            af_result_print(&result);
         if (q->json)
-            af_result_write_json(&watched.result, q->json_path);
+            af_result_write_json(&result, q->json_path);
     }
-    af_watched_leave(&watched);
+    af_result_free(&result);
     return child.status;
 }
 
@@ -95,5 +99,5 @@ int af_command_run(int argc, char **argv) {
         return status;
     if (!prepare(&q))
         return AF_EXIT_RUN;
-    return q.exec ? af_child_become(q.command, q.settings.environment) : run_watched(&q);
+    return q.exec ? af_child_become(q.command, q.settings.environment) : run_recorded(&q);
 }

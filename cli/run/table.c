@@ -1,7 +1,9 @@
 /* The table that run prints when CMD has ended. */
-#include "cli/output/memory.h"
 #include "cli/launch/result.h"
+#include "cli/ledgers/names.h"
+#include "cli/output/memory.h"
 #include "cli/output/table.h"
+#include "cli/run/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>

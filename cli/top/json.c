@@ -1,6 +1,7 @@
 /* What top --once writes for machines. */
-#include "cli/output/json.h"
 #include "cli/launch/result.h"
+#include "cli/ledgers/names.h"
+#include "cli/output/json.h"
 #include "cli/top/view.h"
 
 #include <string.h>
@@ -101,7 +102,7 @@ bool af_top_write_json(const struct af_top_rows *rows, const struct af_top_view 
             json_array_append_new(list, one_row(view->rows[i], by));
     json_object_set_new(all, "version", json_integer(1));
     json_object_set_new(all, "interval_s", json_real(interval_s));
-    json_object_set_new(all, "port_range", range(&now->spaces[0].ports));
+    json_object_set_new(all, "port_range", range(&now->namespaces[0].ports));
     json_object_set_new(all, "tcp_tw_reuse", now->tw_reuse < 0 ? json_null() : json_integer(now->tw_reuse));
     json_object_set_new(all, by == AF_BY_PROCESS ? "processes" : "programs", list);
     af_json_put(all, "unknown", unknown);

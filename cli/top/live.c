@@ -1,7 +1,7 @@
 /* See top_live.h: a look every few seconds, frames, messages. */
 #include "cli/top/live.h"
-#include "cli/cli.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 #include "cli/top/keys.h"
 #include "cli/top/screen.h"
 
@@ -57,7 +57,7 @@ static void make_rows(struct live *l) {
 static void look(struct live *l) {
     struct af_top_sample next;
     n_heard = 0;
-    if (!af_top_take(l->request, &next, l->now.at_real, true))
+    if (!af_top_take(l->request->directory, &next, l->now.at_real, true))
         return;
     if (l->have_before)
         af_top_sample_free(&l->before);

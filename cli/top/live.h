@@ -15,11 +15,6 @@ struct af_top_request {
     bool reversed;
 };
 
-/* A look, kept as a sample; since: the at_real of the one before. False: the kernel's tables cannot be read, which
- * has been said. A directory that cannot be opened has been said too, and the sample has no ledgers. `tell` of what
- * is missing besides? */
-bool af_top_take(const struct af_top_request *request, struct af_top_sample *sample, uint64_t since, bool tell);
-
 /* Until the user has enough, from this first sample on, which is freed; the exit status. Ends itself by a signal
  * that came to end it. */
 int af_top_live(const struct af_top_request *request, struct af_top_sample *first);

@@ -196,10 +196,10 @@ static struct items collect_items(struct making *m) {
 
 /* ---- shares ------------------------------------------------------------------------------------------------ */
 
-static const struct af_top_space *space_of(const struct af_top_sample *s, uint64_t net_ns) {
-    for (size_t i = 0; i < s->n_spaces; i++)
-        if (s->spaces[i].net_ns == net_ns)
-            return &s->spaces[i];
+static const struct af_top_netns *netns_of(const struct af_top_sample *s, uint64_t net_ns) {
+    for (size_t i = 0; i < s->n_namespaces; i++)
+        if (s->namespaces[i].net_ns == net_ns)
+            return &s->namespaces[i];
     return NULL;
 }
 
@@ -215,36 +215,36 @@ static struct window window_of(const struct af_top_process *p, const struct af_e
     return low <= high ? (struct window){ low, high } : (struct window){ ports->low, ports->high };
 }
 
-static uint32_t count(const struct af_top_space *space, struct window w, const struct af_port_set *set) {
-    return af_ports_common(set, &space->ports.usable, w.low, w.high);
+static uint32_t count(const struct af_top_netns *netns, struct window w, const struct af_port_set *set) {
+    return af_ports_common(set, &netns->ports.usable, w.low, w.high);
 }
 
 /* A port is not free if somebody holds it altogether, or has a socket on it from here to there. */
-static uint32_t used_towards(const struct af_top_sample *s, const struct af_top_space *space, struct window w,
+static uint32_t used_towards(const struct af_top_sample *s, const struct af_top_netns *netns, struct window w,
                              const struct af_top_socket *at) {
-    uint32_t used = count(space, w, &space->held);
+    uint32_t used = count(netns, w, &netns->held);
     unsigned port = 0;
     size_t first, n = af_top_towards(s, at, &first);
     for (size_t i = first; i < first + n; i++) {
         if (s->sockets[i].local.port == port) /* seen twice: it changed its state while the kernel listed it */
             continue;
         port = s->sockets[i].local.port;
-        used += port >= w.low && port <= w.high && af_port_has(&space->ports.usable, port) &&
-                !af_port_has(&space->held, port);
+        used += port >= w.low && port <= w.high && af_port_has(&netns->ports.usable, port) &&
+                !af_port_has(&netns->held, port);
     }
     return used;
 }
 
 static void measure(const struct making *m, struct af_top_share *share) {
-    const struct af_top_space *space = space_of(m->now, share->at->net_ns);
-    const struct af_top_space *before = m->before ? space_of(m->before, share->at->net_ns) : NULL;
-    const struct window w = window_of(&m->now->processes[share->at->process], &space->ports);
-    share->of = space->ports.n ? count(space, w, &space->ports.usable) : 0;
+    const struct af_top_netns *netns = netns_of(m->now, share->at->net_ns);
+    const struct af_top_netns *before = m->before ? netns_of(m->before, share->at->net_ns) : NULL;
+    const struct window w = window_of(&m->now->processes[share->at->process], &netns->ports);
+    share->of = netns->ports.n ? count(netns, w, &netns->ports.usable) : 0;
     if (!share->of) {
         share->at = NULL;
         return;
     }
-    share->used = used_towards(m->now, space, w, share->at);
+    share->used = used_towards(m->now, netns, w, share->at);
     const uint32_t free = share->of - share->used;
     const uint32_t earlier = before ? used_towards(m->before, before, w, share->at) : share->used;
     if (!free)

@@ -22,8 +22,8 @@ static void read_port_range(struct af_top_process *p, const char *policy) {
     }
 }
 
-static void add_processes(struct af_top_sample *s, const struct af_look *look) {
-    const struct af_collection *found = &look->found;
+static void add_processes(struct af_top_sample *s, const struct af_snapshot *snapshot) {
+    const struct af_collection *found = &snapshot->found;
     s->processes = af_array(NULL, found->n_rows, sizeof *s->processes);
     s->n_processes = found->n_rows;
     for (size_t i = 0; i < found->n_rows; i++) {
@@ -32,7 +32,7 @@ static void add_processes(struct af_top_sample *s, const struct af_look *look) {
         struct af_top_process *p = &s->processes[i];
         *p = (struct af_top_process){
             .key = af_sample_key_of(found, i), .pid = row->seen.pid, .fate = row->fate,
-            .pid_ns = image->pid_ns == look->pid_ns ? 0 : image->pid_ns,
+            .pid_ns = image->pid_ns == snapshot->pid_ns ? 0 : image->pid_ns,
             .opened = row->seen.count[AF_COUNT_established], .avoided = row->seen.count[AF_COUNT_avoided],
             .n_left = row->n_top,
         };
@@ -182,33 +182,33 @@ static void add_socket(struct af_top_sample *s, const struct af_collection *foun
     };
 }
 
-static void add_space(struct af_top_sample *s, const struct af_collection *found, const struct af_space *space) {
-    s->spaces = af_room_for_one(s->spaces, s->n_spaces, sizeof *s->spaces);
-    struct af_top_space *to = &s->spaces[s->n_spaces++];
+static void add_netns(struct af_top_sample *s, const struct af_collection *found, const struct af_netns_snapshot *netns) {
+    s->namespaces = af_room_for_one(s->namespaces, s->n_namespaces, sizeof *s->namespaces);
+    struct af_top_netns *to = &s->namespaces[s->n_namespaces++];
     memset(to, 0, sizeof *to);
-    to->net_ns = space->net_ns;
-    to->ports = space->ports;
-    s->sockets = af_array(s->sockets, s->n_sockets + space->kernel.n, sizeof *s->sockets);
-    for (size_t i = 0; i < space->kernel.n; i++) {
-        const struct af_kernel_socket *socket = &space->kernel.all[i];
+    to->net_ns = netns->net_ns;
+    to->ports = netns->ports;
+    s->sockets = af_array(s->sockets, s->n_sockets + netns->kernel.n, sizeof *s->sockets);
+    for (size_t i = 0; i < netns->kernel.n; i++) {
+        const struct af_kernel_socket *socket = &netns->kernel.all[i];
         if (socket->state & (AF_IN_LISTENING | AF_IN_CLOSE))
             af_port_add(&to->held, socket->local.port);
         else
-            add_socket(s, found, socket, space->net_ns);
+            add_socket(s, found, socket, netns->net_ns);
     }
 }
 
 /* ---- the sample -------------------------------------------------------------------------------------------- */
 
-void af_top_sample(struct af_top_sample *s, const struct af_look *look, uint64_t since) {
-    *s = (struct af_top_sample){ .at = look->at, .at_real = look->at_real, .ledgers = look->ledgers,
-                                 .tw_reuse = look->tw_reuse };
-    add_processes(s, look);
+void af_top_sample(struct af_top_sample *s, const struct af_snapshot *snapshot, uint64_t since) {
+    *s = (struct af_top_sample){ .at = snapshot->at, .at_real = snapshot->at_real, .ledgers = snapshot->ledgers,
+                                 .tw_reuse = snapshot->tw_reuse };
+    add_processes(s, snapshot);
     put_in_order(s);
-    count_inherited(s, &look->found, since);
-    add_opens(s, &look->found);
-    for (size_t i = 0; i < look->n_spaces; i++)
-        add_space(s, &look->found, &look->spaces[i]);
+    count_inherited(s, &snapshot->found, since);
+    add_opens(s, &snapshot->found);
+    for (size_t i = 0; i < snapshot->n_namespaces; i++)
+        add_netns(s, &snapshot->found, &snapshot->namespaces[i]);
     if (s->n_sockets)
         qsort(s->sockets, s->n_sockets, sizeof *s->sockets, socket_order);
 }
@@ -218,6 +218,6 @@ void af_top_sample_free(struct af_top_sample *s) {
     free(s->by_key);
     free(s->sockets);
     free(s->opens);
-    free(s->spaces);
+    free(s->namespaces);
     memset(s, 0, sizeof *s);
 }

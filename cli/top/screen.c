@@ -1,7 +1,7 @@
 /* See top_screen.h. */
 #include "cli/top/screen.h"
-#include "cli/cli.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 #include "cli/output/table.h"
 #include "cli/output/text.h"
 

@@ -1,20 +1,20 @@
-/* One look at everything that top shows: the kernel's tables, then the ledgers. */
+/* Everything that top shows, at one moment: the kernel's tables, then the ledgers. */
 #ifndef AFTERFIN_CLI_TOP_SNAPSHOT_H
 #define AFTERFIN_CLI_TOP_SNAPSHOT_H
 
-#include "cli/ledgers/owners.h"
 #include "cli/kernel/ephemeral.h"
+#include "cli/ledgers/owners.h"
 
 /* A network namespace. */
-struct af_space {
+struct af_netns_snapshot {
     uint64_t net_ns; /* 0: ours, which is the first */
     struct af_kernel_sockets kernel;
     struct af_ephemeral ports;
 };
 
-struct af_look {
-    struct af_space *spaces;
-    size_t n_spaces;
+struct af_snapshot {
+    struct af_netns_snapshot *namespaces;
+    size_t n_namespaces;
     struct af_collection found; /* settled */
     struct af_elsewhere elsewhere;
     bool ledgers;     /* the directory was there */
@@ -25,7 +25,7 @@ struct af_look {
 };
 
 /* Ledgers below `directory`; negative: there are none. 0, or -errno of the kernel's dump. */
-int af_look_take(struct af_look *look, int directory);
-void af_look_free(struct af_look *look);
+int af_snapshot_take(struct af_snapshot *snapshot, int directory);
+void af_snapshot_free(struct af_snapshot *snapshot);
 
 #endif

@@ -1,6 +1,8 @@
 /* afterfin top: programs or processes, what they have open and what they left, while one looks. */
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/ledgers/ledger_dir.h"
+#include "cli/options.h"
+#include "cli/output/say.h"
 #include "cli/top/keys.h"
 #include "cli/top/live.h"
 
@@ -108,27 +110,6 @@ static bool read_options(struct af_top_request *q, int argc, char **argv, int *s
     return id == 0;
 }
 
-/* ---- looks ------------------------------------------------------------------------------------------------- */
-
-bool af_top_take(const struct af_top_request *q, struct af_top_sample *sample, uint64_t since, bool tell) {
-    struct af_look look;
-    const int directory = af_place_open("top", q->directory);
-    const int error = af_look_take(&look, directory);
-    if (directory >= 0)
-        close(directory);
-    if (error) {
-        af_tell("top: the kernel's table cannot be read: %s", strerror(-error));
-        return false;
-    }
-    if (tell) {
-        af_collection_tell(&look.found, "top");
-        af_elsewhere_tell(&look.elsewhere, "top");
-    }
-    af_top_sample(sample, &look, since);
-    af_look_free(&look);
-    return true;
-}
-
 static void wait_for(double seconds) {
     struct timespec rest = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
     while (clock_nanosleep(CLOCK_MONOTONIC, 0, &rest, &rest) == EINTR)
@@ -177,7 +158,7 @@ static int once(const struct af_top_request *q, struct af_top_sample *before) {
     struct af_top_sample now;
     bool ok = false;
     wait_for(q->delay_s ? q->delay_s : 1);
-    if (af_top_take(q, &now, before->at_real, true)) {
+    if (af_top_take(q->directory, &now, before->at_real, true)) {
         ok = now.ledgers && show(q, before, &now);
         af_top_sample_free(&now);
     }
@@ -192,7 +173,7 @@ int af_command_top(int argc, char **argv) {
     int status;
     if (!read_options(&q, argc, argv, &status))
         return status;
-    if (!af_top_take(&q, &first, 0, false))
+    if (!af_top_take(q.directory, &first, 0, false))
         return AF_EXIT_FAILURE;
     if (!first.ledgers) {
         af_top_sample_free(&first);

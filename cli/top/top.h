@@ -1,11 +1,11 @@
-/* What top shows, from a look (look.h) to rows. Pure: what goes in is a look or two, and nothing else is asked. */
+/* What top shows, from a snapshot to rows. Pure: what goes in is a snapshot or two, and nothing else is asked. */
 #ifndef AFTERFIN_CLI_TOP_TOP_H
 #define AFTERFIN_CLI_TOP_TOP_H
 
-#include "cli/top/snapshot.h"
 #include "cli/ledgers/sample.h"
+#include "cli/top/snapshot.h"
 
-/* ---- top_sample.c: what of a look is kept until the next one ----------------------------------------------- */
+/* ---- sample.c: what of a snapshot is kept until the next one ----------------------------------------------- */
 
 #define AF_NOBODY UINT32_MAX
 
@@ -17,7 +17,7 @@ struct af_top_process {
     enum af_fate fate;
     uint16_t port_low, port_high; /* its port_range policy; 0, 65535 where it has none */
     uint64_t opened;              /* connections opened or accepted since it began */
-    uint64_t inherited;           /* of `opened`: others had opened these; it has ended them since the look before */
+    uint64_t inherited;           /* of `opened`: others had opened these; it has ended them since the snapshot before */
     uint64_t open, avoided;
     uint32_t n_left;
     struct af_endpoint left[AF_TOP]; /* TIME_WAITs since it began, by endpoint: the highest */
@@ -39,7 +39,7 @@ struct af_top_open {
     struct af_addr addr;
 };
 
-struct af_top_space {
+struct af_top_netns {
     uint64_t net_ns;
     struct af_ephemeral ports;
     struct af_port_set held; /* against every destination */
@@ -50,15 +50,15 @@ struct af_top_sample {
     uint32_t *by_key;                 /* their indices, in the order of the keys */
     struct af_top_socket *sockets;    /* by namespace, local address, peer, local port */
     struct af_top_open *opens; /* by cookie */
-    struct af_top_space *spaces;
-    size_t n_processes, n_sockets, n_opens, n_spaces;
-    uint64_t at, at_real; /* of the look */
+    struct af_top_netns *namespaces;
+    size_t n_processes, n_sockets, n_opens, n_namespaces;
+    uint64_t at, at_real; /* of the snapshot */
     bool ledgers;
     int tw_reuse;
 };
 
-/* The look may be freed then. `since` is the at_real of the look before, 0: there was none. */
-void af_top_sample(struct af_top_sample *sample, const struct af_look *look, uint64_t since);
+/* The snapshot may be freed then. `since` is the at_real of the one before, 0: there was none. */
+void af_top_sample(struct af_top_sample *sample, const struct af_snapshot *snapshot, uint64_t since);
 void af_top_sample_free(struct af_top_sample *sample);
 
 /* The process of the same key, or NULL. */
@@ -67,7 +67,14 @@ const struct af_top_process *af_top_find(const struct af_top_sample *sample, con
 /* The sockets from the same address to the same peer as `like`: their number; *first is the first one's index. */
 size_t af_top_towards(const struct af_top_sample *sample, const struct af_top_socket *like, size_t *first);
 
-/* ---- top_rows.c: what two of them come to ------------------------------------------------------------------ */
+/* ---- take.c ------------------------------------------------------------------------------------------------ */
+
+/* A snapshot with the ledgers in this directory (NULL: the default one), kept as a sample; since: the at_real of the one before. False: the kernel's tables cannot be read, which
+ * has been said. A directory that cannot be opened has been said too, and the sample has no ledgers. `tell` of what
+ * is missing besides? */
+bool af_top_take(const char *directory, struct af_top_sample *sample, uint64_t since, bool tell);
+
+/* ---- rows.c: what two of them come to ------------------------------------------------------------------ */
 
 enum af_top_by { AF_BY_PROCESS, AF_BY_PROGRAM };
 
@@ -106,7 +113,7 @@ struct af_top_rows {
     size_t n;
 };
 
-/* `before` NULL: there is one look only, and no rates. The rows refer to `now`. A process has a row while it runs,
+/* `before` NULL: there is one snapshot only, and no rates. The rows refer to `now`. A process has a row while it runs,
  * has something open or in TIME_WAIT, or did something between the looks; a program, while one of its processes
  * has, and sums up all of them. */
 void af_top_rows(struct af_top_rows *rows, const struct af_top_sample *before, const struct af_top_sample *now,

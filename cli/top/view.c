@@ -1,8 +1,9 @@
 /* See top_view.h: which rows, in which order, and the cells of their lines. */
 #include "cli/top/view.h"
 #include "cli/kernel/process.h"
-#include "cli/output/memory.h"
 #include "cli/launch/result.h"
+#include "cli/ledgers/names.h"
+#include "cli/output/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -291,7 +292,7 @@ char *af_top_sums(const struct af_top_rows *rows, const struct af_top_view *view
 }
 
 char *af_top_setting(const struct af_top_sample *now, const struct af_top_ask *ask, const char *when, double s) {
-    const struct af_ephemeral *ports = &now->spaces[0].ports;
+    const struct af_ephemeral *ports = &now->namespaces[0].ports;
     const bool filtered = ask->filter && *ask->filter;
     char *range = ports->n ? af_format("ports %u-%u: %u", ports->low, ports->high, ports->n)
                            : af_format("range of ports not known");

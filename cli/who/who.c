@@ -1,10 +1,12 @@
 /* afterfin who: every TIME_WAIT socket with the process that left it. */
 #include "cli/who/who.h"
+#include "cli/commands.h"
 #include "cli/kernel/process.h"
-#include "cli/cli.h"
 #include "cli/ledgers/filter.h"
-#include "cli/output/memory.h"
 #include "cli/ledgers/ledger_dir.h"
+#include "cli/options.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,8 +38,8 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     struct af_options options = { .command = "who", .rows = rows, .argc = argc, .argv = argv, .next = 1 };
     int id;
     while ((id = af_next_option(&options)) > 0) {
-        bool ok = id == PID    ? af_filter_read_pid(&q->filter, &options)
-                  : id == PEER ? af_filter_read_peer(&q->filter, &options)
+        bool ok = id == PID    ? af_option_accepted(&options, af_filter_read_pid(&q->filter, options.value))
+                  : id == PEER ? af_option_accepted(&options, af_filter_read_peer(&q->filter, options.value))
                                : true;
         if (!ok)
             break;
@@ -55,19 +57,6 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
 }
 
 /* ---- what is shown ------------------------------------------------------------------------------------------ */
-
-uint64_t af_who_pid_ns(const struct af_who *w, size_t row) {
-    const uint64_t pid_ns = w->owners.found.images[w->owners.found.rows[row].image].pid_ns;
-    return pid_ns == w->pid_ns ? 0 : pid_ns; /* 0 too where it is not known */
-}
-
-uint32_t af_who_uid(const struct af_who *w, size_t row) {
-    return w->owners.found.images[w->owners.found.rows[row].image].uid;
-}
-
-const char *af_who_state(const struct af_owned *owned) {
-    return owned->socket.state == AF_IN_TIME_WAIT ? "TIME_WAIT" : "FIN_WAIT2";
-}
 
 static bool is_wanted(const struct request *q, const struct af_owners *o, const struct af_owned *owned) {
     return af_filter_takes_peer(&q->filter, &owned->socket.peer) &&
@@ -150,7 +139,7 @@ int af_command_who(int argc, char **argv) {
     int status;
     if (!read_options(&q, argc, argv, &status))
         return status;
-    int directory = af_place_open("who", q.directory);
+    int directory = af_ledger_dir_open("who", q.directory);
     if (directory < 0)
         return AF_EXIT_FAILURE;
     int error = af_owners_read(&w.owners, directory);

@@ -1,6 +1,7 @@
 /* The command's manners: help, version, messages, options, and columns that fit. */
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/launch/settings.h"
+#include "cli/options.h"
 #include "cli/output/table.h"
 #include "cli/output/text.h"
 #include "tests/harness/command.h"

@@ -1,6 +1,6 @@
 /* The examples of --help, pasted into a shell as a newcomer would: on a terminal of 80 columns, with the command in
  * PATH, as root and as an ordinary user. */
-#include "cli/cli.h"
+#include "cli/commands.h"
 #include "tests/harness/command.h"
 #include "tests/harness/fabricate.h"
 #include "tests/harness/shell.h"

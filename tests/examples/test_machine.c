@@ -1,7 +1,7 @@
 /* examples/systemd and examples/prometheus, as far as they go without either at work: units are read by systemd's own
  * reader and done what they say, rules are tried by Prometheus' own tool, on metrics of a real shortage. */
-#include "tests/examples/examples.h"
 #include "tests/cli/report/metrics.h"
+#include "tests/examples/examples.h"
 
 static const char drop_in[] = "examples/systemd/legacy.service.d/afterfin.conf";
 static const char service[] = "examples/systemd/afterfin-report.service";

@@ -1,4 +1,4 @@
-/* libFuzzer's way into elf_invariants.c: `make fuzz`. The input is a whole file, or the code in it. */
+/* libFuzzer's way into invariants.c: `make fuzz`. The input is a whole file, or the code in it. */
 #include "cli/elf/elf.h"
 #include "tests/cli/elf/elf_invariants.h"
 #include "tests/fuzz/seeds.h"

@@ -20,11 +20,11 @@ uint64_t af_own_namespace(const char *name) {
     return 1;
 }
 
-bool af_is_alive(uint64_t pid_ns, int32_t pid, uint64_t start_ticks) {
+bool af_process_running(uint64_t pid_ns, int32_t pid, uint64_t start_ticks) {
     return (pid_ns ^ (uint64_t)pid ^ start_ticks) & 1;
 }
 
-void af_alive_look_again(void) {
+void af_process_list_anew(void) {
 }
 
 bool af_wait_for_writer(unsigned *spent_ms) {

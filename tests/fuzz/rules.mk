@@ -9,11 +9,11 @@ FUZZ_elf = tests/cli/elf/elf_invariants.c $(wildcard cli/elf/*.c cli/output/*.c)
 FUZZ_reader = tests/ledger/reader_invariants.c $(READER) $(WRITER) $(POLICY) $(CLI_LIBRARIES) \
 	$(wildcard cli/ledgers/*.c cli/kernel/*.c cli/output/*.c)
 
-# The objects stand for what the sources include.
+# The objects stand for what the sources include. What a fuzzer defines itself takes the place of what the command has.
 $(B)/fuzz/%: tests/fuzz/%.c $(call objects,obj,$(filter-out cli/main.c,$(CLI)) $(POLICY) $(WRITER) $(READER)) \
 		$(wildcard tests/*/*_invariants.[ch] tests/cli/elf/*_invariants.[ch] tests/fuzz/seeds.h)
 	@mkdir -p $(@D)/corpus.$*; echo "  FUZZ $@"
-	$(Q)$(FUZZ) -o $@ $< $(FUZZ_$*)
+	$(Q)$(FUZZ) -Wl,--allow-multiple-definition -o $@ $< $(FUZZ_$*)
 
 fuzz: $(addprefix $(B)/fuzz/,$(FUZZERS)) ## fuzz readers of settings, ledgers, programs, FUZZ_SECONDS (60) each
 	$(Q)for f in $(FUZZERS); do $(B)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -print_final_stats=1 \

@@ -1,6 +1,7 @@
 /* See policy_invariants.h. Every string and the rules live in blocks of exactly their size, so that a sanitizer
  * sees a byte read or written beyond. */
 #include "tests/policy/policy_invariants.h"
+#include "cli/options.h"
 
 #include "policy/policy.h"
 

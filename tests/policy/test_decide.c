@@ -1,4 +1,5 @@
 /* Decisions: which setting decides for a socket, which socket options bring it about. */
+#include "cli/options.h"
 #include "tests/policy/parsed.h"
 
 #include <netinet/tcp.h>

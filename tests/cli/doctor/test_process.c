@@ -1,8 +1,8 @@
 /* doctor --pid N: what is in a process is what the test has started it with. */
 #include "tests/cli/doctor/doctor.h"
+#include "tests/cli/who/who.h"
 #include "tests/harness/fabricate.h"
 #include "tests/harness/shell.h"
-#include "tests/cli/who/who.h"
 
 #include <signal.h>
 #include <unistd.h>

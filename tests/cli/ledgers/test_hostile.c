@@ -1,10 +1,10 @@
 /* Directories that somebody has filled to annoy: what is broken is named and left out, the rest is read, and
  * nothing crashes or waits. */
 #include "ledger/reader.h"
-#include "tests/harness/fabricate.h"
-#include "tests/ledger/reader_invariants.h"
-#include "tests/harness/shell.h"
 #include "tests/cli/who/who.h"
+#include "tests/harness/fabricate.h"
+#include "tests/harness/shell.h"
+#include "tests/ledger/reader_invariants.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* Metrics of ledgers that are gone: counters never fall, and nothing counts twice, whoever removes them and whenever
  * he is killed. */
-#include "tests/harness/fabricate.h"
 #include "tests/cli/report/metrics.h"
-#include "tests/harness/shell.h"
 #include "tests/cli/who/who.h"
+#include "tests/harness/fabricate.h"
+#include "tests/harness/shell.h"
 
 #include <signal.h>
 #include <sys/mman.h>

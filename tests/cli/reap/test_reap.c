@@ -1,6 +1,6 @@
 /* reap: it ends what was asked for, in the kernel's own books, and says so. */
-#include "tests/harness/fabricate.h"
 #include "tests/cli/reap/reap.h"
+#include "tests/harness/fabricate.h"
 
 #include <linux/capability.h>
 #include <sys/prctl.h>

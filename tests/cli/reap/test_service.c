@@ -1,6 +1,6 @@
 /* reap --every: a service that acts again and again, says so in one line each time, and ends when it is told to. */
-#include "tests/harness/fabricate.h"
 #include "tests/cli/reap/reap.h"
+#include "tests/harness/fabricate.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,8 +1,8 @@
 /* What the metrics tell of local ports: against the ports that were really taken. */
-#include "tests/harness/fabricate.h"
 #include "tests/cli/report/metrics.h"
-#include "tests/harness/shell.h"
 #include "tests/cli/who/who.h"
+#include "tests/harness/fabricate.h"
+#include "tests/harness/shell.h"
 
 enum { LOW = 40000, HIGH = 40199, RESERVED = 20, PEERS = 10 };
 

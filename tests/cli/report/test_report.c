@@ -1,7 +1,7 @@
 /* report: sums of ledgers and logs, each process once; and what it says of lines that are none. */
+#include "tests/cli/who/who.h"
 #include "tests/harness/fabricate.h"
 #include "tests/harness/shell.h"
-#include "tests/cli/who/who.h"
 
 #include <signal.h>
 #include <sys/stat.h>

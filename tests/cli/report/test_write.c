@@ -1,8 +1,8 @@
 /* What report writes, and what it and the other commands remove. */
 #include "ledger/reader.h"
+#include "tests/cli/who/who.h"
 #include "tests/harness/fabricate.h"
 #include "tests/harness/shell.h"
-#include "tests/cli/who/who.h"
 
 #include <fcntl.h>
 #include <signal.h>

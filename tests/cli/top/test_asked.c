@@ -1,7 +1,7 @@
 /* top --once: what one may ask, who may ask it, and what it says when it cannot answer. */
 #include "cli/top/view.h"
-#include "tests/harness/fabricate.h"
 #include "tests/cli/top/top.h"
+#include "tests/harness/fabricate.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,7 +1,7 @@
 /* top, live, on a terminal of the test's own. */
-#include "tests/harness/fabricate.h"
 #include "tests/cli/top/screen.h"
 #include "tests/cli/who/who.h"
+#include "tests/harness/fabricate.h"
 
 #include <pty.h>
 #include <signal.h>

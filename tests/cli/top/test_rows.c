@@ -27,13 +27,13 @@ static struct af_kernel_socket towards(uint16_t peer, unsigned port, uint64_t co
                                       .peer = { .ip = { 10, 0, 0, 2 }, .port = peer } };
 }
 
-static void add_socket(struct af_look *look, struct af_kernel_socket socket) {
-    struct af_kernel_sockets *kernel = &look->spaces[0].kernel;
+static void add_socket(struct af_snapshot *look, struct af_kernel_socket socket) {
+    struct af_kernel_sockets *kernel = &look->namespaces[0].kernel;
     kernel->all = af_room_for_one(kernel->all, kernel->n, sizeof *kernel->all);
     kernel->all[kernel->n++] = socket;
 }
 
-static void add_process(struct af_look *look, const struct made *made) {
+static void add_process(struct af_snapshot *look, const struct made *made) {
     struct af_collection *c = &look->found;
     const size_t row = c->n_rows;
     unsigned port = LOW;
@@ -46,8 +46,8 @@ static void add_process(struct af_look *look, const struct made *made) {
     c->rows[c->n_rows++] = (struct af_row){ .image = row, .fate = made->fate, .seen = { .pid = made->pid } };
     c->rows[row].seen.count[AF_COUNT_established] = made->established;
     c->rows[row].seen.count[AF_COUNT_avoided] = made->avoided;
-    for (size_t i = 0; i < look->spaces[0].kernel.n; i++) /* the ports that others before it have */
-        port += look->spaces[0].kernel.all[i].peer.port == made->peer;
+    for (size_t i = 0; i < look->namespaces[0].kernel.n; i++) /* the ports that others before it have */
+        port += look->namespaces[0].kernel.all[i].peer.port == made->peer;
     for (unsigned i = 0; i < made->time_wait + made->others; i++) {
         const uint64_t cookie = i < made->time_wait ? 1000 * (uint64_t)made->pid + i + 1 : 0;
         add_socket(look, towards(made->peer, port++, cookie));
@@ -59,15 +59,15 @@ static void add_process(struct af_look *look, const struct made *made) {
     }
 }
 
-static struct af_look new_look(double at_s) {
-    struct af_look look = { .ledgers = true, .at = (uint64_t)(at_s * SECOND), .at_real = (uint64_t)(at_s * SECOND) };
-    look.spaces = calloc(1, sizeof *look.spaces);
-    look.n_spaces = 1;
-    af_ephemeral_parse(&look.spaces[0].ports, "40000 40099", "");
+static struct af_snapshot new_look(double at_s) {
+    struct af_snapshot look = { .ledgers = true, .at = (uint64_t)(at_s * SECOND), .at_real = (uint64_t)(at_s * SECOND) };
+    look.namespaces = calloc(1, sizeof *look.namespaces);
+    look.n_namespaces = 1;
+    af_ephemeral_parse(&look.namespaces[0].ports, "40000 40099", "");
     return look;
 }
 
-static struct af_top_sample sample_of(struct af_look *look, uint64_t since) {
+static struct af_top_sample sample_of(struct af_snapshot *look, uint64_t since) {
     struct af_top_sample sample;
     af_settle_records(&look->found);
     af_top_sample(&sample, look, since);
@@ -105,7 +105,7 @@ Test(top_rows, tells_the_growth_between_two_looks_and_how_soon_ports_run_out) {
         { "an hour later", 3600, { 0, 10, 0 }, { 36, 20, 0 }, 0.01, 80 * 360 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct af_look first = new_look(100), second = new_look(100 + rows[i].seconds);
+        struct af_snapshot first = new_look(100), second = new_look(100 + rows[i].seconds);
         add_process(&first, &(struct made){ 7, "made", rows[i].before.established, 0, AF_FATE_RUNNING,
                                             rows[i].before.time_wait, rows[i].before.others, 443, NULL });
         add_process(&second, &(struct made){ 7, "made", rows[i].now.established, 0, AF_FATE_RUNNING,
@@ -128,7 +128,7 @@ Test(top_rows, tells_the_growth_between_two_looks_and_how_soon_ports_run_out) {
 }
 
 Test(top_rows, has_no_rate_where_there_was_only_one_look_or_no_ledgers_at_one) {
-    struct af_look first = new_look(100), second = new_look(102);
+    struct af_snapshot first = new_look(100), second = new_look(102);
     const struct made made = { 7, "made", 50, 0, AF_FATE_RUNNING, 10, 0, 443, NULL };
     add_process(&second, &made);
     first.ledgers = false;
@@ -155,7 +155,7 @@ Test(top_rows, counts_a_connection_that_changed_hands_once) {
         { "of its own besides", 101ull * SECOND, { 0, 6 }, 4, 2 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct af_look look[2] = { new_look(100), new_look(101) };
+        struct af_snapshot look[2] = { new_look(100), new_look(101) };
         for (int k = 0; k < 2; k++) {
             add_process(&look[k], &(struct made){ 7, "parent", k ? 8 : 4, 0, AF_FATE_RUNNING, 0, 0, 443, NULL });
             add_process(&look[k],
@@ -190,7 +190,7 @@ Test(top_rows, gives_what_is_open_to_one_holder) {
         { "both are gone", AF_FATE_SIGNAL, AF_FATE_SIGNAL, 0, 0 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct af_look look = new_look(100);
+        struct af_snapshot look = new_look(100);
         add_process(&look, &(struct made){ 7, "older", 1, 0, rows[i].older, 0, 0, 443, NULL });
         add_process(&look, &(struct made){ 8, "younger", 0, 0, rows[i].younger, 0, 0, 443, NULL });
         look.found.live = calloc(2, sizeof *look.found.live);
@@ -202,7 +202,7 @@ Test(top_rows, gives_what_is_open_to_one_holder) {
                                                    .peer = towards(443, LOW, 0).peer };
         }
         add_socket(&look, towards(443, LOW, 5));
-        look.spaces[0].kernel.all[0].state = AF_IN_ESTABLISHED;
+        look.namespaces[0].kernel.all[0].state = AF_IN_ESTABLISHED;
         struct af_top_sample now = sample_of(&look, 0);
         cr_expect_eq(now.processes[0].open, rows[i].has_older, "%s", rows[i].name);
         cr_expect_eq(now.processes[1].open, rows[i].has_younger, "%s", rows[i].name);
@@ -227,7 +227,7 @@ Test(top_rows, shows_who_runs_or_left_something_or_did_something_lately) {
         { "its ledger is gone", MADE(9, AF_FATE_RUNNING, 0), { 0 }, false },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct af_look first = new_look(100), second = new_look(101);
+        struct af_snapshot first = new_look(100), second = new_look(101);
         if (rows[i].before.pid)
             add_process(&first, &rows[i].before);
         if (rows[i].now.pid)
@@ -249,7 +249,7 @@ Test(top_rows, adds_up_a_program_and_keeps_apart_what_nobody_owns) {
         { 9, "twin", 90, 40, AF_FATE_EXIT, 0, 0, 443, NULL }, /* long gone: of the program still */
         { 10, "other", 1, 0, AF_FATE_RUNNING, 1, 6, 80, NULL },
     };
-    struct af_look first = new_look(100), second = new_look(102);
+    struct af_snapshot first = new_look(100), second = new_look(102);
     for (size_t i = 0; i < 4; i++) {
         struct made earlier = made[i];
         earlier.established -= i < 2 ? 10 : 0;
@@ -289,7 +289,7 @@ Test(top_rows, counts_only_ports_that_a_connect_could_have_taken) {
         { "one of a rule", "linger=off,rules=connect * port_range=40000-40001", 0, 0, 30, 100 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct af_look look = new_look(100);
+        struct af_snapshot look = new_look(100);
         add_process(&look, &(struct made){ 7, "made", 30, 0, AF_FATE_RUNNING, 20, 10, 443, rows[i].policy });
         add_process(&look, &(struct made){ 8, "elsewhere", 9, 0, AF_FATE_RUNNING, 9, 0, 444, NULL });
         if (rows[i].listens)
@@ -307,7 +307,7 @@ Test(top_rows, counts_only_ports_that_a_connect_could_have_taken) {
 }
 
 Test(top_rows, takes_the_destination_with_most_of_its_own_sockets_for_the_busiest) {
-    struct af_look look = new_look(100);
+    struct af_snapshot look = new_look(100);
     add_process(&look, &(struct made){ 7, "made", 5, 0, AF_FATE_RUNNING, 5, 0, 443, NULL });
     add_process(&look, &(struct made){ 8, "made", 3, 0, AF_FATE_RUNNING, 3, 50, 444, NULL });
     struct af_top_sample now = sample_of(&look, 0);
@@ -323,9 +323,9 @@ Test(top_rows, takes_the_destination_with_most_of_its_own_sockets_for_the_busies
 }
 
 Test(top_rows, has_no_share_where_the_range_is_not_known) {
-    struct af_look look = new_look(100);
+    struct af_snapshot look = new_look(100);
     add_process(&look, &(struct made){ 7, "made", 5, 0, AF_FATE_RUNNING, 5, 0, 443, NULL });
-    af_ephemeral_parse(&look.spaces[0].ports, "", "");
+    af_ephemeral_parse(&look.namespaces[0].ports, "", "");
     struct af_top_sample now = sample_of(&look, 0);
     struct af_top_rows all;
     af_top_rows(&all, NULL, &now, AF_BY_PROCESS);
@@ -380,7 +380,7 @@ Test(top_rows, sorts_by_any_column_and_filters_by_name_pid_and_endpoint) {
         { 72, "b", 12, 0, AF_FATE_RUNNING, 30, 10, 443, NULL },
         { 73, "c", 30, 0, AF_FATE_RUNNING, 5, 0, 444, NULL },
     };
-    struct af_look first = new_look(100), second = new_look(101);
+    struct af_snapshot first = new_look(100), second = new_look(101);
     for (size_t i = 0; i < 3; i++) {
         struct made earlier = made[i];
         earlier.established = i == 0 ? 1 : 10;

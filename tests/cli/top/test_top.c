@@ -1,7 +1,7 @@
 /* top --once: its numbers are the kernel's, and what the test's own processes did. */
 #include "cli/top/view.h"
-#include "tests/harness/fabricate.h"
 #include "tests/cli/top/top.h"
+#include "tests/harness/fabricate.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -205,12 +205,12 @@ Test(top, measures_a_process_against_the_range_that_its_policy_gives_it) {
 
 static struct af_top_sample look_at(const char *directory, uint64_t since) {
     struct af_top_sample sample;
-    struct af_look look;
+    struct af_snapshot look;
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cr_assert_eq(af_look_take(&look, fd), 0);
+    cr_assert_eq(af_snapshot_take(&look, fd), 0);
     close(fd);
     af_top_sample(&sample, &look, since);
-    af_look_free(&look);
+    af_snapshot_free(&look);
     return sample;
 }
 

@@ -1,8 +1,8 @@
 /* who: ledgers of other namespaces, other boots, runs that go on, other users; and many sockets. */
 #include "ledger/layout.h"
+#include "tests/cli/top/top.h"
 #include "tests/harness/fabricate.h"
 #include "tests/harness/shell.h"
-#include "tests/cli/top/top.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* who: its list is the kernel's, its owners are the processes that the test started. */
-#include "tests/harness/fabricate.h"
 #include "tests/cli/who/who.h"
+#include "tests/harness/fabricate.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* What compare runs, measures and tells. */
-#ifndef AFTERFIN_CLI_COMPARE_COMPARE_H
-#define AFTERFIN_CLI_COMPARE_COMPARE_H
+#ifndef AFTERFIN_CLI_COMPARE_EXPERIMENT_H
+#define AFTERFIN_CLI_COMPARE_EXPERIMENT_H
 
-#include "cli/launch/settings.h"
 #include "cli/compare/stats.h"
+#include "cli/launch/settings.h"
 #include "ledger/layout.h"
 
 #include <signal.h>
@@ -60,7 +60,7 @@ struct af_experiment {
     struct sigaction on_child;
 };
 
-/* compare_round.c: run CMD once under a side's policy. `last`: nothing follows that its leftovers could load. False:
+/* round.c: run CMD once under a side's policy. `last`: nothing follows that its leftovers could load. False:
  * what is wrong has been said, *status is what to exit with; or e->interrupted is set. */
 bool af_compare_run(struct af_experiment *e, const struct af_side *side, bool last, struct af_measure *measure,
                     int *status);
@@ -75,9 +75,9 @@ char *af_compare_policy(const struct af_side *side);
 /* Lines of text to a terminal, one in place of the other; "" takes it away. */
 void af_compare_progress(const struct af_experiment *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* compare_print.c: on stdout. */
+/* print.c: on stdout. */
 void af_compare_print(const struct af_experiment *e);
-/* compare_json.c, compare_plot.c. False: it has been said why. */
+/* json.c, plot.c. False: it has been said why. */
 bool af_compare_write_json(const struct af_experiment *e);
 bool af_compare_can_plot(void);
 bool af_compare_plot(const struct af_experiment *e);

@@ -1,7 +1,8 @@
-/* From what was said of processes to sums by program. */
+/* See totals.h. */
+#include "cli/ledgers/totals.h"
+#include "cli/ledgers/json.h"
 #include "cli/output/json.h"
 #include "cli/output/memory.h"
-#include "cli/report/report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static char *clean(const char *text) {
     return copy;
 }
 
-void af_report_add_rows(struct af_entries *entries, const struct af_collection *found,
+void af_entries_add(struct af_entries *entries, const struct af_collection *found,
                         const struct af_strings *only) {
     for (size_t i = 0; i < found->n_rows; i++) {
         const struct af_row *row = &found->rows[i];
@@ -108,13 +109,13 @@ static struct af_sum new_sum(const char *program) {
 }
 
 /* From the end: entries come in order of their programs. */
-struct af_sum *af_report_sum_of(struct af_report *r, const char *program) {
-    for (size_t i = r->n_sums; i > 0; i--)
-        if (strcmp(r->sums[i - 1].program, program) == 0)
-            return &r->sums[i - 1];
-    r->sums = af_room_for_one(r->sums, r->n_sums, sizeof *r->sums);
-    r->sums[r->n_sums] = new_sum(program);
-    return &r->sums[r->n_sums++];
+struct af_sum *af_totals_of(struct af_totals *t, const char *program) {
+    for (size_t i = t->n_sums; i > 0; i--)
+        if (strcmp(t->sums[i - 1].program, program) == 0)
+            return &t->sums[i - 1];
+    t->sums = af_room_for_one(t->sums, t->n_sums, sizeof *t->sums);
+    t->sums[t->n_sums] = new_sum(program);
+    return &t->sums[t->n_sums++];
 }
 
 static void add(struct af_sum *sum, const struct af_entry *e) {
@@ -143,18 +144,18 @@ static int by_time_wait(const void *a, const void *b) {
     return order ? order : strcmp(x->program, y->program);
 }
 
-void af_report_sum(struct af_report *r) {
-    keep_one_an_image(&r->entries);
-    r->total = new_sum("total");
-    for (size_t i = 0; i < r->entries.n; i++) {
-        const struct af_entry *e = &r->entries.all[i];
-        add(af_report_sum_of(r, e->program), e);
-        add(&r->total, e);
+void af_totals_sum(struct af_totals *t) {
+    keep_one_an_image(&t->entries);
+    t->total = new_sum("total");
+    for (size_t i = 0; i < t->entries.n; i++) {
+        const struct af_entry *e = &t->entries.all[i];
+        add(af_totals_of(t, e->program), e);
+        add(&t->total, e);
     }
-    for (size_t i = 0; i < r->n_sums; i++)
-        tell(&r->sums[i]);
-    if (r->n_sums)
-        qsort(r->sums, r->n_sums, sizeof *r->sums, by_time_wait);
+    for (size_t i = 0; i < t->n_sums; i++)
+        tell(&t->sums[i]);
+    if (t->n_sums)
+        qsort(t->sums, t->n_sums, sizeof *t->sums, by_time_wait);
 }
 
 static void free_sum(struct af_sum *sum) {
@@ -163,12 +164,12 @@ static void free_sum(struct af_sum *sum) {
     json_decref(sum->told);
 }
 
-void af_report_free(struct af_report *r) {
-    for (size_t i = 0; i < r->n_sums; i++)
-        free_sum(&r->sums[i]);
-    free_sum(&r->total);
-    for (size_t i = 0; i < r->entries.n; i++)
-        drop(&r->entries.all[i]);
-    free(r->sums);
-    free(r->entries.all);
+void af_totals_free(struct af_totals *t) {
+    for (size_t i = 0; i < t->n_sums; i++)
+        free_sum(&t->sums[i]);
+    free_sum(&t->total);
+    for (size_t i = 0; i < t->entries.n; i++)
+        drop(&t->entries.all[i]);
+    free(t->sums);
+    free(t->entries.all);
 }
