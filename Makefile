@@ -91,6 +91,14 @@ demo: all $(B)/examples/server $(B)/examples/legacy_client ## a client that runs
 
 include man/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/soak/rules.mk
 
+# clang-format of Debian 12 and of 13 read .clang-format alike.
+SOURCES = $(shell find $(filter-out $(B) build,$(wildcard [a-z]*)) -name '*.[ch]')
+format: ## lay the sources out as .clang-format has it
+	$(Q)clang-format -i $(SOURCES)
+
+format-check: ## does any source differ from that?
+	$(Q)clang-format --dry-run -Werror $(SOURCES)
+
 deps: ## install what building and testing need (apt-get, through sudo when not root)
 	$(Q).ci/deps
 
@@ -102,5 +110,5 @@ help: ## show this list
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
-.PHONY: all check tests clean demo deps help
+.PHONY: all check tests format format-check clean demo deps help
 FORCE:

@@ -96,8 +96,10 @@ struct trial {
     const char *without; /* NULL: the policy has no effect then */
 };
 
+/* clang-format off */
 #define OPTION(needs_, since_, setting_, role_) \
     { .needs = needs_, .since = since_, .setting = setting_, .role = role_ }
+/* clang-format on */
 /* port_search sets windows with the same option as port_range. */
 #define PORT_RANGE OPTION("IP_LOCAL_PORT_RANGE", "6.3", "AFTERFIN_PORT_RANGE=1024-65535", AF_ROLE_CONNECT)
 

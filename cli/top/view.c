@@ -11,6 +11,7 @@
 /* ---- columns, and what they sort by ------------------------------------------------------------------------ */
 
 /* An endpoint stands where the name does, and is worth more columns than some counts. */
+/* clang-format off */
 #define COLUMNS(shortest_name)                                                                        \
     {                                                                                                 \
         [AF_SHOW_PID] = { "PID", .optional = true, .rank = 3 },                                       \
@@ -26,6 +27,7 @@
         [AF_SHOW_FULL_IN] = { "FULL_IN", .rank = 5 },                                                 \
         [AF_SHOW_BUSIEST] = { "BUSIEST", .text = true, .optional = true, .spare = true, .rank = 11 }, \
     }
+/* clang-format on */
 static const struct af_column columns[AF_SHOW_COLUMNS] = COLUMNS(13);
 static const struct af_column opened_columns[AF_SHOW_COLUMNS] = COLUMNS(21);
 

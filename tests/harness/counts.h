@@ -5,9 +5,11 @@
 
 #include "tests/harness/harness.h"
 
+/* clang-format off */
 #define TALLY_FIELDS(X) \
     X(sockets) X(binds) X(bind_errors) X(connects) X(connect_errors) X(accepts) X(established) X(time_wait) \
     X(avoided) X(passive) X(aborted) X(passed) X(open)
+/* clang-format on */
 
 /* The counts of one line, or the sum of several. */
 struct tally {
@@ -18,8 +20,10 @@ struct tally {
 };
 
 /* Connections opened with connect, or accepted, which all came to the same end. */
+/* clang-format off */
 #define CLIENT(ending) { .sockets = 1, .connects = 1, .established = 1, .ending = 1 }
 #define SERVER(ending) { .accepts = 1, .established = 1, .ending = 1 }
+/* clang-format on */
 
 /* All exit and exec lines of a log file, summed; asserts the invariant on every line, interval lines too. */
 struct tally tally_log(const char *row, const char *path);

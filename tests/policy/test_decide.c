@@ -26,6 +26,7 @@ static bool same(const struct af_values *a, const struct af_values *b)
 
 Test(policy_decide, the_first_matching_rule_that_names_a_key_beats_the_variable_and_that_the_default)
 {
+    /* clang-format off */
     static const struct {
         const char *settings[5];
         int role;
@@ -88,6 +89,7 @@ Test(policy_decide, the_first_matching_rule_that_names_a_key_beats_the_variable_
          {.keep_idle = 1, .keep_interval = 2, .keep_count = 3, .user_timeout_ms = 4}},
         {{"AFTERFIN_KEEPALIVE=1:2:3", "AFTERFIN_USER_TIMEOUT=4ms"}, BIND, "::1", 80, {0}},
     };
+    /* clang-format on */
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct af_addr addr = endpoint(rows[i].ip, rows[i].port);
         struct af_values got;
@@ -103,6 +105,7 @@ Test(policy_decide, the_first_matching_rule_that_names_a_key_beats_the_variable_
 
 Test(policy_decide, a_setting_that_is_its_default_does_not_act)
 {
+    /* clang-format off */
     static const struct {
         const char *setting;
         bool acts;
@@ -124,6 +127,7 @@ Test(policy_decide, a_setting_that_is_its_default_does_not_act)
         {"AFTERFIN_RULES=connect * linger=off; connect * linger=ack", true},
         {"AFTERFIN_RULES=listen 1.2.3.4:5 keepalive=1", true},
     };
+    /* clang-format on */
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct parsed r;
         PARSE(&r, rows[i].setting);
@@ -134,6 +138,7 @@ Test(policy_decide, a_setting_that_is_its_default_does_not_act)
 
 Test(policy_decide, only_and_skip_choose_programs_and_skip_wins)
 {
+    /* clang-format off */
     static const struct {
         const char *settings[3], *program;
         bool touched;
@@ -157,6 +162,7 @@ Test(policy_decide, only_and_skip_choose_programs_and_skip_wins)
         {{"AFTERFIN_ONLY=curl,wrk", "AFTERFIN_SKIP=curl"}, "ab", false},
         {{"AFTERFIN_ONLY=", "AFTERFIN_SKIP="}, "ab", true},
     };
+    /* clang-format on */
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct parsed r;
         parse_list(&r, rows[i].settings);

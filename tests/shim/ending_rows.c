@@ -2,6 +2,7 @@
  * contract. */
 #include "tests/shim/ending_rows.h"
 
+/* clang-format off */
 #define ENDINGS(name, of, where) \
     const struct endings name = { .victim = of, .side = where, .rows = name##_rows, \
                                   .n = sizeof name##_rows / sizeof *name##_rows }

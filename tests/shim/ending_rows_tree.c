@@ -2,6 +2,7 @@
  * whoever opened it has it as `passed`. */
 #include "tests/shim/ending_rows.h"
 
+/* clang-format off */
 #define ENDINGS(name, of) \
     const struct endings name = { .victim = of, .rows = name##_rows, .n = sizeof name##_rows / sizeof *name##_rows }
 

@@ -3,7 +3,9 @@
 
 #include <unistd.h>
 
+/* clang-format off */
 #define FAILED { .sockets = 1, .connects = 1, .connect_errors = 1 }
+/* clang-format on */
 
 Test(opens, connections_are_counted_however_they_were_opened)
 {

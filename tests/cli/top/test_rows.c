@@ -211,7 +211,9 @@ Test(top_rows, gives_what_is_open_to_one_holder) {
 
 /* ---- which rows -------------------------------------------------------------------------------------------- */
 
+/* clang-format off */
 #define MADE(n, ended, left) { 7, "made", n, 0, ended, left, 0, 443, NULL }
+/* clang-format on */
 
 Test(top_rows, shows_who_runs_or_left_something_or_did_something_lately) {
     static const struct {
