@@ -1,0 +1,136 @@
+/* What memory the library takes from a program: little, not locked to speak of, and none that a limit would miss. */
+#include "tests/harness/counts.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The last number after `name` in what the victim has said. */
+static long said(const struct ended *e, const char *name)
+{
+    long n = -1;
+
+    for (const char *at = e->out; (at = strstr(at, name)); at++)
+        n = atol(at + strlen(name));
+    return n;
+}
+
+static const char *const settings[] = { "LINGER=ack", "LOG=/dev/null", "LOG=/dev/null|LEDGER=" };
+
+Test(memory, of_a_program_is_hardly_more_than_bare)
+{
+    static const char *const ways[] = { "plain", "lock_before", "lock_after" };
+
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    for (size_t w = 0; w < 3; w++) {
+        struct ended bare = run(NULL, "memory %s 127.0.0.1 %u", ways[w], peer.port);
+        for (size_t i = 0; i < 3; i++) {
+            const char *directory = i == 2 ? directory_made() : NULL, *name = text("%s, %s", ways[w], settings[i]);
+            struct ended e;
+            for (int tries = 0; tries < 5; tries++) { /* of a time, the best counts */
+                e = run(text("%s%s", settings[i], directory ? directory : ""), "memory %s 127.0.0.1 %u", ways[w],
+                        peer.port);
+                if (said(&e, "first ") < 1000000)
+                    break;
+            }
+            cr_assert(bare.status == 0 && e.status == 0, "%s: %s%s", name, e.out, e.err);
+            cr_expect(said(&e, "VmSize ") - said(&bare, "VmSize ") < 1024, "%s: %ld KiB, bare %ld", name,
+                      said(&e, "VmSize "), said(&bare, "VmSize "));
+            cr_expect(said(&e, "VmLck ") - said(&bare, "VmLck ") < 1024, "%s: %ld KiB locked, bare %ld", name,
+                      said(&e, "VmLck "), said(&bare, "VmLck "));
+            /* A file's pages, locked at once, take the time of its disk. */
+            cr_expect(directory || said(&e, "first ") < 1000000, "%s: the first socket took %ld ns", name, said(&e, "first "));
+            cr_expect(!strstr(bare.out, "mlockall 0") || strstr(e.out, "mlockall 0"), "%s: %s", name, e.out);
+            if (directory)
+                directory_removed(directory);
+        }
+    }
+    peer_stop(&peer);
+}
+
+Test(memory, is_left_to_a_program_that_has_little_address_space)
+{
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    for (size_t i = 0; i < 3; i++) {
+        const char *directory = i == 2 ? directory_made() : NULL, *log = scratch_path();
+        struct ended e = run(i ? text("LOG=%s%s%s", log, directory ? "|LEDGER=" : "", directory ? directory : "")
+                               : "LINGER=ack", "memory address_space 127.0.0.1 %u", peer.port);
+        cr_assert(e.status == 0 && strstr(e.out, "malloc 1 MiB") && !*e.err, "%s: %d %s%s", settings[i], e.status, e.out,
+                  e.err);
+        cr_expect(!i || log_number(log_line(file_text(log), 0), "established") == 1, "%s", settings[i]);
+        if (directory)
+            directory_removed(directory);
+    }
+    peer_stop(&peer);
+}
+
+/* Each mapping that is ours and shared: small, not for a core dump, not for huge pages. */
+Test(memory, that_is_shared_stays_out_of_core_dumps)
+{
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    for (size_t i = 0; i < 3; i++) {
+        const char *directory = i == 2 ? directory_made() : NULL;
+        struct victim v = victim_start(text("%s%s", settings[i], directory ? directory : ""), "connect_hold 127.0.0.1 %u",
+                                       peer.port);
+        victim_wait_out(&v, "open");
+        FILE *smaps = fopen(text("/proc/%d/smaps", (int)v.pid), "re");
+        long size = 0, sizes = 0, resident = 0, rss = 0, n = 0;
+        bool shared = false;
+        for (char line[512], mode[8]; smaps && fgets(line, sizeof line, smaps);) {
+            if (sscanf(line, "%*x-%*x %7s", mode) == 1)
+                shared = mode[3] == 's';
+            if (shared && sscanf(line, "Size: %ld", &size) == 1)
+                sizes += size;
+            if (shared && sscanf(line, "Rss: %ld", &rss) == 1)
+                resident += rss;
+            if (shared && strncmp(line, "VmFlags:", 8) == 0) {
+                n++;
+                cr_expect(strstr(line, " dd") && strstr(line, " nh"), "%s: %s", settings[i], line);
+            }
+        }
+        fclose(smaps);
+        cr_expect(n > 0 && sizes <= 128 && resident > 0 && resident <= 96, "%s: %ld mappings, %ld KiB, %ld resident",
+                  settings[i], n, sizes, resident);
+        victim_kill(&v, SIGKILL);
+        if (directory)
+            directory_removed(directory);
+    }
+    peer_stop(&peer);
+}
+
+/* On a painted stack, everything linked beforehand: what ld.so takes for itself is not ours. */
+Test(memory, of_the_stack_less_than_a_kibibyte_is_taken)
+{
+    static const char *const all[] = {
+        "LINGER=ack|BIND_NO_PORT=on", "LOG=/dev/null|LOG_INTERVAL=1|PORT_SEARCH=cycle|BIND_NO_PORT=on|KEEPALIVE=60",
+        "LOG=stderr|LINGER=rst", "LOG=/nonexistent/log|LINGER=ack|LEDGER=", "LOG=/dev/null|LEDGER=/nonexistent",
+        "REUSEADDR=perhaps",
+    };
+
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended bare = run("ONLY=other|$LD_BIND_NOW=1", "stack 127.0.0.1 %u", peer.port);
+    cr_assert(bare.status == 0, "%s%s", bare.out, bare.err);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const char *directory = all[i][strlen(all[i]) - 1] == '=' ? directory_made() : NULL;
+        struct ended e = run(text("%s%s|$LD_BIND_NOW=1", all[i], directory ? directory : ""), "stack 127.0.0.1 %u",
+                             peer.port);
+        cr_assert(e.status == 0, "%s: %d %s%s", all[i], e.status, e.out, e.err);
+        char name[64];
+        long used;
+        int n = 0;
+        for (const char *at = e.out; sscanf(at, "%63s %ld", name, &used) == 2; at = strchr(at, '\n') + 1) {
+            const char *line = strstr(bare.out, text("%s ", name));
+            long without = line ? atol(line + strlen(name)) : 0;
+            cr_expect(used - without < 1024, "%s: %s takes %ld bytes of stack, bare %ld", all[i], name, used, without);
+            n++;
+        }
+        cr_expect(n > 10, "%s: %s", all[i], e.out);
+        if (directory)
+            directory_removed(directory);
+    }
+    peer_stop(&peer);
+}
