@@ -18,7 +18,7 @@ struct places {
 };
 
 static struct places place_sections(const struct af_ledger_room *room) {
-    struct places to = {.end = AF_TIMES_AT};
+    struct places to = { .end = AF_TIMES_AT };
     _Static_assert(AF_TIMES_AT + sizeof(struct af_histogram) <= AF_WINDOW, "both are always mapped");
     to.times = section(&to.end, 1, sizeof(struct af_histogram));
     to.processes = section(&to.end, room->processes, sizeof(struct af_process));
@@ -140,11 +140,10 @@ static uint32_t pop_free(struct af_ledger_map *map) {
     uint64_t head = atomic_load(&map->header->free_head);
     for (int i = 0; i < TRIES; i++) {
         const uint32_t first = (uint32_t)head - 1;
-        if (first % AF_BLOCK != 0 || first >= map->section[AF_CONNECTIONS].max ||
-            !reach_block(map, first))
+        if (first % AF_BLOCK != 0 || first >= map->section[AF_CONNECTIONS].max || !reach_block(map, first))
             return AF_NO_SLOT;
         const uint64_t rest = ((head >> 32) + 1) << 32 |
-            atomic_load_explicit(&af_ledger_connection(map, first)->next_free, memory_order_relaxed);
+                              atomic_load_explicit(&af_ledger_connection(map, first)->next_free, memory_order_relaxed);
         if (atomic_compare_exchange_weak(&map->header->free_head, &head, rest))
             return first;
     }
@@ -233,8 +232,8 @@ static void fill_endpoint(struct af_ledger_map *map, struct af_endpoint *e, uint
  * in none of those after it. */
 enum { FIRST = 256, STEPS = 16 };
 
-bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr,
-                              bool accepted, int change) {
+bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr, bool accepted,
+                              int change) {
     const uint32_t hash = endpoint_hash(slot, addr, accepted), max = map->section[AF_ENDPOINTS].max;
     uint32_t from = 0, size = max < FIRST ? max : FIRST;
     for (; from + size <= max; from += size, size = from)
@@ -262,8 +261,9 @@ size_t af_ledger_top_endpoints(struct af_ledger_map *map, uint32_t slot, struct 
         if (next > map->section[AF_ENDPOINTS].max || !map->reach(map, AF_ENDPOINTS, next - 1))
             break;
         const struct af_endpoint *e = af_section_record(map, AF_ENDPOINTS, next - 1);
-        const struct af_endpoint now = {.slot = slot, .count = atomic_load(&e->count), .addr = e->addr,
-                                        .accepted = e->accepted};
+        const struct af_endpoint now = {
+            .slot = slot, .count = atomic_load(&e->count), .addr = e->addr, .accepted = e->accepted
+        };
         size_t at = n < room ? n++ : room;
         for (; at > 0 && out[at - 1].count < now.count; at--)
             if (at < room)
@@ -318,6 +318,6 @@ void af_ledger_count_time(struct af_ledger_map *map, uint64_t ns) {
 }
 
 uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]) {
-    return count[AF_COUNT_established] - count[AF_COUNT_time_wait] - count[AF_COUNT_avoided] -
-           count[AF_COUNT_passive] - count[AF_COUNT_aborted] - count[AF_COUNT_passed];
+    return count[AF_COUNT_established] - count[AF_COUNT_time_wait] - count[AF_COUNT_avoided] - count[AF_COUNT_passive] -
+           count[AF_COUNT_aborted] - count[AF_COUNT_passed];
 }

@@ -35,9 +35,9 @@ void af_ledger_layout(struct af_ledger *ledger, const struct af_ledger_room *roo
  * is not enough. What was a window once stays where it is. */
 enum af_section_of { AF_PROCESSES, AF_CONNECTIONS, AF_ENDPOINTS, AF_CLOSED, AF_SECTIONS };
 struct af_section {
-    uint64_t at;             /* offset in the ledger */
-    uint32_t size, max;      /* of a record; records */
-    uint32_t first;          /* records in the first window */
+    uint64_t at;              /* offset in the ledger */
+    uint32_t size, max;       /* of a record; records */
+    uint32_t first;           /* records in the first window */
     _Atomic uintptr_t window; /* where it is, and how often it has grown */
 };
 
@@ -98,8 +98,8 @@ void af_ledger_prepare_process(struct af_process *process);
 void af_ledger_count_error(struct af_process *process, enum af_call call, int error);
 
 /* `change` (1, or -1 to take one back) TIME_WAITs of process `slot` towards addr. False: no room. */
-bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr,
-                              bool accepted, int change);
+bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr, bool accepted,
+                              int change);
 /* The `room` endpoints of `slot` with the highest counts, highest first; how many there are. */
 size_t af_ledger_top_endpoints(struct af_ledger_map *map, uint32_t slot, struct af_endpoint *out, size_t room);
 

@@ -45,7 +45,8 @@ int af_on_close_range(unsigned first, unsigned last, int flags) {
     bool closes = first <= last && !(flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) &&
                   !(flags & CLOSE_RANGE_CLOEXEC);
     if (closes && flags & CLOSE_RANGE_UNSHARE && af.ledger && !af_in_vfork_child()) {
-        int error = errno; /* first the one, then the other: what is closed in a table of one's own is not closed here */
+        int error =
+            errno; /* first the one, then the other: what is closed in a table of one's own is not closed here */
         if (AF_SYS1(SYS_unshare, CLONE_FILES) == 0)
             af_note_unshared();
         errno = error;
@@ -90,9 +91,9 @@ static void note_shutdown(int fd, struct af_socket *conn, int how) {
     struct af_tcp_info tcp;
     if (how == SHUT_RD || how == SHUT_RDWR)
         af_set(conn, AF_FLAG_READS_ODD);
-    if (!af.counting || (how != SHUT_WR && how != SHUT_RDWR) ||
-        af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) || atomic_load(&conn->state) == AF_CONN_NEW ||
-        atomic_load(&conn->state) == AF_CONN_LISTENER || !af_read_tcp_info(fd, conn, &tcp))
+    if (!af.counting || (how != SHUT_WR && how != SHUT_RDWR) || af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) ||
+        atomic_load(&conn->state) == AF_CONN_NEW || atomic_load(&conn->state) == AF_CONN_LISTENER ||
+        !af_read_tcp_info(fd, conn, &tcp))
         return;
     if (atomic_load(&conn->state) == AF_CONN_PENDING && tcp.acked)
         af_established(conn);

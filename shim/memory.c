@@ -18,8 +18,9 @@ static _Atomic uint64_t backed_chunks[(1 << (28 - CHUNK_BITS)) / 64];
 static void cannot_grow(void) {
     static _Atomic bool said;
     if (!atomic_exchange(&said, true))
-        af_say((const char *const[]){"the ledger cannot grow, its disk is full: connections that find no room "
-                                     "in it are neither treated nor counted", NULL});
+        af_say((const char *const[]){ "the ledger cannot grow, its disk is full: connections that find no room "
+                                      "in it are neither treated nor counted",
+                                      NULL });
 }
 
 static uint64_t window_up(uint64_t size) {
@@ -141,7 +142,8 @@ static int create(char path[PATH_ROOM]) {
 /* ---- how large -------------------------------------------------------------------------------------------- */
 
 /* The last for a kernel that has no file in memory to give: it is mapped as a whole. */
-static const struct af_ledger_room large = AF_LARGE_ROOM, small = AF_SMALL_ROOM, least = {1 << 8, 1 << 13, 1 << 11, 0};
+static const struct af_ledger_room large = AF_LARGE_ROOM, small = AF_SMALL_ROOM,
+                                   least = { 1 << 8, 1 << 13, 1 << 11, 0 };
 
 static uint64_t tw_buckets(void) {
     char text[24];
@@ -164,7 +166,7 @@ static long grow(int fd, size_t size) {
     long result = AF_SYS2(SYS_ftruncate, fd, size);
     if (result < 0) {
         uint64_t fsize = 1ull << (25 - 1); /* SIGXFSZ */
-        struct timespec none = {0};
+        struct timespec none = { 0 };
         if (!(before & fsize))
             AF_SYS4(SYS_rt_sigtimedwait, &fsize, NULL, &none, sizeof fsize);
     }
@@ -248,8 +250,8 @@ static long try_file(struct af_ledger_map *map, struct af_ledger_room *room, cha
         AF_SYS1(SYS_close, fd);
     }
     if (result < 0) {
-        af_say((const char *const[]){"no ledger file in ", path, ": ", af_error_name((int)-result),
-                                     "; counting goes on in memory", NULL});
+        af_say((const char *const[]){ "no ledger file in ", path, ": ", af_error_name((int)-result),
+                                      "; counting goes on in memory", NULL });
         *path = 0;
     }
     return result;
@@ -369,7 +371,7 @@ static struct af_ledger_map *make_ledger(void) {
     struct made *made = make_fork_page() ? room_for_map() : NULL;
     if (!made || map_ledger(&made->map, &room, made->path) < 0) {
         af.no_memory = true;
-        af_say((const char *const[]){"no memory to keep count in; this process runs as if not preloaded", NULL});
+        af_say((const char *const[]){ "no memory to keep count in; this process runs as if not preloaded", NULL });
         return NULL;
     }
     struct af_ledger_map *map = &made->map;

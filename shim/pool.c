@@ -90,8 +90,7 @@ static bool takes_freed(struct af_socket *socket, uint64_t pins) {
 }
 
 void af_pool_free(struct af_pool *pool, struct af_socket *socket) {
-    if ((uint32_t)atomic_load(&socket->pins) == 0 ||
-        takes_freed(socket, atomic_fetch_or(&socket->pins, freed) | freed))
+    if ((uint32_t)atomic_load(&socket->pins) == 0 || takes_freed(socket, atomic_fetch_or(&socket->pins, freed) | freed))
         push(pool, socket);
 }
 

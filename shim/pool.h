@@ -7,15 +7,15 @@
 #include "ledger/layout.h"
 
 struct af_socket {
-    _Atomic uint32_t state; /* enum af_conn_state */
-    _Atomic uint32_t flags; /* AF_FLAG_... */
-    _Atomic uint32_t own;   /* AF_BIT(...) of the keys that the program settled itself */
-    _Atomic int32_t refs;   /* descriptors of this process that refer to it */
+    _Atomic uint32_t state;  /* enum af_conn_state */
+    _Atomic uint32_t flags;  /* AF_FLAG_... */
+    _Atomic uint32_t own;    /* AF_BIT(...) of the keys that the program settled itself */
+    _Atomic int32_t refs;    /* descriptors of this process that refer to it */
     _Atomic uint64_t cookie; /* SO_COOKIE; 0: not read */
-    _Atomic uint32_t owner; /* process slot that opened or accepted it; AF_NO_SLOT: none here */
+    _Atomic uint32_t owner;  /* process slot that opened or accepted it; AF_NO_SLOT: none here */
     uint16_t local_port;
-    uint8_t family_v6;      /* the socket's family is AF_INET6 */
-    uint8_t ending;         /* enum af_ending: how an exec that may yet fail has counted it */
+    uint8_t family_v6; /* the socket's family is AF_INET6 */
+    uint8_t ending;    /* enum af_ending: how an exec that may yet fail has counted it */
     struct af_addr peer;
     struct af_addr bind_to; /* for AF_FLAG_BOUND_LATE */
     uint32_t bind_scope;    /* its sin6_scope_id */
@@ -23,22 +23,23 @@ struct af_socket {
     uint64_t serial;        /* of its record in the ring, where `ending` may have to be taken back */
 
     /* Who else has it: share.c. */
-    uint64_t base;      /* the sum of forks when it came */
-    uint64_t name;      /* of ours in its hold: AF_OPENED, or what we joined a relative's by */
-    uint64_t released;  /* what letting go of it has added to its hold */
-    uint32_t generation;/* of the process that it came to */
-    uint32_t shared;    /* index of its record in the ledger */
-    uint32_t uncertain; /* generation + 1 of the process that had a fork on its way when it came or multiplied; 0: none */
-    uint16_t tag;       /* of its hold */
-    uint8_t settled;    /* letting go of it has settled its hold */
-    uint8_t passes;     /* exec: one of its descriptors is not close-on-exec */
-    uint64_t failed;    /* name of the last fork that failed while we had it */
+    uint64_t base;       /* the sum of forks when it came */
+    uint64_t name;       /* of ours in its hold: AF_OPENED, or what we joined a relative's by */
+    uint64_t released;   /* what letting go of it has added to its hold */
+    uint32_t generation; /* of the process that it came to */
+    uint32_t shared;     /* index of its record in the ledger */
+    uint32_t
+        uncertain;   /* generation + 1 of the process that had a fork on its way when it came or multiplied; 0: none */
+    uint16_t tag;    /* of its hold */
+    uint8_t settled; /* letting go of it has settled its hold */
+    uint8_t passes;  /* exec: one of its descriptors is not close-on-exec */
+    uint64_t failed; /* name of the last fork that failed while we had it */
 
     /* Of the record itself, which is used again and again. */
-    uint8_t waits;      /* others have it still: not to be used before its hold is settled */
-    uint8_t shown;      /* something of it stands in the ledger */
+    uint8_t waits; /* others have it still: not to be used before its hold is settled */
+    uint8_t shown; /* something of it stands in the ledger */
     uint8_t spare[6];
-    uint32_t handle;    /* its number in the pool */
+    uint32_t handle;        /* its number in the pool */
     _Atomic uint32_t place; /* index + 1 of its own record in the ledger; 0: none yet */
     _Atomic uint32_t next;  /* handle + 1 of the next record of its list */
     _Atomic uint64_t pins;  /* how often it was claimed << 32 | threads at work on it */
@@ -49,10 +50,11 @@ enum { AF_OPENED = 2 }; /* the name of whoever has it first */
 enum { AF_CHUNKS = 18 }; /* each twice as large as the one before it */
 struct af_pool {
     struct af_socket *_Atomic chunk[AF_CHUNKS];
-    _Atomic uint64_t fresh;      /* chunk << 32 | the first record of it that was never used */
-    _Atomic uint64_t free;       /* change count << 32 | handle + 1 of the first free record */
-    _Atomic uint64_t waiting[2]; /* the same of those whose hold is not settled: of the one looked through, and the next */
-    _Atomic uint32_t looks_in;   /* which of the two */
+    _Atomic uint64_t fresh; /* chunk << 32 | the first record of it that was never used */
+    _Atomic uint64_t free;  /* change count << 32 | handle + 1 of the first free record */
+    _Atomic uint64_t
+        waiting[2]; /* the same of those whose hold is not settled: of the one looked through, and the next */
+    _Atomic uint32_t looks_in; /* which of the two */
 };
 
 typedef void *af_more(size_t size); /* zeroed memory, or NULL */

@@ -120,7 +120,9 @@ void af_after_fork(pid_t child) {
 
 struct af_connection *af_shared(const struct af_socket *conn) {
     const struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
-    return ledger && af_section_reached(ledger, AF_CONNECTIONS, conn->shared) ? af_ledger_connection(ledger, conn->shared) : NULL;
+    return ledger && af_section_reached(ledger, AF_CONNECTIONS, conn->shared)
+               ? af_ledger_connection(ledger, conn->shared)
+               : NULL;
 }
 
 /* A connection has come, and is not in the table yet: nobody else has it. */
@@ -168,7 +170,8 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
     const bool certain = before.quiet && before.sum == atomic_load(&af_forks.sum) && !conn->uncertain;
     conn->released = 0;
     conn->settled = false;
-    if (AF_LIKELY(certain && came_here) && before.sum == conn->base && !af_is_joined(conn) && !af_has(conn, AF_FLAG_SENT)) {
+    if (AF_LIKELY(certain && came_here) && before.sum == conn->base && !af_is_joined(conn) &&
+        !af_has(conn, AF_FLAG_SENT)) {
         conn->settled = true;
         return true;
     }

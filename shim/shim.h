@@ -33,11 +33,11 @@
 
 /* What the library itself calls in libc. Imported by name, each would cost every program 600 to 800
  * instructions in ld.so; found by resolve.c it costs a tenth. */
-#define AF_HELPERS(HELPER)                                                                 \
-    HELPER(int, __cxa_atexit, (void (*function)(void *), void *argument, void *object))    \
-    HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object))             \
-    HELPER(int, clock_gettime, (clockid_t clock, struct timespec *now))                    \
-    HELPER(const char *, strerrorname_np, (int error))                                     \
+#define AF_HELPERS(HELPER) \
+    HELPER(int, __cxa_atexit, (void (*function)(void *), void *argument, void *object)) \
+    HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object)) \
+    HELPER(int, clock_gettime, (clockid_t clock, struct timespec * now)) \
+    HELPER(const char *, strerrorname_np, (int error)) \
     HELPER(void *, dlvsym, (void *handle, const char *name, const char *version))
 
 /* The next function in line for everything in calls.def, and the helpers; NULL where this libc has none. */
@@ -73,30 +73,31 @@ int af_on_fcntl(int fd, int command, void *argument);
 
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
 struct af_state {
-    bool on;       /* hooks have something to do */
-    bool counting; /* a log or a ledger was asked for: look at sockets, not only treat them */
-    bool acts;     /* some policy is not its default */
-    bool no_memory; /* the ledger could not be mapped */
-    bool shares_memory;    /* a child made by clone(CLONE_VM) may run here too (process.c) */
-    bool shares_all;       /* ... that has our descriptors too */
-    bool finished;         /* the last word is written */
-    bool complained;       /* complaint was printed */
+    bool on;                   /* hooks have something to do */
+    bool counting;             /* a log or a ledger was asked for: look at sockets, not only treat them */
+    bool acts;                 /* some policy is not its default */
+    bool no_memory;            /* the ledger could not be mapped */
+    bool shares_memory;        /* a child made by clone(CLONE_VM) may run here too (process.c) */
+    bool shares_all;           /* ... that has our descriptors too */
+    bool finished;             /* the last word is written */
+    bool complained;           /* complaint was printed */
     struct af_error complaint; /* the bad setting, empty if none */
     struct af_policy policy;
     const char *program; /* basename of what was exec'd */
     const char *command; /* the arguments at start, in the kernel's row of them, each ended by a NUL */
     size_t command_size;
     unsigned euid;
-    const char *runtime_dir; /* XDG_RUNTIME_DIR at start, or NULL */
-    _Atomic pid_t pid;       /* of this process; after fork the child's */
-    int log_fd;              /* 1 or 2 where the log goes there, else -1 */
-    uint64_t started;        /* CLOCK_REALTIME, ns */
-    _Atomic uint32_t slot;   /* this process in the ledger, or AF_NO_SLOT (count.c) */
+    const char *runtime_dir;         /* XDG_RUNTIME_DIR at start, or NULL */
+    _Atomic pid_t pid;               /* of this process; after fork the child's */
+    int log_fd;                      /* 1 or 2 where the log goes there, else -1 */
+    uint64_t started;                /* CLOCK_REALTIME, ns */
+    _Atomic uint32_t slot;           /* this process in the ledger, or AF_NO_SLOT (count.c) */
     struct af_process *_Atomic self; /* what is there; NULL: not claimed */
-    struct af_process *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (count.c) */
+    struct af_process
+        *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (count.c) */
     _Atomic(struct af_ledger_map *) ledger; /* NULL until the first TCP socket (memory.c) */
-    _Atomic uint32_t *_Atomic fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
-    _Atomic int64_t next_line;    /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
+    _Atomic uint32_t *_Atomic fork_page;    /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
+    _Atomic int64_t next_line;              /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
 extern struct af_state af;
 
@@ -120,8 +121,8 @@ struct af_socket *af_lookup_after_fork(int fd);
 
 /* The connection behind fd, or NULL: no TCP socket that we know. */
 static inline struct af_socket *af_lookup(int fd) {
-    struct af_socket *conn = AF_LIKELY((unsigned)fd < AF_LOW)
-        ? atomic_load_explicit(&af_low[fd], memory_order_acquire) : af_lookup_high(fd);
+    struct af_socket *conn = AF_LIKELY((unsigned)fd < AF_LOW) ? atomic_load_explicit(&af_low[fd], memory_order_acquire)
+                                                              : af_lookup_high(fd);
     if (!conn)
         return NULL;
     return AF_LIKELY(*af.fork_page) ? conn : af_lookup_after_fork(fd);
@@ -185,7 +186,7 @@ struct af_moment {
 };
 static inline struct af_moment af_now_of_forks(void) {
     const uint64_t sum = atomic_load(&af_forks.sum);
-    return (struct af_moment){sum, !atomic_load(&af_forks.on_the_way)};
+    return (struct af_moment){ sum, !atomic_load(&af_forks.on_the_way) };
 }
 
 void af_before_fork(void);
@@ -208,7 +209,7 @@ void af_show(struct af_socket *conn);
 void af_show_new(struct af_socket *conn);
 void af_show_gone(const struct af_socket *conn);
 void af_learn_from_relatives(struct af_socket *conn);
-void af_note_image(pid_t pid);                 /* vfork, posix_spawn: it runs another image; 0: pid unknown */
+void af_note_image(pid_t pid);                     /* vfork, posix_spawn: it runs another image; 0: pid unknown */
 bool af_was_spawned(const struct af_socket *conn); /* ... since this connection came */
 bool af_image_holds(int fd, const struct af_socket *conn); /* ... and one of them has it still */
 
@@ -222,7 +223,7 @@ static inline struct af_process *af_self(void) {
 }
 void af_add(enum af_counter counter);
 void af_change(uint32_t slot, enum af_counter counter, int by); /* of any slot of this ledger */
-void af_count_lost(void); /* something found no room */
+void af_count_lost(void);                                       /* something found no room */
 void af_add_error(enum af_call call, int error);
 
 static inline bool af_has(const struct af_socket *conn, uint32_t flag) {
@@ -253,21 +254,20 @@ static inline bool af_ledger_is_file(void) {
 
 /* inherit.c ------------------------------------------------------------------------------------------------ */
 
-void af_scan_inherited(void);   /* once, by the constructor: what was open at exec */
-void af_adopt_descriptor(int fd); /* a descriptor that just came in by SCM_RIGHTS or pidfd_getfd */
-int af_tcp_protocol(int fd);      /* IPPROTO_TCP or IPPROTO_MPTCP; 0: something else */
+void af_scan_inherited(void);                       /* once, by the constructor: what was open at exec */
+void af_adopt_descriptor(int fd);                   /* a descriptor that just came in by SCM_RIGHTS or pidfd_getfd */
+int af_tcp_protocol(int fd);                        /* IPPROTO_TCP or IPPROTO_MPTCP; 0: something else */
 uint64_t af_cookie(int fd, struct af_socket *conn); /* SO_COOKIE, read once; 0 where unreadable */
 /* Peer and local port of a connection that came from elsewhere, while the kernel still tells. */
 void af_learn_addresses(int fd, struct af_socket *conn);
 void af_learn_linger(int fd, struct af_socket *conn); /* the same for its SO_LINGER and TCP_LINGER2 */
-bool af_parent_holds(int fd);   /* does the parent have the same open file at the same number (kcmp)? */
+bool af_parent_holds(int fd); /* does the parent have the same open file at the same number (kcmp)? */
 bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that inherited it, by pid, still got it? */
 
 /* apply.c -------------------------------------------------------------------------------------------------- */
 
 /* Decide for this role and address and set the options; *values gets what is in force. */
-void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr,
-              struct af_values *values);
+void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr, struct af_values *values);
 bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was ack refused? */
 /* The program has set an option of this key: undo ours, or with override put it back. */
 void af_reapply(int fd, struct af_socket *conn, enum af_key key);
@@ -320,12 +320,12 @@ void af_listening(int fd, struct af_socket *conn);
 
 /* close.c, process.c --------------------------------------------------------------------------------------- */
 
-void af_before_close(int fd); /* fd is about to be closed */
+void af_before_close(int fd);                                              /* fd is about to be closed */
 void af_before_close_range(unsigned first, unsigned last, bool may_reset); /* may linger=rst be applied? */
 /* A child on our memory comes, and will not wait for it as vfork's does. */
 void af_note_clone_vm(bool shares_descriptors);
-void af_note_unshared(void); /* this thread may have parted from our descriptors */
-void af_finish(bool raw); /* the process is about to end; raw: by a bare system call */
+void af_note_unshared(void);            /* this thread may have parted from our descriptors */
+void af_finish(bool raw);               /* the process is about to end; raw: by a bare system call */
 void af_before_log_stream_closes(void); /* the log's stream is about to go, as at the end of many programs */
 void af_become_child(void);
 void af_seal(void);
@@ -343,7 +343,7 @@ void af_log_start(void);                /* remember what stderr and stdout are *
 void af_complain(void);                 /* print the bad setting, once */
 void af_say(const char *const parts[]); /* one line on stderr, "afterfin: " in front; NULL-terminated */
 const char *af_policy_text(void);       /* "linger=ack,keepalive=60" */
-const char *af_setting(int key);          /* its value as text, "" where unset; start only */
+const char *af_setting(int key);        /* its value as text, "" where unset; start only */
 const char *af_error_name(int error);   /* "ENOSPC" */
 uint64_t af_now(void);                  /* CLOCK_REALTIME, ns */
 uint64_t af_clock(void);                /* CLOCK_MONOTONIC, ns; 0 where it may not be asked (af_sealed) */

@@ -40,17 +40,17 @@ static slot *slot_of(int fd) {
 }
 
 /* Two threads may both make one: one of them wins. */
-#define MADE(at, size)                                                                \
-    ({                                                                                \
-        __auto_type have_ = atomic_load(at);                                          \
-        if (!have_) {                                                                 \
-            void *made_ = more(size);                                                 \
-            if (made_ && atomic_compare_exchange_strong(at, &have_, made_))           \
-                have_ = made_;                                                        \
-            else if (made_)                                                           \
-                AF_SYS2(SYS_munmap, made_, size);                                     \
-        }                                                                             \
-        have_;                                                                        \
+#define MADE(at, size) \
+    ({ \
+        __auto_type have_ = atomic_load(at); \
+        if (!have_) { \
+            void *made_ = more(size); \
+            if (made_ && atomic_compare_exchange_strong(at, &have_, made_)) \
+                have_ = made_; \
+            else if (made_) \
+                AF_SYS2(SYS_munmap, made_, size); \
+        } \
+        have_; \
     })
 
 /* The same with the memory under it. */

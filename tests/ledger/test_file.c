@@ -66,15 +66,20 @@ Test(ledger_file, is_made_at_the_first_TCP_socket_one_for_each_program) {
     }
     const char *directory = new_directory();
     cr_assert_eq(run(text("$XDG_RUNTIME_DIR=%s|LOG=%s/log", directory, directory), "connect_close 127.0.0.1 %u",
-                     peer.port).status, 0);
+                     peer.port)
+                     .status,
+                 0);
     cr_assert_eq(entries(directory, ""), 1, "a log alone needs no file");
 }
 
 static unsigned long field_22(pid_t pid) {
     const char *stat = file_text(text("/proc/%d/stat", (int)pid));
     unsigned long ticks = 0;
-    cr_assert_eq(sscanf(strrchr(stat, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-                        "%*d %*d %*d %lu", &ticks), 1);
+    cr_assert_eq(sscanf(strrchr(stat, ')') + 1,
+                        " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                        "%*d %*d %*d %lu",
+                        &ticks),
+                 1);
     return ticks;
 }
 
@@ -125,8 +130,7 @@ Test(ledger_file, has_one_record_of_a_connection_however_many_hold_it) {
     struct peer peer = peer_start(&(struct peer_options){ .holds = true });
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *directory = new_directory();
-        struct victim v = victim_start(text("LEDGER=%s", directory), "share 127.0.0.1 %u %s", peer.port,
-                                       rows[i]);
+        struct victim v = victim_start(text("LEDGER=%s", directory), "share 127.0.0.1 %u %s", peer.port, rows[i]);
         victim_wait_out(&v, "ready");
         struct af_reader reader = open_ledger(directory);
         struct af_reader_error error;

@@ -4,16 +4,14 @@
 #include <glob.h>
 
 /* A number of the victim's. */
-static long said(const struct ended *e, const char *name)
-{
+static long said(const struct ended *e, const char *name) {
     const char *at = strstr(e->out, name);
     long n = -1;
 
     return at && sscanf(at + strlen(name), "%ld", &n) == 1 ? n : -1;
 }
 
-static void expect_unharmed(const char *victim, const char *settings, int linger2, const char *extra)
-{
+static void expect_unharmed(const char *victim, const char *settings, int linger2, const char *extra) {
     const char *directory = strstr(settings, "LEDGER") ? directory_made() : NULL;
 
     ns_enter();
@@ -30,8 +28,7 @@ static void expect_unharmed(const char *victim, const char *settings, int linger
     peer_stop(&peer);
 }
 
-Test(boundary, a_worker_that_writes_everywhere_spoils_counts_and_no_more)
-{
+Test(boundary, a_worker_that_writes_everywhere_spoils_counts_and_no_more) {
     expect_unharmed("spoils", "LINGER=ack|BIND_NO_PORT=on|PORT_SEARCH=cycle", -1, "");
     expect_unharmed("spoils", "LOG=/dev/null|LINGER=ack|BIND_NO_PORT=on", -1, "");
     expect_unharmed("spoils", "LOG=/dev/null|LOG_INTERVAL=1|LINGER=ack|BIND_NO_PORT=on|LEDGER=", -1, "");
@@ -39,8 +36,7 @@ Test(boundary, a_worker_that_writes_everywhere_spoils_counts_and_no_more)
 }
 
 /* The parent's memory watched by AddressSanitizer; its library must come first. */
-Test(boundary, a_worker_that_writes_everywhere_touches_nothing_of_its_parent)
-{
+Test(boundary, a_worker_that_writes_everywhere_touches_nothing_of_its_parent) {
     glob_t found;
 
     if (glob("/usr/lib/gcc/*/*/libasan.so", 0, NULL, &found) != 0)

@@ -6,8 +6,7 @@
 #include <unistd.h>
 
 /* The last number after `name` in what the victim has said. */
-static long said(const struct ended *e, const char *name)
-{
+static long said(const struct ended *e, const char *name) {
     long n = -1;
 
     for (const char *at = e->out; (at = strstr(at, name)); at++)
@@ -17,8 +16,7 @@ static long said(const struct ended *e, const char *name)
 
 static const char *const settings[] = { "LINGER=ack", "LOG=/dev/null", "LOG=/dev/null|LEDGER=" };
 
-Test(memory, of_a_program_is_hardly_more_than_bare)
-{
+Test(memory, of_a_program_is_hardly_more_than_bare) {
     static const char *const ways[] = { "plain", "lock_before", "lock_after" };
 
     ns_enter();
@@ -40,7 +38,8 @@ Test(memory, of_a_program_is_hardly_more_than_bare)
             cr_expect(said(&e, "VmLck ") - said(&bare, "VmLck ") < 1024, "%s: %ld KiB locked, bare %ld", name,
                       said(&e, "VmLck "), said(&bare, "VmLck "));
             /* A file's pages, locked at once, take the time of its disk. */
-            cr_expect(directory || said(&e, "first ") < 1000000, "%s: the first socket took %ld ns", name, said(&e, "first "));
+            cr_expect(directory || said(&e, "first ") < 1000000, "%s: the first socket took %ld ns", name,
+                      said(&e, "first "));
             cr_expect(!strstr(bare.out, "mlockall 0") || strstr(e.out, "mlockall 0"), "%s: %s", name, e.out);
             if (directory)
                 directory_removed(directory);
@@ -49,16 +48,16 @@ Test(memory, of_a_program_is_hardly_more_than_bare)
     peer_stop(&peer);
 }
 
-Test(memory, is_left_to_a_program_that_has_little_address_space)
-{
+Test(memory, is_left_to_a_program_that_has_little_address_space) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (size_t i = 0; i < 3; i++) {
         const char *directory = i == 2 ? directory_made() : NULL, *log = scratch_path();
         struct ended e = run(i ? text("LOG=%s%s%s", log, directory ? "|LEDGER=" : "", directory ? directory : "")
-                               : "LINGER=ack", "memory address_space 127.0.0.1 %u", peer.port);
-        cr_assert(e.status == 0 && strstr(e.out, "malloc 1 MiB") && !*e.err, "%s: %d %s%s", settings[i], e.status, e.out,
-                  e.err);
+                               : "LINGER=ack",
+                             "memory address_space 127.0.0.1 %u", peer.port);
+        cr_assert(e.status == 0 && strstr(e.out, "malloc 1 MiB") && !*e.err, "%s: %d %s%s", settings[i], e.status,
+                  e.out, e.err);
         cr_expect(!i || log_number(log_line(file_text(log), 0), "established") == 1, "%s", settings[i]);
         if (directory)
             directory_removed(directory);
@@ -67,14 +66,13 @@ Test(memory, is_left_to_a_program_that_has_little_address_space)
 }
 
 /* Each mapping that is ours and shared: small, not for a core dump, not for huge pages. */
-Test(memory, that_is_shared_stays_out_of_core_dumps)
-{
+Test(memory, that_is_shared_stays_out_of_core_dumps) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ .holds = true });
     for (size_t i = 0; i < 3; i++) {
         const char *directory = i == 2 ? directory_made() : NULL;
-        struct victim v = victim_start(text("%s%s", settings[i], directory ? directory : ""), "connect_hold 127.0.0.1 %u",
-                                       peer.port);
+        struct victim v = victim_start(text("%s%s", settings[i], directory ? directory : ""),
+                                       "connect_hold 127.0.0.1 %u", peer.port);
         victim_wait_out(&v, "open");
         FILE *smaps = fopen(text("/proc/%d/smaps", (int)v.pid), "re");
         long size = 0, sizes = 0, resident = 0, rss = 0, n = 0;
@@ -102,11 +100,13 @@ Test(memory, that_is_shared_stays_out_of_core_dumps)
 }
 
 /* On a painted stack, everything linked beforehand: what ld.so takes for itself is not ours. */
-Test(memory, of_the_stack_less_than_a_kibibyte_is_taken)
-{
+Test(memory, of_the_stack_less_than_a_kibibyte_is_taken) {
     static const char *const all[] = {
-        "LINGER=ack|BIND_NO_PORT=on", "LOG=/dev/null|LOG_INTERVAL=1|PORT_SEARCH=cycle|BIND_NO_PORT=on|KEEPALIVE=60",
-        "LOG=stderr|LINGER=rst", "LOG=/nonexistent/log|LINGER=ack|LEDGER=", "LOG=/dev/null|LEDGER=/nonexistent",
+        "LINGER=ack|BIND_NO_PORT=on",
+        "LOG=/dev/null|LOG_INTERVAL=1|PORT_SEARCH=cycle|BIND_NO_PORT=on|KEEPALIVE=60",
+        "LOG=stderr|LINGER=rst",
+        "LOG=/nonexistent/log|LINGER=ack|LEDGER=",
+        "LOG=/dev/null|LEDGER=/nonexistent",
         "REUSEADDR=perhaps",
     };
 

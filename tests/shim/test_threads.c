@@ -10,8 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static unsigned files_in(const char *path)
-{
+static unsigned files_in(const char *path) {
     DIR *dir = opendir(path);
     unsigned n = 0;
 
@@ -22,8 +21,7 @@ static unsigned files_in(const char *path)
     return n;
 }
 
-Test(threads, that_begin_at_once_are_one_process_with_one_ledger_and_nothing_lost)
-{
+Test(threads, that_begin_at_once_are_one_process_with_one_ledger_and_nothing_lost) {
     enum { RUNS = 30, THREADS = 64, EACH = 3 };
     const char *directory = scratch_path();
 
@@ -58,13 +56,11 @@ static struct af_pool pool;
 static struct af_socket *_Atomic last; /* one that somebody has just had */
 static _Atomic int broken, made;
 
-static void *memory(size_t size)
-{
+static void *memory(size_t size) {
     return calloc(1, size);
 }
 
-static struct af_socket *claimed(void)
-{
+static struct af_socket *claimed(void) {
     struct af_socket *socket = af_pool_pop(&pool, &pool.free);
 
     if (!socket && (socket = af_pool_fresh(&pool, memory)))
@@ -72,8 +68,7 @@ static struct af_socket *claimed(void)
     return socket;
 }
 
-static void *claims_and_frees(void *mark)
-{
+static void *claims_and_frees(void *mark) {
     for (int i = 0; i < ROUNDS; i++) {
         struct af_socket *socket = claimed();
         af_pool_claimed(socket);
@@ -89,8 +84,7 @@ static void *claims_and_frees(void *mark)
     return NULL;
 }
 
-static void *pins_what_is_not_its_own(void *unused)
-{
+static void *pins_what_is_not_its_own(void *unused) {
     for (int i = 0; i < ROUNDS; i++) {
         struct af_socket *socket = last;
         if (!socket)
@@ -101,13 +95,13 @@ static void *pins_what_is_not_its_own(void *unused)
     return unused;
 }
 
-Test(threads, that_pin_a_record_keep_it_from_all_others_and_none_is_lost)
-{
+Test(threads, that_pin_a_record_keep_it_from_all_others_and_none_is_lost) {
     pthread_t thread[2 * WORKERS];
 
     for (uintptr_t i = 0; i < 2 * WORKERS; i++)
         cr_assert_eq(pthread_create(&thread[i], NULL, i % 2 ? claims_and_frees : pins_what_is_not_its_own,
-                                    (void *)(i + 1)), 0);
+                                    (void *)(i + 1)),
+                     0);
     for (int i = 0; i < 2 * WORKERS; i++)
         pthread_join(thread[i], NULL);
     cr_expect_eq(broken, 0, "%d records were two threads' at once", broken);

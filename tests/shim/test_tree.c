@@ -7,25 +7,21 @@
 
 enum { N = 10 };
 
-Test(tree, fork_with_whoever_is_the_last_to_let_go)
-{
+Test(tree, fork_with_whoever_is_the_last_to_let_go) {
     rows_logged(&fork_ways);
 }
 
-Test(tree, every_way_to_fork)
-{
+Test(tree, every_way_to_fork) {
     rows_logged(&birth_ways);
 }
 
-Test(tree, a_child_that_is_killed_leaves_its_share_open)
-{
+Test(tree, a_child_that_is_killed_leaves_its_share_open) {
     rows_logged(&killed_ways);
 }
 
 /* A fork copies the table at some moment of an opening or a closing: whatever it has copied, no count waits for a
  * child that does not know that it has the connection. Who of them was the last may be in doubt. */
-Test(tree, forks_at_any_moment_leave_nothing_open)
-{
+Test(tree, forks_at_any_moment_leave_nothing_open) {
     static const struct {
         const char *way;
         int n;
@@ -49,19 +45,16 @@ Test(tree, forks_at_any_moment_leave_nothing_open)
     }
 }
 
-Test(tree, a_child_on_our_memory_disturbs_nothing)
-{
+Test(tree, a_child_on_our_memory_disturbs_nothing) {
     rows_logged(&memory_ways);
 }
 
-Test(tree, a_child_that_becomes_another_image)
-{
+Test(tree, a_child_that_becomes_another_image) {
     rows_logged(&image_ways);
 }
 
 /* The child's pid is the parent's, as each of them sees it. */
-Test(tree, a_vfork_child_with_its_parents_pid_disturbs_nothing)
-{
+Test(tree, a_vfork_child_with_its_parents_pid_disturbs_nothing) {
     static const struct tally all = { .sockets = 2, .connects = 2, .established = 2, .time_wait = 2 };
     const char *log = scratch_path();
 
@@ -75,8 +68,7 @@ Test(tree, a_vfork_child_with_its_parents_pid_disturbs_nothing)
 }
 
 /* linger=rst is for the close that ends a connection: while such a child lives, ours does not. */
-Test(tree, linger_rst_spares_what_a_child_of_popen_has)
-{
+Test(tree, linger_rst_spares_what_a_child_of_popen_has) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ .raw = true });
     struct ended e = run("LINGER=rst", "spawn_by popen_child_last 127.0.0.1 %u %d", peer.port, N);
@@ -85,22 +77,19 @@ Test(tree, linger_rst_spares_what_a_child_of_popen_has)
     peer_stop(&peer);
 }
 
-Test(tree, a_descriptor_that_is_sent_to_another_process)
-{
+Test(tree, a_descriptor_that_is_sent_to_another_process) {
     rows_logged(&sent_ways);
     rows_logged(&sent_last_ways);
 }
 
 /* ---- exec ------------------------------------------------------------------------------------------- */
 
-Test(tree, exec_hands_over_what_is_not_close_on_exec_and_ends_what_is)
-{
+Test(tree, exec_hands_over_what_is_not_close_on_exec_and_ends_what_is) {
     rows_logged(&exec_ways);
 }
 
 /* Where only the kernel's own look at the file tells, the line of the exec is written; the next one takes it back. */
-Test(tree, an_exec_that_the_kernel_refuses_is_taken_back)
-{
+Test(tree, an_exec_that_the_kernel_refuses_is_taken_back) {
     static const struct tally ended = CLIENT(passive);
     const char *log = scratch_path();
 
@@ -122,8 +111,7 @@ Test(tree, an_exec_that_the_kernel_refuses_is_taken_back)
 /* ---- daemon ----------------------------------------------------------------------------------------- */
 
 /* What a daemon has said by the time that it has closed all: it outlives the process that was started. */
-static const char *said_by_daemon(const char *settings, const char *log, struct peer *peer, unsigned before, int how)
-{
+static const char *said_by_daemon(const char *settings, const char *log, struct peer *peer, unsigned before, int how) {
     struct victim v = victim_start(settings, "daemonizes 127.0.0.1 %u %d %d %d", peer->port, N, how & 1, how >> 1);
 
     peer_wait_ended(peer, before + N);
@@ -135,8 +123,7 @@ static const char *said_by_daemon(const char *settings, const char *log, struct 
     return out;
 }
 
-Test(tree, daemon_hands_over_to_its_child)
-{
+Test(tree, daemon_hands_over_to_its_child) {
     /* The parent's line is written while the daemon has them still: open. */
     static const struct tally both = { .sockets = 1, .connects = 1, .established = 2, .time_wait = 1, .open = 1 };
 
@@ -158,8 +145,7 @@ Test(tree, daemon_hands_over_to_its_child)
 
 /* The counts of a way whose outcome neither side can see; a reader settles it by cookie. What is asserted: the
  * invariant, and that the kernel has each connection once. */
-static void expect_whole(const char *victim, const char *way, const char *extra)
-{
+static void expect_whole(const char *victim, const char *way, const char *extra) {
     const char *name = text("%s %s %s", victim, way, extra), *log = scratch_path();
 
     ns_enter();
@@ -174,10 +160,9 @@ static void expect_whole(const char *victim, const char *way, const char *extra)
     peer_stop(&peer);
 }
 
-Test(tree, what_no_process_can_know_keeps_the_invariant)
-{
-    expect_whole("pass_by", "lost", "");                         /* sent, and never received */
-    expect_whole("pass_by", "grabbed", "");                      /* taken by pidfd_getfd, its owner unaware */
+Test(tree, what_no_process_can_know_keeps_the_invariant) {
+    expect_whole("pass_by", "lost", "");    /* sent, and never received */
+    expect_whole("pass_by", "grabbed", ""); /* taken by pidfd_getfd, its owner unaware */
     expect_whole("pass_by", "grabbed_image", "");
     expect_whole("tree_by", "child_closes_last", "instruction"); /* forked past libc */
     expect_whole("tree_by", "parent_closes_last", "instruction");

@@ -18,8 +18,7 @@ static pid_t self;
 static volatile bool done;
 static long opened, forked;
 
-static void have_a_child(void)
-{
+static void have_a_child(void) {
     pid_t child = fork();
 
     MUST(child >= 0);
@@ -30,8 +29,7 @@ static void have_a_child(void)
     __atomic_fetch_add(&forked, 1, __ATOMIC_RELAXED);
 }
 
-static void *opens(void *unused)
-{
+static void *opens(void *unused) {
     for (int i = 0; i < n; i++) {
         int fd = connected(address, port);
         int copy = i % 3 ? fd : dup(fd);
@@ -41,15 +39,13 @@ static void *opens(void *unused)
     return unused;
 }
 
-static void *forks(void *unused)
-{
+static void *forks(void *unused) {
     while (!done)
         have_a_child();
     return unused;
 }
 
-static void on_alarm(int signal)
-{
+static void on_alarm(int signal) {
     int error = errno;
 
     (void)signal;
@@ -62,8 +58,7 @@ static void on_alarm(int signal)
     errno = error;
 }
 
-static void by_threads(void)
-{
+static void by_threads(void) {
     pthread_t thread[OPENERS + FORKERS];
 
     for (int i = 0; i < OPENERS + FORKERS; i++)
@@ -74,8 +69,7 @@ static void by_threads(void)
     }
 }
 
-static void by_handler(void)
-{
+static void by_handler(void) {
     const struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 
     MUST(sigaction(SIGALRM, &action, NULL) == 0);
@@ -90,8 +84,7 @@ static void by_handler(void)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 5)
         return 2;
     address = argv[2], port = argv[3], n = atoi(argv[4]);

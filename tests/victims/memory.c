@@ -11,8 +11,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-static long field(const char *path, const char *name)
-{
+static long field(const char *path, const char *name) {
     FILE *file = fopen(path, "re");
     char line[256];
     long value = -1;
@@ -25,15 +24,13 @@ static long field(const char *path, const char *name)
     return value;
 }
 
-static int64_t now(void)
-{
+static int64_t now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 4)
         return 2;
     const bool before = strcmp(argv[1], "lock_before") == 0, after = strcmp(argv[1], "lock_after") == 0;

@@ -7,8 +7,7 @@
 #include <sched.h>
 #include <sys/wait.h>
 
-static int first_process(const char *address, const char *port)
-{
+static int first_process(const char *address, const char *port) {
     int fd = connected(address, port), status;
 
     MUST(getpid() == 1 && unshare(CLONE_NEWPID) == 0);
@@ -24,8 +23,7 @@ static int first_process(const char *address, const char *port)
     return 0;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int status;
 
     if (argc != 3)

@@ -17,8 +17,7 @@ static struct area {
 } areas[MOST];
 static int n_areas;
 
-static void find_shared(void)
-{
+static void find_shared(void) {
     char line[512], mode[8];
     unsigned long from, to;
     FILE *maps = fopen("/proc/self/maps", "re");
@@ -30,16 +29,14 @@ static void find_shared(void)
     fclose(maps);
 }
 
-static uint32_t random_word(uint64_t *state)
-{
+static uint32_t random_word(uint64_t *state) {
     static const uint32_t odd[] = { 0, 1, 2, ~0u, 1u << 31, ~0u >> 1, 1 << 20, 1 << 16, 65535, 8, 16 };
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     uint32_t word = (uint32_t)(*state >> 33);
     return word % 3 ? odd[word / 3 % (sizeof odd / sizeof *odd)] : word;
 }
 
-__attribute__((noreturn)) static void spoil(uint64_t seed)
-{
+__attribute__((noreturn)) static void spoil(uint64_t seed) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getuid() == 0)
         MUST(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
@@ -58,9 +55,11 @@ __attribute__((noreturn)) static void spoil(uint64_t seed)
 
 /* The parent's own, in every kind of memory that it has. */
 static uint64_t own_static[4096], *own_heap;
-static void fill(uint64_t *own) { for (uint64_t i = 0; i < 4096; i++) own[i] = i * 0x9e3779b97f4a7c15u; }
-static long changed(const uint64_t *own)
-{
+static void fill(uint64_t *own) {
+    for (uint64_t i = 0; i < 4096; i++)
+        own[i] = i * 0x9e3779b97f4a7c15u;
+}
+static long changed(const uint64_t *own) {
     long n = 0;
     for (uint64_t i = 0; i < 4096; i++)
         n += own[i] != i * 0x9e3779b97f4a7c15u;
@@ -70,12 +69,14 @@ static long changed(const uint64_t *own)
 static int linger2;
 static long treated_otherwise;
 
-static void expect(bool right) { treated_otherwise += !right; }
+static void expect(bool right) {
+    treated_otherwise += !right;
+}
 
-static void one(const char *address, const char *port, unsigned i)
-{
+static void one(const char *address, const char *port, unsigned i) {
     struct sockaddr_storage to, at, from = { .ss_family = AF_INET };
-    socklen_t len = address_of(address, port, &to), size = sizeof at, int_size = sizeof(int), linger_size = sizeof(struct linger);
+    socklen_t len = address_of(address, port, &to), size = sizeof at, int_size = sizeof(int),
+              linger_size = sizeof(struct linger);
     struct linger own = { 1, 60 }, now = { 0 };
     int fd = socket(AF_INET, SOCK_STREAM, 0), value = 0, copy;
 
@@ -84,7 +85,8 @@ static void one(const char *address, const char *port, unsigned i)
         ((struct sockaddr_in *)&from)->sin_addr.s_addr = htonl(INADDR_LOOPBACK + i % 100);
         MUST(bind(fd, (struct sockaddr *)&from, sizeof(struct sockaddr_in)) == 0);
         MUST(getsockname(fd, (struct sockaddr *)&at, &size) == 0);
-        expect(((struct sockaddr_in *)&at)->sin_port && ((struct sockaddr_in *)&at)->sin_addr.s_addr == htonl(INADDR_LOOPBACK + i % 100));
+        expect(((struct sockaddr_in *)&at)->sin_port &&
+               ((struct sockaddr_in *)&at)->sin_addr.s_addr == htonl(INADDR_LOOPBACK + i % 100));
     }
     if (i % 4 == 2)
         MUST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &own, sizeof own) == 0);
@@ -104,8 +106,7 @@ static void one(const char *address, const char *port, unsigned i)
     MUST(close(copy) == 0);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 5)
         return 2;
     linger2 = atoi(argv[4]);

@@ -13,24 +13,34 @@ static struct sockaddr_storage to, at;
 static socklen_t to_len;
 static int fd, copy, listener, pair[2];
 
-static void first_socket(void) { fd = socket(AF_INET, SOCK_STREAM, 0); }
-static void binds(void)
-{
+static void first_socket(void) {
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+}
+static void binds(void) {
     struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     bind(fd, (struct sockaddr *)&any, sizeof any);
 }
-static void connects(void) { connect(fd, (struct sockaddr *)&to, to_len); }
-static void asks_name(void) { getsockname(fd, (struct sockaddr *)&at, &(socklen_t){ sizeof at }); }
-static void sets_option(void) { setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){ 1 }, sizeof(int)); }
-static void duplicates(void) { copy = dup(fd); }
-static void sends(void)
-{
+static void connects(void) {
+    connect(fd, (struct sockaddr *)&to, to_len);
+}
+static void asks_name(void) {
+    getsockname(fd, (struct sockaddr *)&at, &(socklen_t){ sizeof at });
+}
+static void sets_option(void) {
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){ 1 }, sizeof(int));
+}
+static void duplicates(void) {
+    copy = dup(fd);
+}
+static void sends(void) {
     union {
         char room[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } control = { 0 };
     struct iovec data = { "x", 1 };
-    struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
     struct cmsghdr *c = CMSG_FIRSTHDR(&message);
 
     c->cmsg_level = SOL_SOCKET;
@@ -41,32 +51,53 @@ static void sends(void)
     recvmsg(pair[1], &message, 0);
     close(*(int *)(void *)CMSG_DATA(c));
 }
-static void listens(void) { listen(listener = socket(AF_INET, SOCK_STREAM, 0), 5); }
-static void accepts(void) { accept(listener, NULL, NULL); }
-static void forks(void)
-{
+static void listens(void) {
+    listen(listener = socket(AF_INET, SOCK_STREAM, 0), 5);
+}
+static void accepts(void) {
+    accept(listener, NULL, NULL);
+}
+static void forks(void) {
     pid_t child = fork();
     if (child == 0)
         _exit(0);
     waitpid(child, NULL, 0);
 }
-static void execs(void)
-{
+static void execs(void) {
     char *argv[] = { "nothing", NULL };
     execvp("/nowhere", argv);
 }
-static void shuts_down(void) { shutdown(fd, SHUT_WR); }
-static void closes(void) { close(copy); }
-static void closes_last(void) { close(fd); }
-static void closes_stderr(void) { close(2); }
+static void shuts_down(void) {
+    shutdown(fd, SHUT_WR);
+}
+static void closes(void) {
+    close(copy);
+}
+static void closes_last(void) {
+    close(fd);
+}
+static void closes_stderr(void) {
+    close(2);
+}
 
 static const struct {
     const char *name;
     void (*call)(void);
 } calls[] = {
-    { "first_socket", first_socket }, { "bind", binds }, { "getsockname", asks_name }, { "connect", connects },
-    { "setsockopt", sets_option }, { "dup", duplicates }, { "sendmsg", sends }, { "listen", listens }, { "accept", accepts },
-    { "fork", forks }, { "execvp", execs }, { "shutdown", shuts_down }, { "close", closes }, { "close_last", closes_last },
+    { "first_socket", first_socket },
+    { "bind", binds },
+    { "getsockname", asks_name },
+    { "connect", connects },
+    { "setsockopt", sets_option },
+    { "dup", duplicates },
+    { "sendmsg", sends },
+    { "listen", listens },
+    { "accept", accepts },
+    { "fork", forks },
+    { "execvp", execs },
+    { "shutdown", shuts_down },
+    { "close", closes },
+    { "close_last", closes_last },
     { "close_stderr", closes_stderr },
 };
 enum { N = sizeof calls / sizeof *calls };
@@ -74,8 +105,7 @@ static long used[N];
 static unsigned char *stack;
 
 /* Below here nothing but the call: what it has painted over is its own. */
-static void *measured(void *number)
-{
+static void *measured(void *number) {
     volatile unsigned char *low = stack + 4096, *high = (unsigned char *)__builtin_frame_address(0) - 128;
     const size_t i = (size_t)(uintptr_t)number;
 
@@ -88,8 +118,7 @@ static void *measured(void *number)
     return NULL;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     pthread_attr_t attributes;
 
     if (argc != 3)
