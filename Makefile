@@ -40,7 +40,7 @@ CLI_TESTS += $(addprefix tests/,elf_invariants.o test_elf.o test_doctor.o test_d
 	test_doctor_process.o)
 HARNESS = $(addprefix tests/harness_,ns.o books.o run.o inspect.o peer.o client.o log.o)
 TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o policy_address.o policy_decide.o \
-	policy_pure.o policy_random.o docs.o install.o) tests/policy_invariants.o
+	policy_pure.o policy_random.o docs.o install.o harness.o) tests/policy_invariants.o
 EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.o bind_no_port.o port_range.o \
 	port_search.o keepalive.o rules.o only_skip.o override.o strict.o log.o log_when.o)
 COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o programs_redis.o threads.o look.o) tests/programs.o

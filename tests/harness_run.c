@@ -36,18 +36,51 @@ static char *copy(const char *format, ...)
 }
 
 /* The runner is build/tests/NAME. */
+static char build_path[PATH_MAX];
+
 static const char *build_directory(void)
 {
-    static char path[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    ssize_t len = *build_path ? 0 : readlink("/proc/self/exe", build_path, sizeof build_path - 1);
 
     for (int up = 0; up < 2 && len > 0; up++) {
-        path[len] = 0;
-        char *slash = strrchr(path, '/');
-        len = slash ? slash - path : 0;
+        build_path[len] = 0;
+        char *slash = strrchr(build_path, '/');
+        len = slash ? slash - build_path : 0;
+        build_path[len] = 0;
     }
-    path[len > 0 ? len : 0] = 0;
-    return path;
+    return build_path;
+}
+
+static bool open_to_all(const char *directory)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s", directory);
+    for (char *slash; *path; *slash = 0) {
+        if (stat(path, &st) != 0 || !(st.st_mode & S_IXOTH))
+            return false;
+        slash = strrchr(path, '/');
+    }
+    return true;
+}
+
+void build_for_all(void)
+{
+    const char *from = build_directory();
+
+    if (open_to_all(from))
+        return;
+    const char *to = scratch_path();
+    struct ended e = run(NULL, "install -d -m 755 %s %s/tests", to, to);
+    if (e.status == 0)
+        e = run(NULL, "cp -rp %s/libafterfin.so %s/afterfin %s", from, from, to);
+    if (e.status == 0)
+        e = run(NULL, "cp -rp %s/tests/victims %s/tests", from, to);
+    if (e.status == 0)
+        e = run(NULL, "chmod -R a+rX %s", to);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    snprintf(build_path, sizeof build_path, "%s", to);
 }
 
 const char *library_path(void)
@@ -60,7 +93,6 @@ const char *victim_path(const char *name)
     return copy("%s/tests/victims/%s", build_directory(), name);
 }
 
-static pid_t scratch_owner;
 static unsigned scratch_serial;
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
@@ -69,15 +101,15 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
-static void remove_scratch(void)
+void remove_scratch(pid_t test)
 {
     glob_t found = { 0 };
 
-    if (getpid() != scratch_owner ||
-        glob(copy("/tmp/afterfin-test.%d.*", (int)scratch_owner), 0, NULL, &found) != 0)
+    if (glob(copy("/tmp/afterfin-test.%d.*", (int)test), 0, NULL, &found) != 0)
         return;
     for (size_t i = 0; i < found.gl_pathc; i++)
         nftw(found.gl_pathv[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    globfree(&found);
 }
 
 /* Another test of this number, killed long ago, may have left something; as another user, for good. */
@@ -85,11 +117,9 @@ const char *scratch_path(void)
 {
     const char *path;
 
-    if (scratch_serial == 0) {
-        scratch_owner = getpid();
-        remove_scratch();
-        atexit(remove_scratch);
-    }
+    test_begins();
+    if (scratch_serial == 0)
+        remove_scratch(getpid());
     do
         path = copy("/tmp/afterfin-test.%d.%u", (int)getpid(), scratch_serial++);
     while (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
@@ -155,6 +185,7 @@ struct victim victim_start_argv(const char *settings, const char *const argv[])
     const char *program = argv[0];
     char **env = make_environment(settings);
 
+    test_begins();
     if (!strchr(program, '/') && access(victim_path(program), X_OK) == 0)
         program = victim_path(program);
     fflush(NULL);
