@@ -63,7 +63,7 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands)
         { "top --o", "--once" },
         { "top --by pro", "process program" },
         { "top --once --sort s", "share" },
-        { "report --clean /etc/host", "/etc/hosts" },
+        { "report --clean /etc/passw", "/etc/passwd" },
         { "doctor --s", "--sysctl" },
         { "doctor ./README.m", "./README.md" },
         { "doctor --pid ''", "" },
@@ -76,11 +76,11 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands)
         { "run -p linger=r", "linger=rst" },
         { "run -p bind_no_port = o", "off on" },
         { "env -p port_search = ''", "kernel cycle" },
-        { "run -p log = /etc/host", "/etc/hosts" },
-        { "run --json = /etc/host", "/etc/hosts" },
+        { "run -p log = /etc/passw", "/etc/passwd" },
+        { "run --json = /etc/passw", "/etc/passwd" },
         { "run -p linger = ack ./README.m", "./README.md" },
         { "run -p keepalive = 60 : 5 : 3 -- ./README.m", "./README.md" },
-        { "run -q -- cat /etc/host", "/etc/hosts" },
+        { "run -q -- cat /etc/passw", "/etc/passwd" },
         { "run -q -- cat -", "" },
         { "env x", "" },
     };
@@ -90,7 +90,7 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands)
         struct ended e = shell("exec bash --norc -c '. build/man/afterfin.bash; COMP_WORDS=(build/afterfin \"$@\"); "
                                "COMP_CWORD=$#; _afterfin; echo \"${COMPREPLY[*]}\"' bash %s", rows[i].words);
         char *first = strtok(strdup(*e.out ? e.out : "\n"), "\n");
-        bool files = strstr(rows[i].words, "/etc/host"); /* hosts.allow and others may be there too */
+        bool files = strstr(rows[i].words, "/etc/passw"); /* passwd- may be there too */
         cr_expect(files ? first && strstr(first, rows[i].expected) : strcmp(first ? first : "", rows[i].expected) == 0,
                   "%s: %s%s", rows[i].words, e.out, e.err);
     }
