@@ -7,8 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* User instructions of exec, ld.so and main of /bin/true; the bound is 160,000 where bare takes 127,630. */
-enum { MOST_INSTRUCTIONS = 160000, MOST_EXTRA = 160000 - 127630 };
+/* User instructions that the library adds to exec, ld.so and main of /bin/true: of those, bare, Debian 12 takes 127,630
+ * and Debian 13 147,048. */
+enum { MOST_EXTRA = 32370 };
 
 /* A copy without debug information: valgrind 3.19 cannot read that of every compiler. */
 static const char *stripped_library(void)
@@ -56,7 +57,6 @@ Test(costs, exec_takes_at_most_so_many_instructions)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         long wrapped = instructions(library, rows[i]);
         cr_expect_leq(wrapped - bare, MOST_EXTRA, "'%s': %ld, bare %ld", rows[i], wrapped, bare);
-        cr_expect_leq(wrapped, MOST_INSTRUCTIONS, "'%s': %ld, bare %ld", rows[i], wrapped, bare);
     }
     unlink(library);
 }
