@@ -96,6 +96,34 @@ static void kill_all_of_ours(void)
     }
 }
 
+/* In ticks; of those too that one of them has waited for. */
+static unsigned long cpu_time_of(const char *pid)
+{
+    char path[300];
+    unsigned long ticks[4] = { 0 };
+
+    snprintf(path, sizeof path, "/proc/%s/stat", pid);
+    char *text = (char *)file_text(path), *at = text ? strrchr(text, ')') : NULL;
+    if (at)
+        sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &ticks[0], &ticks[1], &ticks[2],
+               &ticks[3]);
+    free(text);
+    return ticks[0] + ticks[1] + ticks[2] + ticks[3];
+}
+
+unsigned long test_cpu_time(void)
+{
+    DIR *proc = own_uts ? opendir("/proc") : NULL;
+    unsigned long sum = 0;
+
+    for (struct dirent *entry; proc && (entry = readdir(proc));)
+        if (isdigit((unsigned char)*entry->d_name) && atoi(entry->d_name) != getpid() && uts_of(entry->d_name) == own_uts)
+            sum += cpu_time_of(entry->d_name);
+    if (proc)
+        closedir(proc);
+    return sum;
+}
+
 static void end_test(void)
 {
     if (getpid() != test)
