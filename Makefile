@@ -105,15 +105,18 @@ demo: all $(addprefix $(B)/examples/,server legacy_client) ## a client that runs
 
 include man/rules.mk bench/rules.mk tests/fuzz.mk tests/soak.mk tests/endings.mk
 
-deps: ## install what building and testing need (apt-get, through sudo when not root)
+deps: ## install what building and the demo need (apt-get, through sudo when not root)
 	$(Q).ci/deps
+
+test-deps: ## install what the tests need, too
+	$(Q).ci/deps test
 
 clean: ## remove build/
 	$(Q)rm -rf $(B)
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
-.PHONY: all check clean demo deps help
+.PHONY: all check clean demo deps help test-deps
