@@ -82,13 +82,13 @@ static int run_in_round(void *context) {
     af_watched_run(&watched, "compare", r->e->command, &settings);
     m->status = watched.result.child.status;
     m->started = watched.result.child.started;
-    if (!watched.placed || !m->started || !af_compare_look(&left))
-        return AF_EXIT_RUN;
-    af_compare_measure(m, &watched.result, &left, &before);
-    const bool settled = af_compare_settle(r->e, &watched.result, &left, r->last);
+    const bool known = watched.placed && m->started && af_compare_look(&left);
+    if (known) {
+        af_compare_measure(m, &watched.result, &left, &before);
+        m->done = af_compare_settle(r->e, &watched.result, &left, r->last);
+    }
     af_watched_leave(&watched);
-    m->done = settled;
-    return 0;
+    return known ? 0 : AF_EXIT_RUN;
 }
 
 /* ---- from outside ------------------------------------------------------------------------------------------- */
