@@ -29,7 +29,7 @@ void af_before_close_range(unsigned first, unsigned last, bool may_reset) {
 }
 
 int af_on_close(int fd) {
-    if (AF_UNLIKELY(fd == af.log_fd))
+    if (AF_UNLIKELY(fd == af.log_fd && fd >= 0))
         af_log(AF_EVENT_INTERVAL); /* the last that can be written there */
     if (af_ours(fd)) {
         af_log_if_due();
@@ -52,27 +52,36 @@ void af_on_closefrom(int first) {
     af_real.closefrom(first);
 }
 
+/* -1 where it has none (open_memstream, fopencookie), whatever lies where glibc keeps the number. */
+static int descriptor_of(FILE *file) {
+    int error = errno;
+    int fd = af_real.fileno ? af_real.fileno(file) : -1;
+    errno = error;
+    return fd;
+}
+
 /* glibc closes the descriptor of a FILE without passing through close. Data that waits in the FILE is written
  * first; it does not change who closes first. */
-static void before_fclose(FILE *file) {
-    if (af_ours(file->_fileno))
-        af_before_close(file->_fileno);
+static void before_fclose(int fd) {
+    if (af_ours(fd))
+        af_before_close(fd);
 }
 
 int af_on_fclose(FILE *file) {
-    if (AF_UNLIKELY(file->_fileno == af.log_fd))
+    int fd = descriptor_of(file);
+    if (AF_UNLIKELY(fd == af.log_fd && fd >= 0))
         af_before_log_stream_closes();
-    before_fclose(file);
+    before_fclose(fd);
     return af_real.fclose(file);
 }
 
 FILE *af_on_freopen(const char *path, const char *mode, FILE *file) {
-    before_fclose(file);
+    before_fclose(descriptor_of(file));
     return af_real.freopen(path, mode, file);
 }
 
 FILE *af_on_freopen64(const char *path, const char *mode, FILE *file) {
-    before_fclose(file);
+    before_fclose(descriptor_of(file));
     return af_real.freopen64(path, mode, file);
 }
 

@@ -36,6 +36,7 @@
     HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object))             \
     HELPER(int, clock_gettime, (clockid_t clock, struct timespec *now))                    \
     HELPER(const char *, strerrorname_np, (int error))                                     \
+    HELPER(int, fileno, (FILE * file))                                                     \
     HELPER(void *, dlvsym, (void *handle, const char *name, const char *version))
 
 /* The next function in line for everything in calls.def, and the helpers; NULL where this libc has none. */
