@@ -119,6 +119,10 @@ bool af_policy_touches(const struct af_policy *p, const char *program);
  * default? (Log and ledger are no policy.) */
 bool af_policy_acts(const struct af_policy *p);
 
+/* Does what is to be done with a socket in this role depend on its address: is there a rule for the role, or, for bind, a
+ * key that looks at the port? */
+bool af_policy_asks_address(const struct af_policy *p, enum af_role role);
+
 /* The values in force for a socket in this role at this address: first matching rule that names the key,
  * then the variable, then the default. Keys that do not belong to the role come back as their defaults. */
 void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr,

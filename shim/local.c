@@ -63,15 +63,15 @@ int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len) {
     int before = errno;
     af_log_if_due();
     af_bind_now(fd, conn); /* a second bind: the kernel is to see what it would have seen */
-    bool known = af_is_readable(addr) && af_addr_from(addr, len, &to);
-    if (known && af.acts && !af_has(conn, AF_FLAG_BOUND))
+    if (af.by_address & 1 << AF_ROLE_BIND && !af_has(conn, AF_FLAG_BOUND) && af_can_read_address(addr, len) &&
+        af_addr_from(addr, len, &to))
         af_apply(fd, conn, AF_ROLE_BIND, &to, &values);
     af_add(AF_COUNT_binds);
     int result = af_real.bind(fd, addr, len);
     int error = result < 0 ? errno : before;
     if (result < 0) {
         bind_failed(error);
-    } else if (known && af_pin(fd, conn, 0)) {
+    } else if (af_addr_from(addr, len, &to) && af_pin(fd, conn, 0)) { /* the kernel has read it */
         note_bound(conn, addr, len, &to, &values);
         af_unpin(conn);
     }

@@ -7,7 +7,10 @@
 #define MSG_FASTOPEN 0x20000000
 #endif
 
-enum { MOST_MESSAGES = 1024 }; /* UIO_MAXIOV: the kernel looks at no more of sendmmsg's */
+enum {
+    MOST_MESSAGES = 1024,  /* UIO_MAXIOV: the kernel looks at no more of sendmmsg's */
+    MOST_CONTROL = 1 << 17 /* net.core.optmem_max: more is ENOBUFS */
+};
 
 static long run_sendto(const struct af_attempt *a) {
     return af_real.sendto(a->fd, a->data, a->size, a->flags, a->addr, a->len);
@@ -25,18 +28,26 @@ static long run_sendmsg(const struct af_attempt *a) {
     return af_real.sendmsg(a->fd, a->data, a->flags);
 }
 
-/* Calls visit for each descriptor that a message carries. */
+/* Calls visit for each descriptor that a message carries, in memory that can be read. It ends where the kernel would say
+ * EINVAL. */
 static void each_descriptor(const struct msghdr *message, void (*visit)(int fd)) {
-    if (!af_is_readable(message->msg_control) || message->msg_controllen < sizeof(struct cmsghdr))
-        return;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR((struct msghdr *)message, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0))
-            continue;
-        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+    const char *at = message->msg_control;
+    for (size_t left = message->msg_controllen; left >= sizeof(struct cmsghdr);) {
+        struct cmsghdr part;
+        __builtin_memcpy(&part, at, sizeof part);
+        if (part.cmsg_len < sizeof part || part.cmsg_len > left)
+            return;
+        const bool rights = part.cmsg_level == SOL_SOCKET && part.cmsg_type == SCM_RIGHTS;
+        for (size_t i = CMSG_LEN(0); rights && i + sizeof(int) <= part.cmsg_len; i += sizeof(int)) {
             int fd;
-            __builtin_memcpy(&fd, (char *)c + at, sizeof fd);
+            __builtin_memcpy(&fd, at + i, sizeof fd);
             visit(fd);
         }
+        const size_t step = CMSG_ALIGN(part.cmsg_len);
+        if (step > left)
+            return;
+        at += step;
+        left -= step;
     }
 }
 
@@ -58,23 +69,32 @@ static void note_unsent(int fd) {
         atomic_fetch_sub(&conn->sent, 1);
 }
 
-/* Only once a TCP socket is known is a message looked into; its pointers are the program's to vouch for. */
-static bool carries(const struct msghdr *message) {
-    return af.ledger && af_is_readable(message) && message->msg_controllen && !af_in_vfork_child();
+/* Only once a TCP socket is known is a message looked into, and none on a TCP socket: that carries no descriptors. */
+static bool may_carry(int fd) {
+    return af.ledger && !af_lookup(fd) && !af_in_vfork_child();
+}
+
+/* What is to be sent, as far as the kernel will be able to read it. */
+static bool each_of_sent(const struct msghdr *message, void (*visit)(int fd), uintptr_t *known) {
+    if (!af_can_read_from(message, sizeof *message, known))
+        return false;
+    if (message->msg_controllen >= sizeof(struct cmsghdr) && message->msg_controllen <= MOST_CONTROL &&
+        af_can_read_from(message->msg_control, message->msg_controllen, known))
+        each_descriptor(message, visit);
+    return true;
 }
 
 ssize_t af_on_sendmsg(int fd, const struct msghdr *message, int flags) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
-    if (conn && af_is_readable(message) && message->msg_name) {
+    uintptr_t known = AF_NO_PAGE;
+    if (conn && af_can_read(message, sizeof *message) && message->msg_name) {
         struct af_attempt attempt = {run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen};
         return af_open(conn, &attempt, false);
     }
-    bool looked = carries(message);
-    if (looked)
-        each_descriptor(message, note_sent);
+    bool looked = may_carry(fd) && each_of_sent(message, note_sent, &known);
     ssize_t result = af_real.sendmsg(fd, message, flags);
     if (looked && result < 0)
-        each_descriptor(message, note_unsent);
+        each_of_sent(message, note_unsent, &known);
     return result;
 }
 
@@ -82,21 +102,26 @@ static long run_sendmmsg(const struct af_attempt *a) {
     return af_real.sendmmsg(a->fd, (struct mmsghdr *)(uintptr_t)a->data, (unsigned)a->size, a->flags);
 }
 
+/* The kernel sends as many as it can read, and says how many these were. */
+static unsigned each_of_many(const struct mmsghdr *messages, unsigned from, unsigned n, void (*visit)(int fd)) {
+    uintptr_t known = AF_NO_PAGE;
+    while (from < n && each_of_sent(&messages[from].msg_hdr, visit, &known))
+        from++;
+    return from;
+}
+
 int af_on_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
-    if (conn && n && af_is_readable(messages) && messages->msg_hdr.msg_name) {
+    if (conn && n && af_can_read(messages, sizeof *messages) && messages->msg_hdr.msg_name) {
         const struct msghdr *first = &messages->msg_hdr;
         struct af_attempt attempt = {run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen};
         return (int)af_open(conn, &attempt, false);
     }
     if (n > MOST_MESSAGES)
         n = MOST_MESSAGES;
-    unsigned looked = n && carries(&messages->msg_hdr) ? n : 0;
-    for (unsigned i = 0; i < looked; i++)
-        each_descriptor(&messages[i].msg_hdr, note_sent);
+    unsigned looked = may_carry(fd) ? each_of_many(messages, 0, n, note_sent) : 0;
     int sent = af_real.sendmmsg(fd, messages, n, flags);
-    for (unsigned i = sent < 0 ? 0 : (unsigned)sent; i < looked; i++)
-        each_descriptor(&messages[i].msg_hdr, note_unsent);
+    each_of_many(messages, sent < 0 ? 0 : (unsigned)sent, looked, note_unsent);
     return sent;
 }
 

@@ -34,20 +34,23 @@ int af_on_socket(int domain, int type, int protocol) {
     return fd;
 }
 
-/* The policies of an outgoing connection, on a socket that has none yet. Its cookie is read before there is one:
- * who is killed in connect may leave a TIME_WAIT. */
-static void prepare(int fd, struct af_connection *conn, const struct af_attempt *attempt, struct af_values *values) {
-    struct af_addr peer;
+/* The policies of an outgoing connection, on a socket that has none yet: was it such? Its cookie is read before there is
+ * one: who is killed in connect may leave a TIME_WAIT. The address is only read where a rule depends on it: it may
+ * lead nowhere, and to ask costs a system call. */
+static bool prepare(int fd, struct af_connection *conn, const struct af_attempt *attempt, struct af_values *values) {
+    struct af_addr peer = {0};
     uint32_t state = AF_CONN_NEW;
-    if (atomic_load(&conn->state) != AF_CONN_NEW || !af_is_readable(attempt->addr) ||
-        !af_addr_from(attempt->addr, attempt->len, &peer))
-        return;
+    if (atomic_load(&conn->state) != AF_CONN_NEW)
+        return false;
+    if (af.by_address & 1 << AF_ROLE_CONNECT &&
+        !(af_can_read_address(attempt->addr, attempt->len) && af_addr_from(attempt->addr, attempt->len, &peer)))
+        return false;
     conn->peer = peer;
     if (af.acts)
         af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
     if (af_ledger_is_file())
         af_cookie(fd, conn);
-    atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING);
+    return atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING);
 }
 
 static bool is_failure(int error) {
@@ -78,16 +81,36 @@ static void note_result(int fd, struct af_connection *conn, bool done, int error
         af_cookie(fd, conn);
 }
 
+static void make_new(struct af_connection *conn) {
+    uint32_t state = atomic_load(&conn->state);
+    while (state != AF_CONN_FREE && !atomic_compare_exchange_weak(&conn->state, &state, AF_CONN_NEW))
+        ;
+    conn->ending = AF_END_NONE;
+    af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
+}
+
+/* The kernel has read the address. False: it was AF_UNSPEC, and there is no connection. */
+static bool note_peer(struct af_connection *conn, const struct af_attempt *attempt) {
+    struct af_addr peer;
+    const bool known = af_addr_from(attempt->addr, attempt->len, &peer);
+    if (known)
+        conn->peer = peer;
+    else
+        make_new(conn);
+    return known;
+}
+
 /* connect, or a send that opens the connection (MSG_FASTOPEN): `at_once` where success means established. While
  * it waits another thread may close the socket, or end the process and with it every connection; and may have the
  * record, or the number, for another one. */
 long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once) {
     struct af_values values = {0};
+    bool fresh = false;
     int before = errno;
     af_log_if_due();
     uint32_t generation = af_pin(attempt->fd, conn, 0);
     if (generation) {
-        prepare(attempt->fd, conn, attempt, &values);
+        fresh = prepare(attempt->fd, conn, attempt, &values);
         af_unpin(conn);
     }
     af_add(AF_COUNT_connects);
@@ -95,7 +118,8 @@ long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool 
     int error = result < 0 ? errno : before;
     if (generation && af_pin(attempt->fd, conn, generation)) {
         const bool begun = result >= 0 && !at_once;
-        note_result(attempt->fd, conn, result >= 0 && !begun, begun ? EINPROGRESS : error);
+        if (!fresh || (result < 0 && is_failure(error)) || note_peer(conn, attempt))
+            note_result(attempt->fd, conn, result >= 0 && !begun, begun ? EINPROGRESS : error);
         af_unpin(conn);
     } else if (result < 0 && is_failure(error)) {
         count_failure(error);
@@ -106,14 +130,6 @@ long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool 
 
 static long run_connect(const struct af_attempt *a) {
     return af_real.connect(a->fd, a->addr, a->len);
-}
-
-static void make_new(struct af_connection *conn) {
-    uint32_t state = atomic_load(&conn->state);
-    while (state != AF_CONN_FREE && !atomic_compare_exchange_weak(&conn->state, &state, AF_CONN_NEW))
-        ;
-    conn->ending = AF_END_NONE;
-    af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
 }
 
 /* connect(AF_UNSPEC) ends what there is, by a reset where that is needed, and makes the socket new. */
@@ -152,7 +168,8 @@ int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len) {
     if (!conn)
         return af_real.connect(fd, addr, len);
     struct af_attempt attempt = {.run = run_connect, .fd = fd, .addr = addr, .len = len};
-    if (len >= sizeof addr->sa_family && af_is_readable(addr) && addr->sa_family == AF_UNSPEC)
+    if (atomic_load(&conn->state) != AF_CONN_NEW && len >= sizeof addr->sa_family && af_can_read_address(addr, len) &&
+        addr->sa_family == AF_UNSPEC)
         return disconnect(conn, &attempt);
     return connect_timed(conn, &attempt);
 }

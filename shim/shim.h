@@ -7,6 +7,7 @@
  *   track.c     descriptor -> connection, across dup and fork        memory.c   the ledger's memory
  *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
+ *   pointer.c   may the program's memory be read?
  *   open.c local.c options.c close.c dup.c message.c process.c       the hooks
  *   log.c line.c text.c   the log line                               string.c   what compilers call unasked */
 #ifndef AFTERFIN_SHIM_H
@@ -84,6 +85,8 @@ struct af_state {
     const char *program; /* basename of what was exec'd */
     const char *command; /* the arguments at start, in the kernel's row of them, each ended by a NUL */
     size_t command_size;
+    uintptr_t stack_end; /* of the first thread: what the kernel has put there lies above */
+    uint32_t by_address; /* 1 << role: what is to be done depends on the address */
     unsigned euid;
     const char *runtime_dir; /* XDG_RUNTIME_DIR at start, or NULL */
     _Atomic pid_t pid;       /* of this process; after fork the child's */
@@ -184,10 +187,28 @@ static inline void af_clear(struct af_connection *conn, uint32_t flag) {
     atomic_fetch_and_explicit(&conn->flags, ~flag, memory_order_relaxed);
 }
 
-/* May an address be read there at all? A pointer that the kernel would answer with EFAULT is not ours to
- * follow; those in the first pages and in the kernel's half are the ones that programs pass. */
-static inline bool af_is_readable(const void *addr) {
-    return (uintptr_t)addr >= 65536 && (intptr_t)addr > 0;
+/* pointer.c ------------------------------------------------------------------------------------------------ */
+
+/* May the program's memory be read there? Asked of the kernel where it is not certain; false where nothing may be asked
+ * (af_sealed). *known is the page that was found last, AF_NO_PAGE at first: what lies side by side is asked for once. */
+#define AF_NO_PAGE UINTPTR_MAX
+bool af_can_read_elsewhere(const void *start, size_t size, uintptr_t *known);
+
+/* From our own frame up to the program's arguments the stack of the first thread has no holes; a stack that the
+ * program has made for itself is not within 64 MB of them (mmap_base() of Linux keeps 128 free). */
+static inline bool af_can_read_from(const void *start, size_t size, uintptr_t *known) {
+    const uintptr_t at = (uintptr_t)start, frame = (uintptr_t)__builtin_frame_address(0);
+    if (at >= frame && at <= af.stack_end && size <= af.stack_end - at && af.stack_end - frame < 64 << 20)
+        return true;
+    return af_can_read_elsewhere(start, size, known);
+}
+static inline bool af_can_read(const void *start, size_t size) {
+    uintptr_t known = (uintptr_t)__builtin_frame_address(0) / 4096; /* we stand on it */
+    return af_can_read_from(start, size, &known);
+}
+/* The kernel takes none that is longer than this. */
+static inline bool af_can_read_address(const struct sockaddr *addr, socklen_t len) {
+    return len <= sizeof(struct sockaddr_storage) && af_can_read(addr, len);
 }
 
 /* memory.c ------------------------------------------------------------------------------------------------ */

@@ -133,6 +133,9 @@ static void begin(char **envp) {
     af.acts = af_policy_acts(&af.policy);
     if (!af.counting && !af.acts)
         return;
+    af.stack_end = (uintptr_t)envp;
+    for (int role = 0; role < AF_ROLES; role++)
+        af.by_address |= (uint32_t)af_policy_asks_address(&af.policy, (enum af_role)role) << role;
     af_line_start();
     if (af.policy.ledger == AF_LEDGER_DEFAULT)
         keep_runtime_dir(envp);

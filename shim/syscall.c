@@ -21,7 +21,7 @@ static long forked(long number, const long a[6]) {
     unsigned long flags = 0;
     if (number == SYS_clone)
         flags = (unsigned long)a[0];
-    else if (number == SYS_clone3 && af_is_readable((void *)a[0]))
+    else if (number == SYS_clone3 && af_can_read((void *)a[0], sizeof(uint64_t)))
         flags = *(const uint64_t *)a[0];
     bool copies = !(flags & CLONE_VM);
     if (copies)
