@@ -28,22 +28,22 @@ void af_before_close_range(unsigned first, unsigned last, bool may_reset) {
     af_each(first, last, visit, &may_reset);
 }
 
-int af_on_close(int fd) {
+int af_on_close(bool raw, int fd) {
     if (AF_UNLIKELY(fd == af.log_fd && fd >= 0))
         af_log(AF_EVENT_INTERVAL); /* the last that can be written there */
     if (af_ours(fd)) {
         af_log_if_due();
         af_before_close(fd);
     }
-    return af_real.close(fd);
+    return AF_NEXT(raw, close, fd);
 }
 
-int af_on_close_range(unsigned first, unsigned last, int flags) {
+int af_on_close_range(bool raw, unsigned first, unsigned last, int flags) {
     bool closes = first <= last && !(flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) &&
                   !(flags & CLOSE_RANGE_CLOEXEC);
     if (closes && af.ledger && !af_in_vfork_child())
         af_before_close_range(first, last, true);
-    return af_real.close_range(first, last, flags);
+    return AF_NEXT(raw, close_range, first, last, flags);
 }
 
 void af_on_closefrom(int first) {
@@ -102,11 +102,11 @@ static void note_shutdown(int fd, struct af_connection *conn, int how) {
         af_set(conn, AF_FLAG_FIN_SECOND);
 }
 
-int af_on_shutdown(int fd, int how) {
+int af_on_shutdown(bool raw, int fd, int how) {
     struct af_connection *conn = af_ours(fd);
     if (conn && af_pin(fd, conn, 0)) {
         note_shutdown(fd, conn, how);
         af_unpin(conn);
     }
-    return af_real.shutdown(fd, how);
+    return AF_NEXT(raw, shutdown, fd, how);
 }

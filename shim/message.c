@@ -13,19 +13,20 @@ enum {
 };
 
 static long run_sendto(const struct af_attempt *a) {
-    return af_real.sendto(a->fd, a->data, a->size, a->flags, a->addr, a->len);
+    return AF_NEXT(a->raw, sendto, a->fd, a->data, a->size, a->flags, a->addr, a->len);
 }
 
-ssize_t af_on_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *addr, socklen_t len) {
+ssize_t af_on_sendto(bool raw, int fd, const void *data, size_t size, int flags, const struct sockaddr *addr,
+                     socklen_t len) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (!conn)
-        return af_real.sendto(fd, data, size, flags, addr, len);
-    struct af_attempt attempt = {run_sendto, fd, flags, addr, data, size, len};
+        return AF_NEXT(raw, sendto, fd, data, size, flags, addr, len);
+    struct af_attempt attempt = {run_sendto, fd, flags, addr, data, size, len, raw};
     return af_open(conn, &attempt, false);
 }
 
 static long run_sendmsg(const struct af_attempt *a) {
-    return af_real.sendmsg(a->fd, a->data, a->flags);
+    return AF_NEXT(a->raw, sendmsg, a->fd, a->data, a->flags);
 }
 
 /* Calls visit for each descriptor that a message carries, in memory that can be read. It ends where the kernel would say
@@ -84,22 +85,22 @@ static bool each_of_sent(const struct msghdr *message, void (*visit)(int fd), ui
     return true;
 }
 
-ssize_t af_on_sendmsg(int fd, const struct msghdr *message, int flags) {
+ssize_t af_on_sendmsg(bool raw, int fd, const struct msghdr *message, int flags) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     uintptr_t known = AF_NO_PAGE;
     if (conn && af_can_read(message, sizeof *message) && message->msg_name) {
-        struct af_attempt attempt = {run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen};
+        struct af_attempt attempt = {run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen, raw};
         return af_open(conn, &attempt, false);
     }
     bool looked = may_carry(fd) && each_of_sent(message, note_sent, &known);
-    ssize_t result = af_real.sendmsg(fd, message, flags);
+    ssize_t result = AF_NEXT(raw, sendmsg, fd, message, flags);
     if (looked && result < 0)
         each_of_sent(message, note_unsent, &known);
     return result;
 }
 
 static long run_sendmmsg(const struct af_attempt *a) {
-    return af_real.sendmmsg(a->fd, (struct mmsghdr *)(uintptr_t)a->data, (unsigned)a->size, a->flags);
+    return AF_NEXT(a->raw, sendmmsg, a->fd, (struct mmsghdr *)(uintptr_t)a->data, (unsigned)a->size, a->flags);
 }
 
 /* The kernel sends as many as it can read, and says how many these were. */
@@ -110,23 +111,23 @@ static unsigned each_of_many(const struct mmsghdr *messages, unsigned from, unsi
     return from;
 }
 
-int af_on_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
+int af_on_sendmmsg(bool raw, int fd, struct mmsghdr *messages, unsigned n, int flags) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (conn && n && af_can_read(messages, sizeof *messages) && messages->msg_hdr.msg_name) {
         const struct msghdr *first = &messages->msg_hdr;
-        struct af_attempt attempt = {run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen};
+        struct af_attempt attempt = {run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen, raw};
         return (int)af_open(conn, &attempt, false);
     }
     if (n > MOST_MESSAGES)
         n = MOST_MESSAGES;
     unsigned looked = may_carry(fd) ? each_of_many(messages, 0, n, note_sent) : 0;
-    int sent = af_real.sendmmsg(fd, messages, n, flags);
+    int sent = AF_NEXT(raw, sendmmsg, fd, messages, n, flags);
     each_of_many(messages, sent < 0 ? 0 : (unsigned)sent, looked, note_unsent);
     return sent;
 }
 
-ssize_t af_on_recvmsg(int fd, struct msghdr *message, int flags) {
-    ssize_t result = af_real.recvmsg(fd, message, flags);
+ssize_t af_on_recvmsg(bool raw, int fd, struct msghdr *message, int flags) {
+    ssize_t result = AF_NEXT(raw, recvmsg, fd, message, flags);
     if (result >= 0 && message->msg_controllen && !af_in_vfork_child()) {
         int error = errno;
         each_descriptor(message, af_adopt_descriptor);
@@ -135,8 +136,8 @@ ssize_t af_on_recvmsg(int fd, struct msghdr *message, int flags) {
     return result;
 }
 
-int af_on_recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout) {
-    int got = af_real.recvmmsg(fd, messages, n, flags, timeout);
+int af_on_recvmmsg(bool raw, int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout) {
+    int got = AF_NEXT(raw, recvmmsg, fd, messages, n, flags, timeout);
     for (int i = 0; i < got; i++)
         if (messages[i].msg_hdr.msg_controllen && !af_in_vfork_child())
             each_descriptor(&messages[i].msg_hdr, af_adopt_descriptor);

@@ -13,11 +13,11 @@ static bool is_tcp(int domain, int type, int protocol) {
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
-int af_on_socket(int domain, int type, int protocol) {
+int af_on_socket(bool raw, int domain, int type, int protocol) {
     if (!is_tcp(domain, type, protocol) || af_in_vfork_child())
-        return af_real.socket(domain, type, protocol);
+        return AF_NEXT(raw, socket, domain, type, protocol);
     af_complain();
-    int fd = af_real.socket(domain, type, protocol);
+    int fd = AF_NEXT(raw, socket, domain, type, protocol);
     int error = errno;
     if (!af.on || !af_ready())
         return fd;
@@ -129,7 +129,7 @@ long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool 
 }
 
 static long run_connect(const struct af_attempt *a) {
-    return af_real.connect(a->fd, a->addr, a->len);
+    return AF_NEXT(a->raw, connect, a->fd, a->addr, a->len);
 }
 
 /* connect(AF_UNSPEC) ends what there is, by a reset where that is needed, and makes the socket new. */
@@ -163,11 +163,11 @@ static int connect_timed(struct af_connection *conn, const struct af_attempt *at
     return result;
 }
 
-int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len) {
+int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
     struct af_connection *conn = af_ours(fd);
     if (!conn)
-        return af_real.connect(fd, addr, len);
-    struct af_attempt attempt = {.run = run_connect, .fd = fd, .addr = addr, .len = len};
+        return AF_NEXT(raw, connect, fd, addr, len);
+    struct af_attempt attempt = {.run = run_connect, .fd = fd, .addr = addr, .len = len, .raw = raw};
     if (atomic_load(&conn->state) != AF_CONN_NEW && len >= sizeof addr->sa_family && af_can_read_address(addr, len) &&
         addr->sa_family == AF_UNSPEC)
         return disconnect(conn, &attempt);
@@ -223,16 +223,16 @@ static void accept_failed(int error) {
         af_add_error(AF_CALL_accept, error);
 }
 
-int af_on_accept(int fd, struct sockaddr *addr, socklen_t *len) {
-    return af_accept(fd, addr, len, -1);
+int af_on_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len) {
+    return af_accept(raw, fd, addr, len, -1);
 }
 
-int af_on_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
-    return af_accept(fd, addr, len, flags);
+int af_on_accept4(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+    return af_accept(raw, fd, addr, len, flags);
 }
 
 /* flags < 0: accept, which some seccomp filters tell from accept4. */
-int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+int af_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags) {
     struct af_connection *conn = af_ours(fd);
     struct parent parent;
     if (conn)
@@ -243,7 +243,7 @@ int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
         note_listener(fd, conn, &parent);
         af_unpin(conn);
     }
-    int got = flags < 0 ? af_real.accept(fd, addr, len) : af_real.accept4(fd, addr, len, flags);
+    int got = flags < 0 ? AF_NEXT(raw, accept, fd, addr, len) : AF_NEXT(raw, accept4, fd, addr, len, flags);
     if (!conn)
         return got;
     int error = errno;

@@ -60,7 +60,9 @@ extern struct af_real af_real;
 /* Fills af_real; idempotent. */
 void af_resolve(void);
 
+#define AF_WITH_RAW(...) (bool raw, __VA_ARGS__)
 #define CALL(result, name, parameters, arguments) result af_on_##name parameters;
+#define SYSTEM_CALL(result, name, parameters, arguments) result af_on_##name AF_WITH_RAW parameters;
 #define ALIAS(result, name, target, parameters, arguments)
 #define VARIADIC(result, name, parameters)
 #define ALSO(name, target)
@@ -69,7 +71,17 @@ void af_resolve(void);
 #undef ALIAS
 #undef VARIADIC
 #undef ALSO
-int af_on_fcntl(int fd, int command, void *argument);
+int af_on_fcntl(bool raw, int fd, int command, void *argument);
+
+/* How a hook of a SYSTEM_CALL row goes on: in the next function in line, or, where the program came by syscall(), in that
+ * very system call. */
+#define AF_NEXT(raw, name, ...)                                                                  \
+    ((raw) ? (__typeof__(af_real.name(__VA_ARGS__)))af_real.syscall(SYS_##name, __VA_ARGS__) \
+           : af_real.name(__VA_ARGS__))
+
+/* Is this an address of our own, or of another library's that has some of these functions and is called by our hooks? What
+ * comes by syscall() from there, our hook has seen. */
+bool af_is_next_in_line(const void *caller);
 
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
 struct af_state {
@@ -252,6 +264,7 @@ struct af_attempt {
     const void *addr, *data;
     size_t size;
     socklen_t len;
+    bool raw; /* it came by syscall() */
 };
 /* Runs it in windows of the port range until one has a free port, at last in the whole range. */
 long af_search(const struct af_attempt *attempt, const struct af_values *values);
@@ -282,7 +295,7 @@ void af_connect_failed(struct af_connection *conn, int error);
 
 /* connect, or a send that opens the connection; at_once: success means established. */
 long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once);
-int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+int af_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags);
 int af_bind_now(int fd, struct af_connection *conn);
 void af_listening(int fd, struct af_connection *conn);
 

@@ -131,7 +131,7 @@ static uint64_t time_of_start(void) {
 static void begin(char **envp) {
     af.counting = af.policy.log != AF_SINK_OFF || af.policy.ledger != AF_LEDGER_OFF;
     af.acts = af_policy_acts(&af.policy);
-    if (!af.counting && !af.acts)
+    if ((!af.counting && !af.acts) || !af_real.__cxa_atexit || !af_real.clock_gettime)
         return;
     af.stack_end = (uintptr_t)envp;
     for (int role = 0; role < AF_ROLES; role++)
@@ -143,7 +143,8 @@ static void begin(char **envp) {
     af.on = true;
     af_scan_inherited();
     af_real.__cxa_atexit(last_word, NULL, NULL);
-    af_real.__cxa_at_quick_exit(last_word, NULL);
+    if (af_real.__cxa_at_quick_exit) /* not in musl */
+        af_real.__cxa_at_quick_exit(last_word, NULL);
 }
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **envp) {
