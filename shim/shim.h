@@ -7,7 +7,7 @@
  *   track.c     descriptor -> connection, across dup and fork        memory.c   the ledger's memory
  *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
- *   pointer.c   may the program's memory be read?
+ *   pointer.c   may the program's memory be read?                    output.c   writing without blocking
  *   open.c local.c options.c close.c dup.c message.c process.c       the hooks
  *   log.c line.c text.c   the log line                               string.c   what compilers call unasked */
 #ifndef AFTERFIN_SHIM_H
