@@ -44,7 +44,7 @@ TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o po
 EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.o bind_no_port.o port_range.o \
 	port_search.o keepalive.o rules.o only_skip.o override.o strict.o log.o log_when.o)
 COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o programs_redis.o threads.o look.o) tests/programs.o
-EDGES = $(addprefix tests/test_,streams.o pointers.o other_libraries.o silence.o)
+EDGES = $(addprefix tests/test_,streams.o pointers.o other_libraries.o silence.o names.o)
 WAYS = $(addprefix tests/,harness_counts.o harness_script.o harness_rows.o $(addprefix test_,ways.o opens.o \
 	counts.o tree.o inherited.o invisible.o))
 VICTIMS = cycles threads_close close_odd connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
