@@ -44,13 +44,13 @@ TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o po
 EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.o bind_no_port.o port_range.o \
 	port_search.o keepalive.o rules.o only_skip.o override.o strict.o log.o log_when.o)
 COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o programs_redis.o threads.o look.o) tests/programs.o
-EDGES = $(addprefix tests/test_,streams.o pointers.o other_libraries.o silence.o names.o)
+EDGES = $(addprefix tests/test_,streams.o pointers.o other_libraries.o silence.o names.o handed_over.o)
 WAYS = $(addprefix tests/,harness_counts.o harness_script.o harness_rows.o $(addprefix test_,ways.o opens.o \
 	counts.o tree.o inherited.o invisible.o))
 VICTIMS = cycles threads_close close_odd connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
 	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit kill_open descend fork_many share
 WAY_VICTIMS = end_by copy_by leave_by open_by end_in accept_by inherit end_stdio cut_off part_by exec_by tree_by spawn_by pass_by \
-	into lets_go by_number own_phdr wraps.so streams show_faults connect_from \
+	hands_over into lets_go by_number own_phdr wraps.so streams show_faults connect_from \
 	sealed threads storm show_sockets show_descriptors show_children overwrites late early.so daemonizes
 
 # The library keeps its imports few: each one costs every program at its start.

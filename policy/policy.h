@@ -127,6 +127,9 @@ bool af_policy_acts(const struct af_policy *p);
  * key that looks at the port? */
 bool af_policy_asks_address(const struct af_policy *p, enum af_role role);
 
+/* Is linger=ack asked for, in a variable or a rule? */
+bool af_policy_acks(const struct af_policy *p);
+
 /* The values in force for a socket in this role at this address: first matching rule that names the key,
  * then the variable, then the default. Keys that do not belong to the role come back as their defaults. */
 void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr,

@@ -41,7 +41,9 @@ static void note_option(int fd, struct af_connection *conn, int level, int name,
     enum af_key key = af_policy_key_of(level, name);
     if (key == AF_KEYS || (key == AF_KEY_LINGER && !settles_linger(conn, level, value, len)))
         return;
-    atomic_fetch_or(&conn->own, 1u << key);
+    const uint32_t own = atomic_fetch_or(&conn->own, 1u << key);
+    if (key == AF_KEY_LINGER && !(own & AF_BIT(LINGER)))
+        af_learn_linger(fd, conn); /* of one that came from elsewhere: a TCP_LINGER2 of ours may be on it */
     if (key == AF_KEY_BIND_NO_PORT)
         note_flag(conn, AF_FLAG_OWN_NO_PORT, number(value, len));
     if (key == AF_KEY_LINGER) /* the program has just put its own value there */

@@ -88,6 +88,7 @@ struct af_state {
     bool on;       /* hooks have something to do */
     bool counting; /* a log or a ledger was asked for: look at sockets, not only treat them */
     bool acts;     /* some policy is not its default */
+    bool acks;     /* linger=ack is one of them */
     bool no_memory; /* the ledger could not be mapped */
     bool shares_memory;    /* a child made by clone(CLONE_VM) may run here too (process.c) */
     bool finished;         /* the last word is written */
