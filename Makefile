@@ -16,7 +16,7 @@ POLICY = $(addprefix policy/,parse.o rules.o target.o values.o names.o address.o
 LEDGER = ledger/writer.o
 READER = ledger/reader.o ledger/histogram.o
 # In the order in which a start needs them: what it does not touch costs it no page. Large tables are last.
-SHIM = $(addprefix shim/,start.o resolve.o string.o calls.o log.o inherit.o line.o text.o output.o close.o process.o \
+SHIM = $(addprefix shim/,start.o resolve.o string.o calls.o log.o inherit.o line.o text.o output.o seal.o close.o process.o \
 	variadic.o syscall.o vfork.o apply.o search.o settle.o open.o local.o options.o dup.o message.o pointer.o spawn.o \
 	memory.o track.o)
 CLI = $(addprefix cli/,commands.o help.o options.o say.o memory.o text.o table.o settings.o preload.o reach.o \
@@ -44,13 +44,13 @@ TESTS = $(addprefix tests/test_,policy_parse.o policy_errors.o policy_rules.o po
 EFFECTS = $(addprefix tests/test_,linger.o linger_loss.o linger_rst.o reuseaddr.o bind_no_port.o port_range.o \
 	port_search.o keepalive.o rules.o only_skip.o override.o strict.o log.o log_when.o)
 COSTS = $(addprefix tests/test_,costs.o costs_start.o programs.o programs_redis.o threads.o look.o) tests/programs.o
-EDGES = $(addprefix tests/test_,streams.o pointers.o other_libraries.o silence.o names.o handed_over.o)
+EDGES = $(addprefix tests/test_,streams.o pointers.o other_libraries.o silence.o names.o handed_over.o sandboxes.o)
 WAYS = $(addprefix tests/,harness_counts.o harness_script.o harness_rows.o $(addprefix test_,ways.o opens.o \
 	counts.o tree.o inherited.o invisible.o))
 VICTIMS = cycles threads_close close_odd connect_close exit_open server_close half_close fork_close exec_close close_timed connect_hold \
 	accept_hold bind_many bind_steps udp_bind reuse_standard signals raw_exit kill_open descend fork_many share
 WAY_VICTIMS = end_by copy_by leave_by open_by end_in accept_by inherit end_stdio cut_off part_by exec_by tree_by spawn_by pass_by \
-	hands_over into lets_go by_number own_phdr wraps.so streams show_faults connect_from \
+	sandboxes hands_over into lets_go by_number own_phdr wraps.so streams show_faults connect_from \
 	sealed threads storm show_sockets show_descriptors show_children overwrites late early.so daemonizes
 
 # The library keeps its imports few: each one costs every program at its start.

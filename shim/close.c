@@ -29,7 +29,7 @@ void af_before_close_range(unsigned first, unsigned last, bool may_reset) {
 }
 
 int af_on_close(bool raw, int fd) {
-    if (AF_UNLIKELY(fd == af.log_fd && fd >= 0))
+    if (AF_UNLIKELY(fd == af.log_fd && fd >= 0 && !af_in_vfork_child()))
         af_log(AF_EVENT_INTERVAL); /* the last that can be written there */
     if (af_ours(fd)) {
         af_log_if_due();

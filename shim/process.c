@@ -208,6 +208,9 @@ static bool can_find(const char *file) {
 }
 
 static bool before_exec(bool will_run) {
+    af_leave_sealed();
+    if (af_vforked == AF_VFORK_LEAVING)
+        return false;
     if (!af.ledger || af.finished || !will_run)
         return false;
     if (af_in_vfork_child()) {
@@ -225,6 +228,8 @@ static bool before_exec(bool will_run) {
 
 static int exec_failed(bool prepared, int result) {
     int error = errno;
+    if (af_vforked == AF_VFORK_LEAVING)
+        af_vforked = AF_VFORK_SEALED;
     if (prepared) {
         af_each(0, ~0u, take_back, NULL);
         if (af.slot != AF_NO_SLOT)
@@ -300,6 +305,7 @@ void af_before_log_stream_closes(void) {
 
 void af_on__exit(int status) {
     af_finish(false);
+    af_leave_sealed();
     af_real._exit(status);
 }
 

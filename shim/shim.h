@@ -9,6 +9,7 @@
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
  *   pointer.c   may the program's memory be read?                    output.c   writing without blocking
  *   open.c local.c options.c close.c dup.c message.c process.c       the hooks
+ *   seal.c      vfork children behind a filter of their own
  *   log.c line.c text.c   the log line                               string.c   what compilers call unasked */
 #ifndef AFTERFIN_SHIM_H
 #define AFTERFIN_SHIM_H
@@ -112,9 +113,6 @@ struct af_state {
     _Atomic int64_t next_line;    /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
 extern struct af_state af;
-
-/* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. */
-extern _Thread_local volatile uint8_t af_vforked;
 
 /* Is this a child that runs on its parent's memory (law 5)? Its descriptors are not those of our table. */
 bool af_in_vfork_child_slow(void);
@@ -313,6 +311,13 @@ void af_before_exec(const char *path);
 void af_exec_failed(void);
 void af_seal(void);
 void af_unseal(void);
+/* seal.c: in whatever process this is, before its filter is there. False: it has one already. */
+bool af_seal_here(void);
+void af_unseal_here(void); /* after true: it was refused */
+static inline void af_leave_sealed(void) {
+    if (AF_UNLIKELY(af_vforked == AF_VFORK_SEALED))
+        af_vforked = AF_VFORK_LEAVING;
+}
 pid_t af_pid(void);
 void *af_vfork_next(void); /* called by vfork.S */
 

@@ -26,11 +26,10 @@ static long forked(long number, const long a[6]) {
 
 static long sealing(long number, const long a[6]) {
     bool seals = number == SYS_seccomp ? (unsigned)a[0] <= 1 : (int)a[0] == PR_SET_SECCOMP;
-    if (seals && !af_in_vfork_child())
-        af_seal();
+    seals = seals && af_seal_here();
     long result = af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    if (seals && result < 0 && !af_in_vfork_child())
-        af_unseal();
+    if (seals && result < 0)
+        af_unseal_here();
     return result;
 }
 
@@ -55,6 +54,7 @@ static long on_process(long number, const long a[6]) {
     case SYS_exit_group:
         if (!af_in_vfork_child())
             af_finish(true);
+        af_leave_sealed();
         /* fall through */
     default:
         return af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);

@@ -37,12 +37,10 @@ int af_export_prctl(int option, ...) {
         a[i] = va_arg(rest, unsigned long);
     va_end(rest);
     resolved();
-    bool seals = option == PR_SET_SECCOMP && af.on && !af_in_vfork_child();
-    if (seals)
-        af_seal();
+    const bool seals = option == PR_SET_SECCOMP && af.on && af_seal_here();
     int result = af_real.prctl(option, a[0], a[1], a[2], a[3]);
     if (seals && result < 0)
-        af_unseal();
+        af_unseal_here();
     return result;
 }
 
