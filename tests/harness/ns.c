@@ -12,8 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static bool write_file(const char *path, const char *text)
-{
+static bool write_file(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -26,8 +25,7 @@ static bool write_file(const char *path, const char *text)
 
 /* An ordinary user becomes root of a user namespace, before Criterion has threads (unshare refuses it then).
  * Its workers are exec'd anew and find themselves there. Where it fails, ns_enter says so. */
-__attribute__((constructor)) static void enter_user_namespace(void)
-{
+__attribute__((constructor)) static void enter_user_namespace(void) {
     unsigned uid = getuid(), gid = getgid();
     char map[32];
 
@@ -40,8 +38,7 @@ __attribute__((constructor)) static void enter_user_namespace(void)
     write_file("/proc/self/gid_map", map);
 }
 
-static void change_loopback(unsigned long request, struct ifreq *change)
-{
+static void change_loopback(unsigned long request, struct ifreq *change) {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     memcpy(change->ifr_name, "lo", 3);
@@ -50,14 +47,12 @@ static void change_loopback(unsigned long request, struct ifreq *change)
     close(fd);
 }
 
-void ns_mtu(int mtu)
-{
+void ns_mtu(int mtu) {
     struct ifreq change = { .ifr_mtu = mtu };
     change_loopback(SIOCSIFMTU, &change);
 }
 
-void ns_enter(void)
-{
+void ns_enter(void) {
     struct ifreq up = { .ifr_flags = IFF_UP };
     struct rlimit files;
 
@@ -74,8 +69,7 @@ void ns_enter(void)
     }
 }
 
-void ns_sysctl(const char *name, const char *value)
-{
+void ns_sysctl(const char *name, const char *value) {
     char path[128];
 
     snprintf(path, sizeof path, "/proc/sys/net/ipv4/%s", name);
@@ -83,8 +77,7 @@ void ns_sysctl(const char *name, const char *value)
         give_up("%s=%s: %s", path, value, strerror(errno));
 }
 
-void ns_port_range(unsigned low, unsigned high)
-{
+void ns_port_range(unsigned low, unsigned high) {
     char range[32];
 
     snprintf(range, sizeof range, "%u %u", low, high);
@@ -92,13 +85,13 @@ void ns_port_range(unsigned low, unsigned high)
 }
 
 /* Each packet on loopback passes `input` once, whichever way it goes. */
-static void nft(const char *rule)
-{
+static void nft(const char *rule) {
     char script[512];
 
     snprintf(script, sizeof script,
              "add table inet test; add chain inet test in { type filter hook input priority 0; }; "
-             "add rule inet test in %s", rule);
+             "add rule inet test in %s",
+             rule);
     pid_t child = fork();
     if (child == 0) {
         setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
@@ -112,16 +105,14 @@ static void nft(const char *rule)
         cr_skip_test("nft is not there or not allowed (status %d)", status);
 }
 
-void ns_loss(unsigned percent)
-{
+void ns_loss(unsigned percent) {
     char rule[64];
 
     snprintf(rule, sizeof rule, "meta l4proto tcp numgen random mod 100 < %u drop", percent);
     nft(rule);
 }
 
-void ns_cut(unsigned port)
-{
+void ns_cut(unsigned port) {
     char rule[64];
 
     snprintf(rule, sizeof rule, "tcp dport %u drop", port);

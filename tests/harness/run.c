@@ -23,8 +23,7 @@ enum { MAX_ARGS = 64, MAX_SETTINGS = 16, GUARD_S = 120 };
 extern char **environ;
 
 static char *copy(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static char *copy(const char *format, ...)
-{
+static char *copy(const char *format, ...) {
     va_list args;
     char *text;
 
@@ -36,8 +35,7 @@ static char *copy(const char *format, ...)
 }
 
 /* The runner is build/tests/NAME. */
-static const char *build_directory(void)
-{
+static const char *build_directory(void) {
     static char path[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
 
@@ -50,39 +48,33 @@ static const char *build_directory(void)
     return path;
 }
 
-const char *library_path(void)
-{
+const char *library_path(void) {
     return copy("%s/libafterfin.so", build_directory());
 }
 
-const char *victim_path(const char *name)
-{
+const char *victim_path(const char *name) {
     return copy("%s/tests/victims/%s", build_directory(), name);
 }
 
 static pid_t scratch_owner;
 static unsigned scratch_serial;
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
     (void)st, (void)type, (void)where;
     return remove(path);
 }
 
-static void remove_scratch(void)
-{
+static void remove_scratch(void) {
     glob_t found = { 0 };
 
-    if (getpid() != scratch_owner ||
-        glob(copy("/tmp/afterfin-test.%d.*", (int)scratch_owner), 0, NULL, &found) != 0)
+    if (getpid() != scratch_owner || glob(copy("/tmp/afterfin-test.%d.*", (int)scratch_owner), 0, NULL, &found) != 0)
         return;
     for (size_t i = 0; i < found.gl_pathc; i++)
         nftw(found.gl_pathv[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* Another test of this number, killed long ago, may have left something; as another user, for good. */
-const char *scratch_path(void)
-{
+const char *scratch_path(void) {
     const char *path;
 
     if (scratch_serial == 0) {
@@ -96,8 +88,7 @@ const char *scratch_path(void)
     return path;
 }
 
-const char *file_text(const char *path)
-{
+const char *file_text(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     size_t room = 4096, used = 0;
     ssize_t got = 0;
@@ -115,14 +106,12 @@ const char *file_text(const char *path)
     return text;
 }
 
-static bool is_ours(const char *setting)
-{
+static bool is_ours(const char *setting) {
     return strncmp(setting, "AFTERFIN_", 9) == 0 || strncmp(setting, "LD_PRELOAD=", 11) == 0;
 }
 
 /* environ without settings of ours, then the wanted ones. */
-static char **make_environment(const char *settings)
-{
+static char **make_environment(const char *settings) {
     size_t n = 0, kept = 0;
     while (environ[n])
         n++;
@@ -140,8 +129,7 @@ static char **make_environment(const char *settings)
     return env;
 }
 
-static int memory_file(const char *name)
-{
+static int memory_file(const char *name) {
     int fd = memfd_create(name, MFD_CLOEXEC);
 
     if (fd < 0)
@@ -149,8 +137,7 @@ static int memory_file(const char *name)
     return fd;
 }
 
-struct victim victim_start_argv(const char *settings, const char *const argv[])
-{
+struct victim victim_start_argv(const char *settings, const char *const argv[]) {
     struct victim v = { .out = memory_file("stdout"), .err = memory_file("stderr") };
     const char *program = argv[0];
     char **env = make_environment(settings);
@@ -172,8 +159,7 @@ struct victim victim_start_argv(const char *settings, const char *const argv[])
     return v;
 }
 
-static const char **split(char *command)
-{
+static const char **split(char *command) {
     const char **argv = calloc(MAX_ARGS + 1, sizeof *argv);
     char *rest = NULL, *word = strtok_r(command, " ", &rest);
 
@@ -190,14 +176,12 @@ static const char **split(char *command)
         abort(); \
     va_end(args_)
 
-struct victim victim_start(const char *settings, const char *command, ...)
-{
+struct victim victim_start(const char *settings, const char *command, ...) {
     FORMATTED(text, command);
     return victim_start_argv(settings, split(text));
 }
 
-static const char *all_of(int fd)
-{
+static const char *all_of(int fd) {
     char *path = copy("/proc/self/fd/%d", fd);
     const char *text = file_text(path);
 
@@ -205,24 +189,20 @@ static const char *all_of(int fd)
     return text ? text : strdup("");
 }
 
-const char *victim_out(const struct victim *v)
-{
+const char *victim_out(const struct victim *v) {
     return all_of(v->out);
 }
 
-bool victim_runs(const struct victim *v)
-{
+bool victim_runs(const struct victim *v) {
     siginfo_t info = { 0 };
     return waitid(P_PID, (id_t)v->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
 }
 
-static void nap(void)
-{
+static void nap(void) {
     nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 }
 
-struct ended victim_wait(struct victim *v)
-{
+struct ended victim_wait(struct victim *v) {
     time_t deadline = time(NULL) + GUARD_S;
     struct ended e = { 0 };
     int status = 0;
@@ -243,8 +223,7 @@ struct ended victim_wait(struct victim *v)
     return e;
 }
 
-void victim_wait_out(const struct victim *v, const char *text)
-{
+void victim_wait_out(const struct victim *v, const char *text) {
     time_t deadline = time(NULL) + GUARD_S;
 
     for (;;) {
@@ -259,20 +238,17 @@ void victim_wait_out(const struct victim *v, const char *text)
     }
 }
 
-struct ended victim_kill(struct victim *v, int signal)
-{
+struct ended victim_kill(struct victim *v, int signal) {
     kill(v->pid, signal);
     return victim_wait(v);
 }
 
-struct ended run_argv(const char *settings, const char *const argv[])
-{
+struct ended run_argv(const char *settings, const char *const argv[]) {
     struct victim v = victim_start_argv(settings, argv);
     return victim_wait(&v);
 }
 
-struct ended run(const char *settings, const char *command, ...)
-{
+struct ended run(const char *settings, const char *command, ...) {
     FORMATTED(text, command);
     return run_argv(settings, split(text));
 }

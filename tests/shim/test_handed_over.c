@@ -12,8 +12,7 @@ static const struct {
     { "message", "linger", true }, { "message", "linger2", true }, { "message", "none", false },
 };
 
-Test(handed_over, what_the_receiver_sets_wins_over_what_the_sender_was_given)
-{
+Test(handed_over, what_the_receiver_sets_wins_over_what_the_sender_was_given) {
     enum { N = 5 };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -30,8 +29,8 @@ Test(handed_over, what_the_receiver_sets_wins_over_what_the_sender_was_given)
                 cr_assert_str_eq(e.out, "{0,0} -1\n", "%s", row);
         }
         struct tally got = tally_log(row, log);
-        cr_assert(got.time_wait == (rows[i].wins ? N : 0) && got.avoided == N - got.time_wait, "%s: time_wait %ld avoided %ld",
-                  row, got.time_wait, got.avoided);
+        cr_assert(got.time_wait == (rows[i].wins ? N : 0) && got.avoided == N - got.time_wait,
+                  "%s: time_wait %ld avoided %ld", row, got.time_wait, got.avoided);
         cr_assert_eq(books_of(row, peer.port).to, N + got.time_wait, "%s", row); /* N of the bare runs */
         unlink(log);
         peer_stop(&peer);

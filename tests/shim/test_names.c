@@ -6,8 +6,7 @@
 #include <unistd.h>
 
 /* The victim under another name, in a directory of the test's own. */
-static const char *called(const char *directory, const char *name)
-{
+static const char *called(const char *directory, const char *name) {
     const char *path = text("%s/%s", directory, name);
 
     cr_assert_eq(symlink(victim_path("lets_go"), path), 0, "%s", path);
@@ -17,13 +16,15 @@ static const char *called(const char *directory, const char *name)
 #define TEN "0123456789"
 #define LONG TEN TEN TEN TEN TEN TEN TEN TEN
 
-Test(names, only_and_skip_match_the_whole_of_a_long_name)
-{
+Test(names, only_and_skip_match_the_whole_of_a_long_name) {
     static const struct {
         const char *settings;
         bool touched;
-    } rows[] = { { "ONLY=" LONG, true }, { "ONLY=" TEN TEN TEN TEN TEN TEN "012", false }, { "SKIP=" LONG, false },
-                 { "SKIP=" TEN TEN TEN TEN TEN TEN "012", true }, { "ONLY=" LONG "x", false } };
+    } rows[] = { { "ONLY=" LONG, true },
+                 { "ONLY=" TEN TEN TEN TEN TEN TEN "012", false },
+                 { "SKIP=" LONG, false },
+                 { "SKIP=" TEN TEN TEN TEN TEN TEN "012", true },
+                 { "ONLY=" LONG "x", false } };
     const char *directory = directory_made(), *path = called(directory, LONG);
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -33,8 +34,7 @@ Test(names, only_and_skip_match_the_whole_of_a_long_name)
 }
 
 /* In log, as logfmt and JSON, and in ledger: report takes what has two names for two processes. */
-Test(names, a_name_that_is_cut_or_no_text_is_the_same_in_log_and_ledger)
-{
+Test(names, a_name_that_is_cut_or_no_text_is_the_same_in_log_and_ledger) {
     static const struct {
         const char *name, *shown;
     } rows[] = {
@@ -54,7 +54,8 @@ Test(names, a_name_that_is_cut_or_no_text_is_the_same_in_log_and_ledger)
         const char *directory = directory_made(), *path = called(directory, rows[i].name);
         for (int json = 0; json < 2; json++) {
             const char *ledgers = directory_made(), *log = scratch_path();
-            struct ended e = run(text("LOG=%s|LOG_FORMAT=%s|LEDGER=%s", log, json ? "json" : "logfmt", ledgers), "%s 0", path);
+            struct ended e = run(text("LOG=%s|LOG_FORMAT=%s|LEDGER=%s", log, json ? "json" : "logfmt", ledgers), "%s 0",
+                                 path);
             cr_assert_eq(e.status, 0);
             cr_assert_str_eq(log_text(log_line(file_text(log), 0), "program"), rows[i].shown, "%s", file_text(log));
             e = run(NULL, "%s report --json -d %s %s", afterfin, ledgers, log);
@@ -68,15 +69,19 @@ Test(names, a_name_that_is_cut_or_no_text_is_the_same_in_log_and_ledger)
 }
 
 /* A service called afterfin, as Kubernetes and Docker's links tell of it; more of them than there are settings. */
-Test(names, what_is_injected_for_a_service_of_our_name_is_no_setting)
-{
+Test(names, what_is_injected_for_a_service_of_our_name_is_no_setting) {
     static const char *const injected[] = {
-        "AFTERFIN_SERVICE_HOST=10.0.0.7", "AFTERFIN_SERVICE_PORT=80", "AFTERFIN_SERVICE_PORT_HTTP=80",
-        "AFTERFIN_PORT=tcp://10.0.0.7:80", "AFTERFIN_PORT_80_TCP=tcp://10.0.0.7:80", "AFTERFIN_PORT_80_TCP_PROTO=tcp",
-        "AFTERFIN_NAME=/web/afterfin", "AFTERFIN_ENV_PATH=/bin",
+        "AFTERFIN_SERVICE_HOST=10.0.0.7",
+        "AFTERFIN_SERVICE_PORT=80",
+        "AFTERFIN_SERVICE_PORT_HTTP=80",
+        "AFTERFIN_PORT=tcp://10.0.0.7:80",
+        "AFTERFIN_PORT_80_TCP=tcp://10.0.0.7:80",
+        "AFTERFIN_PORT_80_TCP_PROTO=tcp",
+        "AFTERFIN_NAME=/web/afterfin",
+        "AFTERFIN_ENV_PATH=/bin",
     };
-    static const char *const ours[] = { "AFTERFIN_PORTS=1", "AFTERFIN_PORT_X_TCP=1", "AFTERFIN_PORT_80=1",
-                                        "AFTERFIN_PORT_=1", "AFTERFIN_PORT_RANGE=80", "AFTERFIN_NAMES=1",
+    static const char *const ours[] = { "AFTERFIN_PORTS=1",   "AFTERFIN_PORT_X_TCP=1",  "AFTERFIN_PORT_80=1",
+                                        "AFTERFIN_PORT_=1",   "AFTERFIN_PORT_RANGE=80", "AFTERFIN_NAMES=1",
                                         "AFTERFIN_SERVICE=1", "AFTERFIN_ENV=1" };
 
     for (size_t i = 0; i < sizeof injected / sizeof *injected; i++) {
@@ -96,8 +101,7 @@ Test(names, what_is_injected_for_a_service_of_our_name_is_no_setting)
     cr_assert(e.status == 0 && log_lines(e.err) == 1, "%d %s", e.status, e.err);
 }
 
-Test(names, dev_stderr_and_dev_stdout_are_the_words)
-{
+Test(names, dev_stderr_and_dev_stdout_are_the_words) {
     struct ended e = run("LOG=/dev/stderr", "lets_go 0");
     cr_assert(log_lines(e.err) == 1 && log_lines(e.out) == 0, "%s%s", e.out, e.err);
     e = run("LOG=/dev/stdout", "lets_go 0");
@@ -105,15 +109,19 @@ Test(names, dev_stderr_and_dev_stdout_are_the_words)
 }
 
 /* /proc/sys is covered by an empty file system, as ProcSubset=pid has it. */
-Test(names, without_proc_sys_ports_stay_inside_port_range)
-{
+Test(names, without_proc_sys_ports_stay_inside_port_range) {
     enum { N = 30, LOW = 40000, HIGH = 40063 };
 
     ns_enter();
     ns_port_range(30000, 50000);
     struct peer peer = peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1, .raw = true });
-    const char *argv[] = { "unshare", "-m", "sh", "-c", text("mount -t tmpfs none /proc/sys && exec %s stack 127.0.0.1 %u %d",
-                           victim_path("connect_from"), peer.port, N), NULL };
+    const char *argv[] = { "unshare",
+                           "-m",
+                           "sh",
+                           "-c",
+                           text("mount -t tmpfs none /proc/sys && exec %s stack 127.0.0.1 %u %d",
+                                victim_path("connect_from"), peer.port, N),
+                           NULL };
     struct ended e = run_argv(text("PORT_RANGE=%d-%d|PORT_SEARCH=cycle|LINGER=ack", LOW, HIGH), argv);
     cr_assert_eq(e.status, 0, "%d %s", e.status, e.err);
     cr_assert(strstr(e.err, "ip_local_port_range cannot be read"), "not a word: %s", e.err);

@@ -7,18 +7,21 @@
 enum { N = 3 };
 
 /* The wrapper makes all its calls by syscall(). */
-static struct ended beside(const char *preload, const char *more, const char *log, const char *way, uint16_t port)
-{
-    return run(NULL, "env LD_PRELOAD=%s AFTERFIN_LOG=%s AFTERFIN_LOG_INTERVAL=off %s %s %s 127.0.0.1 %u %d", preload, log, more,
-               victim_path("by_number"), way, port, N);
+static struct ended beside(const char *preload, const char *more, const char *log, const char *way, uint16_t port) {
+    return run(NULL, "env LD_PRELOAD=%s AFTERFIN_LOG=%s AFTERFIN_LOG_INTERVAL=off %s %s %s 127.0.0.1 %u %d", preload,
+               log, more, victim_path("by_number"), way, port, N);
 }
 
 /* To the peer: closed here first. To itself: the accepted side has unread data, the other is reset. */
-static const struct tally whole = { .sockets = 2 * N + 1, .binds = 1, .connects = 2 * N, .accepts = N,
-                                    .established = 3 * N, .time_wait = N, .aborted = 2 * N };
+static const struct tally whole = { .sockets = 2 * N + 1,
+                                    .binds = 1,
+                                    .connects = 2 * N,
+                                    .accepts = N,
+                                    .established = 3 * N,
+                                    .time_wait = N,
+                                    .aborted = 2 * N };
 
-static void expect_counted(const char *preload, const char *way)
-{
+static void expect_counted(const char *preload, const char *way) {
     const char *log = scratch_path();
 
     ns_enter();
@@ -31,8 +34,7 @@ static void expect_counted(const char *preload, const char *way)
     peer_stop(&peer);
 }
 
-Test(other_libraries, one_that_goes_by_syscall_works_before_ours_and_behind_it_and_is_counted_once)
-{
+Test(other_libraries, one_that_goes_by_syscall_works_before_ours_and_behind_it_and_is_counted_once) {
     static const char *const ways[] = { "name", "number" };
 
     for (int i = 0; i < 2; i++) {
@@ -42,8 +44,7 @@ Test(other_libraries, one_that_goes_by_syscall_works_before_ours_and_behind_it_a
     }
 }
 
-Test(other_libraries, what_a_program_calls_by_number_ends_in_no_function_of_another)
-{
+Test(other_libraries, what_a_program_calls_by_number_ends_in_no_function_of_another) {
     const char *log = scratch_path(), *preload = text("%s:%s", library_path(), victim_path("wraps.so"));
 
     ns_enter();
@@ -55,8 +56,7 @@ Test(other_libraries, what_a_program_calls_by_number_ends_in_no_function_of_anot
     peer_stop(&peer);
 }
 
-Test(other_libraries, a_program_with_a_dl_iterate_phdr_of_its_own_runs)
-{
+Test(other_libraries, a_program_with_a_dl_iterate_phdr_of_its_own_runs) {
     static const char *const ways[] = { "nothing", "early", "itself", "lacks" };
 
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {

@@ -6,12 +6,14 @@
 
 /* Nothing read before the call; rules, which need the address before it; and a key that looks at the port. */
 static const char *const asked[] = {
-    "LOG=%s", "LOG=%s|LINGER=rst|KEEPALIVE=60", "LOG=%s|RULES=connect * keepalive=60; bind * reuseaddr=on",
-    "LOG=%s|REUSEADDR=on|BIND_NO_PORT=on", "LOG=%s|PORT_SEARCH=cycle",
+    "LOG=%s",
+    "LOG=%s|LINGER=rst|KEEPALIVE=60",
+    "LOG=%s|RULES=connect * keepalive=60; bind * reuseaddr=on",
+    "LOG=%s|REUSEADDR=on|BIND_NO_PORT=on",
+    "LOG=%s|PORT_SEARCH=cycle",
 };
 
-static struct ended alone(const char *settings)
-{
+static struct ended alone(const char *settings) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ .port = 5000 });
     struct ended e = run(settings, "show_faults %u", peer.port);
@@ -19,8 +21,7 @@ static struct ended alone(const char *settings)
     return e;
 }
 
-Test(pointers, what_leads_nowhere_gives_what_it_gives_without_the_library)
-{
+Test(pointers, what_leads_nowhere_gives_what_it_gives_without_the_library) {
     struct ended bare = alone(NULL);
 
     cr_assert(bare.status == 0 && strstr(bare.out, "EFAULT"), "%d %s%s", bare.status, bare.out, bare.err);
@@ -35,8 +36,7 @@ Test(pointers, what_leads_nowhere_gives_what_it_gives_without_the_library)
     }
 }
 
-Test(pointers, a_rule_finds_the_address_wherever_it_lies)
-{
+Test(pointers, a_rule_finds_the_address_wherever_it_lies) {
     enum { N = 5 };
     static const char *const places[] = { "stack", "static", "heap", "page", "thread" };
 

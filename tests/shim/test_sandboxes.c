@@ -5,8 +5,7 @@
 
 /* The parent is as free as before: its connections get their options, and are counted. The fork's children count in
  * lines of their own; what they let go of is not the last. */
-Test(sandboxes, a_child_that_has_sealed_itself_adds_no_system_call_and_its_parent_goes_on)
-{
+Test(sandboxes, a_child_that_has_sealed_itself_adds_no_system_call_and_its_parent_goes_on) {
     enum { N = 8 };
     static const char *const policies[] = { "", "|LINGER=ack", "|LINGER=rst" /* not where a child may have a copy */ };
 
@@ -20,7 +19,8 @@ Test(sandboxes, a_child_that_has_sealed_itself_adds_no_system_call_and_its_paren
         cr_assert(e.status == 0, "%s: %d %s", policies[i], e.status, e.err);
         cr_assert_str_eq(e.out, bare.out, "%s", policies[i]);
         struct tally got = tally_log(policies[i], log);
-        cr_assert(got.connects == N && got.established == N && got.time_wait == (i == 1 ? 0 : N) && got.avoided == (i == 1 ? N : 0),
+        cr_assert(got.connects == N && got.established == N && got.time_wait == (i == 1 ? 0 : N) &&
+                      got.avoided == (i == 1 ? N : 0),
                   "%s: %s", policies[i], file_text(log));
         cr_assert_eq(books_of(policies[i], peer.port).to, i == 1 ? N : 2 * N, "%s", policies[i]);
         unlink(log);

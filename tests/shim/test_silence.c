@@ -11,12 +11,12 @@
 
 /* A log line, a complaint, a warning: what there is to say. */
 static const char *const words[] = {
-    "LOG=stderr", "LOG=stdout", "LOG=stderr|LOG_FORMAT=json", "LINGER=nonsense", "LOG=/nowhere/at/all",
-    "LOG=stderr|LEDGER=/nowhere/at/all", "PORT_RANGE=1-2",
+    "LOG=stderr",      "LOG=stdout",          "LOG=stderr|LOG_FORMAT=json",
+    "LINGER=nonsense", "LOG=/nowhere/at/all", "LOG=stderr|LEDGER=/nowhere/at/all",
+    "PORT_RANGE=1-2",
 };
 
-Test(silence, nothing_is_ever_written_into_a_connection_that_is_stderr)
-{
+Test(silence, nothing_is_ever_written_into_a_connection_that_is_stderr) {
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         ns_enter();
         struct peer connection = peer_start(&(struct peer_options){ .raw = true });
@@ -34,20 +34,19 @@ Test(silence, nothing_is_ever_written_into_a_connection_that_is_stderr)
     cr_assert_eq(strict.status, 78);
 }
 
-Test(silence, a_unix_socket_is_told_as_a_file_is)
-{
+Test(silence, a_unix_socket_is_told_as_a_file_is) {
     static const char *const kinds[] = { "unix", "datagram" };
 
     for (int i = 0; i < 2; i++) {
         struct ended e = run("LOG=stderr", "into %s %s 0", kinds[i], victim_path("lets_go"));
         const char *line = log_line(e.out, 0);
-        cr_assert(e.status == 0 && line && log_number(line, "sockets") == 1, "%s: %d %s%s", kinds[i], e.status, e.out, e.err);
+        cr_assert(e.status == 0 && line && log_number(line, "sockets") == 1, "%s: %d %s%s", kinds[i], e.status, e.out,
+                  e.err);
     }
 }
 
 /* 400 lines: at a second each the guard of victim_wait would end it. */
-Test(silence, a_full_pipe_and_a_stopped_terminal_cost_a_second_in_all)
-{
+Test(silence, a_full_pipe_and_a_stopped_terminal_cost_a_second_in_all) {
     static const char *const kinds[] = { "pipe", "terminal" };
     static const char *const sinks[] = { "LOG=stderr", "LOG=stdout", "LINGER=nonsense" };
 
@@ -59,15 +58,13 @@ Test(silence, a_full_pipe_and_a_stopped_terminal_cost_a_second_in_all)
 }
 
 /* What /proc says of a process in the first words of its line `name`; the whole file where name is NULL. */
-static const char *of_process(pid_t pid, const char *file, const char *name)
-{
+static const char *of_process(pid_t pid, const char *file, const char *name) {
     const char *all = file_text(text("/proc/%d/%s", (int)pid, file));
     const char *line = all && name ? strstr(all, name) : all;
     return line ? line + (name ? strlen(name) : 0) : "";
 }
 
-Test(silence, while_it_waits_for_a_reader_no_signal_is_held_back)
-{
+Test(silence, while_it_waits_for_a_reader_no_signal_is_held_back) {
     static const char *const kinds[] = { "pipe", "terminal" };
 
     for (int i = 0; i < 2; i++) {
@@ -91,8 +88,7 @@ Test(silence, while_it_waits_for_a_reader_no_signal_is_held_back)
     }
 }
 
-Test(silence, a_line_that_was_cut_off_takes_no_other_with_it)
-{
+Test(silence, a_line_that_was_cut_off_takes_no_other_with_it) {
     static const char *const before[] = { "afterfin version=1 event=exit ti", "{\"version\":1,", "whole\n", "" };
 
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
@@ -112,8 +108,7 @@ Test(silence, a_line_that_was_cut_off_takes_no_other_with_it)
 }
 
 /* A file size limit cuts the line as a full disk does. */
-Test(silence, a_line_for_which_there_is_no_room_is_made_up_for_by_the_next)
-{
+Test(silence, a_line_for_which_there_is_no_room_is_made_up_for_by_the_next) {
     const char *log = scratch_path();
     struct ended e = run(text("LOG=%s", log), "prlimit --fsize=100 %s 0", victim_path("lets_go"));
 

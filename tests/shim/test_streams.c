@@ -6,8 +6,7 @@
 #include <unistd.h>
 
 /* The peer closes first, once it is told to: what was counted at an earlier close would be a TIME_WAIT. */
-static void expect_untouched(const char *settings, const char *log)
-{
+static void expect_untouched(const char *settings, const char *log) {
     struct linger linger = { 1, 1 };
     socklen_t size = sizeof linger;
 
@@ -30,8 +29,7 @@ static void expect_untouched(const char *settings, const char *log)
     peer_stop(&peer);
 }
 
-Test(streams, what_has_no_descriptor_takes_none_with_it)
-{
+Test(streams, what_has_no_descriptor_takes_none_with_it) {
     const char *log = scratch_path();
 
     expect_untouched(text("LOG=%s", log), log);
