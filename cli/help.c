@@ -1,5 +1,7 @@
 /* Help, made from the tables: commands.def, the options of a subcommand, policy/keys.def. */
-#include "cli/cli.h"
+#include "cli/help.h"
+#include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/version.h"
 #include "policy/policy.h"
 

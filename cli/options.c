@@ -1,6 +1,10 @@
 /* Options of a subcommand, read from its table. Not getopt_long: its messages name no subcommand, suggest
  * nothing, and it takes any unambiguous beginning of a name, which would make every new option a break. */
-#include "cli/cli.h"
+
+#include "cli/options.h"
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -152,4 +156,11 @@ bool af_read_seconds(struct af_options *options, const char *name, uint32_t low_
         af_misuse(options, "--%s needs seconds from %g to %g, not '%s'", name, low_ms / 1000.0, high_ms / 1000.0,
                   text);
     return ok;
+}
+
+bool af_option_accepted(struct af_options *options, char *wrong) {
+    if (wrong)
+        af_misuse(options, "%s", wrong);
+    free(wrong);
+    return !wrong;
 }

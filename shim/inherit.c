@@ -25,14 +25,14 @@ bool af_parent_holds(int fd) {
 
 /* It has it where we have it, or, as inetd would, on stdin, stdout or stderr. One that has ended, waited for or
  * not, has nothing. Where the kernel does not say (no kcmp, not our process), it is enough that it lives. */
-bool af_heir_holds(int32_t heir, int fd) {
-    const int places[] = {fd, 0, 1, 2};
-    for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {
-        long result = AF_SYS5(SYS_kcmp, af_pid(), heir, KCMP_FILE, fd, places[i]);
+bool af_vfork_child_holds(int32_t vfork_child, int fd) {
+    const int numbers[] = {fd, 0, 1, 2};
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        long result = AF_SYS5(SYS_kcmp, af_pid(), vfork_child, KCMP_FILE, fd, numbers[i]);
         if (result == 0)
             return true;
         if (result == -EPERM || result == -ENOSYS)
-            return AF_SYS2(SYS_kill, heir, 0) != -ESRCH;
+            return AF_SYS2(SYS_kill, vfork_child, 0) != -ESRCH;
     }
     return false;
 }
@@ -58,8 +58,8 @@ static bool share_living(struct af_connection *conn, uint64_t cookie) {
     return false;
 }
 
-/* With a reference taken, for af_shared. */
-static struct af_connection *share_cookie(uint64_t cookie) {
+/* With a reference taken, for af_enter_or_unref. */
+static struct af_connection *ref_by_cookie(uint64_t cookie) {
     struct af_ledger *ledger = atomic_load(&af.ledger);
     for (uint32_t i = 0; ledger && cookie && i < atomic_load(&ledger->n_connections); i++) {
         struct af_connection *conn = af_connection_at(i);
@@ -76,9 +76,9 @@ static void adopt(int fd, uint32_t flags) {
     if (!protocol)
         return;
     uint64_t cookie = af_cookie(fd, NULL);
-    struct af_connection *conn = share_cookie(cookie);
+    struct af_connection *conn = ref_by_cookie(cookie);
     if (conn) {
-        af_shared(conn, fd);
+        af_enter_or_unref(conn, fd);
         if (flags & AF_FLAG_RECEIVED && atomic_load(&conn->sent) > 0)
             atomic_fetch_sub(&conn->sent, 1);
         af_set(conn, AF_FLAG_SHARED);

@@ -83,7 +83,7 @@ static void put_errors(struct line *l, const struct af_process *process) {
 static void put_endpoints(struct line *l) {
     struct af_endpoint top[8];
     /* Those of a slot that is shared are not this process's. */
-    size_t n = af.alone ? 0 : af_ledger_top_endpoints(af.ledger, af.slot, top, sizeof top / sizeof *top);
+    size_t n = af.own_counts ? 0 : af_ledger_top_endpoints(af.ledger, af.slot, top, sizeof top / sizeof *top);
     begin(l, "time_wait_to", n == 0);
     for (size_t i = 0; i < n; i++) {
         char text[AF_ADDR_TEXT];

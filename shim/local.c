@@ -180,7 +180,7 @@ int af_on_listen(int fd, int backlog) {
 
 int af_on_getsockname(int fd, struct sockaddr *addr, socklen_t *len) {
     struct af_connection *conn = af_lookup(fd);
-    int result = conn && af_has(conn, AF_FLAG_BOUND_LATE) && !af_borrowed() ? af_bind_now(fd, conn) : 0;
+    int result = conn && af_has(conn, AF_FLAG_BOUND_LATE) && !af_in_vfork_child() ? af_bind_now(fd, conn) : 0;
     if (result < 0) {
         errno = -result;
         return -1;

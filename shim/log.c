@@ -166,7 +166,7 @@ static int64_t seconds(void) {
  * may grow between the measuring and the writing, so there is some room to spare. */
 void af_log(enum af_event event) {
     enum { SPARE = 256 };
-    struct af_process *self = af.slot == AF_NO_SLOT ? NULL : af.alone ? af.alone : af_self();
+    struct af_process *self = af.slot == AF_NO_SLOT ? NULL : af.own_counts ? af.own_counts : af_self();
     if (af.policy.log == AF_SINK_OFF || af_sealed || !self || !has_counted(self))
         return;
     int error = errno;

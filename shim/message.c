@@ -60,7 +60,7 @@ static void note_unsent(int fd) {
 
 /* Only once a TCP socket is known is a message looked into; its pointers are the program's to vouch for. */
 static bool carries(const struct msghdr *message) {
-    return af.ledger && af_is_readable(message) && message->msg_controllen && !af_borrowed();
+    return af.ledger && af_is_readable(message) && message->msg_controllen && !af_in_vfork_child();
 }
 
 ssize_t af_on_sendmsg(int fd, const struct msghdr *message, int flags) {
@@ -102,7 +102,7 @@ int af_on_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
 
 ssize_t af_on_recvmsg(int fd, struct msghdr *message, int flags) {
     ssize_t result = af_real.recvmsg(fd, message, flags);
-    if (result >= 0 && message->msg_controllen && !af_borrowed()) {
+    if (result >= 0 && message->msg_controllen && !af_in_vfork_child()) {
         int error = errno;
         each_descriptor(message, af_adopt_descriptor);
         errno = error;
@@ -113,7 +113,7 @@ ssize_t af_on_recvmsg(int fd, struct msghdr *message, int flags) {
 int af_on_recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout) {
     int got = af_real.recvmmsg(fd, messages, n, flags, timeout);
     for (int i = 0; i < got; i++)
-        if (messages[i].msg_hdr.msg_controllen && !af_borrowed())
+        if (messages[i].msg_hdr.msg_controllen && !af_in_vfork_child())
             each_descriptor(&messages[i].msg_hdr, af_adopt_descriptor);
     return got;
 }

@@ -14,7 +14,7 @@ static bool is_tcp(int domain, int type, int protocol) {
 }
 
 int af_on_socket(int domain, int type, int protocol) {
-    if (!is_tcp(domain, type, protocol) || af_borrowed())
+    if (!is_tcp(domain, type, protocol) || af_in_vfork_child())
         return af_real.socket(domain, type, protocol);
     af_complain();
     int fd = af_real.socket(domain, type, protocol);
@@ -85,15 +85,15 @@ long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool 
     struct af_values values = {0};
     int before = errno;
     af_log_if_due();
-    uint32_t born = af_pin(attempt->fd, conn, 0);
-    if (born) {
+    uint32_t generation = af_pin(attempt->fd, conn, 0);
+    if (generation) {
         prepare(attempt->fd, conn, attempt, &values);
         af_unpin(conn);
     }
     af_add(AF_COUNT_connects);
     long result = af_search(attempt, &values);
     int error = result < 0 ? errno : before;
-    if (born && af_pin(attempt->fd, conn, born)) {
+    if (generation && af_pin(attempt->fd, conn, generation)) {
         const bool begun = result >= 0 && !at_once;
         note_result(attempt->fd, conn, result >= 0 && !begun, begun ? EINPROGRESS : error);
         af_unpin(conn);
@@ -119,8 +119,8 @@ static void make_new(struct af_connection *conn) {
 /* connect(AF_UNSPEC) ends what there is, by a reset where that is needed, and makes the socket new. */
 static int disconnect(struct af_connection *conn, const struct af_attempt *attempt) {
     uint32_t state = atomic_load(&conn->state);
-    struct af_look look;
-    bool alive = af.counting && state != AF_CONN_LISTENER && af_look_at(attempt->fd, conn, &look);
+    struct af_tcp_info tcp;
+    bool alive = af.counting && state != AF_CONN_LISTENER && af_read_tcp_info(attempt->fd, conn, &tcp);
     af_add(AF_COUNT_connects);
     int result = (int)run_connect(attempt);
     int error = errno;
@@ -128,7 +128,7 @@ static int disconnect(struct af_connection *conn, const struct af_attempt *attem
         count_failure(error);
     } else if (af_pin(attempt->fd, conn, 0)) {
         if (alive)
-            af_settle_reset(attempt->fd, conn, &look);
+            af_settle_reset(attempt->fd, conn, &tcp);
         make_new(conn);
         af_unpin(conn);
     }

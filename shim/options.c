@@ -69,10 +69,10 @@ int af_on_setsockopt(int fd, int level, int name, const void *value, socklen_t l
 /* The program asks how its non-blocking connect went. An error on one that was established once is no
  * failure to connect. */
 static void note_error_told(int fd, struct af_connection *conn, int error) {
-    struct af_look look;
+    struct af_tcp_info tcp;
     if (!error || !af.counting || atomic_load(&conn->state) != AF_CONN_PENDING)
         return;
-    if (af_look_at(fd, conn, &look) && look.acked)
+    if (af_read_tcp_info(fd, conn, &tcp) && tcp.acked)
         af_established(conn);
     else
         af_connect_failed(conn, error);

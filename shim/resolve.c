@@ -20,8 +20,8 @@ struct af_real af_real;
 #define P4 (P2 * P2)
 #define P8 (P4 * P4)
 #define P16 (P8 * P8)
-#define POWER(n) (((n) & 1 ? P1 : 1u) * ((n) & 2 ? P2 : 1u) * ((n) & 4 ? P4 : 1u) * ((n) & 8 ? P8 : 1u) * \
-                  ((n) & 16 ? P16 : 1u))
+#define POWER(n) ((1 & (n) ? P1 : 1u) * (2 & (n) ? P2 : 1u) * (4 & (n) ? P4 : 1u) * (8 & (n) ? P8 : 1u) * \
+                  (16 & (n) ? P16 : 1u))
 #define TERM(s, i) ((i) < sizeof(s) - 1 ? (uint32_t)(s)[(i) < sizeof(s) ? (i) : 0] * POWER(sizeof(s) - 2 - (i)) : 0)
 #define TERMS(s, i) (TERM(s, i) + TERM(s, i + 1) + TERM(s, i + 2) + TERM(s, i + 3) + TERM(s, i + 4))
 #define HASH(s) (5381u * POWER(sizeof(s) - 1) + TERMS(s, 0) + TERMS(s, 5) + TERMS(s, 10) + TERMS(s, 15))

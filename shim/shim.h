@@ -89,7 +89,7 @@ struct af_state {
     int log_fd;              /* 1 or 2 where the log goes there, else -1 */
     uint64_t started;        /* CLOCK_REALTIME, ns */
     _Atomic uint32_t slot;   /* this process in the ledger, or AF_NO_SLOT (track.c) */
-    struct af_process *_Atomic alone; /* its own counts, where it shares that slot with others; else NULL (track.c) */
+    struct af_process *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (track.c) */
     _Atomic(struct af_ledger *) ledger; /* NULL until the first TCP socket (memory.c) */
     _Atomic uint32_t *_Atomic fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
     _Atomic int64_t next_line;    /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
@@ -100,9 +100,9 @@ extern struct af_state af;
 extern _Thread_local volatile uint8_t af_vforked;
 
 /* Is this a child that runs on its parent's memory (law 5)? Its descriptors are not those of our table. */
-bool af_borrowed_slow(void);
-static inline bool af_borrowed(void) {
-    return AF_UNLIKELY(af_vforked || af.shares_memory) && af_borrowed_slow();
+bool af_in_vfork_child_slow(void);
+static inline bool af_in_vfork_child(void) {
+    return AF_UNLIKELY(af_vforked || af.shares_memory) && af_in_vfork_child_slow();
 }
 
 /* track.c: the table. ------------------------------------------------------------------------------------ */
@@ -114,8 +114,8 @@ enum { AF_INDEX_BITS = 21, AF_INDEX = (1 << AF_INDEX_BITS) - 1 };
 extern _Atomic int af_table_end;                      /* no entry at or above this descriptor */
 
 struct af_connection *af_connection_at(uint32_t index);
-void af_adopt_fork(void); /* become the child that we are */
-struct af_connection *af_lookup_newborn(int fd);
+void af_adopt_fork_child(void); /* become the child that we are */
+struct af_connection *af_lookup_after_fork(int fd);
 
 /* The connection behind fd, or NULL: no TCP socket that we know. */
 static inline struct af_connection *af_lookup(int fd) {
@@ -128,14 +128,14 @@ static inline struct af_connection *af_lookup(int fd) {
     if (!entry)
         return NULL;
     if (AF_UNLIKELY(!*af.fork_page))
-        return af_lookup_newborn(fd);
+        return af_lookup_after_fork(fd);
     return af_connection_at((entry & AF_INDEX) - 1);
 }
 
 /* A hook's first question: the connection behind fd if this call is ours to treat. */
 static inline struct af_connection *af_ours(int fd) {
     struct af_connection *conn = af_lookup(fd);
-    return conn && !af_borrowed() ? conn : NULL;
+    return conn && !af_in_vfork_child() ? conn : NULL;
 }
 
 /* Memory, this process's slot and the table are there; made at need. False: no room anywhere. */
@@ -145,22 +145,22 @@ bool af_ready(void);
 struct af_connection *af_record(int fd, bool v6, uint32_t flags);
 void af_enter(int fd, struct af_connection *conn);
 /* For a while, in which nothing waits: is fd still this connection, and if it is not let go meanwhile its record
- * becomes nobody else's? `born` is 0 or what an earlier call said of the same connection; returns it, or 0. */
-uint32_t af_pin(int fd, struct af_connection *conn, uint32_t born);
+ * becomes nobody else's? `generation` is 0 or what an earlier call said of the same connection; returns it, or 0. */
+uint32_t af_pin(int fd, struct af_connection *conn, uint32_t generation);
 void af_unpin(struct af_connection *conn);
-/* One more descriptor for conn: call af_share before the real call, then af_shared with its result, which
+/* One more descriptor for conn: call af_ref before the real call, then af_enter_or_unref with its result, which
  * enters fd, or takes the reference back where fd < 0. */
-void af_share(struct af_connection *conn);
-void af_shared(struct af_connection *conn, int fd);
+void af_ref(struct af_connection *conn);
+void af_enter_or_unref(struct af_connection *conn, int fd);
 /* Take fd out of the table; the caller then owns its reference. NULL: was not in it. */
 struct af_connection *af_untrack(int fd);
 /* fd is new: what the table has there was closed by a way that no hook sees, and its end is not known. */
 void af_forget(int fd);
 /* Before a fork: a reference for the child to each entry, all of one ticket, which is returned. In the parent
- * afterwards af_fork_done; in the child, which has what bears its ticket, af_fork_born. */
-uint32_t af_fork_begins(void);
-void af_fork_done(uint32_t ticket, bool failed);
-void af_fork_born(uint32_t ticket);
+ * afterwards af_fork_parent; in the child, which has what bears its ticket, af_fork_child. */
+uint32_t af_fork_prepare(void);
+void af_fork_parent(uint32_t ticket, bool failed);
+void af_fork_child(uint32_t ticket);
 /* Give up one reference; how many are left. */
 int32_t af_unref(struct af_connection *conn);
 /* Calls visit for each descriptor from first to last that is in the table. */
@@ -208,7 +208,7 @@ uint64_t af_cookie(int fd, struct af_connection *conn); /* SO_COOKIE, read once;
 void af_learn_addresses(int fd, struct af_connection *conn);
 void af_learn_linger(int fd, struct af_connection *conn); /* the same for its SO_LINGER and TCP_LINGER2 */
 bool af_parent_holds(int fd);   /* does the parent have the same open file at the same number (kcmp)? */
-bool af_heir_holds(int32_t heir, int fd); /* has the image that inherited it, by pid, still got it? */
+bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that inherited it, by pid, still got it? */
 
 /* apply.c -------------------------------------------------------------------------------------------------- */
 
@@ -239,20 +239,20 @@ bool af_port_range(uint16_t *low, uint16_t *high);
 /* settle.c ------------------------------------------------------------------------------------------------- */
 
 /* What the kernel says of a connection: TCP_INFO, cut down, or what poll tells of it (then the counts are 0). */
-struct af_look {
+struct af_tcp_info {
     uint8_t state;
     int8_t unread; /* is there data that nobody has read? -1: not known yet */
     uint64_t acked, received;
 };
-bool af_look_at(int fd, const struct af_connection *conn, struct af_look *look);
+bool af_read_tcp_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp);
 /* The last known reference goes with fd, which is still open: decide how the connection ended, and count it. */
 void af_settle(int fd, struct af_connection *conn);
-/* connect(AF_UNSPEC) has ended what `look` saw just before. */
-void af_settle_reset(int fd, struct af_connection *conn, const struct af_look *look);
+/* connect(AF_UNSPEC) has ended what `tcp` saw just before. */
+void af_settle_reset(int fd, struct af_connection *conn, const struct af_tcp_info *tcp);
 void af_unsettle(struct af_connection *conn); /* what af_settle or af_settle_passed counted, taken back */
 /* The connection goes on elsewhere: exec, or a holder that we cannot see. */
 void af_settle_passed(int fd, struct af_connection *conn);
-/* connect said yes, or a look did. */
+/* connect said yes, or TCP_INFO did. */
 void af_established(struct af_connection *conn);
 void af_connect_failed(struct af_connection *conn, int error);
 
@@ -266,11 +266,11 @@ void af_listening(int fd, struct af_connection *conn);
 
 /* close.c, process.c --------------------------------------------------------------------------------------- */
 
-void af_let_go(int fd); /* fd is about to be closed */
-void af_let_go_all(unsigned first, unsigned last, bool may_reset); /* may linger=rst be applied? */
-void af_note_sharing(void); /* a child on our memory comes, and will not wait for it as vfork's does */
+void af_before_close(int fd); /* fd is about to be closed */
+void af_before_close_range(unsigned first, unsigned last, bool may_reset); /* may linger=rst be applied? */
+void af_note_clone_vm(void); /* a child on our memory comes, and will not wait for it as vfork's does */
 void af_finish(bool raw); /* the process is about to end; raw: by a bare system call */
-void af_foretell_exit(void); /* the log's stream is about to go, as at the end of many programs */
+void af_before_log_stream_closes(void); /* the log's stream is about to go, as at the end of many programs */
 void af_before_fork(void);
 void af_after_fork(pid_t child);
 void af_before_exec(const char *path);

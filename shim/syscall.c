@@ -27,7 +27,7 @@ static long forked(long number, const long a[6]) {
     if (copies)
         af_before_fork();
     else if (!(flags & (CLONE_THREAD | CLONE_FILES)))
-        af_note_sharing();
+        af_note_clone_vm();
     long child = af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (copies)
         af_after_fork((pid_t)child);
@@ -36,10 +36,10 @@ static long forked(long number, const long a[6]) {
 
 static long sealing(long number, const long a[6]) {
     bool seals = number == SYS_seccomp ? (unsigned)a[0] <= 1 : (int)a[0] == PR_SET_SECCOMP;
-    if (seals && !af_borrowed())
+    if (seals && !af_in_vfork_child())
         af_seal();
     long result = af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    if (seals && result < 0 && !af_borrowed())
+    if (seals && result < 0 && !af_in_vfork_child())
         af_unseal();
     return result;
 }
@@ -63,7 +63,7 @@ static long on_process(long number, const long a[6]) {
     case SYS_execve: case SYS_execveat:
         return executed(number, a);
     case SYS_exit_group:
-        if (!af_borrowed())
+        if (!af_in_vfork_child())
             af_finish(true);
         /* fall through */
     default:

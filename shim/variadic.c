@@ -37,7 +37,7 @@ int af_export_prctl(int option, ...) {
         a[i] = va_arg(rest, unsigned long);
     va_end(rest);
     resolved();
-    bool seals = option == PR_SET_SECCOMP && af.on && !af_borrowed();
+    bool seals = option == PR_SET_SECCOMP && af.on && !af_in_vfork_child();
     if (seals)
         af_seal();
     int result = af_real.prctl(option, a[0], a[1], a[2], a[3]);
@@ -51,7 +51,7 @@ static void note_clone(unsigned long flags) {
     if (!(flags & CLONE_VM))
         af_before_fork();
     else if (!(flags & (CLONE_THREAD | CLONE_FILES)))
-        af_note_sharing();
+        af_note_clone_vm();
 }
 
 static void cloned(unsigned long flags, long child) {

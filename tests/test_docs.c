@@ -1,7 +1,7 @@
 /* What is written down is so: README and man pages against the code's own lists, README's commands against the
  * command, the settings in it against the parser, what the library exports against its list. */
 #include "policy/policy.h"
-#include "tests/shell.h"
+#include "tests/harness/shell.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* What make install puts where, and what the shell completes once it is there. */
-#include "tests/shell.h"
+#include "tests/harness/shell.h"
 
 #include <unistd.h>
 

@@ -1,8 +1,8 @@
 /* A tree of processes that opens and closes connections until all of the book's are done: forks of forks, some of
- * them with threads, some of them another image (tests/soak.h).
+ * them with threads, some of them another image (tests/soak/soak.h).
  *
  * soak_tree BOOK [NODE DESCRIPTOR...]: the node, with what it was left by the image before it */
-#include "tests/soak.h"
+#include "tests/soak/soak.h"
 #include "way.h"
 
 #include <pthread.h>

@@ -255,9 +255,11 @@ static const struct way ways[] = {
     { "clone_vm_closes_all", clone_vm_closes_all },
     { "clone_vfork_closes_all", clone_vfork_closes_all },
     { "clone_closes_all", clone_closes_all },
+/* clang-format off */
 #define ROWS(how) \
     { #how "_child_first", how##_child_first }, { #how "_child_last", how##_child_last }, \
     { #how "_child_without", how##_child_without }
+/* clang-format on */
     ROWS(vforked),
     ROWS(forked),
     ROWS(spawned),
