@@ -23,8 +23,7 @@ enum { CLIENT_CPU, SERVER_CPU, MOST_ARGS = 32 };
 static char library[512], empty[512], driver[512], ledgers[64];
 static pid_t server;
 
-static void write_file(const char *path, const char *text)
-{
+static void write_file(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
 
     if (fd < 0 || write(fd, text, strlen(text)) < 0)
@@ -34,8 +33,7 @@ static void write_file(const char *path, const char *text)
 }
 
 /* An ordinary user becomes root of a user namespace. */
-static void become_root(void)
-{
+static void become_root(void) {
     char map[32];
     unsigned uid = getuid(), gid = getgid();
 
@@ -48,8 +46,7 @@ static void become_root(void)
     write_file("/proc/self/gid_map", map);
 }
 
-void place_init(const char *build)
-{
+void place_init(const char *build) {
     struct rlimit files;
 
     snprintf(library, sizeof library, "%s/libafterfin.so", build);
@@ -67,13 +64,11 @@ void place_init(const char *build)
         perror(ledgers);
 }
 
-const char *place_ledgers(void)
-{
+const char *place_ledgers(void) {
     return ledgers;
 }
 
-void place_end(void)
-{
+void place_end(void) {
     char command[128];
 
     snprintf(command, sizeof command, "rm -rf %s", ledgers);
@@ -81,8 +76,7 @@ void place_end(void)
         fprintf(stderr, "bench: %s is left\n", ledgers);
 }
 
-static void pin(int cpu)
-{
+static void pin(int cpu) {
     cpu_set_t set;
 
     CPU_ZERO(&set);
@@ -92,8 +86,7 @@ static void pin(int cpu)
 }
 
 /* Never first: it reads to the end of each connection before it closes. */
-static void serve(int listener)
-{
+static void serve(int listener) {
     char chunk[512];
 
     pin(SERVER_CPU);
@@ -106,8 +99,7 @@ static void serve(int listener)
     }
 }
 
-static bool start_server(void)
-{
+static bool start_server(void) {
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(BENCH_PORT)) };
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -126,8 +118,7 @@ static bool start_server(void)
     return server > 0;
 }
 
-bool place_enter(void)
-{
+bool place_enter(void) {
     struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP };
     int fd;
 
@@ -143,8 +134,7 @@ bool place_enter(void)
     return start_server();
 }
 
-void place_leave(void)
-{
+void place_leave(void) {
     if (server > 0) {
         kill(server, SIGKILL);
         waitpid(server, NULL, 0);
@@ -152,8 +142,7 @@ void place_leave(void)
     server = 0;
 }
 
-long place_time_waits(void)
-{
+long place_time_waits(void) {
     FILE *file = fopen("/proc/net/sockstat", "re");
     char line[256];
     long tw = -1;
@@ -168,8 +157,7 @@ long place_time_waits(void)
 }
 
 /* The variables of `settings`, as NAME=VALUE; returns how many. */
-static int variables(const char *settings, char *out[], int room)
-{
+static int variables(const char *settings, char *out[], int room) {
     char *rest = NULL;
     bool none = settings && strcmp(settings, "empty") == 0;
     int n = 0;
@@ -183,8 +171,7 @@ static int variables(const char *settings, char *out[], int room)
     return n;
 }
 
-static void become_driver(const struct start *start, int out)
-{
+static void become_driver(const struct start *start, int out) {
     char *argv[MOST_ARGS] = { driver }, *variable[MOST_ARGS], *rest = NULL;
     int n = 1, set = variables(start->settings, variable, MOST_ARGS / 2);
 
@@ -205,8 +192,7 @@ static void become_driver(const struct start *start, int out)
     _exit(127);
 }
 
-static pid_t start_driver(const struct start *start, int *in)
-{
+static pid_t start_driver(const struct start *start, int *in) {
     int ends[2];
     pid_t child;
 
@@ -220,8 +206,7 @@ static pid_t start_driver(const struct start *start, int *in)
     return child;
 }
 
-static bool read_figures(const struct start *start, pid_t child, int in, double out[], size_t n)
-{
+static bool read_figures(const struct start *start, pid_t child, int in, double out[], size_t n) {
     FILE *file = fdopen(in, "r");
     size_t got = 0;
     int status = -1;
@@ -238,16 +223,14 @@ static bool read_figures(const struct start *start, pid_t child, int in, double 
     return false;
 }
 
-bool run_driver(const struct start *start, double out[], size_t n)
-{
+bool run_driver(const struct start *start, double out[], size_t n) {
     int in = -1;
     pid_t child = start_driver(start, &in);
 
     return child > 0 && read_figures(start, child, in, out, n);
 }
 
-bool run_drivers(const struct start *starts, size_t n, double out[])
-{
+bool run_drivers(const struct start *starts, size_t n, double out[]) {
     pid_t child[MOST_FIGURES];
     int in[MOST_FIGURES];
     bool good = true;

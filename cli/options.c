@@ -30,8 +30,7 @@ int af_misuse(struct af_options *o, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    af_tell("%s%s%s; try 'afterfin%s%s --help'", command, *command ? ": " : "", message, *command ? " " : "",
-            command);
+    af_tell("%s%s%s; try 'afterfin%s%s --help'", command, *command ? ": " : "", message, *command ? " " : "", command);
     for (size_t i = 0; i < af_n_commands; i++)
         if (strcmp(af_commands[i].name, command) == 0)
             return stop(o, af_commands[i].usage_status);
@@ -88,7 +87,7 @@ static int unknown(struct af_options *o, const char *text, size_t len) {
             names[n++] = row->name;
     const char *meant = af_closest(name, names, n, sizeof *names);
     return af_misuse(o, "unknown option --%s%s%s%s", name, meant ? ", did you mean --" : "", meant ? meant : "",
-                  meant ? "?" : "");
+                     meant ? "?" : "");
 }
 
 static int missing_value(struct af_options *o, const struct af_option_row *row, const char *shown) {
@@ -153,8 +152,7 @@ bool af_read_seconds(struct af_options *options, const char *name, uint32_t low_
     if (ok)
         *ms = (uint32_t)(value + 0.5);
     else
-        af_misuse(options, "--%s needs seconds from %g to %g, not '%s'", name, low_ms / 1000.0, high_ms / 1000.0,
-                  text);
+        af_misuse(options, "--%s needs seconds from %g to %g, not '%s'", name, low_ms / 1000.0, high_ms / 1000.0, text);
     return ok;
 }
 

@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 /* NULL, or the call that failed. */
-static const char *request(int fd, const struct sockaddr_in *from, const struct sockaddr_in *to)
-{
+static const char *request(int fd, const struct sockaddr_in *from, const struct sockaddr_in *to) {
     static const char question[] = "how are you\n";
     char answer[512];
 
@@ -29,8 +28,7 @@ static const char *request(int fd, const struct sockaddr_in *from, const struct 
     return NULL;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_in from = { .sin_family = AF_INET }, to = { .sin_family = AF_INET };
     const char *first = NULL, *error = "";
     int succeeded = 0;

@@ -56,8 +56,8 @@ void af_ledger_prepare_process(struct af_process *process);
 void af_ledger_count_error(struct af_process *process, enum af_call call, int error);
 
 /* `change` (1, or -1 to take one back) TIME_WAITs of process `slot` towards addr. False: no room. */
-bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr,
-                              bool accepted, int change, af_backed backed);
+bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr, bool accepted,
+                              int change, af_backed backed);
 /* The `room` endpoints of `slot` with the highest counts, highest first; how many there are. */
 size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct af_endpoint *out, size_t room);
 

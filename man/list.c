@@ -11,7 +11,8 @@
 #include <string.h>
 
 static const char *const role_names[AF_ROLES] = {
-    [AF_ROLE_BIND] = "bind", [AF_ROLE_CONNECT] = "connect", [AF_ROLE_LISTEN] = "listen"};
+    [AF_ROLE_BIND] = "bind", [AF_ROLE_CONNECT] = "connect", [AF_ROLE_LISTEN] = "listen"
+};
 
 /* "connect, listen", or "" for a key that no rule takes. */
 static const char *roles_of(const struct af_key_info *key) {
@@ -125,9 +126,9 @@ static void roff_counters(void) {
 
 static void roff_commands(void) {
     const char *between = "";
-#define COMMAND(name, status, synopsis, help)   \
+#define COMMAND(name, status, synopsis, help) \
     printf("%s.B afterfin " #name "\n", between); \
-    put_roff(synopsis);                         \
+    put_roff(synopsis); \
     between = "\n.br\n";
 #include "cli/commands.def"
 #undef COMMAND
@@ -146,10 +147,10 @@ static const struct list {
     const char *marker, *format;
     void (*print)(void);
 } lists[] = {
-    {"@keys@", "markdown", markdown_keys},         {"@keys@", "roff", roff_keys},
-    {"@keys@", "bash", bash_keys},                 {"@counters@", "markdown", markdown_counters},
-    {"@counters@", "roff", roff_counters},         {"@commands@", "roff", roff_commands},
-    {"@commands@", "bash", bash_commands},
+    { "@keys@", "markdown", markdown_keys }, { "@keys@", "roff", roff_keys },
+    { "@keys@", "bash", bash_keys },         { "@counters@", "markdown", markdown_counters },
+    { "@counters@", "roff", roff_counters }, { "@commands@", "roff", roff_commands },
+    { "@commands@", "bash", bash_commands },
 };
 enum { N_LISTS = sizeof lists / sizeof *lists };
 

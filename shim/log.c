@@ -18,7 +18,7 @@ static struct {
 } at_start[3];
 
 static uint64_t read_clock(clockid_t clock) {
-    struct timespec now = {0};
+    struct timespec now = { 0 };
     if (!af_sealed) /* where the vDSO has no clock it is a system call */
         af_real.clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -63,15 +63,15 @@ static bool is_same(int fd) {
  * wait, and one that we have caused is taken back. 0 or -errno. */
 static long write_all(int fd, const char *data, size_t size) {
     uint64_t all = ~0ull, before = 0, pending = 0, ours = 1ull << (13 - 1) | 1ull << (25 - 1); /* PIPE, XFSZ */
-    struct timespec none = {0};
+    struct timespec none = { 0 };
     AF_SYS4(SYS_rt_sigprocmask, SIG_BLOCKED, &all, &before, sizeof all);
     AF_SYS2(SYS_rt_sigpending, &pending, sizeof pending);
     long result = 0;
     while (size > 0 && result >= 0) {
         result = AF_SYS3(SYS_write, fd, data, size);
         if (result == -EAGAIN) {
-            struct pollfd wait = {.fd = fd, .events = POLLOUT};
-            struct timespec second = {1, 0};
+            struct pollfd wait = { .fd = fd, .events = POLLOUT };
+            struct timespec second = { 1, 0 };
             if (AF_SYS5(SYS_ppoll, &wait, 1, &second, NULL, 0) > 0)
                 result = 0;
         }
@@ -89,7 +89,7 @@ static long write_all(int fd, const char *data, size_t size) {
 
 void af_say(const char *const parts[]) {
     char room[1024];
-    struct af_text text = {room, sizeof room - 1, 0};
+    struct af_text text = { room, sizeof room - 1, 0 };
     if (!is_same(2))
         return;
     af_put(&text, "afterfin: ");
@@ -104,7 +104,7 @@ void af_complain(void) {
     static _Atomic bool complained;
     if (AF_LIKELY(!af.complaint.text[0]) || atomic_exchange(&complained, true))
         return;
-    af_say((const char *const[]){af.complaint.text, "; nothing is applied", NULL});
+    af_say((const char *const[]){ af.complaint.text, "; nothing is applied", NULL });
     af.on = false;
 }
 
@@ -136,8 +136,8 @@ static void write_file(const struct af_text *line, struct af_text path, pid_t pi
     if (fd >= 0)
         AF_SYS1(SYS_close, fd);
     if (result < 0 && !atomic_exchange(&said, true))
-        af_say((const char *const[]){"cannot write the log ", fits ? path.to : af.policy.log_path, ": ",
-                                     af_error_name((int)-result), NULL});
+        af_say((const char *const[]){ "cannot write the log ", fits ? path.to : af.policy.log_path, ": ",
+                                      af_error_name((int)-result), NULL });
 }
 
 static void write_line(const struct af_text *line, struct af_text path, pid_t pid) {
@@ -171,15 +171,15 @@ void af_log(enum af_event event) {
         return;
     int error = errno;
     uint64_t now = af_now();
-    struct af_text measure = {NULL, 0, 0};
+    struct af_text measure = { NULL, 0, 0 };
     af_line(&measure, self, event, now);
     size_t size = PATH_ROOM + measure.size + SPARE;
     long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (!af_sys_failed(map)) {
-        struct af_text line = {(char *)map + PATH_ROOM, measure.size + SPARE, 0};
+        struct af_text line = { (char *)map + PATH_ROOM, measure.size + SPARE, 0 };
         af_line(&line, self, event, now);
         if (line.size <= line.room)
-            write_line(&line, (struct af_text){(char *)map, PATH_ROOM, 0}, self->pid);
+            write_line(&line, (struct af_text){ (char *)map, PATH_ROOM, 0 }, self->pid);
         AF_SYS2(SYS_munmap, map, size);
     }
     errno = error;

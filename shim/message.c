@@ -17,7 +17,7 @@ ssize_t af_on_sendto(int fd, const void *data, size_t size, int flags, const str
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (!conn)
         return af_real.sendto(fd, data, size, flags, addr, len);
-    struct af_attempt attempt = {run_sendto, fd, flags, addr, data, size, len};
+    struct af_attempt attempt = { run_sendto, fd, flags, addr, data, size, len };
     return af_open(conn, &attempt, false);
 }
 
@@ -66,7 +66,7 @@ static bool carries(const struct msghdr *message) {
 ssize_t af_on_sendmsg(int fd, const struct msghdr *message, int flags) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (conn && af_is_readable(message) && message->msg_name) {
-        struct af_attempt attempt = {run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen};
+        struct af_attempt attempt = { run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen };
         return af_open(conn, &attempt, false);
     }
     bool looked = carries(message);
@@ -86,7 +86,7 @@ int af_on_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (conn && n && af_is_readable(messages) && messages->msg_hdr.msg_name) {
         const struct msghdr *first = &messages->msg_hdr;
-        struct af_attempt attempt = {run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen};
+        struct af_attempt attempt = { run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen };
         return (int)af_open(conn, &attempt, false);
     }
     if (n > MOST_MESSAGES)

@@ -8,8 +8,7 @@
 #endif
 
 static bool is_tcp(int domain, int type, int protocol) {
-    return (domain == AF_INET || domain == AF_INET6) &&
-           (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM &&
+    return (domain == AF_INET || domain == AF_INET6) && (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM &&
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
@@ -82,7 +81,7 @@ static void note_result(int fd, struct af_connection *conn, bool done, int error
  * it waits another thread may close the socket, or end the process and with it every connection; and may have the
  * record, or the number, for another one. */
 long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once) {
-    struct af_values values = {0};
+    struct af_values values = { 0 };
     int before = errno;
     af_log_if_due();
     uint32_t generation = af_pin(attempt->fd, conn, 0);
@@ -151,7 +150,7 @@ int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len) {
     struct af_connection *conn = af_ours(fd);
     if (!conn)
         return af_real.connect(fd, addr, len);
-    struct af_attempt attempt = {.run = run_connect, .fd = fd, .addr = addr, .len = len};
+    struct af_attempt attempt = { .run = run_connect, .fd = fd, .addr = addr, .len = len };
     if (len >= sizeof addr->sa_family && af_is_readable(addr) && addr->sa_family == AF_UNSPEC)
         return disconnect(conn, &attempt);
     return connect_timed(conn, &attempt);
@@ -169,8 +168,11 @@ static void note_listener(int fd, struct af_connection *conn, struct parent *par
     const uint32_t state = atomic_load(&conn->state);
     if (AF_UNLIKELY(state == AF_CONN_INHERITED || state == AF_CONN_NEW))
         af_listening(fd, conn);
-    *parent = (struct parent){.at = conn->bind_to, .flags = atomic_load(&conn->flags), .own = atomic_load(&conn->own),
-                              .port = conn->local_port, .v6 = conn->family_v6};
+    *parent = (struct parent){ .at = conn->bind_to,
+                               .flags = atomic_load(&conn->flags),
+                               .own = atomic_load(&conn->own),
+                               .port = conn->local_port,
+                               .v6 = conn->family_v6 };
 }
 
 /* An MPTCP listener accepts plain sockets from peers that do not speak it (mptcp_stream_accept() of Linux). */

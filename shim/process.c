@@ -129,13 +129,9 @@ static int detach(int nochdir, int noclose) {
 
 int af_on_daemon(int nochdir, int noclose) {
     switch (af_on_fork()) {
-    case -1:
-        return -1;
-    case 0:
-        return detach(nochdir, noclose);
-    default:
-        af_on__exit(0);
-        return -1;
+    case -1: return -1;
+    case 0: return detach(nochdir, noclose);
+    default: af_on__exit(0); return -1;
     }
 }
 

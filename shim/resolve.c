@@ -20,8 +20,8 @@ struct af_real af_real;
 #define P4 (P2 * P2)
 #define P8 (P4 * P4)
 #define P16 (P8 * P8)
-#define POWER(n) ((1 & (n) ? P1 : 1u) * (2 & (n) ? P2 : 1u) * (4 & (n) ? P4 : 1u) * (8 & (n) ? P8 : 1u) * \
-                  (16 & (n) ? P16 : 1u))
+#define POWER(n) \
+    ((1 & (n) ? P1 : 1u) * (2 & (n) ? P2 : 1u) * (4 & (n) ? P4 : 1u) * (8 & (n) ? P8 : 1u) * (16 & (n) ? P16 : 1u))
 #define TERM(s, i) ((i) < sizeof(s) - 1 ? (uint32_t)(s)[(i) < sizeof(s) ? (i) : 0] * POWER(sizeof(s) - 2 - (i)) : 0)
 #define TERMS(s, i) (TERM(s, i) + TERM(s, i + 1) + TERM(s, i + 2) + TERM(s, i + 3) + TERM(s, i + 4))
 #define HASH(s) (5381u * POWER(sizeof(s) - 1) + TERMS(s, 0) + TERMS(s, 5) + TERMS(s, 10) + TERMS(s, 15))
@@ -31,11 +31,11 @@ static const struct name {
     uint32_t hash;
     char text[20];
 } names[] = {
-#define CALL(result, name, parameters, arguments) {HASH(#name), #name},
+#define CALL(result, name, parameters, arguments) { HASH(#name), #name },
 #define ALIAS(result, name, target, parameters, arguments)
-#define VARIADIC(result, name, parameters) {HASH(#name), #name},
+#define VARIADIC(result, name, parameters) { HASH(#name), #name },
 #define ALSO(name, target)
-#define HELPER(result, name, parameters) {HASH(#name), #name},
+#define HELPER(result, name, parameters) { HASH(#name), #name },
 #include "shim/calls.def"
     AF_HELPERS(HELPER)
 #undef CALL
@@ -67,7 +67,7 @@ static const void *pointer(const struct dl_phdr_info *info, ElfW(Addr) at) {
 }
 
 static bool read_dynamic(const struct dl_phdr_info *info, struct object *object) {
-    *object = (struct object){.base = info->dlpi_addr};
+    *object = (struct object){ .base = info->dlpi_addr };
     const ElfW(Dyn) *dynamic = NULL;
     for (int i = 0; i < info->dlpi_phnum; i++)
         if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
@@ -104,8 +104,8 @@ static inline const ElfW(Sym) *find(const struct object *o, const struct name *n
     for (;; i++) {
         uint32_t chain = chains[i - first];
         const ElfW(Sym) *symbol = &o->symbols[i];
-        if ((chain | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF &&
-            !(o->versions && o->versions[i] & 0x8000) && same(o->strings + symbol->st_name, name->text))
+        if ((chain | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && !(o->versions && o->versions[i] & 0x8000) &&
+            same(o->strings + symbol->st_name, name->text))
             return symbol;
         if (chain & 1)
             return NULL;
@@ -115,8 +115,7 @@ static inline const ElfW(Sym) *find(const struct object *o, const struct name *n
 static bool is_this_library(const struct dl_phdr_info *info) {
     for (int i = 0; i < info->dlpi_phnum; i++) {
         uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-        if (info->dlpi_phdr[i].p_type == PT_LOAD &&
-            (uintptr_t)&af_real - start < info->dlpi_phdr[i].p_memsz)
+        if (info->dlpi_phdr[i].p_type == PT_LOAD && (uintptr_t)&af_real - start < info->dlpi_phdr[i].p_memsz)
             return true;
     }
     return false;

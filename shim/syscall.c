@@ -8,13 +8,13 @@
 #include <sys/prctl.h>
 
 /* A bare system call is no cancellation point; the functions that the hooks end in are. */
-#define UNCANCELLED(call)                                              \
-    ({                                                                 \
-        int before_;                                                   \
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_);      \
-        long result_ = (call);                                         \
-        pthread_setcancelstate(before_, NULL);                         \
-        result_;                                                       \
+#define UNCANCELLED(call) \
+    ({ \
+        int before_; \
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); \
+        long result_ = (call); \
+        pthread_setcancelstate(before_, NULL); \
+        result_; \
     })
 
 static long forked(long number, const long a[6]) {
@@ -53,21 +53,21 @@ static long executed(long number, const long a[6]) {
 static long on_process(long number, const long a[6]) {
     switch (number) {
 #ifdef SYS_fork
-    case SYS_fork: case SYS_vfork: /* through a function vfork cannot work; fork serves every right use of it */
+    case SYS_fork:
+    case SYS_vfork: /* through a function vfork cannot work; fork serves every right use of it */
         return forked(SYS_fork, a);
 #endif
-    case SYS_clone: case SYS_clone3:
-        return forked(number, a);
-    case SYS_prctl: case SYS_seccomp:
-        return sealing(number, a);
-    case SYS_execve: case SYS_execveat:
-        return executed(number, a);
+    case SYS_clone:
+    case SYS_clone3: return forked(number, a);
+    case SYS_prctl:
+    case SYS_seccomp: return sealing(number, a);
+    case SYS_execve:
+    case SYS_execveat: return executed(number, a);
     case SYS_exit_group:
         if (!af_in_vfork_child())
             af_finish(true);
         /* fall through */
-    default:
-        return af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    default: return af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     }
 }
 
@@ -92,8 +92,7 @@ static long on_descriptor(long number, const long a[6]) {
     case SYS_sendmsg: return UNCANCELLED(af_on_sendmsg(fd, (void *)a[1], (int)a[2]));
     case SYS_sendmmsg: return UNCANCELLED(af_on_sendmmsg(fd, (void *)a[1], (unsigned)a[2], (int)a[3]));
     case SYS_recvmsg: return UNCANCELLED(af_on_recvmsg(fd, (void *)a[1], (int)a[2]));
-    case SYS_recvmmsg:
-        return UNCANCELLED(af_on_recvmmsg(fd, (void *)a[1], (unsigned)a[2], (int)a[3], (void *)a[4]));
+    case SYS_recvmmsg: return UNCANCELLED(af_on_recvmmsg(fd, (void *)a[1], (unsigned)a[2], (int)a[3], (void *)a[4]));
     default: return on_process(number, a);
     }
 }

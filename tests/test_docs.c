@@ -6,8 +6,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-static const char *readme(void)
-{
+static const char *readme(void) {
     const char *text = file_text("README.md");
 
     cr_assert(text, "README.md is read from the root of the sources");
@@ -15,8 +14,7 @@ static const char *readme(void)
 }
 
 /* Calls visit for every line of the README, or for those of its code blocks. */
-static void each_line(bool code, void (*visit)(char *line))
-{
+static void each_line(bool code, void (*visit)(char *line)) {
     char *text = strdup(readme()), *rest = NULL;
     bool inside = false;
 
@@ -30,16 +28,14 @@ static void each_line(bool code, void (*visit)(char *line))
 
 /* ---- lists ------------------------------------------------------------------------------------------ */
 
-Test(docs, the_lists_in_the_readme_are_those_of_the_code)
-{
+Test(docs, the_lists_in_the_readme_are_those_of_the_code) {
     struct ended e = shell("build/list markdown <README.md");
     cr_assert_eq(e.status, 0, "%s", e.err);
     cr_expect_str_eq(e.out, readme(), "`make readme` writes them anew");
 }
 
 /* One line of the README names all that a row has: the generator is not trusted with its own check. */
-Test(docs, the_readme_and_the_manual_have_every_variable_with_its_values_and_help)
-{
+Test(docs, the_readme_and_the_manual_have_every_variable_with_its_values_and_help) {
     struct ended page = shell("mandoc -Tascii -Owidth=1000 build/man/afterfin.7 | sed 's/.\\x08//g'");
 
     if (page.status != 0 || !*page.out)
@@ -55,8 +51,7 @@ Test(docs, the_readme_and_the_manual_have_every_variable_with_its_values_and_hel
     }
 }
 
-Test(docs, the_readme_and_the_manual_have_every_count)
-{
+Test(docs, the_readme_and_the_manual_have_every_count) {
     static const char *const names[] = {
 #define COUNTER(name, help) #name "\0" help,
 #define DERIVED COUNTER
@@ -74,8 +69,7 @@ Test(docs, the_readme_and_the_manual_have_every_count)
     }
 }
 
-Test(docs, the_manual_has_every_option_that_help_tells)
-{
+Test(docs, the_manual_has_every_option_that_help_tells) {
     static const char *const commands[] = {
 #define COMMAND(name, status, synopsis, text) #name,
 #include "cli/commands.def"
@@ -87,7 +81,8 @@ Test(docs, the_manual_has_every_option_that_help_tells)
     cr_assert(page, "make builds it");
     for (size_t i = 0; i < ROWS(commands); i++) {
         struct ended help = shell("build/afterfin %s --help | grep '^ *-' | grep -o -E -e ' --?[a-zA-Z][a-zA-Z-]*' | "
-                                  "sed 's/^ //; s/-/\\\\-/g'", commands[i]);
+                                  "sed 's/^ //; s/-/\\\\-/g'",
+                                  commands[i]);
         char *rest = NULL, *list = strdup(help.out);
         cr_assert(*list, "%s has options", commands[i]);
         for (char *name = strtok_r(list, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest))
@@ -95,8 +90,7 @@ Test(docs, the_manual_has_every_option_that_help_tells)
     }
 }
 
-Test(docs, the_manual_pages_are_clean)
-{
+Test(docs, the_manual_pages_are_clean) {
     struct ended e = shell("command -v mandoc");
     if (e.status != 0)
         cr_skip_test("no mandoc");
@@ -127,16 +121,14 @@ static const char *const intercepted[] = {
 };
 
 /* Every symbol that the library defines for others, one a line, its version cut off; "A" are version names. */
-static const char *exports(void)
-{
+static const char *exports(void) {
     struct ended e = shell("nm -D --defined-only build/libafterfin.so | awk '$2 != \"A\" { print $3 }' | "
                            "sed 's/@.*//' | sort -u");
     cr_assert(e.status == 0 && *e.out, "%s", e.err);
     return e.out;
 }
 
-static bool has_line(const char *lines, const char *line)
-{
+static bool has_line(const char *lines, const char *line) {
     size_t len = strlen(line);
 
     for (const char *at = lines; (at = strstr(at, line)); at += len)
@@ -145,8 +137,7 @@ static bool has_line(const char *lines, const char *line)
     return false;
 }
 
-Test(docs, the_library_exports_the_calls_of_its_list_and_nothing_else)
-{
+Test(docs, the_library_exports_the_calls_of_its_list_and_nothing_else) {
     const char *all = exports();
     char *rest = NULL, *list = strdup(all);
 
@@ -161,16 +152,18 @@ Test(docs, the_library_exports_the_calls_of_its_list_and_nothing_else)
 }
 
 /* Every way into the kernel that libc has for these calls is intercepted, or the README says that it is not. */
-Test(docs, the_readme_names_what_is_not_intercepted)
-{
+Test(docs, the_readme_names_what_is_not_intercepted) {
     static const char *const ways[] = {
-        "socket", "connect", "bind", "listen", "accept", "accept4", "shutdown", "setsockopt", "getsockname", "close",
-        "close_range", "closefrom", "dup", "dup2", "dup3", "fcntl", "fcntl64", "fclose", "fork", "vfork",
-        "posix_spawn", "posix_spawnp", "prctl", "execve", "execv", "execvp", "execvpe", "execl", "execle", "execlp",
-        "fexecve", "execveat", "_exit", "_Exit", "freopen", "freopen64", "fcloseall", "daemon", "bindresvport",
-        "pidfd_getfd", "__close", "__connect", "__dup2", "__fcntl", "__fork", "__vfork", "_Fork", "_IO_fclose",
-        "clone", "__clone", "syscall", "sendto", "sendmsg", "sendmmsg", "recvmsg", "recvmmsg", "system", "popen",
-        "forkpty", "rcmd", "rexec", "rresvport", "io_uring", "dlsym",
+        "socket",       "connect",     "bind",    "listen",       "accept",      "accept4",    "shutdown",
+        "setsockopt",   "getsockname", "close",   "close_range",  "closefrom",   "dup",        "dup2",
+        "dup3",         "fcntl",       "fcntl64", "fclose",       "fork",        "vfork",      "posix_spawn",
+        "posix_spawnp", "prctl",       "execve",  "execv",        "execvp",      "execvpe",    "execl",
+        "execle",       "execlp",      "fexecve", "execveat",     "_exit",       "_Exit",      "freopen",
+        "freopen64",    "fcloseall",   "daemon",  "bindresvport", "pidfd_getfd", "__close",    "__connect",
+        "__dup2",       "__fcntl",     "__fork",  "__vfork",      "_Fork",       "_IO_fclose", "clone",
+        "__clone",      "syscall",     "sendto",  "sendmsg",      "sendmmsg",    "recvmsg",    "recvmmsg",
+        "system",       "popen",       "forkpty", "rcmd",         "rexec",       "rresvport",  "io_uring",
+        "dlsym",
     };
     const char *all = exports(), *text = readme();
 
@@ -186,8 +179,7 @@ Test(docs, the_readme_names_what_is_not_intercepted)
 static unsigned seen;
 
 /* The words after `afterfin` or `make` in a line, as far as they are the command's own. */
-static void check_command(char *line)
-{
+static void check_command(char *line) {
     char *rest = NULL, *copy = strdup(line), *word = strtok_r(copy, " \t", &rest), *comment = strchr(line, '#');
 
     if (comment)
@@ -216,15 +208,13 @@ static void check_command(char *line)
     free(copy);
 }
 
-Test(docs, every_command_line_in_the_readme_is_one_that_exists)
-{
+Test(docs, every_command_line_in_the_readme_is_one_that_exists) {
     each_line(true, check_command);
     cr_expect_gt(seen, 5);
 }
 
 /* NAME=VALUE up to where a shell, a Dockerfile or Markdown ends it. */
-static void check_setting(const char *name, const char *value)
-{
+static void check_setting(const char *name, const char *value) {
     struct af_rule rules[8];
     struct af_policy policy;
     struct af_error error;
@@ -242,8 +232,7 @@ static void check_setting(const char *name, const char *value)
     seen++;
 }
 
-static void check_variables(char *line)
-{
+static void check_variables(char *line) {
     static const char prefix[] = "AFTERFIN_";
 
     for (char *at = line; (at = strstr(at, prefix)); at++) {
@@ -257,8 +246,7 @@ static void check_variables(char *line)
     }
 }
 
-static void check_options(char *line)
-{
+static void check_options(char *line) {
     for (char *at = line; (at = strstr(at, "-p "));) {
         at += strlen("-p ");
         at += *at == '\'';
@@ -269,8 +257,7 @@ static void check_options(char *line)
 }
 
 /* `key=value` in a table; values in capitals are placeholders, and what holds a blank is a rule. */
-static void check_table(char *line)
-{
+static void check_table(char *line) {
     for (char *at = line; *line == '|' && (at = strchr(at, '`')); at++) {
         size_t len = strcspn(++at, "=` ");
         if (at[len] == '=' && islower(*at) && !isupper(at[len + 1]))
@@ -279,21 +266,18 @@ static void check_table(char *line)
     }
 }
 
-static void check_settings(char *line)
-{
+static void check_settings(char *line) {
     check_variables(line);
     check_options(line);
     check_table(line);
 }
 
-Test(docs, every_setting_in_the_readme_is_one_that_the_parser_takes)
-{
+Test(docs, every_setting_in_the_readme_is_one_that_the_parser_takes) {
     each_line(false, check_settings);
     cr_expect_gt(seen, 10);
 }
 
-Test(docs, make_help_lists_every_target)
-{
+Test(docs, make_help_lists_every_target) {
     struct ended phony = shell("sed -n 's/^.PHONY: //p' Makefile man/rules.mk | tr ' ' '\\n'");
     const char *help = shell("make -s help | awk '{ print $1 }'").out;
     char *rest = NULL, *list = strdup(phony.out);

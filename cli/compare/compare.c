@@ -26,12 +26,14 @@ static const struct af_option_row rows[] = {
     { 'b', NULL, AF_TAKES_VALUE, "KEY=VALUE", "policy B" },
     { 'r', NULL, AF_TAKES_VALUE, "RUNS", "how often each is run (10)" },
     { WARMUP, "warmup", AF_TAKES_VALUE, "N", "first run each N times that do not count" },
-    { PREPARE, "prepare", AF_TAKES_VALUE, "CMD", "sh -c CMD before each run; what it leaves in the background ends "
-                                                 "with the run" },
+    { PREPARE, "prepare", AF_TAKES_VALUE, "CMD",
+      "sh -c CMD before each run; what it leaves in the background ends "
+      "with the run" },
     { 'i', NULL, AF_TAKES_NOTHING, NULL, "go on where CMD ends with another status than 0" },
     { NETNS, "netns", AF_TAKES_NOTHING, NULL, "each run in a network namespace of its own, loopback up" },
-    { SETTLE, "settle", AF_TAKES_VALUE, "wait|reap", "after a run wait until its TIME_WAITs have expired, or end them "
-                                                     "(CAP_NET_ADMIN)" },
+    { SETTLE, "settle", AF_TAKES_VALUE, "wait|reap",
+      "after a run wait until its TIME_WAITs have expired, or end them "
+      "(CAP_NET_ADMIN)" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout in place of the table, or to FILE beside it" },
     { PLOT, "plot", AF_TAKES_VALUE, "FILE.svg", "draw every round (needs gnuplot)" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
@@ -53,25 +55,16 @@ static bool take(struct af_experiment *e, struct af_options *options, int id) {
     case 'b':
         return af_option_accepted(options, af_settings_add(&e->side[id - 'a'].settings, (char[]){ '-', (char)id, 0 },
                                                            options->value));
-    case 'r':
-        return af_option_number(options, "-r", 1, MOST_ROUNDS, &e->rounds);
-    case WARMUP:
-        return af_option_number(options, "--warmup", 0, MOST_ROUNDS, &e->warmup);
-    case SETTLE:
-        return read_settling(e, options);
-    case PREPARE:
-        e->prepare = options->value;
-        return true;
+    case 'r': return af_option_number(options, "-r", 1, MOST_ROUNDS, &e->rounds);
+    case WARMUP: return af_option_number(options, "--warmup", 0, MOST_ROUNDS, &e->warmup);
+    case SETTLE: return read_settling(e, options);
+    case PREPARE: e->prepare = options->value; return true;
     case JSON:
         e->json_path = options->value;
         e->json = true;
         return true;
-    case PLOT:
-        e->plot_path = options->value;
-        return true;
-    default:
-        *(id == 'i' ? &e->ignore : &e->netns) = true;
-        return true;
+    case PLOT: e->plot_path = options->value; return true;
+    default: *(id == 'i' ? &e->ignore : &e->netns) = true; return true;
     }
 }
 

@@ -25,8 +25,8 @@ enum { AF_ERRNOS = 134 }; /* Linux has none above 133 (EHWPOISON); 0 is `unknown
 
 /* One run of CMD. In memory that the round's process shares with ours. */
 struct af_measure {
-    bool done;           /* the rest is there */
-    int status;          /* CMD's */
+    bool done;  /* the rest is there */
+    int status; /* CMD's */
     bool started;
     double value[AF_METRICS];
     uint32_t failed[AF_CALLS][AF_ERRNOS];
@@ -35,9 +35,9 @@ struct af_measure {
 };
 
 struct af_side {
-    const char *name;            /* "A" */
+    const char *name; /* "A" */
     struct af_settings settings;
-    struct af_measure *runs;     /* one a round */
+    struct af_measure *runs; /* one a round */
 };
 
 enum af_settling { AF_SETTLE_NOT, AF_SETTLE_WAIT, AF_SETTLE_REAP };
@@ -50,13 +50,13 @@ struct af_experiment {
     enum af_settling settling;
     const char *json_path, *plot_path;
     struct af_side side[2];
-    uint8_t *first;   /* which side went first, one a round */
-    unsigned done;    /* rounds that are complete */
-    int interrupted;  /* by this signal; 0: not */
+    uint8_t *first;  /* which side went first, one a round */
+    unsigned done;   /* rounds that are complete */
+    int interrupted; /* by this signal; 0: not */
     struct af_difference difference[AF_METRICS];
-    size_t varying;   /* metrics that differ in any round: what is corrected for */
-    int terminal;     /* for progress; -1: none */
-    sigset_t mask;    /* of signals, and what SIGCHLD did, when we were started: for CMD */
+    size_t varying; /* metrics that differ in any round: what is corrected for */
+    int terminal;   /* for progress; -1: none */
+    sigset_t mask;  /* of signals, and what SIGCHLD did, when we were started: for CMD */
     struct sigaction on_child;
 };
 

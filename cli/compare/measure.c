@@ -31,7 +31,6 @@ bool af_compare_dump(struct af_kernel_sockets *sockets) {
     return !error;
 }
 
-
 /* ---- measuring ---------------------------------------------------------------------------------------------- */
 
 /* Leaves those of `now` that were not there before, a dump in order. */

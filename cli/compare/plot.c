@@ -65,13 +65,15 @@ static void put_script(FILE *to, const struct af_experiment *e) {
     put_quoted(to, title);
     fputs("\nset xrange [0.5:2.5]\nset xtics (\"A\" 1, \"B\" 2)\nset grid ytics\nset yrange [0:*]\n"
           "set title \"wall time, s\"\nset key off\n"
-          "plot $rounds using 1:2 with points pointtype 7 pointsize 0.5\n", to);
+          "plot $rounds using 1:2 with points pointtype 7 pointsize 0.5\n",
+          to);
     fputs("set title \"time inside connect, us\"\nset key outside bottom center horizontal\n", to);
     if (has_latency(e))
         fputs("set logscale y\nset yrange [*:*]\n"
               "plot $rounds using 1:3 with points pointtype 7 pointsize 0.5 title \"p50\", "
               "'' using 1:4 with points pointtype 5 pointsize 0.5 title \"p99\", "
-              "'' using 1:5 with points pointtype 9 pointsize 0.5 title \"max\"\n", to);
+              "'' using 1:5 with points pointtype 9 pointsize 0.5 title \"max\"\n",
+              to);
     else
         fputs("set label \"no connects\" at graph 0.4,0.5\nset yrange [0:1]\nplot NaN notitle\n", to);
     fputs("unset multiplot\n", to);

@@ -132,8 +132,9 @@ static char *list(const struct af_experiment *e, bool differs) {
         if (e->difference[m].differs != differs || (!a.max && !b.max))
             continue;
         char *from = number(a.median), *to = number(b.median);
-        text = join(text, ", ", differs ? af_format("%s %s to %s", af_metrics[m].title, from, to)
-                                        : af_format("%s", af_metrics[m].title));
+        text = join(text, ", ",
+                    differs ? af_format("%s %s to %s", af_metrics[m].title, from, to)
+                            : af_format("%s", af_metrics[m].title));
         free(from);
         free(to);
     }
@@ -144,8 +145,8 @@ static void say_verdict(const struct af_experiment *e) {
     const size_t needed = af_rounds_needed(e->varying);
     char *yes = list(e, true), *no = list(e, false);
     if (e->varying && e->done < needed)
-        say(af_format("%u round%s cannot carry a claim where %zu metric%s; -r %zu could, if all go one way.",
-                      e->done, e->done == 1 ? "" : "s", e->varying, e->varying == 1 ? " varies" : "s vary", needed));
+        say(af_format("%u round%s cannot carry a claim where %zu metric%s; -r %zu could, if all go one way.", e->done,
+                      e->done == 1 ? "" : "s", e->varying, e->varying == 1 ? " varies" : "s vary", needed));
     else if (*yes)
         say(af_format("B differs from A beyond noise: %s%s%s.", yes, *no ? "; not in " : "", no));
     else

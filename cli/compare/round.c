@@ -64,7 +64,9 @@ static bool prepare(const struct round *r) {
     if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
     af_tell("compare: --prepare '%s' ended with status %d", r->e->prepare,
-            pid < 0 ? 127 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+            pid < 0               ? 127
+            : WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+                                  : WEXITSTATUS(status));
     return false;
 }
 

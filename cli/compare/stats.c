@@ -166,7 +166,7 @@ static double signed_rank_p(const double *a, const double *b, size_t n) {
     for (size_t i = 0; i < kept; i++)
         *(changes[i].up ? &up : &down) += changes[i].rank;
     const size_t less = up < down ? up : down;
-    double p = !kept                  ? 1
+    double p = !kept                 ? 1
                : kept <= EXACT_UP_TO ? 2 * at_most(changes, kept, less)
                                      : 2 * normal_at_most(changes, kept, (double)less);
     free(changes);

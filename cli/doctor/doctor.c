@@ -43,7 +43,9 @@ static int check_operands(struct request *q, struct af_options *options) {
         return af_misuse(options, "PROGRAM is empty");
     if (q->sysctl && (q->json || q->program || q->pid))
         return af_misuse(options, "--sysctl is about the machine and prints nothing else: it goes with no %s",
-                         q->json ? "--json" : q->pid ? "--pid" : "PROGRAM");
+                         q->json  ? "--json"
+                         : q->pid ? "--pid"
+                                  : "PROGRAM");
     return 0;
 }
 

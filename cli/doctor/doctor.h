@@ -43,18 +43,18 @@ struct af_finding {
 
 struct af_machine {
     char release[65];
-    char *values[AF_SYSCTLS]; /* NULL: not there, or not to be read */
-    int errors[AF_SYSCTLS];   /* errno: why */
-    struct af_ephemeral ephemeral; /* the range, and what of it is not reserved */
-    unsigned unprivileged;    /* ip_unprivileged_port_start */
+    char *values[AF_SYSCTLS];              /* NULL: not there, or not to be read */
+    int errors[AF_SYSCTLS];                /* errno: why */
+    struct af_ephemeral ephemeral;         /* the range, and what of it is not reserved */
+    unsigned unprivileged;                 /* ip_unprivileged_port_start */
     struct af_port_set reserved, listened; /* listened on by TCP; outside the range, by UDP too */
-    uint64_t memory;          /* bytes */
-    int64_t time_wait, overflow; /* now; never made, since this network namespace began. -1: unknown */
-    uint32_t accepted;        /* of those TIME_WAITs, on ports that are listened on */
-    struct af_destination *destinations; /* fullest first */
+    uint64_t memory;                       /* bytes */
+    int64_t time_wait, overflow;           /* now; never made, since this network namespace began. -1: unknown */
+    uint32_t accepted;                     /* of those TIME_WAITs, on ports that are listened on */
+    struct af_destination *destinations;   /* fullest first */
     size_t n_destinations;
-    int dump_error;           /* -errno: no destinations, no listeners */
-    int64_t conntrack;        /* entries; -1: there is no conntrack */
+    int dump_error;              /* -errno: no destinations, no listeners */
+    int64_t conntrack;           /* entries; -1: there is no conntrack */
     int64_t conntrack_time_wait; /* of them; -1: not ours to read */
     struct af_finding findings[AF_SYSCTLS];
 };
@@ -73,10 +73,10 @@ void af_machine_judge(struct af_machine *machine);
 
 /* What a policy, or a subcommand, needs of the kernel. */
 struct af_need {
-    const char *name;  /* "linger"; "reap" */
-    const char *needs; /* "TCP_LINGER2" */
-    const char *since; /* "2.4": Linux of that version, or NULL */
-    int error;         /* what came of trying it: 0, or -errno */
+    const char *name;    /* "linger"; "reap" */
+    const char *needs;   /* "TCP_LINGER2" */
+    const char *since;   /* "2.4": Linux of that version, or NULL */
+    int error;           /* what came of trying it: 0, or -errno */
     const char *without; /* what then comes of the policy */
 };
 /* The policies that need anything, in the order of keys.def; then subcommands. Returns how many. */
@@ -142,22 +142,22 @@ bool af_program_opens(const struct af_program *program);
 
 struct af_process_seen {
     pid_t pid;
-    bool inside;      /* the library is mapped, and its settings can be in force */
-    char *why;        /* not inside, or not ours to look into: one line */
-    char *program;    /* as only and skip have it; NULL: not ours to look into */
-    char *library;    /* the file that is mapped, or NULL */
-    bool deleted;     /* it is not there any more */
-    char *preload;    /* LD_PRELOAD at its start, or NULL */
+    bool inside;       /* the library is mapped, and its settings can be in force */
+    char *why;         /* not inside, or not ours to look into: one line */
+    char *program;     /* as only and skip have it; NULL: not ours to look into */
+    char *library;     /* the file that is mapped, or NULL */
+    bool deleted;      /* it is not there any more */
+    char *preload;     /* LD_PRELOAD at its start, or NULL */
     char *environment; /* settings point into it */
-    char **settings;  /* "AFTERFIN_...=...", as at its start; NULL-terminated */
+    char **settings;   /* "AFTERFIN_...=...", as at its start; NULL-terminated */
     size_t n_settings;
-    char *complaint;  /* what the parser says of them, or NULL */
-    bool skipped;     /* by only or skip */
-    bool keeps_ledger; /* as its settings have it */
-    char *ledger;     /* its file, or NULL */
-    char *policy;     /* which policy that says */
-    bool sealed;      /* it says that the process has installed a seccomp filter */
-    uint64_t net_ns;  /* where it is, if not in our network namespace; else 0 */
+    char *complaint;           /* what the parser says of them, or NULL */
+    bool skipped;              /* by only or skip */
+    bool keeps_ledger;         /* as its settings have it */
+    char *ledger;              /* its file, or NULL */
+    char *policy;              /* which policy that says */
+    bool sealed;               /* it says that the process has installed a seccomp filter */
+    uint64_t net_ns;           /* where it is, if not in our network namespace; else 0 */
     int seccomp, no_new_privs; /* of /proc/N/status; -1: unknown */
 };
 

@@ -111,7 +111,9 @@ static const struct trial of_policies[AF_KEYS] = {
     [AF_KEY_PORT_SEARCH] = PORT_RANGE,
     [AF_KEY_KEEPALIVE] = OPTION("SO_KEEPALIVE, TCP_KEEP*", "2.4", "AFTERFIN_KEEPALIVE=60:10:6", AF_ROLE_CONNECT),
     [AF_KEY_USER_TIMEOUT] = OPTION("TCP_USER_TIMEOUT", "2.6.37", "AFTERFIN_USER_TIMEOUT=30s", AF_ROLE_CONNECT),
-    [AF_KEY_LEDGER] = { .needs = "MADV_WIPEONFORK, MADV_POPULATE_WRITE", .since = "5.14", .run = try_memory,
+    [AF_KEY_LEDGER] = { .needs = "MADV_WIPEONFORK, MADV_POPULATE_WRITE",
+                        .since = "5.14",
+                        .run = try_memory,
                         .without = "smaller, its space reserved at start; forks by raw system calls go unseen" },
 };
 
@@ -120,8 +122,11 @@ static const struct {
     struct trial trial;
 } of_commands[] = {
     { "who", { .needs = "SO_COOKIE, tcp_diag", .since = "4.12", .run = try_cookie, .without = "knows no owner" } },
-    { "reap", { .needs = "SOCK_DESTROY, CAP_NET_ADMIN", .since = "6.0", .run = try_destroy,
-                .without = "can only show what it would end" } },
+    { "reap",
+      { .needs = "SOCK_DESTROY, CAP_NET_ADMIN",
+        .since = "6.0",
+        .run = try_destroy,
+        .without = "can only show what it would end" } },
 };
 
 static struct af_need try(const char *name, const struct trial *trial) {

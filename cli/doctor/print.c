@@ -122,8 +122,10 @@ static void print_time_wait(const struct af_machine *m) {
         af_doctor_line(AF_INDENT, "%lld now, of %s that may be", (long long)m->time_wait,
                        m->values[AF_SYSCTL_tcp_max_tw_buckets] ? m->values[AF_SYSCTL_tcp_max_tw_buckets] : "those");
     if (m->accepted)
-        af_doctor_line(AF_INDENT, "%u of them on ports that are listened on: a server here closes first. They take "
-                       "no ephemeral port; a rule as `listen :PORT linger=ack` leaves none", m->accepted);
+        af_doctor_line(AF_INDENT,
+                       "%u of them on ports that are listened on: a server here closes first. They take "
+                       "no ephemeral port; a rule as `listen :PORT linger=ack` leaves none",
+                       m->accepted);
     if (m->overflow > 0)
         af_doctor_line(AF_INDENT, "%lld connections have ended without one, for want of room (TCPTimeWaitOverflow)",
                        (long long)m->overflow);
@@ -175,7 +177,8 @@ static void print_destinations(const struct af_machine *m) {
     if (m->n_destinations > TOP)
         af_doctor_line(AF_INDENT, "and %zu more", m->n_destinations - TOP);
     if (filling)
-        af_doctor_line(AF_INDENT, "From half of a range on, each connect searches thousands of ports; at its end it "
+        af_doctor_line(AF_INDENT,
+                       "From half of a range on, each connect searches thousands of ports; at its end it "
                        "fails with EADDRNOTAVAIL. What helps the program: port_search=cycle against the search, "
                        "linger=ack against the TIME_WAITs");
 }

@@ -27,10 +27,12 @@ static void print_facts(const struct af_program *p) {
         return;
     const bool native = af_elf_native(elf);
     af_doctor_line(AF_INDENT, "%s: %s%s%s%s%s%s%s%s%s", p->reach.files[p->reach.n_files - 1], af_elf_machine(elf),
-                   !native ? "" : elf->loader[0] ? ", dynamic, " : ", static", p->libc ? p->libc : "",
-                   p->libc && strcmp(p->libc, "other") == 0 ? " C library" : "", native && elf->moves ? ", PIE" : "",
-                   p->code.go ? ", Go" : "", p->setuid ? ", setuid" : "", p->setgid ? ", setgid" : "",
-                   p->capabilities ? ", file capabilities" : "");
+                   !native          ? ""
+                   : elf->loader[0] ? ", dynamic, "
+                                    : ", static",
+                   p->libc ? p->libc : "", p->libc && strcmp(p->libc, "other") == 0 ? " C library" : "",
+                   native && elf->moves ? ", PIE" : "", p->code.go ? ", Go" : "", p->setuid ? ", setuid" : "",
+                   p->setgid ? ", setgid" : "", p->capabilities ? ", file capabilities" : "");
     if (elf->loader[0])
         af_doctor_line(AF_INDENT, "loader: %s", elf->loader);
 }
@@ -64,8 +66,10 @@ static void print_doubts(const struct af_program *p) {
     if (p->io_uring)
         af_doctor_line(AF_INDENT, "it uses io_uring: what goes that way passes the library by");
     if (p->code.kernel_calls && p->reached == AF_REACHED)
-        af_doctor_line(AF_INDENT, "it has %llu instructions of its own that enter the kernel: what they do passes "
-                       "the library by", (unsigned long long)p->code.kernel_calls);
+        af_doctor_line(AF_INDENT,
+                       "it has %llu instructions of its own that enter the kernel: what they do passes "
+                       "the library by",
+                       (unsigned long long)p->code.kernel_calls);
     if ((p->setuid || p->setgid || p->capabilities) && p->reached == AF_REACHED)
         af_doctor_line(AF_INDENT, "for us it gains no privilege; run by another user it does, and is not reached");
 }
@@ -109,19 +113,24 @@ static void print_ledger(const struct af_process_seen *p) {
     if (p->sealed)
         af_doctor_line(AF_INDENT, "it has installed a seccomp filter: the library does nothing more in it");
     else if (p->seccomp == FILTER)
-        af_doctor_line(AF_INDENT, "it has a seccomp filter: inherited it is no hindrance; if it installed one "
+        af_doctor_line(AF_INDENT,
+                       "it has a seccomp filter: inherited it is no hindrance; if it installed one "
                        "itself, the library does nothing more in it%s",
                        p->ledger ? ", but its ledger says no such thing" : "");
     if (p->no_new_privs == 1)
         af_doctor_line(AF_INDENT, "no_new_privs is set: setuid programs that it starts gain nothing: reached");
     if (p->net_ns)
-        af_doctor_line(AF_INDENT, "it is in another network namespace (%llu): what is said of the machine here is "
-                       "not of that; nsenter -t %d -n afterfin doctor", (unsigned long long)p->net_ns, (int)p->pid);
+        af_doctor_line(AF_INDENT,
+                       "it is in another network namespace (%llu): what is said of the machine here is "
+                       "not of that; nsenter -t %d -n afterfin doctor",
+                       (unsigned long long)p->net_ns, (int)p->pid);
 }
 
 void af_doctor_print_process(const struct af_process_seen *p) {
     char *title = af_format("Process %d, %s: the library is %s", (int)p->pid, p->program,
-                            p->inside ? "in there" : p->library ? "in there, to no effect" : "not in there");
+                            p->inside    ? "in there"
+                            : p->library ? "in there, to no effect"
+                                         : "not in there");
     af_doctor_heading(title);
     free(title);
     if (p->why)

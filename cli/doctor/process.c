@@ -96,9 +96,9 @@ static void explain(struct af_process_seen *p) {
             entry--;
         char *path = af_format("%.*s", (int)strcspn(entry, " :"), entry), *there = in_its_root(p->pid, path);
         const bool missing = *path == '/' && access(there, F_OK) != 0 && errno == ENOENT;
-        refuse(p, missing ? af_format("LD_PRELOAD names %s, which is not there for it", path)
-                          : af_format("LD_PRELOAD names %s, but the dynamic linker did not take it, and said why",
-                                      path));
+        refuse(p, missing
+                      ? af_format("LD_PRELOAD names %s, which is not there for it", path)
+                      : af_format("LD_PRELOAD names %s, but the dynamic linker did not take it, and said why", path));
         free(path);
         free(there);
     }
@@ -240,8 +240,9 @@ void af_process_read(pid_t pid, struct af_process_seen *p) {
 }
 
 void af_process_free(struct af_process_seen *p) {
-    char *const all[] = { p->why,         p->program,   p->library, p->preload,
-                          p->environment, p->complaint, p->ledger,  p->policy };
+    char *const all[] = {
+        p->why, p->program, p->library, p->preload, p->environment, p->complaint, p->ledger, p->policy
+    };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(p->settings);

@@ -39,8 +39,7 @@ static bool is_among(const char *name, const char *const *list, size_t n) {
 static struct af_through *add_through(struct af_program *p, const char *path) {
     p->through = af_room_for_one(p->through, p->n_through, sizeof *p->through);
     struct af_through *t = &p->through[p->n_through++];
-    *t = (struct af_through){ .path = af_format("%s", path),
-                              .calls = af_array(NULL, N_INTERCEPTED, sizeof *t->calls) };
+    *t = (struct af_through){ .path = af_format("%s", path), .calls = af_array(NULL, N_INTERCEPTED, sizeof *t->calls) };
     return t;
 }
 
@@ -91,10 +90,10 @@ static void refuse(struct af_program *p, char *why) {
 
 static const char *libc_of(const char *loader) {
     const char *slash = strrchr(loader, '/'), *name = slash ? slash + 1 : loader;
-    return !*loader                               ? NULL
-           : strncmp(name, "ld-linux", 8) == 0    ? "glibc"
-           : strncmp(name, "ld-musl-", 8) == 0    ? "musl"
-                                                  : "other";
+    return !*loader                            ? NULL
+           : strncmp(name, "ld-linux", 8) == 0 ? "glibc"
+           : strncmp(name, "ld-musl-", 8) == 0 ? "musl"
+                                               : "other";
 }
 
 bool af_program_opens(const struct af_program *p) {
@@ -117,12 +116,13 @@ static void look_at_elf(struct af_program *p, int fd, const struct stat *st, con
     if (p->code.go) {
         p->reached = AF_ONLY_LOADED;
         p->why = af_format("%s is written in Go, which calls the kernel by itself: the library is loaded, and sees "
-                           "only what C code in it does", path);
+                           "only what C code in it does",
+                           path);
     } else if (p->code.kernel_calls && !af_program_opens(p)) {
         p->reached = AF_ONLY_LOADED;
         p->why = af_format("%s has %llu instructions of its own that enter the kernel and takes no call for "
-                           "connections from libc: the library is loaded, and sees none", path,
-                           (unsigned long long)p->code.kernel_calls);
+                           "connections from libc: the library is loaded, and sees none",
+                           path, (unsigned long long)p->code.kernel_calls);
     }
 }
 
@@ -132,7 +132,10 @@ static void look_at_other(struct af_program *p, int fd, const char *path) {
     const ssize_t size = pread(fd, head, sizeof head, 0);
     if (size < 0)
         refuse(p, af_format("%s: %s", path, strerror(errno)));
-    else if (size >= 4 && memcmp(head, "\x7f" "ELF", 4) == 0)
+    else if (size >= 4 && memcmp(head,
+                                 "\x7f"
+                                 "ELF",
+                                 4) == 0)
         refuse(p, af_format("%s is a broken ELF file, which the kernel would not run", path));
     else if (memchr(head, 0, (size_t)size))
         refuse(p, af_format("%s is no program: neither ELF nor text", path));

@@ -104,8 +104,10 @@ static void judge_ip_local_reserved_ports(const struct af_machine *m, struct af_
     unsigned low, high, n = 0;
     if (should_widen(m, &low, &high) && (n = unreserved(m, low, high, false, &ports))) {
         char *which = af_ports_text(&ports);
-        say(f, AF_ADVICE, "%s %s listened on and would lie in the wider range: reserved, no outgoing connection "
-            "takes %s while a service restarts", which, n == 1 ? "is" : "are", n == 1 ? "it" : "one");
+        say(f, AF_ADVICE,
+            "%s %s listened on and would lie in the wider range: reserved, no outgoing connection "
+            "takes %s while a service restarts",
+            which, n == 1 ? "is" : "are", n == 1 ? "it" : "one");
         free(which);
         for (unsigned port = 0; port <= WIDEST_HIGH; port++)
             if (af_port_has(&m->reserved, port))
@@ -113,8 +115,10 @@ static void judge_ip_local_reserved_ports(const struct af_machine *m, struct af_
         f->set = af_ports_text(&ports);
     } else if (m->ephemeral.high && (n = unreserved(m, m->ephemeral.low, m->ephemeral.high, true, &ports))) {
         char *which = af_ports_text(&ports);
-        say(f, AF_NOTE, "%s %s listened on inside the range and not reserved: should %s be a service's own, an "
-            "outgoing connection can take it while it restarts", which, n == 1 ? "is" : "are", n == 1 ? "it" : "one");
+        say(f, AF_NOTE,
+            "%s %s listened on inside the range and not reserved: should %s be a service's own, an "
+            "outgoing connection can take it while it restarts",
+            which, n == 1 ? "is" : "are", n == 1 ? "it" : "one");
         free(which);
     }
 }
@@ -133,9 +137,10 @@ static void judge_ip_local_port_range(const struct af_machine *m, struct af_find
     char peer[AF_ADDR_TEXT];
     af_addr_text(&d->peer, peer);
     if (!wider_range(m, &low, &high)) {
-        say(f, af_machine_filling(m, d), "%u of %u ports towards %s are taken, and the range is as wide as it gets: "
-            "what helps is linger=ack, connections that stay open, or another address", af_machine_held(m, d),
-            m->ephemeral.n, peer);
+        say(f, af_machine_filling(m, d),
+            "%u of %u ports towards %s are taken, and the range is as wide as it gets: "
+            "what helps is linger=ack, connections that stay open, or another address",
+            af_machine_held(m, d), m->ephemeral.n, peer);
         return;
     }
     say(f, af_machine_filling(m, d), "%u of %u ports towards %s are taken: there are %u from %u to %u",
@@ -145,7 +150,8 @@ static void judge_ip_local_port_range(const struct af_machine *m, struct af_find
 
 static void judge_tcp_timestamps(const struct af_machine *m, struct af_finding *f) {
     if (af_machine_number(m, AF_SYSCTL_tcp_timestamps) == 0) {
-        say(f, AF_ADVICE, "without timestamps tcp_tw_reuse does nothing, and a stray segment of an old connection is "
+        say(f, AF_ADVICE,
+            "without timestamps tcp_tw_reuse does nothing, and a stray segment of an old connection is "
             "told from a new one's by its sequence number alone");
         f->set = af_format("1");
     }
@@ -155,13 +161,16 @@ static void judge_tcp_tw_reuse(const struct af_machine *m, struct af_finding *f)
     const int64_t reuse = af_machine_number(m, AF_SYSCTL_tcp_tw_reuse);
     const struct af_destination *d = filled_by_time_wait(m);
     if (reuse == 1) {
-        say(f, AF_OK, "an outgoing connection takes over the port of a TIME_WAIT to the same destination, unless the "
+        say(f, AF_OK,
+            "an outgoing connection takes over the port of a TIME_WAIT to the same destination, unless the "
             "program binds its port");
     } else if (d && af_machine_number(m, AF_SYSCTL_tcp_timestamps) > 0) {
         char peer[AF_ADDR_TEXT];
         af_addr_text(&d->peer, peer);
-        say(f, AF_ADVICE, "%u of the %u ports taken towards %s are in TIME_WAIT: with 1, outgoing connections take "
-            "them over after a second, unless the program binds its port", d->time_wait, d->ports, peer);
+        say(f, AF_ADVICE,
+            "%u of the %u ports taken towards %s are in TIME_WAIT: with 1, outgoing connections take "
+            "them over after a second, unless the program binds its port",
+            d->time_wait, d->ports, peer);
         f->set = af_format("1");
     } else {
         say(f, reuse == 2 ? AF_OK : AF_NOTE, "%s: 1 is for when ports towards one destination run short",
@@ -196,9 +205,11 @@ static void judge_tcp_max_tw_buckets(const struct af_machine *m, struct af_findi
     if (max < 0 || (m->overflow <= 0 && m->time_wait * 10 < max * 8))
         return;
     const bool raise = (uint64_t)max < room;
-    say(f, raise ? AF_ADVICE : AF_NOTE, "%lld TIME_WAITs now, and %lld connections have ended without one, and "
-        "without its protection, since this network namespace began%s", (long long)m->time_wait,
-        (long long)(m->overflow > 0 ? m->overflow : 0), raise ? "" : "; more would take over a 32nd of memory");
+    say(f, raise ? AF_ADVICE : AF_NOTE,
+        "%lld TIME_WAITs now, and %lld connections have ended without one, and "
+        "without its protection, since this network namespace began%s",
+        (long long)m->time_wait, (long long)(m->overflow > 0 ? m->overflow : 0),
+        raise ? "" : "; more would take over a 32nd of memory");
     if (raise)
         f->set = af_format("%llu", (unsigned long long)room);
 }
@@ -206,7 +217,8 @@ static void judge_tcp_max_tw_buckets(const struct af_machine *m, struct af_findi
 /* The kernel's own text has it the other way round. */
 static void judge_tcp_rfc1337(const struct af_machine *m, struct af_finding *f) {
     if (af_machine_number(m, AF_SYSCTL_tcp_rfc1337) == 0)
-        say(f, AF_OK, "the default: an RST that strays in ends a TIME_WAIT early; 1 keeps it (the kernel's own "
+        say(f, AF_OK,
+            "the default: an RST that strays in ends a TIME_WAIT early; 1 keeps it (the kernel's own "
             "documentation has it the other way round)");
     else
         say(f, AF_OK, "no RST ends a TIME_WAIT early");
@@ -225,8 +237,10 @@ static bool conntrack_is_full(const struct af_machine *m) {
 static void judge_nf_conntrack_max(const struct af_machine *m, struct af_finding *f) {
     if (!conntrack_is_full(m))
         return;
-    say(f, AF_PROBLEM, "%lld entries now: at the limit new connections are dropped (it is set in the initial network "
-        "namespace)", (long long)m->conntrack);
+    say(f, AF_PROBLEM,
+        "%lld entries now: at the limit new connections are dropped (it is set in the initial network "
+        "namespace)",
+        (long long)m->conntrack);
     f->set = af_format("%lld", (long long)af_machine_number(m, AF_SYSCTL_nf_conntrack_max) * 2);
 }
 
@@ -235,8 +249,10 @@ static void judge_nf_conntrack_tcp_timeout_time_wait(const struct af_machine *m,
     if (timeout <= TIME_WAIT_S || m->conntrack <= 0)
         return;
     const bool fills = conntrack_is_full(m) && m->conntrack_time_wait * 4 >= m->conntrack;
-    say(f, fills ? AF_ADVICE : AF_OK, "conntrack keeps an entry for so long after the close, the kernel its "
-        "TIME_WAIT for %d s%s", TIME_WAIT_S, fills ? "; these entries fill the table" : "");
+    say(f, fills ? AF_ADVICE : AF_OK,
+        "conntrack keeps an entry for so long after the close, the kernel its "
+        "TIME_WAIT for %d s%s",
+        TIME_WAIT_S, fills ? "; these entries fill the table" : "");
     if (fills)
         f->set = af_format("%d", TIME_WAIT_S);
 }

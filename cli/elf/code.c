@@ -80,7 +80,7 @@ static size_t count(const uint8_t *code, size_t size, bool last, uint64_t *calls
     while (at < size && (last || size - at >= LONGEST)) {
         size_t length = af_x86_length(code + at, size - at);
         *calls += length == 2 && code[at] == 0x0f && code[at + 1] == 0x05; /* syscall */
-        at += length ? length : 1; /* data between functions */
+        at += length ? length : 1;                                         /* data between functions */
     }
     return at;
 }

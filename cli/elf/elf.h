@@ -11,9 +11,9 @@
 /* ---- elf.c: the few facts that decide whether a library can be preloaded ------------------------------------- */
 
 struct af_elf {
-    uint8_t class, data; /* ELFCLASS..., ELFDATA... */
-    uint16_t machine;    /* EM_... */
-    bool moves;          /* ET_DYN: is loaded anywhere (PIE); of native files only */
+    uint8_t class, data;   /* ELFCLASS..., ELFDATA... */
+    uint16_t machine;      /* EM_... */
+    bool moves;            /* ET_DYN: is loaded anywhere (PIE); of native files only */
     char loader[PATH_MAX]; /* PT_INTERP; empty: none, or not read (another class or byte order than ours) */
 };
 

@@ -9,14 +9,38 @@
  *   b imm8           B ModRM + imm8      w imm16              e imm16 + imm8
  *   z imm16/32       Z ModRM + imm16/32  j imm32              v imm16/32/64
  *   a address        t ModRM, and an imm8 if it is a test     T the same with imm16/32 */
-static const char one_byte[] = "mmmmbzxxmmmmbzxx" "mmmmbzxxmmmmbzxx" "mmmmbzpxmmmmbzpx" "mmmmbzpxmmmmbzpx"
-                               "pppppppppppppppp" "................" "xxxmppppzZbB...." "bbbbbbbbbbbbbbbb"
-                               "BZxBmmmmmmmmmmmm" "..........x....." "aaaa....bz......" "bbbbbbbbvvvvvvvv"
-                               "BBw.xxBZe.w..bx." "mmmmxxx.mmmmmmmm" "bbbbbbbbjjxb...." "p.pp..tT......mm";
-static const char two_byte[] = "mmmmx.....x.xm.B" "mmmmmmmmmmmmmmmm" "mmmmxxxxmmmmmmmm" "........xxxxxxxx"
-                               "mmmmmmmmmmmmmmmm" "mmmmmmmmmmmmmmmm" "mmmmmmmmmmmmmmmm" "BBBBmmm.mmmmmmmm"
-                               "jjjjjjjjjjjjjjjj" "mmmmmmmmmmmmmmmm" "...mBmmm...mBmmm" "mmmmmmmmmmBmmmmm"
-                               "mmBmBBBm........" "mmmmmmmmmmmmmmmm" "mmmmmmmmmmmmmmmm" "mmmmmmmmmmmmmmmm";
+static const char one_byte[] = "mmmmbzxxmmmmbzxx"
+                               "mmmmbzxxmmmmbzxx"
+                               "mmmmbzpxmmmmbzpx"
+                               "mmmmbzpxmmmmbzpx"
+                               "pppppppppppppppp"
+                               "................"
+                               "xxxmppppzZbB...."
+                               "bbbbbbbbbbbbbbbb"
+                               "BZxBmmmmmmmmmmmm"
+                               "..........x....."
+                               "aaaa....bz......"
+                               "bbbbbbbbvvvvvvvv"
+                               "BBw.xxBZe.w..bx."
+                               "mmmmxxx.mmmmmmmm"
+                               "bbbbbbbbjjxb...."
+                               "p.pp..tT......mm";
+static const char two_byte[] = "mmmmx.....x.xm.B"
+                               "mmmmmmmmmmmmmmmm"
+                               "mmmmxxxxmmmmmmmm"
+                               "........xxxxxxxx"
+                               "mmmmmmmmmmmmmmmm"
+                               "mmmmmmmmmmmmmmmm"
+                               "mmmmmmmmmmmmmmmm"
+                               "BBBBmmm.mmmmmmmm"
+                               "jjjjjjjjjjjjjjjj"
+                               "mmmmmmmmmmmmmmmm"
+                               "...mBmmm...mBmmm"
+                               "mmmmmmmmmmBmmmmm"
+                               "mmBmBBBm........"
+                               "mmmmmmmmmmmmmmmm"
+                               "mmmmmmmmmmmmmmmm"
+                               "mmmmmmmmmmmmmmmm";
 
 struct reader {
     const uint8_t *code;
@@ -52,7 +76,8 @@ static char kind(struct reader *r) {
         return 0;
     switch (map) {
     case 1: return two_byte[opcode];
-    case 3: case 8: return 'B';
+    case 3:
+    case 8: return 'B';
     case 10: r->at += 4; return 'm';
     default: return 'm';
     }
@@ -79,11 +104,13 @@ size_t af_x86_length(const uint8_t *code, size_t size) {
     const size_t z = r.short_operand && !r.wide ? 2 : 4;
     const bool test = (byte & 0x30) == 0;
     switch (what) {
-    case 'b': case 'B': r.at += 1; break;
+    case 'b':
+    case 'B': r.at += 1; break;
     case 't': r.at += test ? 1 : 0; break;
     case 'w': r.at += 2; break;
     case 'e': r.at += 3; break;
-    case 'z': case 'Z': r.at += z; break;
+    case 'z':
+    case 'Z': r.at += z; break;
     case 'T': r.at += test ? z : 0; break;
     case 'j': r.at += 4; break;
     case 'v': r.at += r.wide ? 8 : z; break;

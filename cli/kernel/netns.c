@@ -96,7 +96,10 @@ size_t af_netns_each(uint64_t *wanted, size_t n, void (*on_each)(void *, uint64_
     n = sort_unique(wanted, n);
     if (!n)
         return 0;
-    struct search s = { .wanted = wanted, .n = n, .visit = on_each, .context = context,
+    struct search s = { .wanted = wanted,
+                        .n = n,
+                        .visit = on_each,
+                        .context = context,
                         .fates = af_array(NULL, n, sizeof *s.fates),
                         .own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC) };
     for (size_t i = 0; i < n; i++)

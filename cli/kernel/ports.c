@@ -51,8 +51,9 @@ size_t af_destinations(const struct af_kernel_sockets *kernel, const struct af_p
         const struct af_kernel_socket *socket = &kernel->all[i];
         if (!af_port_has(ports, socket->local.port))
             continue;
-        all[n] = (struct af_destination){ .local = socket->local, .peer = socket->peer, .ports = 1,
-                                          .time_wait = socket->state == AF_IN_TIME_WAIT };
+        all[n] = (struct af_destination){
+            .local = socket->local, .peer = socket->peer, .ports = 1, .time_wait = socket->state == AF_IN_TIME_WAIT
+        };
         all[n++].local.port = 0;
     }
     n = merge(all, n);

@@ -38,8 +38,10 @@ static bool runs_since(const char *entry, uint64_t start_ticks) {
     unsigned long long start;
     snprintf(path, sizeof path, "/proc/%.20s/stat", entry);
     const char *fields = read_file(path, text, sizeof text) ? strrchr(text, ')') : NULL;
-    if (!fields || sscanf(fields + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
-                                      "%*d %llu", &state, &start) != 2)
+    if (!fields || sscanf(fields + 1,
+                          " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
+                          "%*d %llu",
+                          &state, &start) != 2)
         return false;
     return state != 'Z' && state != 'X' && (!start_ticks || start <= start_ticks);
 }

@@ -58,10 +58,10 @@ bool af_preload(struct af_settings *settings) {
     }
     if (library[strcspn(library, " :$")]) {
         af_tell("%s cannot be preloaded: the dynamic linker splits LD_PRELOAD at spaces and colons, and "
-                "expands $; install it elsewhere", library);
+                "expands $; install it elsewhere",
+                library);
         return false;
     }
-    af_settings_set(settings, "LD_PRELOAD",
-                    af_preload_value(library, af_settings_get(settings, "LD_PRELOAD")));
+    af_settings_set(settings, "LD_PRELOAD", af_preload_value(library, af_settings_get(settings, "LD_PRELOAD")));
     return true;
 }

@@ -11,14 +11,14 @@ struct af_result {
     const struct af_settings *settings;
     struct af_child child;
     struct af_run_dir dir;
-    bool recorded;      /* there was a directory for ledgers: without one nothing is known but `child` */
+    bool recorded; /* there was a directory for ledgers: without one nothing is known but `child` */
     struct af_collection found;
-    size_t *order;      /* rows of found, by start time */
-    bool dumped;        /* the kernel's table could be read; else the next five say nothing */
-    bool settled;       /* no connection of ours was still closing */
+    size_t *order; /* rows of found, by start time */
+    bool dumped;   /* the kernel's table could be read; else the next five say nothing */
+    bool settled;  /* no connection of ours was still closing */
     uint64_t before, after, attributed;
-    uint64_t expired;   /* left by these processes too, seen while they ran, gone now */
-    const char *why;    /* not dumped: what the kernel said */
+    uint64_t expired; /* left by these processes too, seen while they ran, gone now */
+    const char *why;  /* not dumped: what the kernel said */
 };
 
 /* Run CMD to its end, in the name of the subcommand `who`; settings->environment gets the directory. Where CMD

@@ -7,7 +7,7 @@
 
 struct af_verify {
     struct af_result *result;
-    int directory; /* of the run's ledgers */
+    int directory;       /* of the run's ledgers */
     unsigned interval_s; /* between two samples; 0: the table cannot be read, there is nothing to sample */
     struct af_samples samples;
 };

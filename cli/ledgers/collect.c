@@ -61,9 +61,15 @@ static void add_closing(void *context, const struct af_closed *closed) {
         return;
     c->closings = af_room_for_one(c->closings, c->n_closings, sizeof *c->closings);
     c->closings[c->n_closings++] = (struct af_closing){
-        .cookie = closed->cookie, .at = closed->at, .row = row_at(r, closed->slot),
-        .owner = row_at(r, closed->owner), .peer = closed->peer, .local_port = closed->local_port,
-        .counted = closed->counted, .accepted = closed->accepted, .mptcp = closed->mptcp,
+        .cookie = closed->cookie,
+        .at = closed->at,
+        .row = row_at(r, closed->slot),
+        .owner = row_at(r, closed->owner),
+        .peer = closed->peer,
+        .local_port = closed->local_port,
+        .counted = closed->counted,
+        .accepted = closed->accepted,
+        .mptcp = closed->mptcp,
     };
 }
 
@@ -76,8 +82,13 @@ static void add_live(void *context, const struct af_connection *conn) {
         return;
     c->live = af_room_for_one(c->live, c->n_live, sizeof *c->live);
     c->live[c->n_live++] = (struct af_live){
-        .cookie = conn->cookie, .image = r->image, .holder = row_at(r, conn->holder),
-        .owner = row_at(r, conn->owner), .state = conn->state, .flags = conn->flags, .peer = conn->peer,
+        .cookie = conn->cookie,
+        .image = r->image,
+        .holder = row_at(r, conn->holder),
+        .owner = row_at(r, conn->owner),
+        .state = conn->state,
+        .flags = conn->flags,
+        .peer = conn->peer,
         .local_port = conn->local_port,
     };
 }
@@ -91,8 +102,11 @@ static size_t add_image(struct af_collection *c, const struct af_reader *reader,
     const struct af_ledger *head = &reader->head;
     c->images = af_room_for_one(c->images, c->n_images, sizeof *c->images);
     struct af_image *image = &c->images[c->n_images];
-    *image = (struct af_image){ .entry = af_format("%s", entry), .net_ns = head->net_ns,
-                                .pid_ns = head->pid_ns, .started = head->started, .uid = reader->uid,
+    *image = (struct af_image){ .entry = af_format("%s", entry),
+                                .net_ns = head->net_ns,
+                                .pid_ns = head->pid_ns,
+                                .started = head->started,
+                                .uid = reader->uid,
                                 .pid = head->pid };
     const char *command = af_reader_command(reader, &image->command_size);
     image->command = af_array(NULL, image->command_size, 1);

@@ -30,9 +30,9 @@ struct af_row {
     size_t image;
     struct af_seen_process seen;
     enum af_fate fate;
-    bool confirmable;   /* its sockets are in the namespace that was dumped */
-    uint64_t confirmed; /* TIME_WAIT sockets that the kernel shows */
-    uint64_t guessed;   /* passive ones that died with it: no TIME_WAIT came of them, and nobody saw why */
+    bool confirmable;     /* its sockets are in the namespace that was dumped */
+    uint64_t confirmed;   /* TIME_WAIT sockets that the kernel shows */
+    uint64_t guessed;     /* passive ones that died with it: no TIME_WAIT came of them, and nobody saw why */
     uint32_t n_endpoints; /* these three: endpoints.h */
     uint32_t n_top;
     struct af_endpoint top[AF_TOP]; /* highest count first */
@@ -50,7 +50,7 @@ struct af_closing {
     size_t row, owner; /* who ended it, who opened it; AF_NO_ROW: none of the collected */
     struct af_addr peer;
     uint16_t local_port;
-    uint8_t counted;   /* enum af_ending */
+    uint8_t counted; /* enum af_ending */
     uint8_t accepted, mptcp;
 };
 
@@ -72,10 +72,10 @@ struct af_collection {
     struct af_target *targets;
     size_t n_images, n_rows, n_closings, n_live, n_targets, n_summed;
     struct af_histogram connect_times; /* of all of them */
-    uint32_t bad;      /* records that made no sense */
-    char **complaints; /* "FILE: why" of ledgers that could not be read */
+    uint32_t bad;                      /* records that made no sense */
+    char **complaints;                 /* "FILE: why" of ledgers that could not be read */
     size_t n_complaints;
-    char boot_id[40];   /* these two are for af_collect_add */
+    char boot_id[40]; /* these two are for af_collect_add */
     unsigned waited_ms;
 };
 

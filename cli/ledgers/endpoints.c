@@ -12,8 +12,8 @@ void af_endpoint_add(struct af_collection *c, size_t row, const struct af_endpoi
     c->targets[c->n_targets++] = (struct af_target){ row, *endpoint };
 }
 
-void af_endpoint_of(struct af_collection *c, size_t row, bool accepted, const struct af_addr *peer,
-                    uint16_t local_port, int by) {
+void af_endpoint_of(struct af_collection *c, size_t row, bool accepted, const struct af_addr *peer, uint16_t local_port,
+                    int by) {
     struct af_endpoint endpoint = { .count = (uint32_t)by, .accepted = accepted };
     if (accepted)
         endpoint.addr.port = local_port;

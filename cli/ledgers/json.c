@@ -16,8 +16,7 @@ void af_json_put_counts(json_t *object, const uint64_t count[AF_COUNTERS]) {
 void af_json_add_errors(json_t *errors, const struct af_seen_process *seen) {
     for (uint32_t i = 0; i < seen->n_errors; i++) {
         char name[64];
-        snprintf(name, sizeof name, "%s:%s", af_call_name(seen->errors[i].call),
-                 af_errno_name(seen->errors[i].error));
+        snprintf(name, sizeof name, "%s:%s", af_call_name(seen->errors[i].call), af_errno_name(seen->errors[i].error));
         json_int_t before = json_integer_value(json_object_get(errors, name));
         json_object_set_new(errors, name, json_integer(before + seen->errors[i].count));
     }

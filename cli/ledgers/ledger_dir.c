@@ -115,9 +115,8 @@ static bool make_locked(struct af_run_dir *dir) {
             return false;
         }
         dir->directory = openat(dir->base, dir->name, OPEN_DIRECTORY | O_NOFOLLOW);
-        if (dir->directory >= 0 && flock(dir->directory, LOCK_EX) == 0 &&
-            fstat(dir->directory, &st) == 0 && st.st_nlink > 0 &&
-            faccessat(dir->base, dir->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        if (dir->directory >= 0 && flock(dir->directory, LOCK_EX) == 0 && fstat(dir->directory, &st) == 0 &&
+            st.st_nlink > 0 && faccessat(dir->base, dir->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
             return true;
         if (dir->directory >= 0)
             close(dir->directory);

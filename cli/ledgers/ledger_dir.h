@@ -14,7 +14,7 @@ struct af_run_dir {
     char path[PATH_MAX]; /* of the directory: what AFTERFIN_LEDGER is to say */
     char name[64];
     char temporary[32]; /* the base, where it had to be made for this run; else empty */
-    bool keep; /* the user asked for a ledger: the files outlive the run */
+    bool keep;          /* the user asked for a ledger: the files outlive the run */
 };
 
 /* The default ledger directory of a user, `runtime` being his XDG_RUNTIME_DIR or NULL. */

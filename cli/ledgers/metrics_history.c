@@ -115,8 +115,7 @@ static int save(const struct af_metrics_history *history) {
     int fd = openat(history->directory, new_file, flags, 0600);
     /* root in the directory of another: that one, too, is to be able to go on with it. */
     bool ok = text && fd >= 0 && fstat(history->directory, &st) == 0 &&
-              (st.st_uid == geteuid() || fchown(fd, st.st_uid, st.st_gid) == 0) &&
-              af_write_all(fd, text, strlen(text));
+              (st.st_uid == geteuid() || fchown(fd, st.st_uid, st.st_gid) == 0) && af_write_all(fd, text, strlen(text));
     if (fd >= 0 && close(fd) != 0)
         ok = false;
     int error = ok && renameat(history->directory, new_file, history->directory, file) == 0 ? 0 : -errno;

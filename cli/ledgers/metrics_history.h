@@ -11,8 +11,8 @@
 #define AF_METRICS_HISTORY_FILE "metrics.json"
 
 struct af_metrics_history {
-    int directory, lock; /* descriptors */
-    json_t *programs;    /* {"curl": {"removed": {NAME: n}, "told": {NAME: n}}}; NAME: of af_sum's told */
+    int directory, lock;    /* descriptors */
+    json_t *programs;       /* {"curl": {"removed": {NAME: n}, "told": {NAME: n}}}; NAME: of af_sum's told */
     struct af_strings gone; /* entries of the directory that are in `removed` and yet to be unlinked */
 };
 

@@ -6,7 +6,7 @@
 
 const char *af_call_name(uint32_t call) {
     static const char *const names[AF_CALLS] = {
-        [AF_CALL_socket] = "socket", [AF_CALL_bind] = "bind", [AF_CALL_listen] = "listen",
+        [AF_CALL_socket] = "socket",   [AF_CALL_bind] = "bind",     [AF_CALL_listen] = "listen",
         [AF_CALL_connect] = "connect", [AF_CALL_accept] = "accept",
     };
     return call < AF_CALLS ? names[call] : "unknown";
@@ -19,7 +19,10 @@ const char *af_errno_name(uint32_t error) {
 
 const char *af_fate_name(enum af_fate fate) {
     static const char *const names[] = {
-        [AF_FATE_EXIT] = "exit", [AF_FATE_SIGNAL] = "signal", [AF_FATE_EXEC] = "exec", [AF_FATE_RUNNING] = "running",
+        [AF_FATE_EXIT] = "exit",
+        [AF_FATE_SIGNAL] = "signal",
+        [AF_FATE_EXEC] = "exec",
+        [AF_FATE_RUNNING] = "running",
     };
     return names[fate];
 }

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 
 const enum af_counter af_counter_of[] = {
-    [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided,
-    [AF_END_PASSIVE] = AF_COUNT_passive,     [AF_END_ABORTED] = AF_COUNT_aborted,
-    [AF_END_PASSED] = AF_COUNT_passed,
+    [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided, [AF_END_PASSIVE] = AF_COUNT_passive,
+    [AF_END_ABORTED] = AF_COUNT_aborted,     [AF_END_PASSED] = AF_COUNT_passed,
 };
 
 static bool is_end(const struct af_closing *closing) {
@@ -58,7 +57,7 @@ static int live_order(const void *a, const void *b, void *context) {
     if (x->cookie != y->cookie)
         return live_compare(a, b);
     return images[x->image].started > images[y->image].started ? -1
-           : images[x->image].started < images[y->image].started;
+                                                               : images[x->image].started < images[y->image].started;
 }
 
 static const struct af_live *find_live(const struct af_collection *c, uint64_t cookie) {
@@ -167,8 +166,8 @@ void af_settle_now(struct af_collection *c, struct af_kernel_sockets *kernel) {
 struct af_owner af_settle_owner(const struct af_collection *c, uint64_t cookie) {
     const struct af_closing *closing = find_closing(c, cookie);
     const struct af_live key = { .cookie = cookie };
-    const struct af_live *live = cookie && c->n_live
-        ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
+    const struct af_live *live = cookie && c->n_live ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare)
+                                                     : NULL;
     while (live && live > c->live && live[-1].cookie == cookie) /* the first is the heir */
         live--;
     bool accepted = (closing && closing->accepted) || (live && live->flags & AF_FLAG_ACCEPTED);
@@ -179,8 +178,7 @@ struct af_owner af_settle_owner(const struct af_collection *c, uint64_t cookie) 
 
 bool af_settle_any(const struct af_collection *c, const struct af_kernel_sockets *kernel) {
     for (size_t i = 0; i < kernel->n; i++)
-        if (!kernel->all[i].inode &&
-            (find_closing(c, kernel->all[i].cookie) || is_ownerless(c, kernel->all[i].cookie)))
+        if (!kernel->all[i].inode && (find_closing(c, kernel->all[i].cookie) || is_ownerless(c, kernel->all[i].cookie)))
             return true;
     return false;
 }

@@ -13,8 +13,7 @@ void af_settle_records(struct af_collection *collection);
  * still shows open was passed on. What was live in the ledger of a process that is dead is settled too: it is
  * in TIME_WAIT, or open elsewhere, or (where the dump is of AF_IN_ANY, so that its absence tells) was ended
  * without. After af_settle_records; net_ns is the dump's. Returns how many TIME_WAIT sockets were attributed. */
-uint64_t af_settle_kernel(struct af_collection *collection, const struct af_kernel_sockets *kernel,
-                          uint64_t net_ns);
+uint64_t af_settle_kernel(struct af_collection *collection, const struct af_kernel_sockets *kernel, uint64_t net_ns);
 
 /* Both of these, with the kernel's table as it is now, or the first alone where that cannot be read. The table is left
  * in *kernel, empty then; whoever calls frees kernel->all. */

@@ -30,8 +30,9 @@ static struct index make_index(const struct af_kernel_sockets *kernel) {
 
 static const struct af_kernel_socket *find(const struct index *index, uint64_t cookie) {
     const struct af_kernel_socket key = { .cookie = cookie }, *wanted = &key;
-    const struct af_kernel_socket **found =
-        index->n ? bsearch(&wanted, index->all, index->n, sizeof *index->all, by_cookie) : NULL;
+    const struct af_kernel_socket **found = index->n
+                                                ? bsearch(&wanted, index->all, index->n, sizeof *index->all, by_cookie)
+                                                : NULL;
     return found ? *found : NULL;
 }
 

@@ -24,8 +24,7 @@ static char *clean(const char *text) {
     return copy;
 }
 
-void af_entries_add(struct af_entries *entries, const struct af_collection *found,
-                        const struct af_strings *only) {
+void af_entries_add(struct af_entries *entries, const struct af_collection *found, const struct af_strings *only) {
     for (size_t i = 0; i < found->n_rows; i++) {
         const struct af_row *row = &found->rows[i];
         if (only && !af_strings_have(only, found->images[row->image].entry))
@@ -33,9 +32,13 @@ void af_entries_add(struct af_entries *entries, const struct af_collection *foun
         json_t *errors = json_object();
         entries->all = af_room_for_one(entries->all, entries->n, sizeof *entries->all);
         struct af_entry *e = &entries->all[entries->n];
-        *e = (struct af_entry){ .program = clean(found->images[row->image].program), .pid = row->seen.pid,
-                                .started = row->seen.started, .at = UINT64_MAX, .order = entries->n++,
-                                .running = row->fate == AF_FATE_RUNNING, .time_wait_now = row->confirmed };
+        *e = (struct af_entry){ .program = clean(found->images[row->image].program),
+                                .pid = row->seen.pid,
+                                .started = row->seen.started,
+                                .at = UINT64_MAX,
+                                .order = entries->n++,
+                                .running = row->fate == AF_FATE_RUNNING,
+                                .time_wait_now = row->confirmed };
         memcpy(e->count, row->seen.count, sizeof e->count);
         af_json_add_errors(errors, &row->seen);
         e->errors = or_null(errors);
@@ -104,8 +107,9 @@ static void keep_one_an_image(struct af_entries *entries) {
 /* ---- sums --------------------------------------------------------------------------------------------------- */
 
 static struct af_sum new_sum(const char *program) {
-    return (struct af_sum){ .program = program, .errors = json_object(), .time_wait_to = json_object(),
-                            .told = json_object() };
+    return (struct af_sum){
+        .program = program, .errors = json_object(), .time_wait_to = json_object(), .told = json_object()
+    };
 }
 
 /* From the end: entries come in order of their programs. */

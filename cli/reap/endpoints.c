@@ -57,8 +57,8 @@ void af_reap_endpoints(const struct af_reaped *r, struct af_row *where) {
     }
     for (unsigned port = 0; port < PORTS; port++)
         if (accepted[port])
-            af_row_add_endpoint(where, &(struct af_endpoint){ .addr.port = (uint16_t)port, .accepted = 1,
-                                                              .count = accepted[port] });
+            af_row_add_endpoint(where, &(struct af_endpoint){
+                                           .addr.port = (uint16_t)port, .accepted = 1, .count = accepted[port] });
     free(accepted);
     free(at_port);
     free(ended);

@@ -77,10 +77,11 @@ static char *nothing(void) {
 static void say_sockstat(const struct af_reap *q, const struct af_reaped *r) {
     const long more = r->after - (r->before - (long)r->done.ended);
     char *drift = q->dry_run || !more ? nothing()
-                : more > 0 ? af_format("; %ld more came meanwhile", more)
-                           : af_format("; %ld more went meanwhile by themselves", -more);
+                  : more > 0          ? af_format("; %ld more came meanwhile", more)
+                                      : af_format("; %ld more went meanwhile by themselves", -more);
     char *orphans = r->orphans ? af_format("; it counts %zu orphan%s in FIN_WAIT2 too, left alone", r->orphans,
-                                        r->orphans == 1 ? "" : "s") : nothing();
+                                           r->orphans == 1 ? "" : "s")
+                               : nothing();
     if (r->before < 0 || r->after < 0)
         say(af_format("sockstat: cannot be read"));
     else if (q->dry_run)
@@ -101,8 +102,8 @@ enum { COUNTS = 7 };
 
 static void counts_of(const struct af_reaped *r, struct count out[COUNTS]) {
     const struct count counts[COUNTS] = {
-        { "matched", (long)r->matched },    { "chosen", (long)r->chosen },      { "ended", (long)r->done.ended },
-        { "gone", (long)r->done.gone },     { "time_wait_before", r->before },  { "time_wait_after", r->after },
+        { "matched", (long)r->matched },   { "chosen", (long)r->chosen },     { "ended", (long)r->done.ended },
+        { "gone", (long)r->done.gone },    { "time_wait_before", r->before }, { "time_wait_after", r->after },
         { "fin_wait2", (long)r->orphans },
     };
     memcpy(out, counts, sizeof counts);

@@ -38,21 +38,13 @@ static bool read_above(struct af_reap *q, struct af_options *options) {
 static bool read_option(struct af_reap *q, struct af_options *options, int id) {
     enum { DAY_MS = 86400000, SHORTEST_MS = 100 };
     switch (id) {
-    case OLDER_THAN:
-        return af_read_seconds(options, "older-than", 1, AF_TIME_WAIT_MS - 1, &q->older_ms);
-    case EVERY:
-        return af_read_seconds(options, "every", SHORTEST_MS, DAY_MS, &q->every_ms);
-    case PEER:
-        return af_option_accepted(options, af_filter_read_peer(&q->filter, options->value));
-    case PID:
-        return af_option_accepted(options, af_filter_read_pid(&q->filter, options->value));
-    case ABOVE:
-        return read_above(q, options);
-    case 'd':
-        q->directory = options->value;
-        return true;
-    case JSON:
-        q->json_path = options->value;
+    case OLDER_THAN: return af_read_seconds(options, "older-than", 1, AF_TIME_WAIT_MS - 1, &q->older_ms);
+    case EVERY: return af_read_seconds(options, "every", SHORTEST_MS, DAY_MS, &q->every_ms);
+    case PEER: return af_option_accepted(options, af_filter_read_peer(&q->filter, options->value));
+    case PID: return af_option_accepted(options, af_filter_read_pid(&q->filter, options->value));
+    case ABOVE: return read_above(q, options);
+    case 'd': q->directory = options->value; return true;
+    case JSON: q->json_path = options->value;
     }
     q->json |= id == JSON;
     q->all |= id == ALL;

@@ -21,7 +21,7 @@ struct af_reaped {
     size_t standing;                 /* TIME_WAITs that there were, whether they match or not */
     size_t orphans;                  /* in FIN_WAIT2 */
     size_t matched, chosen;          /* chosen: all of those, or as many as --above asks for */
-    uint8_t *fates; /* of the chosen: enum af_destroy; NULL in a dry run */
+    uint8_t *fates;                  /* of the chosen: enum af_destroy; NULL in a dry run */
     struct af_destroyed done;
     bool dumped;        /* else the kernel's table could not be read, and nothing was done */
     bool told;          /* the error has been said */

@@ -124,8 +124,10 @@ static json_t *from_logfmt(char *line) {
 static bool read_time(const char *text, uint64_t *ns) {
     struct tm tm = { 0 };
     int ms, used = 0;
-    if (!text || sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
-                        &tm.tm_min, &tm.tm_sec, &ms, &used) != 7 || !used || text[used] || ms < 0)
+    if (!text ||
+        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+               &tm.tm_sec, &ms, &used) != 7 ||
+        !used || text[used] || ms < 0)
         return false;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;

@@ -28,13 +28,13 @@ static void put_sample(FILE *to, const char *name, const char *program, uint64_t
     fprintf(to, "} %llu\n", (unsigned long long)value);
 }
 
-#define EACH(r, name, type, help, value)                           \
-    do {                                                           \
-        put_family(to, name, type, help);                          \
-        for (size_t i = 0; i < (r)->totals.n_sums; i++) {                 \
-            const struct af_sum *sum = &(r)->totals.sums[i];              \
+#define EACH(r, name, type, help, value) \
+    do { \
+        put_family(to, name, type, help); \
+        for (size_t i = 0; i < (r)->totals.n_sums; i++) { \
+            const struct af_sum *sum = &(r)->totals.sums[i]; \
             put_sample(to, name, sum->program, (uint64_t)(value)); \
-        }                                                          \
+        } \
     } while (0)
 
 static json_int_t told(const struct af_sum *sum, const char *name) {

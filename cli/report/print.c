@@ -12,8 +12,21 @@
 
 /* ---- columns ------------------------------------------------------------------------------------------------ */
 
-enum { PROGRAM, PROCESSES, RUNNING, CONNECTS, ACCEPTS, ESTABLISHED, TIME_WAIT, AVOIDED, PASSIVE, ABORTED, PASSED, OPEN,
-       COLUMNS };
+enum {
+    PROGRAM,
+    PROCESSES,
+    RUNNING,
+    CONNECTS,
+    ACCEPTS,
+    ESTABLISHED,
+    TIME_WAIT,
+    AVOIDED,
+    PASSIVE,
+    ABORTED,
+    PASSED,
+    OPEN,
+    COLUMNS
+};
 static const struct af_column columns[COLUMNS] = {
     [PROGRAM] = { "PROGRAM", .text = true },
     [PROCESSES] = { "PROCESSES", .rank = 8 },
@@ -67,11 +80,17 @@ static void add_note(struct af_table *table, const char *title, json_t *object, 
 
 static void add_row(struct af_table *table, const struct af_sum *sum) {
     const uint64_t numbers[COLUMNS] = {
-        [PROCESSES] = sum->processes, [RUNNING] = sum->running, [CONNECTS] = sum->count[AF_COUNT_connects],
-        [ACCEPTS] = sum->count[AF_COUNT_accepts], [ESTABLISHED] = sum->count[AF_COUNT_established],
-        [TIME_WAIT] = sum->count[AF_COUNT_time_wait], [AVOIDED] = sum->count[AF_COUNT_avoided],
-        [PASSIVE] = sum->count[AF_COUNT_passive], [ABORTED] = sum->count[AF_COUNT_aborted],
-        [PASSED] = sum->count[AF_COUNT_passed], [OPEN] = (uint64_t)af_seen_open(sum->count),
+        [PROCESSES] = sum->processes,
+        [RUNNING] = sum->running,
+        [CONNECTS] = sum->count[AF_COUNT_connects],
+        [ACCEPTS] = sum->count[AF_COUNT_accepts],
+        [ESTABLISHED] = sum->count[AF_COUNT_established],
+        [TIME_WAIT] = sum->count[AF_COUNT_time_wait],
+        [AVOIDED] = sum->count[AF_COUNT_avoided],
+        [PASSIVE] = sum->count[AF_COUNT_passive],
+        [ABORTED] = sum->count[AF_COUNT_aborted],
+        [PASSED] = sum->count[AF_COUNT_passed],
+        [OPEN] = (uint64_t)af_seen_open(sum->count),
     };
     char **cells = af_table_row(table);
     cells[PROGRAM] = af_format("%s", sum->program);

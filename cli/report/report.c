@@ -40,8 +40,7 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     while ((id = af_next_option(&options)) > 0) {
         if (id == 'd')
             q->directory = options.value;
-        if (id == CLEAN && options.value &&
-            !af_option_number(&options, "--clean", 0, MOST_SECONDS, &q->clean_after_s))
+        if (id == CLEAN && options.value && !af_option_number(&options, "--clean", 0, MOST_SECONDS, &q->clean_after_s))
             break;
         q->clean |= id == CLEAN;
         if (id != JSON && id != PROMETHEUS)

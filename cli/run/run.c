@@ -51,10 +51,10 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
         }
     }
     q->command = argv + options.next;
-    *status = id < 0                  ? options.status
-              : options.next >= argc  ? misuse(&options, "which CMD?")
-              : q->exec && q->json    ? misuse(&options, "--json and --exec exclude each other")
-                                      : -1;
+    *status = id < 0                 ? options.status
+              : options.next >= argc ? misuse(&options, "which CMD?")
+              : q->exec && q->json   ? misuse(&options, "--json and --exec exclude each other")
+                                     : -1;
     return *status < 0;
 }
 

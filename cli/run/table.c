@@ -10,8 +10,22 @@
 #include <string.h>
 #include <unistd.h>
 
-enum column { PID, PROGRAM, ENDED, CONNECTS, ACCEPTS, ESTABLISHED, TIME_WAIT, CONFIRMED, AVOIDED, PASSIVE, ABORTED,
-              PASSED, OPEN, COLUMNS };
+enum column {
+    PID,
+    PROGRAM,
+    ENDED,
+    CONNECTS,
+    ACCEPTS,
+    ESTABLISHED,
+    TIME_WAIT,
+    CONFIRMED,
+    AVOIDED,
+    PASSIVE,
+    ABORTED,
+    PASSED,
+    OPEN,
+    COLUMNS
+};
 
 static const struct af_column columns[COLUMNS] = {
     [PID] = { "PID", .rank = 9 },
@@ -82,8 +96,8 @@ static void add_notes(struct af_table *table, const struct af_row *row) {
     if (row->seen.sealed)
         af_table_note(table, af_format("installed a seccomp filter: its later closes were not looked at"));
     if (row->seen.sharers)
-        af_table_note(table, af_format("counts %u more processes: its ledger has no room for a row each",
-                                       row->seen.sharers));
+        af_table_note(table,
+                      af_format("counts %u more processes: its ledger has no room for a row each", row->seen.sharers));
     if (row->seen.lost)
         af_table_note(table, af_format("%u connections or endpoints found no room in its ledger", row->seen.lost));
 }
@@ -142,13 +156,14 @@ static void say_missing(const struct af_result *r, size_t width, unsigned long l
     mptcp = mptcp < missing ? mptcp : missing;
     if (mptcp)
         say(width, af_format("note: %llu in TIME_WAIT are MPTCP connections, which cannot be confirmed: the "
-                             "kernel keeps them under another cookie", mptcp));
+                             "kernel keeps them under another cookie",
+                             mptcp));
     if (missing > mptcp)
         say(width, af_format("note: %llu counted in TIME_WAIT but not seen in the kernel's table: a TIME_WAIT "
                              "ends after 60 s (the run took %.0f s) or when a new connection takes its port "
                              "(tcp_tw_reuse), and none is made where the peer still sends to what was closed, "
-                             "nor beyond tcp_max_tw_buckets (%ld)", missing - mptcp, r->child.elapsed_s,
-                             max_buckets()));
+                             "nor beyond tcp_max_tw_buckets (%ld)",
+                             missing - mptcp, r->child.elapsed_s, max_buckets()));
 }
 
 static void say_difference(const struct af_result *r, size_t width) {
@@ -166,10 +181,10 @@ static void say_difference(const struct af_result *r, size_t width) {
     say_missing(r, width, missing);
     if (extra)
         say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, or "
-                             "connections whose end the library could not see", extra));
+                             "connections whose end the library could not see",
+                             extra));
     if (elsewhere)
-        say(width, af_format("note: %llu counted in another network namespace, which was not looked into",
-                             elsewhere));
+        say(width, af_format("note: %llu counted in another network namespace, which was not looked into", elsewhere));
 }
 
 static void say_rest(const struct af_result *r, size_t width) {
@@ -180,10 +195,12 @@ static void say_rest(const struct af_result *r, size_t width) {
         guessed += r->found.rows[i].guessed;
     if (guessed)
         say(width, af_format("note: %llu connections were open when their process was killed, and the kernel has "
-                             "them no more: counted as passive, though some may have been reset", guessed));
+                             "them no more: counted as passive, though some may have been reset",
+                             guessed));
     if (lost)
         say(width, af_format("note: %llu closed connections were too many for the ledger and cannot be "
-                             "confirmed", lost));
+                             "confirmed",
+                             lost));
     if (r->found.bad)
         say(width, af_format("note: %u records made no sense and were left out", r->found.bad));
     for (size_t i = 0; i < r->found.n_complaints; i++)
@@ -195,9 +212,9 @@ static void say_kernel(const struct af_result *r, size_t width) {
         say(width, af_format("note: not confirmed, the kernel's table cannot be read: %s", r->why));
         return;
     }
-    say(width, af_format("kernel: %llu TIME_WAIT before, %llu now, %llu of them left by these processes",
-                         (unsigned long long)r->before, (unsigned long long)r->after,
-                         (unsigned long long)r->attributed));
+    say(width,
+        af_format("kernel: %llu TIME_WAIT before, %llu now, %llu of them left by these processes",
+                  (unsigned long long)r->before, (unsigned long long)r->after, (unsigned long long)r->attributed));
     if (r->expired)
         say(width, af_format("kernel: %llu more were seen in TIME_WAIT while CMD ran, and are gone",
                              (unsigned long long)r->expired));
@@ -212,7 +229,8 @@ static void say_nothing(const struct af_result *r, size_t width) {
     name = name ? name + 1 : r->command[0];
     if (!af_policy_touches(&r->settings->policy, name))
         say(width, af_format("afterfin: %s is left alone by only or skip, and no other process reported a TCP "
-                             "socket", name));
+                             "socket",
+                             name));
     else
         say(width, af_format("afterfin: no TCP socket was used"));
     if (r->dumped && r->after > r->before)

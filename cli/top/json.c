@@ -91,8 +91,8 @@ static json_t *range(const struct af_ephemeral *ports) {
     return object;
 }
 
-bool af_top_write_json(const struct af_top_rows *rows, const struct af_top_view *view,
-                       const struct af_top_sample *now, double interval_s, enum af_top_by by, const char *path) {
+bool af_top_write_json(const struct af_top_rows *rows, const struct af_top_view *view, const struct af_top_sample *now,
+                       double interval_s, enum af_top_by by, const char *path) {
     json_t *all = json_object(), *list = json_array();
     uint64_t unknown = 0;
     for (size_t i = 0; i < rows->n; i++)

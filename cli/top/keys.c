@@ -126,8 +126,9 @@ static void quit(struct af_top_state *s) {
     s->quit = true;
 }
 
-static const double delays[] = { AF_DELAY_MIN_MS / 1e3, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600,
-                                 AF_DELAY_MAX_MS / 1e3 };
+static const double delays[] = {
+    AF_DELAY_MIN_MS / 1e3, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600, AF_DELAY_MAX_MS / 1e3
+};
 enum { DELAYS = sizeof delays / sizeof *delays };
 
 static void slower(struct af_top_state *s) {

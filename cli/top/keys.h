@@ -7,11 +7,11 @@
 enum { AF_FILTER_SIZE = 128 };
 
 struct af_top_state {
-    struct af_top_ask ask;         /* its filter is the one below */
+    struct af_top_ask ask;          /* its filter is the one below */
     const struct af_top_view *view; /* what is on the screen */
-    size_t at;                     /* the cursor's row in it */
-    struct af_top_id cursor;       /* which that is, so that it stays there when the order changes */
-    size_t page;                   /* rows that fit on the screen */
+    size_t at;                      /* the cursor's row in it */
+    struct af_top_id cursor;        /* which that is, so that it stays there when the order changes */
+    size_t page;                    /* rows that fit on the screen */
     char filter[AF_FILTER_SIZE];
     bool typing /* the filter */, help, quit;
     double delay_s;

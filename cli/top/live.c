@@ -165,8 +165,8 @@ static void draw(struct live *l) {
     if (!l->view.n && !l->state.help)
         put(top + 1, AF_PLAIN, af_top_empty(&l->rows, &l->state.ask));
     if (n_heard)
-        put(height - 2, AF_ALARM, n_heard > 1 ? af_format("%s (and %zu more)", heard, n_heard - 1)
-                                              : af_format("%s", heard));
+        put(height - 2, AF_ALARM,
+            n_heard > 1 ? af_format("%s (and %zu more)", heard, n_heard - 1) : af_format("%s", heard));
     put(height - 1, l->state.typing ? AF_HEADER : AF_PLAIN, af_top_hint(&l->state, width));
     af_screen_end();
 }
@@ -201,8 +201,9 @@ static void loop(struct live *l) {
 int af_top_live(const struct af_top_request *request, struct af_top_sample *first) {
     struct live l = { .request = request, .now = *first, .made_by = request->by };
     l.state.delay_s = request->delay_s ? request->delay_s : 2;
-    l.state.ask = (struct af_top_ask){ .by = request->by, .sort = request->sort, .reversed = request->reversed,
-                                       .filter = l.state.filter };
+    l.state.ask = (struct af_top_ask){
+        .by = request->by, .sort = request->sort, .reversed = request->reversed, .filter = l.state.filter
+    };
     if (request->filter)
         snprintf(l.state.filter, sizeof l.state.filter, "%s", request->filter);
     make_rows(&l);

@@ -298,8 +298,8 @@ static void finish(const struct making *m, struct af_top_row *row) {
         struct af_top_share *share = &row->endpoints[i].share;
         if (share->at)
             measure(m, share);
-        if (share->at && (share->own > row->busiest.own ||
-                          (share->own == row->busiest.own && share->used > row->busiest.used)))
+        if (share->at &&
+            (share->own > row->busiest.own || (share->own == row->busiest.own && share->used > row->busiest.used)))
             row->busiest = *share;
     }
     if (row->n_endpoints)

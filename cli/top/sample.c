@@ -31,9 +31,12 @@ static void add_processes(struct af_top_sample *s, const struct af_snapshot *sna
         const struct af_image *image = &found->images[row->image];
         struct af_top_process *p = &s->processes[i];
         *p = (struct af_top_process){
-            .key = af_sample_key_of(found, i), .pid = row->seen.pid, .fate = row->fate,
+            .key = af_sample_key_of(found, i),
+            .pid = row->seen.pid,
+            .fate = row->fate,
             .pid_ns = image->pid_ns == snapshot->pid_ns ? 0 : image->pid_ns,
-            .opened = row->seen.count[AF_COUNT_established], .avoided = row->seen.count[AF_COUNT_avoided],
+            .opened = row->seen.count[AF_COUNT_established],
+            .avoided = row->seen.count[AF_COUNT_avoided],
             .n_left = row->n_top,
         };
         memcpy(p->program, image->program, sizeof p->program);
@@ -108,7 +111,8 @@ static const struct af_live *holding(const struct af_collection *found, const st
 }
 
 static void add_open(struct af_top_sample *s, const struct af_live *l) {
-    struct af_top_open open = { .cookie = l->cookie, .process = (uint32_t)l->holder,
+    struct af_top_open open = { .cookie = l->cookie,
+                                .process = (uint32_t)l->holder,
                                 .accepted = l->flags & AF_FLAG_ACCEPTED };
     if (open.accepted)
         open.addr.port = l->local_port;
@@ -172,17 +176,21 @@ size_t af_top_towards(const struct af_top_sample *s, const struct af_top_socket 
 static void add_socket(struct af_top_sample *s, const struct af_collection *found,
                        const struct af_kernel_socket *socket, uint64_t net_ns) {
     const struct af_top_open key = { .cookie = socket->cookie };
-    const struct af_top_open *open =
-        s->n_opens ? bsearch(&key, s->opens, s->n_opens, sizeof key, open_order) : NULL;
-    const struct af_owner owner =
-        open ? (struct af_owner){ open->process, open->accepted } : af_settle_owner(found, socket->cookie);
+    const struct af_top_open *open = s->n_opens ? bsearch(&key, s->opens, s->n_opens, sizeof key, open_order) : NULL;
+    const struct af_owner owner = open ? (struct af_owner){ open->process, open->accepted }
+                                       : af_settle_owner(found, socket->cookie);
     s->sockets[s->n_sockets++] = (struct af_top_socket){
-        .net_ns = net_ns, .local = socket->local, .peer = socket->peer, .accepted = owner.accepted,
-        .process = owner.row == AF_NO_ROW ? AF_NOBODY : (uint32_t)owner.row, .time_wait = af_is_time_wait(socket),
+        .net_ns = net_ns,
+        .local = socket->local,
+        .peer = socket->peer,
+        .accepted = owner.accepted,
+        .process = owner.row == AF_NO_ROW ? AF_NOBODY : (uint32_t)owner.row,
+        .time_wait = af_is_time_wait(socket),
     };
 }
 
-static void add_netns(struct af_top_sample *s, const struct af_collection *found, const struct af_netns_snapshot *netns) {
+static void add_netns(struct af_top_sample *s, const struct af_collection *found,
+                      const struct af_netns_snapshot *netns) {
     s->namespaces = af_room_for_one(s->namespaces, s->n_namespaces, sizeof *s->namespaces);
     struct af_top_netns *to = &s->namespaces[s->n_namespaces++];
     memset(to, 0, sizeof *to);
@@ -201,8 +209,9 @@ static void add_netns(struct af_top_sample *s, const struct af_collection *found
 /* ---- the sample -------------------------------------------------------------------------------------------- */
 
 void af_top_sample(struct af_top_sample *s, const struct af_snapshot *snapshot, uint64_t since) {
-    *s = (struct af_top_sample){ .at = snapshot->at, .at_real = snapshot->at_real, .ledgers = snapshot->ledgers,
-                                 .tw_reuse = snapshot->tw_reuse };
+    *s = (struct af_top_sample){
+        .at = snapshot->at, .at_real = snapshot->at_real, .ledgers = snapshot->ledgers, .tw_reuse = snapshot->tw_reuse
+    };
     add_processes(s, snapshot);
     put_in_order(s);
     count_inherited(s, &snapshot->found, since);

@@ -137,16 +137,11 @@ void af_screen_begin(size_t *height, size_t *width) {
 
 static attr_t attributes(enum af_style style) {
     switch (style) {
-    case AF_HEADER:
-        return A_BOLD;
-    case AF_SELECTED:
-        return A_REVERSE;
-    case AF_WARNING:
-        return colours ? COLOR_PAIR(WARNING_PAIR) : A_NORMAL;
-    case AF_ALARM:
-        return colours ? COLOR_PAIR(ALARM_PAIR) | A_BOLD : A_BOLD;
-    default:
-        return A_NORMAL;
+    case AF_HEADER: return A_BOLD;
+    case AF_SELECTED: return A_REVERSE;
+    case AF_WARNING: return colours ? COLOR_PAIR(WARNING_PAIR) : A_NORMAL;
+    case AF_ALARM: return colours ? COLOR_PAIR(ALARM_PAIR) | A_BOLD : A_BOLD;
+    default: return A_NORMAL;
     }
 }
 
@@ -170,30 +165,20 @@ void af_screen_end(void) {
 
 static int translate(int c) {
     switch (c) {
-    case KEY_UP:
-        return AF_KEY_UP;
-    case KEY_DOWN:
-        return AF_KEY_DOWN;
-    case KEY_PPAGE:
-        return AF_KEY_PAGE_UP;
-    case KEY_NPAGE:
-        return AF_KEY_PAGE_DOWN;
-    case KEY_HOME:
-        return AF_KEY_HOME;
-    case KEY_END:
-        return AF_KEY_END;
+    case KEY_UP: return AF_KEY_UP;
+    case KEY_DOWN: return AF_KEY_DOWN;
+    case KEY_PPAGE: return AF_KEY_PAGE_UP;
+    case KEY_NPAGE: return AF_KEY_PAGE_DOWN;
+    case KEY_HOME: return AF_KEY_HOME;
+    case KEY_END: return AF_KEY_END;
     case KEY_BACKSPACE:
     case 127:
-    case 8:
-        return AF_KEY_BACKSPACE;
+    case 8: return AF_KEY_BACKSPACE;
     case KEY_ENTER:
     case '\r':
-    case '\n':
-        return AF_KEY_ENTER;
-    case 27:
-        return AF_KEY_ESCAPE;
-    default:
-        return c >= 0 && c < 256 ? c : AF_KEY_NONE;
+    case '\n': return AF_KEY_ENTER;
+    case 27: return AF_KEY_ESCAPE;
+    default: return c >= 0 && c < 256 ? c : AF_KEY_NONE;
     }
 }
 

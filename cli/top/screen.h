@@ -7,8 +7,18 @@
 #include <stddef.h>
 
 /* What af_screen_key returns besides the bytes that are typed. */
-enum { AF_KEY_NONE = -1, AF_KEY_UP = 256, AF_KEY_DOWN, AF_KEY_PAGE_UP, AF_KEY_PAGE_DOWN, AF_KEY_HOME, AF_KEY_END,
-       AF_KEY_BACKSPACE, AF_KEY_ENTER, AF_KEY_ESCAPE };
+enum {
+    AF_KEY_NONE = -1,
+    AF_KEY_UP = 256,
+    AF_KEY_DOWN,
+    AF_KEY_PAGE_UP,
+    AF_KEY_PAGE_DOWN,
+    AF_KEY_HOME,
+    AF_KEY_END,
+    AF_KEY_BACKSPACE,
+    AF_KEY_ENTER,
+    AF_KEY_ESCAPE
+};
 
 enum af_style { AF_PLAIN, AF_HEADER, AF_SELECTED, AF_WARNING, AF_ALARM };
 

@@ -48,7 +48,8 @@ int af_snapshot_take(struct af_snapshot *snapshot, int directory) {
     af_settle_records(&snapshot->found);
     af_elsewhere_each(&snapshot->elsewhere, &snapshot->found, add_elsewhere, snapshot);
     for (size_t i = 0; i < snapshot->n_namespaces; i++)
-        af_settle_kernel(&snapshot->found, &snapshot->namespaces[i].kernel, i ? snapshot->namespaces[i].net_ns : af_own_namespace("net"));
+        af_settle_kernel(&snapshot->found, &snapshot->namespaces[i].kernel,
+                         i ? snapshot->namespaces[i].net_ns : af_own_namespace("net"));
     return 0;
 }
 

@@ -65,24 +65,16 @@ static bool read_filter(struct af_top_request *q, struct af_options *options) {
 
 static bool read_option(struct af_top_request *q, struct af_options *options, int id) {
     switch (id) {
-    case BY:
-        return read_by(q, options);
-    case DELAY:
-        return read_delay(q, options);
-    case SORT:
-        return read_sort(q, options);
-    case FILTER:
-        return read_filter(q, options);
-    case 'd':
-        q->directory = options->value;
-        return true;
+    case BY: return read_by(q, options);
+    case DELAY: return read_delay(q, options);
+    case SORT: return read_sort(q, options);
+    case FILTER: return read_filter(q, options);
+    case 'd': q->directory = options->value; return true;
     case JSON:
         q->json = true;
         q->json_path = options->value;
         return true;
-    default:
-        q->once = true;
-        return true;
+    default: q->once = true; return true;
     }
 }
 
@@ -136,8 +128,7 @@ static void print(const struct af_top_rows *all, struct af_top_view *view, const
     free(setting);
 }
 
-static bool show(const struct af_top_request *q, const struct af_top_sample *before,
-                 const struct af_top_sample *now) {
+static bool show(const struct af_top_request *q, const struct af_top_sample *before, const struct af_top_sample *now) {
     struct af_top_ask ask = { .by = q->by, .sort = q->sort, .reversed = q->reversed, .filter = q->filter };
     struct af_top_rows all;
     struct af_top_view view;

@@ -17,7 +17,7 @@ struct af_top_process {
     enum af_fate fate;
     uint16_t port_low, port_high; /* its port_range policy; 0, 65535 where it has none */
     uint64_t opened;              /* connections opened or accepted since it began */
-    uint64_t inherited;           /* of `opened`: others had opened these; it has ended them since the snapshot before */
+    uint64_t inherited; /* of `opened`: others had opened these; it has ended them since the snapshot before */
     uint64_t open, avoided;
     uint32_t n_left;
     struct af_endpoint left[AF_TOP]; /* TIME_WAITs since it began, by endpoint: the highest */
@@ -49,7 +49,7 @@ struct af_top_sample {
     struct af_top_process *processes; /* in the order of the ledgers' rows */
     uint32_t *by_key;                 /* their indices, in the order of the keys */
     struct af_top_socket *sockets;    /* by namespace, local address, peer, local port */
-    struct af_top_open *opens; /* by cookie */
+    struct af_top_open *opens;        /* by cookie */
     struct af_top_netns *namespaces;
     size_t n_processes, n_sockets, n_opens, n_namespaces;
     uint64_t at, at_real; /* of the snapshot */

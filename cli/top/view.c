@@ -286,8 +286,8 @@ char *af_top_sums(const struct af_top_rows *rows, const struct af_top_view *view
     char *rate = rate_text(new_per_s);
     char *hidden = view->n < rows->n ? af_format(", %zu of %zu rows", view->n, rows->n) : af_format("%s", "");
     char *text = af_format("%llu TIME_WAIT (%llu unknown), %llu open, %s new/s, %llu running%s",
-                           (unsigned long long)time_wait, (unsigned long long)unknown, (unsigned long long)open,
-                           rate, (unsigned long long)running, hidden);
+                           (unsigned long long)time_wait, (unsigned long long)unknown, (unsigned long long)open, rate,
+                           (unsigned long long)running, hidden);
     free(rate);
     free(hidden);
     return text;
@@ -300,8 +300,8 @@ char *af_top_setting(const struct af_top_sample *now, const struct af_top_ask *a
                            : af_format("range of ports not known");
     char *reuse = now->tw_reuse < 0 ? af_format("%s", "") : af_format(", tcp_tw_reuse %d", now->tw_reuse);
     char *filter = filtered ? af_format(" with '%s'", ask->filter) : af_format("%s", "");
-    char *text = af_format("by %s%s, %s %.*gs%s; %s%s", sortings[ask->sort].name,
-                           ask->reversed ? " reversed" : "", when, s < 10 ? 3 : 4, s, filter, range, reuse);
+    char *text = af_format("by %s%s, %s %.*gs%s; %s%s", sortings[ask->sort].name, ask->reversed ? " reversed" : "",
+                           when, s < 10 ? 3 : 4, s, filter, range, reuse);
     free(range);
     free(reuse);
     free(filter);

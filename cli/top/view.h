@@ -5,9 +5,21 @@
 #include "cli/output/table.h"
 #include "cli/top/top.h"
 
-enum af_top_column { AF_SHOW_PID, AF_SHOW_RUNNING, AF_SHOW_PROGRAM, AF_SHOW_ENDED, AF_SHOW_OPEN, AF_SHOW_NEW,
-                     AF_SHOW_TIME_WAIT, AF_SHOW_LEFT, AF_SHOW_AVOIDED, AF_SHOW_SHARE, AF_SHOW_FULL_IN,
-                     AF_SHOW_BUSIEST, AF_SHOW_COLUMNS };
+enum af_top_column {
+    AF_SHOW_PID,
+    AF_SHOW_RUNNING,
+    AF_SHOW_PROGRAM,
+    AF_SHOW_ENDED,
+    AF_SHOW_OPEN,
+    AF_SHOW_NEW,
+    AF_SHOW_TIME_WAIT,
+    AF_SHOW_LEFT,
+    AF_SHOW_AVOIDED,
+    AF_SHOW_SHARE,
+    AF_SHOW_FULL_IN,
+    AF_SHOW_BUSIEST,
+    AF_SHOW_COLUMNS
+};
 
 /* Which row it is, over many samples. */
 struct af_top_id {
@@ -22,7 +34,7 @@ struct af_top_ask {
     enum af_top_by by;
     enum af_top_column sort;
     bool reversed;
-    const char *filter; /* what a program's name, a pid or an endpoint has in it; empty: all */
+    const char *filter;       /* what a program's name, a pid or an endpoint has in it; empty: all */
     struct af_top_id *opened; /* rows whose endpoints are shown */
     size_t n_opened;
 };
@@ -53,7 +65,7 @@ char *af_top_setting(const struct af_top_sample *now, const struct af_top_ask *a
 char *af_top_empty(const struct af_top_rows *rows, const struct af_top_ask *ask);
 
 /* JSON to stdout (path NULL), or to a file. False: it has been said why. */
-bool af_top_write_json(const struct af_top_rows *rows, const struct af_top_view *view,
-                       const struct af_top_sample *now, double interval_s, enum af_top_by by, const char *path);
+bool af_top_write_json(const struct af_top_rows *rows, const struct af_top_view *view, const struct af_top_sample *now,
+                       double interval_s, enum af_top_by by, const char *path);
 
 #endif

@@ -30,8 +30,9 @@ static json_t *one_socket(const struct af_who *w, const struct af_owned *owned, 
     } else {
         put_process(object, w, row, programs[w->owners.found.rows[row].image]);
     }
-    json_object_set_new_nocheck(object, "role", row == AF_NO_ROW ? json_null() :
-                                json_string(owned->owner.accepted ? "accept" : "connect"));
+    json_object_set_new_nocheck(object, "role",
+                                row == AF_NO_ROW ? json_null()
+                                                 : json_string(owned->owner.accepted ? "accept" : "connect"));
     if (owned->socket.state != AF_IN_TIME_WAIT)
         json_object_set_new_nocheck(object, "state", json_string(af_who_state(owned)));
     if (owned->net_ns)

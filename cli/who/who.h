@@ -8,9 +8,9 @@ struct af_who {
     struct af_owners owners; /* only what was asked for, ordered: by process, then by address */
     size_t *order;           /* rows that left any, most first */
     size_t n_order;
-    uint64_t *left;          /* for each row, how many */
+    uint64_t *left; /* for each row, how many */
     uint64_t unknown;
-    uint64_t pid_ns;         /* ours */
+    uint64_t pid_ns; /* ours */
 };
 
 /* The pid namespace of a row's pid where that is not ours; else 0. */

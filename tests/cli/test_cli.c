@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 Test(cli, explains_itself_within_80_columns) {
-    static const char *const rows[][2] = { { NULL }, { "-h" }, { "--help" }, { "run", "-h" }, { "run", "--help" },
-                                           { "env", "--help" } };
+    static const char *const rows[][2] = {
+        { NULL }, { "-h" }, { "--help" }, { "run", "-h" }, { "run", "--help" }, { "env", "--help" }
+    };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ended e = command(NULL, rows[i][0], rows[i][1], NULL);
         cr_expect_eq(e.status, 0, "row %zu", i);
@@ -56,17 +57,17 @@ Test(cli, names_what_it_does_not_know_and_what_was_meant) {
 }
 
 Test(cli, says_that_it_cannot_write) {
-    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "exec \"$0\" --help >/dev/full", command_path(),
-                                                      NULL });
+    struct ended e = run_argv(NULL,
+                              (const char *[]){ "sh", "-c", "exec \"$0\" --help >/dev/full", command_path(), NULL });
     cr_assert_eq(e.status, 1);
     cr_assert(strstr(e.err, "cannot write to stdout"), "%s", e.err);
 }
 
 Test(cli, reads_options_up_to_the_first_operand, .init = cr_redirect_stderr) {
     static const struct af_option_row rows[] = {
-        { 'p', NULL, AF_TAKES_VALUE, "K=V", "" }, { 'q', NULL, AF_TAKES_NOTHING, NULL, "" },
+        { 'p', NULL, AF_TAKES_VALUE, "K=V", "" },     { 'q', NULL, AF_TAKES_NOTHING, NULL, "" },
         { 'f', "force", AF_TAKES_NOTHING, NULL, "" }, { AF_NO_LETTER, "json", AF_MAY_TAKE, "FILE", "" },
-        { 'd', "dir", AF_TAKES_VALUE, "DIR", "" }, { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
+        { 'd', "dir", AF_TAKES_VALUE, "DIR", "" },    { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
     };
     static const struct {
         char *argv[6];
@@ -111,13 +112,18 @@ Test(cli, cuts_a_text_at_any_width_and_shows_what_cannot_be_printed) {
         size_t width;
         const char *shown;
     } rows[] = {
-        { "curl", 8, "curl" },           { "curl", 4, "curl" },
-        { "curl", 3, "cu\u2026" },       { "curl", 1, "\u2026" },
-        { "curl", 0, "" },               { "na\u00efve", 5, "na\u00efve" },
+        { "curl", 8, "curl" },
+        { "curl", 4, "curl" },
+        { "curl", 3, "cu\u2026" },
+        { "curl", 1, "\u2026" },
+        { "curl", 0, "" },
+        { "na\u00efve", 5, "na\u00efve" },
         { "\u65e5\u672c\u8a9e", 6, "\u65e5\u672c\u8a9e" },
         { "\u65e5\u672c\u8a9e", 4, "\u65e5\u2026" },
-        { "a\033[1m", 8, "a\\x1b[1m" },  { "a\nb", 8, "a\\x0ab" },
-        { "\xff", 8, "\\xff" },          { "a\nbcdef", 6, "a\\x0a\u2026" },
+        { "a\033[1m", 8, "a\\x1b[1m" },
+        { "a\nb", 8, "a\\x0ab" },
+        { "\xff", 8, "\\xff" },
+        { "a\nbcdef", 6, "a\\x0a\u2026" },
     };
     setlocale(LC_CTYPE, "C.UTF-8");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -133,9 +139,9 @@ Test(cli, tells_well_formed_UTF8_from_other_bytes) {
         const char *bytes;
         size_t length;
     } rows[] = {
-        { "a", 1 },        { "\xc3\xa9", 2 },     { "\xe2\x82\xac", 3 },     { "\xf0\x9f\x98\x80", 4 },
-        { "\xc0\x80", 0 }, { "\xe0\x80\x80", 0 }, { "\xed\xa0\x80", 0 },     { "\xf4\x90\x80\x80", 0 },
-        { "\x80", 0 },     { "\xc3", 0 },         { "\xe2\x82", 0 },         { "\xff", 0 },
+        { "a", 1 },        { "\xc3\xa9", 2 },     { "\xe2\x82\xac", 3 }, { "\xf0\x9f\x98\x80", 4 },
+        { "\xc0\x80", 0 }, { "\xe0\x80\x80", 0 }, { "\xed\xa0\x80", 0 }, { "\xf4\x90\x80\x80", 0 },
+        { "\x80", 0 },     { "\xc3", 0 },         { "\xe2\x82", 0 },     { "\xff", 0 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         cr_expect_eq(af_utf8_length(rows[i].bytes, strlen(rows[i].bytes)), rows[i].length, "row %zu", i);
@@ -143,7 +149,7 @@ Test(cli, tells_well_formed_UTF8_from_other_bytes) {
 
 Test(cli, prints_no_table_wider_than_asked_for) {
     static const struct af_column columns[] = {
-        { "NAME", .text = true, .rank = 0 }, { "ALWAYS", .rank = 0 }, { "FIRST_OUT", .rank = 9 },
+        { "NAME", .text = true, .rank = 0 },      { "ALWAYS", .rank = 0 },    { "FIRST_OUT", .rank = 9 },
         { "EMPTY", .optional = true, .rank = 1 }, { "LATER_OUT", .rank = 2 },
     };
     setlocale(LC_CTYPE, "C.UTF-8");
@@ -193,11 +199,17 @@ Test(cli, keeps_runs_table_within_80_columns_off_a_terminal) {
     snprintf(port, sizeof port, "%u", peer.port);
     const char *script = "\"$0\" 127.0.0.1 $1 -n 3; \"$2\" 127.0.0.1 $1 100; \"$0\" 127.0.0.1 9; "
                          "AFTERFIN_LINGER=ack \"$0\" 127.0.0.1 $1; true";
-    struct ended e = command("LC_ALL=C.UTF-8", "run", "sh", "-c", script, renamed("connect_close", LONG_NAME),
-                             port, victim_path("exec_close"), NULL);
+    struct ended e = command("LC_ALL=C.UTF-8", "run", "sh", "-c", script, renamed("connect_close", LONG_NAME), port,
+                             victim_path("exec_close"), NULL);
     cr_assert_leq(widest(e.err), 80, "%zu\n%s", widest(e.err), e.err);
-    static const char *const there[] = { "a-very-lo", "\u2026", "exec_clo", "total", "TIME_WAIT", "CONFIRMED",
-                                         "errors: connect:ECONNREFUSED=1", "kernel: 0 TIME_WAIT before, 4 now, 4" };
+    static const char *const there[] = { "a-very-lo",
+                                         "\u2026",
+                                         "exec_clo",
+                                         "total",
+                                         "TIME_WAIT",
+                                         "CONFIRMED",
+                                         "errors: connect:ECONNREFUSED=1",
+                                         "kernel: 0 TIME_WAIT before, 4 now, 4" };
     for (size_t i = 0; i < sizeof there / sizeof *there; i++)
         cr_expect(strstr(e.err, there[i]), "%s\n%s", there[i], e.err);
     cr_expect_not(strchr(e.err, '\033'), "no colour");
@@ -216,8 +228,8 @@ Test(cli, fits_runs_table_to_the_terminal_and_colours_it_unless_told_not_to) {
     for (int i = 0; i < 10; i++) {
         int terminal, status;
         unsigned short width = widths[i / 2];
-        pid_t pid = command_on_terminal(&terminal, width, i % 2 ? "LC_ALL=C.UTF-8|NO_COLOR=1" : "LC_ALL=C.UTF-8",
-                                        "run", "sh", "-c", "\"$0\" \"$@\" >/dev/null", victim_path("connect_close"),
+        pid_t pid = command_on_terminal(&terminal, width, i % 2 ? "LC_ALL=C.UTF-8|NO_COLOR=1" : "LC_ALL=C.UTF-8", "run",
+                                        "sh", "-c", "\"$0\" \"$@\" >/dev/null", victim_path("connect_close"),
                                         "127.0.0.1", port, "-n", "5", NULL);
         char *text = strdup(terminal_read(terminal, NULL));
         waitpid(pid, &status, 0);
@@ -238,6 +250,5 @@ Test(cli, says_why_there_is_no_table) {
     char port[16];
     snprintf(port, sizeof port, "%u", peer.port);
     e = command(NULL, "run", "env", "-i", victim_path("connect_close"), "127.0.0.1", port, "-n", "5", NULL);
-    cr_expect(strstr(e.err, "no TCP socket was used\nnote: the kernel has 5 TIME_WAIT more than before"), "%s",
-              e.err);
+    cr_expect(strstr(e.err, "no TCP socket was used\nnote: the kernel has 5 TIME_WAIT more than before"), "%s", e.err);
 }

@@ -2,7 +2,6 @@
  * file of a subcommand serves nobody but the table of subcommands. */
 #include "tests/harness/shell.h"
 
-
 /* Arrows go down this list. */
 static const struct {
     const char *folder;

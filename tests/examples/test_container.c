@@ -10,8 +10,8 @@ enum { MOST = 8 };
 
 struct stage {
     const char *name, *root;
-    char env[1024];       /* NAME=VALUE..., as in the file, paths moved */
-    char packages[1024];  /* that it installs */
+    char env[1024];      /* NAME=VALUE..., as in the file, paths moved */
+    char packages[1024]; /* that it installs */
     json_t *entrypoint;
 };
 
@@ -70,7 +70,8 @@ static void do_copy(struct image *image, char *rest) {
     struct ended e = from ? shell("mkdir -p %s && f=%s && if [ -d $f ]; then f=$f/.; fi && cp -a $f %s", to,
                                   in(from, source), to)
                           : shell("mkdir -p %s && tar c --exclude=./build --exclude=./.git %s | "
-                                  "tar x --no-same-owner -C %s", to, source, to);
+                                  "tar x --no-same-owner -C %s",
+                                  to, source, to);
     cr_assert_eq(e.status, 0, "COPY %s: %s", rest, e.err);
 }
 
@@ -130,7 +131,8 @@ static const char *docker_run(const struct stage *stage, const char *command) {
 static void expect_package(const struct stage *stage, const char *library) {
     struct ended e = shell("p=$(dpkg -S '*/%s' | sed 's/:.*//' | sort -u); for q in $p; do case '%s' in *\" $q \"*) "
                            "exit 0; esac; dpkg-query -W -f='${Depends}\\n' %s | grep -qw \"$q\" && exit 0; done; "
-                           "echo $p; exit 1", library, stage->packages, stage->packages);
+                           "echo $p; exit 1",
+                           library, stage->packages, stage->packages);
     cr_expect_eq(e.status, 0, "stage %s has no package with %s: %s", stage->name, library, e.out);
 }
 
@@ -144,7 +146,8 @@ static void expect_packages(struct image *image) {
         expect_package(find(image, "entrypoint", 10), name);
     }
     list = strdup(shell("sed -n 's/.*LDFLAGS.*\\$^ \\(-l.*\\)/\\1/p' Makefile | tr ' ' '\\n' | sort -u | "
-                        "grep -v criterion | sed 's/-l\\(.*\\)/lib\\1.so/'").out);
+                        "grep -v criterion | sed 's/-l\\(.*\\)/lib\\1.so/'")
+                      .out);
     cr_assert(*list, "what the command is linked with");
     for (char *name = strtok_r(list, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest))
         expect_package(find(image, "build", 5), name);
@@ -215,7 +218,9 @@ static void make_volumes(const json_t *pod, const char *directory) {
     size_t i, j;
     json_array_foreach(json_find(pod, "spec.volumes"), i, volume)
         cr_assert_eq(shell("mkdir -m 777 %s/%s && chmod 777 %s/%s", directory, text_at(volume, "name"), directory,
-                           text_at(volume, "name")).status, 0);
+                           text_at(volume, "name"))
+                         .status,
+                     0);
     for (size_t k = 0; k < ROWS(kinds); k++)
         json_array_foreach(json_find(pod, kinds[k]), i, container)
             json_array_foreach(json_object_get(container, "volumeMounts"), j, mount)
@@ -238,7 +243,9 @@ Test(examples_container, the_pod_brings_the_library_and_leaves_no_time_wait) {
     json_t *pod = read_yaml(pod_file);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     cr_assert_eq(shell("cd %s && chmod 755 . && mkdir bin && cp %s %s %s bin && chmod -R a+rX bin", directory,
-                       command_path(), library_path(), victim_path("connect_close")).status, 0);
+                       command_path(), library_path(), victim_path("connect_close"))
+                     .status,
+                 0);
     make_volumes(pod, directory);
     const json_t *init = json_find(pod, "spec.initContainers.0"), *legacy = json_find(pod, "spec.containers.0");
     char *line, brought[512];

@@ -68,7 +68,9 @@ static void serve_web(void) {
 static const char *install(bool for_user) {
     const char *directory = new_directory();
     cr_assert_eq(shell("cd %s && mkdir bin && mkdir -m 700 home && cp %s %s bin && chmod 755 . bin", directory,
-                       command_path(), library_path()).status, 0);
+                       command_path(), library_path())
+                     .status,
+                 0);
     if (for_user)
         cr_assert_eq(shell("chown %d %s/home", USER, directory).status, 0);
     return directory;
@@ -102,9 +104,24 @@ static char *paste(const char *directory, bool as_user, const char *line, int *s
     snprintf(home, sizeof home, "HOME=%s/home", directory);
     snprintf(runtime, sizeof runtime, as_user ? "XDG_RUNTIME_DIR=%s/home" : "XDG=%s", directory);
     snprintf(number, sizeof number, "%d", USER);
-    const char *const argv[] = { "setpriv", "--reuid", number, "--regid", number, "--clear-groups",
-                                 "env", "-u", "LD_PRELOAD", path, home, runtime, "LC_ALL=C.UTF-8",
-                                 "sh", "-c", "cd && exec sh -c \"$0\"", line, NULL };
+    const char *const argv[] = { "setpriv",
+                                 "--reuid",
+                                 number,
+                                 "--regid",
+                                 number,
+                                 "--clear-groups",
+                                 "env",
+                                 "-u",
+                                 "LD_PRELOAD",
+                                 path,
+                                 home,
+                                 runtime,
+                                 "LC_ALL=C.UTF-8",
+                                 "sh",
+                                 "-c",
+                                 "cd && exec sh -c \"$0\"",
+                                 line,
+                                 NULL };
     pid_t pid = argv_on_terminal(&terminal, COLUMNS, argv + (as_user ? 0 : 6));
     if (tcgetattr(terminal, &mode) == 0) {
         mode.c_lflag &= ~(tcflag_t)ECHO;

@@ -17,8 +17,10 @@ Test(examples_machine, systemd_takes_the_units_and_the_drop_in) {
         cr_skip_test("no systemd-analyze (Debian: systemd)");
     cr_assert_eq(shell("cp -r examples/systemd/. %s && cd %s && "
                        "printf '[Service]\\nExecStart=/bin/true\\n' >legacy.service && "
-                       "sed -i 's|/usr/local/bin/afterfin|%s|' afterfin-report.service", directory, directory,
-                       command_path()).status, 0);
+                       "sed -i 's|/usr/local/bin/afterfin|%s|' afterfin-report.service",
+                       directory, directory, command_path())
+                     .status,
+                 0);
     struct ended e = shell(verify, directory);
     cr_expect_eq(e.status, 0);
     cr_expect_str_empty(e.err, "%s", e.err);
@@ -74,7 +76,9 @@ static void run_legacy(const char *root) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     cr_assert_eq(shell("cd %s && mkdir -p run var/log/%s && mkdir -m %s run/%s", root,
                        values(drop_in, "LogsDirectory") + 1, values(drop_in, "RuntimeDirectoryMode") + 1,
-                       values(drop_in, "RuntimeDirectory") + 1).status, 0);
+                       values(drop_in, "RuntimeDirectory") + 1)
+                     .status,
+                 0);
     struct ended e = shell("env -i %s %s 127.0.0.1 %u -n %d", here(root, values(drop_in, "Environment")),
                            victim_path("connect_close"), peer.port, CONNECTIONS);
     cr_assert_eq(e.status, 0, "%s", e.err);
@@ -176,8 +180,10 @@ static void write_rules_test(const char *path, char *metrics) {
     fputs("    promql_expr_test:\n", to);
     for (size_t i = 0; i < ROWS(fires) + ROWS(silent); i++) {
         bool is = i < ROWS(fires);
-        fprintf(to, "      - expr: count(ALERTS{alertname=\"%s\",alertstate=\"firing\"})\n        eval_time: 6m\n"
-                "        exp_samples: [%s]\n", is ? fires[i] : silent[i - ROWS(fires)], is ? "{ value: 1 }" : "");
+        fprintf(to,
+                "      - expr: count(ALERTS{alertname=\"%s\",alertstate=\"firing\"})\n        eval_time: 6m\n"
+                "        exp_samples: [%s]\n",
+                is ? fires[i] : silent[i - ROWS(fires)], is ? "{ value: 1 }" : "");
     }
     cr_assert_eq(fclose(to), 0);
 }

@@ -8,13 +8,11 @@
 #include <time.h>
 #include <unistd.h>
 
-static void nap(void)
-{
+static void nap(void) {
     nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
 }
 
-static size_t read_table(const char *path, bool v6, struct ns_socket **rows, size_t n)
-{
+static size_t read_table(const char *path, bool v6, struct ns_socket **rows, size_t n) {
     FILE *file = fopen(path, "re");
     char line[512];
 
@@ -33,15 +31,13 @@ static size_t read_table(const char *path, bool v6, struct ns_socket **rows, siz
     return n;
 }
 
-size_t ns_sockets(struct ns_socket **out)
-{
+size_t ns_sockets(struct ns_socket **out) {
     *out = NULL;
     size_t n = read_table("/proc/net/tcp", false, out, 0);
     return read_table("/proc/net/tcp6", true, out, n);
 }
 
-size_t ns_count(unsigned state, unsigned local_port, unsigned remote_port)
-{
+size_t ns_count(unsigned state, unsigned local_port, unsigned remote_port) {
     struct ns_socket *rows;
     size_t n = ns_sockets(&rows), found = 0;
 
@@ -52,8 +48,7 @@ size_t ns_count(unsigned state, unsigned local_port, unsigned remote_port)
     return found;
 }
 
-long ns_sockstat(const char *field)
-{
+long ns_sockstat(const char *field) {
     FILE *file = fopen("/proc/net/sockstat", "re");
     char line[256], key[32];
     long value = -1;
@@ -71,8 +66,7 @@ long ns_sockstat(const char *field)
 }
 
 /* Two lines for each group: names, then numbers. */
-long ns_netstat(const char *field)
-{
+long ns_netstat(const char *field) {
     FILE *file = fopen("/proc/net/netstat", "re");
     char names[8192], numbers[8192];
     long value = -1;
@@ -93,8 +87,7 @@ long ns_netstat(const char *field)
     return value;
 }
 
-static size_t in_the_middle_of_closing(void)
-{
+static size_t in_the_middle_of_closing(void) {
     struct ns_socket *rows;
     size_t n = ns_sockets(&rows), found = 0;
 
@@ -104,8 +97,7 @@ static size_t in_the_middle_of_closing(void)
     return found;
 }
 
-void ns_settle(void)
-{
+void ns_settle(void) {
     time_t deadline = time(NULL) + 60;
 
     while (in_the_middle_of_closing()) {
@@ -114,14 +106,12 @@ void ns_settle(void)
     }
 }
 
-long ns_tw(void)
-{
+long ns_tw(void) {
     ns_settle();
     return ns_sockstat("tw");
 }
 
-void ns_wait_listen(unsigned port)
-{
+void ns_wait_listen(unsigned port) {
     time_t deadline = time(NULL) + 30;
 
     while (!ns_count(ST_LISTEN, port, 0)) {

@@ -19,8 +19,7 @@ const struct family families[FAMILIES] = {
 
 enum { CYCLE = 251, CHUNK = 64 * 1024 };
 
-static bool send_bytes(int fd, size_t n)
-{
+static bool send_bytes(int fd, size_t n) {
     unsigned char byte[CYCLE];
 
     for (size_t i = 0; i < CYCLE; i++)
@@ -35,8 +34,7 @@ static bool send_bytes(int fd, size_t n)
 }
 
 /* Reads to the end. 0: clean EOF and every byte as it should be; else an errno. */
-static int read_all(int fd, uint64_t *bytes)
-{
+static int read_all(int fd, uint64_t *bytes) {
     static unsigned char chunk[CHUNK];
     uint64_t at = 0;
     ssize_t n;
@@ -51,14 +49,12 @@ static int read_all(int fd, uint64_t *bytes)
     return n == 0 ? 0 : errno;
 }
 
-static void note(struct client_result *r, int error)
-{
+static void note(struct client_result *r, int error) {
     if (!r->error)
         r->error = error;
 }
 
-static int open_one(const struct client_options *o, struct client_result *r)
-{
+static int open_one(const struct client_options *o, struct client_result *r) {
     struct sockaddr_storage to;
     socklen_t len = to_sockaddr(o->address ? o->address : "127.0.0.1", o->port, &to);
     int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -73,8 +69,7 @@ static int open_one(const struct client_options *o, struct client_result *r)
     return fd;
 }
 
-static void finish_one(const struct client_options *o, int fd, struct client_result *r)
-{
+static void finish_one(const struct client_options *o, int fd, struct client_result *r) {
     int error = o->closes_first ? 0 : read_all(fd, &r->bytes);
 
     note(r, error);
@@ -83,8 +78,7 @@ static void finish_one(const struct client_options *o, int fd, struct client_res
         close(fd);
 }
 
-struct client_result client_run(const struct client_options *o)
-{
+struct client_result client_run(const struct client_options *o) {
     struct client_result r = { 0 };
     int *fds = malloc((o->n + 1) * sizeof *fds);
 
@@ -99,8 +93,7 @@ struct client_result client_run(const struct client_options *o)
     return r;
 }
 
-void fill_time_wait(const char *address, uint16_t port, unsigned low, unsigned high)
-{
+void fill_time_wait(const char *address, uint16_t port, unsigned low, unsigned high) {
     struct sockaddr_storage to;
     socklen_t len = to_sockaddr(address, port, &to);
 

@@ -18,8 +18,7 @@ struct ended command(const char *environment, ...) __attribute__((sentinel));
  * terminal's. */
 pid_t argv_on_terminal(int *terminal, unsigned short width, const char *const argv[]);
 /* The command likewise. */
-pid_t command_on_terminal(int *terminal, unsigned short width, const char *environment, ...)
-    __attribute__((sentinel));
+pid_t command_on_terminal(int *terminal, unsigned short width, const char *environment, ...) __attribute__((sentinel));
 /* What is written to the terminal until `text` is among it, or until its end (text NULL). */
 const char *terminal_read(int terminal, const char *text);
 /* Columns of the widest line; escape sequences have none. */

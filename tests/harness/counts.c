@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-const char *text(const char *format, ...)
-{
+const char *text(const char *format, ...) {
     va_list args;
     char *out;
 
@@ -20,15 +19,13 @@ const char *text(const char *format, ...)
     return out;
 }
 
-const char *directory_made(void)
-{
+const char *directory_made(void) {
     const char *dir = scratch_path();
     cr_assert_eq(mkdir(dir, 0700), 0);
     return dir;
 }
 
-int directory_removed(const char *path)
-{
+int directory_removed(const char *path) {
     DIR *dir = opendir(path);
     int n = 0;
 
@@ -44,8 +41,7 @@ int directory_removed(const char *path)
     return n;
 }
 
-struct tally tally_sum(struct tally a, struct tally b)
-{
+struct tally tally_sum(struct tally a, struct tally b) {
 #define X(field) a.field += b.field;
     TALLY_FIELDS(X)
 #undef X
@@ -53,8 +49,7 @@ struct tally tally_sum(struct tally a, struct tally b)
     return a;
 }
 
-static struct tally tally_line(const char *line)
-{
+static struct tally tally_line(const char *line) {
     struct tally t = { .lines = 1 };
 #define X(field) t.field = log_number(line, #field);
     TALLY_FIELDS(X)
@@ -62,8 +57,7 @@ static struct tally tally_line(const char *line)
     return t;
 }
 
-struct tally tally_log(const char *row, const char *path)
-{
+struct tally tally_log(const char *row, const char *path) {
     struct tally sum = { 0 };
     const char *at = file_text(path), *line;
 
@@ -77,8 +71,7 @@ struct tally tally_log(const char *row, const char *path)
     return sum;
 }
 
-void tally_expect(const char *row, const char *log, const struct tally *want, long times)
-{
+void tally_expect(const char *row, const char *log, const struct tally *want, long times) {
     struct tally got = tally_log(row, log);
     const char *whole = file_text(log);
 #define X(field) \
@@ -89,13 +82,11 @@ void tally_expect(const char *row, const char *log, const struct tally *want, lo
 }
 
 /* A FIN_WAIT2 socket that somebody still holds has an inode. */
-static bool is_time_wait(const struct ns_socket *s)
-{
+static bool is_time_wait(const struct ns_socket *s) {
     return s->state == ST_TIME_WAIT || (s->state == ST_FIN_WAIT2 && s->inode == 0);
 }
 
-struct books books_of(const char *row, uint16_t port)
-{
+struct books books_of(const char *row, uint16_t port) {
     struct books b = { 0 };
     struct ns_socket *rows;
     long all = 0, whole = 0; /* whole: its ACK came while close had the socket, so the kernel kept it as it is */

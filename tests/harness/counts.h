@@ -65,26 +65,27 @@ int row_times(void);
 /* One way of a victim "VICTIM WAY ADDRESS PORT N EXTRA", the peer's part in it, and what is to come of it. */
 struct row {
     const char *way, *extra;
-    const char *address; /* NULL: 127.0.0.1 */
-    const char *script;  /* of the peer; NULL: nobody listens */
-    struct tally each;   /* counted for each repetition, in the log lines */
+    const char *address;         /* NULL: 127.0.0.1 */
+    const char *script;          /* of the peer; NULL: nobody listens */
+    struct tally each;           /* counted for each repetition, in the log lines */
     const struct tally *settled; /* what a reader makes of it who has the kernel's table; NULL: the same */
-    struct tally once;   /* counted besides, once */
-    const char *errors;  /* "connect:ECONNREFUSED": that, once a repetition; NULL: no errors */
-    int most;            /* so often in one namespace, not more; 0: any number */
-    int status;          /* of its end; 0 */
-    bool stays;          /* the TIME_WAIT is there before the close: a linger policy comes too late */
-    bool spared;         /* linger=rst does not apply: inherited, sent, in a living child, or no close ends it */
-    bool peer_keeps;     /* the TIME_WAIT is the peer's; a reset ends it */
-    bool fleeting;       /* the peer's TIME_WAIT may be made, and be ended again by a reset */
-    bool unattributed;   /* MPTCP: its TIME_WAITs are those of subflows, closed by both sides; none is known to be its own */
+    struct tally once;           /* counted besides, once */
+    const char *errors;          /* "connect:ECONNREFUSED": that, once a repetition; NULL: no errors */
+    int most;                    /* so often in one namespace, not more; 0: any number */
+    int status;                  /* of its end; 0 */
+    bool stays;                  /* the TIME_WAIT is there before the close: a linger policy comes too late */
+    bool spared;     /* linger=rst does not apply: inherited, sent, in a living child, or no close ends it */
+    bool peer_keeps; /* the TIME_WAIT is the peer's; a reset ends it */
+    bool fleeting;   /* the peer's TIME_WAIT may be made, and be ended again by a reset */
+    bool
+        unattributed; /* MPTCP: its TIME_WAITs are those of subflows, closed by both sides; none is known to be its own */
     enum { NOT_CUT, CUT_OFF /* nothing comes through from the start */, CUT_OFF_WHEN_READY } cut; /* ns_cut */
-    bool raced;          /* who was first is not known beforehand: `each` is what is certain */
+    bool raced; /* who was first is not known beforehand: `each` is what is certain */
 };
 
 /* One playing of a row. */
 struct played {
-    const char *name;     /* for messages */
+    const char *name; /* for messages */
     int times;
     struct tally settled; /* what is to be, all repetitions together */
     long kernel;          /* TIME_WAITs in the kernel's tables that are known to be the victim's */

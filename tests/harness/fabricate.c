@@ -84,7 +84,8 @@ const struct af_addr made_peer = { .ip = { 10, 0, 0, 5 }, .port = 443 };
 
 void make_closed(struct af_ledger *ledger, uint64_t cookie, uint64_t at, uint32_t slot, uint32_t owner,
                  enum af_ending counted) {
-    const struct af_closed closed = { .cookie = cookie, .at = at, .slot = slot, .owner = owner, .peer = made_peer,
-                                      .counted = (uint8_t)counted };
+    const struct af_closed closed = {
+        .cookie = cookie, .at = at, .slot = slot, .owner = owner, .peer = made_peer, .counted = (uint8_t)counted
+    };
     af_ledger_append(ledger, &closed, always_backed);
 }

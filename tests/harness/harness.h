@@ -45,15 +45,26 @@ void ns_cut(unsigned port);
 /* ---- the kernel's books ----------------------------------------------------------------------------- */
 
 /* States as in /proc/net/tcp (net/tcp_states.h). */
-enum { ST_ESTABLISHED = 1, ST_SYN_SENT, ST_SYN_RECV, ST_FIN_WAIT1, ST_FIN_WAIT2, ST_TIME_WAIT, ST_CLOSE,
-       ST_CLOSE_WAIT, ST_LAST_ACK, ST_LISTEN, ST_CLOSING };
+enum {
+    ST_ESTABLISHED = 1,
+    ST_SYN_SENT,
+    ST_SYN_RECV,
+    ST_FIN_WAIT1,
+    ST_FIN_WAIT2,
+    ST_TIME_WAIT,
+    ST_CLOSE,
+    ST_CLOSE_WAIT,
+    ST_LAST_ACK,
+    ST_LISTEN,
+    ST_CLOSING
+};
 
 /* One row of /proc/net/tcp or tcp6. */
 struct ns_socket {
     bool v6;
     unsigned local_port, remote_port, state;
-    unsigned timer;             /* 0 none, 1 retransmit, 2 keepalive, 3 TIME_WAIT, 4 zero window probe */
-    unsigned long timer_ticks;  /* until it fires, in 1/100 s */
+    unsigned timer;            /* 0 none, 1 retransmit, 2 keepalive, 3 TIME_WAIT, 4 zero window probe */
+    unsigned long timer_ticks; /* until it fires, in 1/100 s */
     unsigned long inode;
 };
 /* All TCP sockets of the namespace; returns how many, *out is malloc'ed. */
@@ -87,8 +98,7 @@ struct ended {
  * between; a name that begins with '$' goes into the environment as it stands ("$PATH=/bin"). NULL: bare, without
  * the library. `command` is a printf format, split at blanks; a first word without '/' names a victim in
  * build/tests/victims, else a program in PATH. */
-struct victim victim_start(const char *settings, const char *command, ...)
-    __attribute__((format(printf, 2, 3)));
+struct victim victim_start(const char *settings, const char *command, ...) __attribute__((format(printf, 2, 3)));
 /* The same with arguments given one by one. */
 struct victim victim_start_argv(const char *settings, const char *const argv[]);
 /* Wait for its end; one that does not end in two minutes, nor does anything for two more, is killed and fails the
@@ -145,10 +155,10 @@ struct peer_options {
 /* What came of one connection, in the order of acceptance. */
 struct peer_conn {
     uint64_t bytes;
-    uint16_t from;    /* the other side's port */
-    uint8_t ended;    /* EOF or error seen */
-    uint8_t wrong;    /* a byte was not what it should be */
-    int error;        /* 0: clean EOF; else errno of recv */
+    uint16_t from; /* the other side's port */
+    uint8_t ended; /* EOF or error seen */
+    uint8_t wrong; /* a byte was not what it should be */
+    int error;     /* 0: clean EOF; else errno of recv */
 };
 #define PEER_ROOM 65536
 struct peer_book {
@@ -185,9 +195,9 @@ struct client_options {
     const char *address; /* default 127.0.0.1 */
     uint16_t port;
     unsigned n;
-    size_t send;         /* bytes sent once connected */
-    bool closes_first;   /* closes after sending, without reading */
-    bool together;       /* opens all n before it reads the first */
+    size_t send;       /* bytes sent once connected */
+    bool closes_first; /* closes after sending, without reading */
+    bool together;     /* opens all n before it reads the first */
 };
 struct client_result {
     unsigned connected, clean; /* clean: EOF without an error, all bytes right */

@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 /* Bare, strace sets LD_PRELOAD and the rest for the program only: -E for each. */
-static void add_settings(const char **argv, int *n, const char *settings)
-{
+static void add_settings(const char **argv, int *n, const char *settings) {
     char *rest = NULL, *text = NULL, *one;
 
     if (!settings)
@@ -31,8 +30,7 @@ static void add_settings(const char **argv, int *n, const char *settings)
 }
 
 /* Columns of `strace -c`: % time, seconds, usecs/call, calls, [errors,] syscall. */
-static long counted(const char *path, const char *call)
-{
+static long counted(const char *path, const char *call) {
     FILE *file = fopen(path, "re");
     char line[256], name[64];
     long calls = 0;
@@ -49,8 +47,7 @@ static long counted(const char *path, const char *call)
     return calls;
 }
 
-struct ended run_counted(const char *settings, const char *call, long *calls, const char *command, ...)
-{
+struct ended run_counted(const char *settings, const char *call, long *calls, const char *command, ...) {
     const char *argv[64] = { "strace", "-f", "-c", "-o", scratch_path(), "-e" };
     const char *report = argv[4];
     char *text = NULL, *rest = NULL;
@@ -76,20 +73,17 @@ struct ended run_counted(const char *settings, const char *call, long *calls, co
     return e;
 }
 
-static int by_number(const struct dirent **a, const struct dirent **b)
-{
+static int by_number(const struct dirent **a, const struct dirent **b) {
     return atoi((*a)->d_name) - atoi((*b)->d_name);
 }
 
-static bool is_tcp(int fd)
-{
+static bool is_tcp(int fd) {
     int protocol = 0;
     socklen_t len = sizeof protocol;
     return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 && protocol == IPPROTO_TCP;
 }
 
-int victim_socket(pid_t pid, unsigned nth)
-{
+int victim_socket(pid_t pid, unsigned nth) {
     char path[64];
     struct dirent **entries = NULL;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), found = -1;
@@ -106,13 +100,11 @@ int victim_socket(pid_t pid, unsigned nth)
             close(fd);
     }
     close(pidfd);
-    cr_assert(found >= 0, "no such TCP socket in process %d, or we may not look: %s", (int)pid,
-              strerror(errno));
+    cr_assert(found >= 0, "no such TCP socket in process %d, or we may not look: %s", (int)pid, strerror(errno));
     return found;
 }
 
-int socket_option(int fd, int level, int name)
-{
+int socket_option(int fd, int level, int name) {
     int value = -1;
     socklen_t len = sizeof value;
 

@@ -6,13 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_log_line(const char *line)
-{
+static bool is_log_line(const char *line) {
     return strncmp(line, "afterfin version=", 17) == 0 || *line == '{';
 }
 
-const char *log_line(const char *text, unsigned nth)
-{
+const char *log_line(const char *text, unsigned nth) {
     while (text && *text) {
         size_t len = strcspn(text, "\n");
         if (is_log_line(text) && nth-- == 0)
@@ -22,8 +20,7 @@ const char *log_line(const char *text, unsigned nth)
     return NULL;
 }
 
-unsigned log_lines(const char *text)
-{
+unsigned log_lines(const char *text) {
     unsigned n = 0;
     const char *line;
 
@@ -34,8 +31,7 @@ unsigned log_lines(const char *text)
     return n;
 }
 
-static char hex_byte(const char **at)
-{
+static char hex_byte(const char **at) {
     char digits[3] = { (*at)[1], (*at)[1] ? (*at)[2] : 0, 0 };
 
     *at += strlen(digits);
@@ -43,8 +39,7 @@ static char hex_byte(const char **at)
 }
 
 /* A logfmt value at *at, quoted or not, moved over; into `out` if there is one. */
-static void take_value(const char **at, char *out)
-{
+static void take_value(const char **at, char *out) {
     bool quoted = **at == '"';
 
     if (quoted)
@@ -64,8 +59,7 @@ static void take_value(const char **at, char *out)
         ++*at;
 }
 
-static const char *logfmt_text(const char *line, const char *name)
-{
+static const char *logfmt_text(const char *line, const char *name) {
     const char *at = line + strcspn(line, " ");
     size_t len = strlen(name);
 
@@ -83,8 +77,7 @@ static const char *logfmt_text(const char *line, const char *name)
     return NULL;
 }
 
-static const char *json_value(const char *line, const char *name)
-{
+static const char *json_value(const char *line, const char *name) {
     json_error_t error;
     json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, &error);
 
@@ -95,14 +88,12 @@ static const char *json_value(const char *line, const char *name)
     return value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 }
 
-const char *log_text(const char *line, const char *name)
-{
+const char *log_text(const char *line, const char *name) {
     cr_assert(line, "no log line to look for %s in", name);
     return *line == '{' ? json_value(line, name) : logfmt_text(line, name);
 }
 
-long log_number(const char *line, const char *name)
-{
+long log_number(const char *line, const char *name) {
     const char *text = log_text(line, name);
     char *end = NULL;
     long number = text && *text ? strtol(text, &end, 10) : -1;
@@ -110,8 +101,7 @@ long log_number(const char *line, const char *name)
     return end && !*end ? number : -1;
 }
 
-void log_expect_invariant(const char *line)
-{
+void log_expect_invariant(const char *line) {
     static const char *const parts[] = { "time_wait", "avoided", "passive", "aborted", "passed", "open" };
     long established = log_number(line, "established"), sum = 0;
 

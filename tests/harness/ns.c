@@ -22,8 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static bool write_file(const char *path, const char *text)
-{
+static bool write_file(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -36,8 +35,7 @@ static bool write_file(const char *path, const char *text)
 
 /* An ordinary user becomes root of a user namespace, before Criterion has threads (unshare refuses it then).
  * Its workers are exec'd anew and find themselves there. Where it fails, ns_enter says so. */
-__attribute__((constructor)) static void enter_user_namespace(void)
-{
+__attribute__((constructor)) static void enter_user_namespace(void) {
     unsigned uid = getuid(), gid = getgid();
     char map[32];
 
@@ -55,8 +53,7 @@ __attribute__((constructor)) static void enter_user_namespace(void)
 static pid_t test, sweeper;
 static ino_t own_uts; /* 0: none was to be had */
 
-static ino_t uts_of(const char *pid)
-{
+static ino_t uts_of(const char *pid) {
     char path[300];
     struct stat st;
 
@@ -65,8 +62,7 @@ static ino_t uts_of(const char *pid)
 }
 
 /* By a descriptor, so that the number cannot become another process's in between. */
-static bool kill_ours(const char *name)
-{
+static bool kill_ours(const char *name) {
     const pid_t pid = atoi(name);
     const bool other = isdigit((unsigned char)*name) && pid != getpid() && pid != sweeper;
     const int fd = other ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
@@ -80,8 +76,7 @@ static bool kill_ours(const char *name)
 }
 
 /* Until a look at all processes finds no more of them (bounded: 10 s); a zombie has no namespaces. */
-static void kill_all_of_ours(void)
-{
+static void kill_all_of_ours(void) {
     bool found = own_uts != 0;
 
     for (int tries = 0; found && tries < 1000; tries++) {
@@ -97,8 +92,7 @@ static void kill_all_of_ours(void)
 }
 
 /* In ticks; of those too that one of them has waited for. */
-static unsigned long cpu_time_of(const char *pid)
-{
+static unsigned long cpu_time_of(const char *pid) {
     char path[300];
     unsigned long ticks[4] = { 0 };
 
@@ -111,21 +105,20 @@ static unsigned long cpu_time_of(const char *pid)
     return ticks[0] + ticks[1] + ticks[2] + ticks[3];
 }
 
-unsigned long test_cpu_time(void)
-{
+unsigned long test_cpu_time(void) {
     DIR *proc = own_uts ? opendir("/proc") : NULL;
     unsigned long sum = 0;
 
     for (struct dirent *entry; proc && (entry = readdir(proc));)
-        if (isdigit((unsigned char)*entry->d_name) && atoi(entry->d_name) != getpid() && uts_of(entry->d_name) == own_uts)
+        if (isdigit((unsigned char)*entry->d_name) && atoi(entry->d_name) != getpid() &&
+            uts_of(entry->d_name) == own_uts)
             sum += cpu_time_of(entry->d_name);
     if (proc)
         closedir(proc);
     return sum;
 }
 
-static void end_test(void)
-{
+static void end_test(void) {
     if (getpid() != test)
         return;
     kill_all_of_ours();
@@ -133,8 +126,7 @@ static void end_test(void)
 }
 
 /* However the test ends: it may crash, be killed, or be another user by then. */
-static void sweep(void)
-{
+static void sweep(void) {
     struct pollfd ended = { .events = POLLIN };
 
     setsid(); /* the terminal's Ctrl-C is not for us */
@@ -147,8 +139,7 @@ static void sweep(void)
     _exit(0);
 }
 
-void test_begins(void)
-{
+void test_begins(void) {
     if (test != 0) /* its children among them */
         return;
     const ino_t before = uts_of("thread-self");
@@ -164,8 +155,7 @@ void test_begins(void)
 
 /* ---- the namespace ------------------------------------------------------------------------------------------ */
 
-static void change_loopback(unsigned long request, struct ifreq *change)
-{
+static void change_loopback(unsigned long request, struct ifreq *change) {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     memcpy(change->ifr_name, "lo", 3);
@@ -174,14 +164,12 @@ static void change_loopback(unsigned long request, struct ifreq *change)
     close(fd);
 }
 
-void ns_mtu(int mtu)
-{
+void ns_mtu(int mtu) {
     struct ifreq change = { .ifr_mtu = mtu };
     change_loopback(SIOCSIFMTU, &change);
 }
 
-void ns_enter(void)
-{
+void ns_enter(void) {
     struct ifreq up = { .ifr_flags = IFF_UP };
     struct rlimit files;
 
@@ -199,8 +187,7 @@ void ns_enter(void)
     }
 }
 
-void ns_sysctl(const char *name, const char *value)
-{
+void ns_sysctl(const char *name, const char *value) {
     char path[128];
 
     snprintf(path, sizeof path, "/proc/sys/net/ipv4/%s", name);
@@ -208,8 +195,7 @@ void ns_sysctl(const char *name, const char *value)
         give_up("%s=%s: %s", path, value, strerror(errno));
 }
 
-void ns_port_range(unsigned low, unsigned high)
-{
+void ns_port_range(unsigned low, unsigned high) {
     char range[32];
 
     snprintf(range, sizeof range, "%u %u", low, high);
@@ -217,13 +203,13 @@ void ns_port_range(unsigned low, unsigned high)
 }
 
 /* Each packet on loopback passes `input` once, whichever way it goes. */
-static void nft(const char *rule)
-{
+static void nft(const char *rule) {
     char script[512];
 
     snprintf(script, sizeof script,
              "add table inet test; add chain inet test in { type filter hook input priority 0; }; "
-             "add rule inet test in %s", rule);
+             "add rule inet test in %s",
+             rule);
     pid_t child = fork();
     if (child == 0) {
         setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
@@ -237,16 +223,14 @@ static void nft(const char *rule)
         cr_skip_test("nft is not there or not allowed (status %d)", status);
 }
 
-void ns_loss(unsigned percent)
-{
+void ns_loss(unsigned percent) {
     char rule[64];
 
     snprintf(rule, sizeof rule, "meta l4proto tcp numgen random mod 100 < %u drop", percent);
     nft(rule);
 }
 
-void ns_cut(unsigned port)
-{
+void ns_cut(unsigned port) {
     char rule[64];
 
     snprintf(rule, sizeof rule, "tcp dport %u drop", port);

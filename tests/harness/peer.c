@@ -34,8 +34,7 @@ union tag {
 };
 static const uint32_t LISTENER = UINT32_MAX;
 
-socklen_t to_sockaddr(const char *address, uint16_t port, struct sockaddr_storage *out)
-{
+socklen_t to_sockaddr(const char *address, uint16_t port, struct sockaddr_storage *out) {
     struct sockaddr_in *v4 = (struct sockaddr_in *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
 
@@ -52,16 +51,14 @@ socklen_t to_sockaddr(const char *address, uint16_t port, struct sockaddr_storag
     return sizeof *v6;
 }
 
-static void watch(struct server *s, int op, int fd, uint32_t index, uint32_t events)
-{
+static void watch(struct server *s, int op, int fd, uint32_t index, uint32_t events) {
     union tag tag = { .fd = (uint32_t)fd, .index = index };
     struct epoll_event event = { .events = events, .data.u64 = tag.u64 };
     epoll_ctl(s->poll, op, fd, &event);
 }
 
 /* Sent in one blocking go: answers are small. True: this connection is done with. */
-static bool answer(struct server *s, int fd)
-{
+static bool answer(struct server *s, int fd) {
     unsigned char byte[CYCLE];
 
     for (size_t sent = 0; sent < s->options.answer;) {
@@ -77,8 +74,7 @@ static bool answer(struct server *s, int fd)
     return s->options.closes_first;
 }
 
-static void end(struct server *s, int fd, uint32_t index, int error)
-{
+static void end(struct server *s, int fd, uint32_t index, int error) {
     struct peer_conn *conn = &s->book->conn[index];
 
     conn->error = error;
@@ -90,13 +86,11 @@ static void end(struct server *s, int fd, uint32_t index, int error)
     s->book->ended++;
 }
 
-static uint16_t port_of(const struct sockaddr_storage *address)
-{
+static uint16_t port_of(const struct sockaddr_storage *address) {
     return ntohs(((const struct sockaddr_in *)address)->sin_port); /* at the same place in sockaddr_in6 */
 }
 
-static void accept_one(struct server *s)
-{
+static void accept_one(struct server *s) {
     struct sockaddr_storage from;
     socklen_t len = sizeof from;
     int fd = accept4(s->listener, (struct sockaddr *)&from, &len, SOCK_CLOEXEC);
@@ -114,15 +108,13 @@ static void accept_one(struct server *s)
         watch(s, EPOLL_CTL_ADD, fd, index, EPOLLIN);
 }
 
-static void record(struct server *s, struct peer_conn *conn, ssize_t n)
-{
+static void record(struct server *s, struct peer_conn *conn, ssize_t n) {
     for (ssize_t i = 0; i < n && !s->options.raw; i++)
         conn->wrong |= s->chunk[i] != (conn->bytes + (uint64_t)i) % CYCLE;
     conn->bytes += (uint64_t)n;
 }
 
-static void read_one(struct server *s, int fd, uint32_t index)
-{
+static void read_one(struct server *s, int fd, uint32_t index) {
     struct peer_conn *conn = &s->book->conn[index];
     ssize_t n = recv(fd, s->chunk, CHUNK, MSG_DONTWAIT);
     uint64_t before = conn->bytes, after = s->options.answer_after;
@@ -138,8 +130,7 @@ static void read_one(struct server *s, int fd, uint32_t index)
 }
 
 /* Its descriptors are consecutive from here: nothing was closed while it waited. */
-static void release(struct server *s)
-{
+static void release(struct server *s) {
     int fd = s->poll + 1;
 
     s->options.waits = false;
@@ -147,8 +138,7 @@ static void release(struct server *s)
         watch(s, EPOLL_CTL_ADD, fd++, i, EPOLLIN);
 }
 
-static void serve(struct server *s)
-{
+static void serve(struct server *s) {
     struct epoll_event events[EVENTS];
 
     s->poll = epoll_create1(EPOLL_CLOEXEC);
@@ -168,8 +158,7 @@ static void serve(struct server *s)
 }
 
 /* Ports that nobody chose lie outside every range that a test gives to its victims. */
-static int listen_on(const struct peer_options *options, uint16_t *port)
-{
+static int listen_on(const struct peer_options *options, uint16_t *port) {
     static uint16_t next = 10000;
     struct sockaddr_storage address;
     *port = options->port ? options->port : next++;
@@ -184,8 +173,7 @@ static int listen_on(const struct peer_options *options, uint16_t *port)
     return fd;
 }
 
-struct peer peer_start(const struct peer_options *options)
-{
+struct peer peer_start(const struct peer_options *options) {
     static struct server server;
     struct peer p = { 0 };
 
@@ -212,19 +200,16 @@ struct peer peer_start(const struct peer_options *options)
     return p;
 }
 
-void peer_release(struct peer *p)
-{
+void peer_release(struct peer *p) {
     p->book->released = 1;
 }
 
-void peer_stop(struct peer *p)
-{
+void peer_stop(struct peer *p) {
     kill(p->pid, SIGKILL);
     waitpid(p->pid, NULL, 0);
 }
 
-static void wait_for(const struct peer *p, const _Atomic unsigned *count, unsigned n, const char *what)
-{
+static void wait_for(const struct peer *p, const _Atomic unsigned *count, unsigned n, const char *what) {
     time_t deadline = time(NULL) + 90;
 
     while (*count < n) {
@@ -233,18 +218,15 @@ static void wait_for(const struct peer *p, const _Atomic unsigned *count, unsign
     }
 }
 
-void peer_wait_accepted(struct peer *p, unsigned n)
-{
+void peer_wait_accepted(struct peer *p, unsigned n) {
     wait_for(p, &p->book->accepted, n, "accepted");
 }
 
-void peer_wait_ended(struct peer *p, unsigned n)
-{
+void peer_wait_ended(struct peer *p, unsigned n) {
     wait_for(p, &p->book->ended, n, "ended");
 }
 
-unsigned peer_count(const struct peer *p, unsigned since, int error)
-{
+unsigned peer_count(const struct peer *p, unsigned since, int error) {
     unsigned found = 0;
 
     for (unsigned i = since; i < p->book->accepted; i++)
@@ -252,11 +234,9 @@ unsigned peer_count(const struct peer *p, unsigned since, int error)
     return found;
 }
 
-void peer_expect_clean(struct peer *p, unsigned since, unsigned n, uint64_t bytes, const char *what)
-{
+void peer_expect_clean(struct peer *p, unsigned since, unsigned n, uint64_t bytes, const char *what) {
     peer_wait_ended(p, since + n);
-    cr_assert_eq(p->book->accepted, since + n, "%s: %u connections, not %u", what,
-                 p->book->accepted - since, n);
+    cr_assert_eq(p->book->accepted, since + n, "%s: %u connections, not %u", what, p->book->accepted - since, n);
     for (unsigned i = since; i < since + n; i++) {
         const struct peer_conn *conn = &p->book->conn[i];
         cr_assert_eq(conn->error, 0, "%s: connection %u ended in %s", what, i - since, strerror(conn->error));

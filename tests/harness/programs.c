@@ -10,25 +10,20 @@
 #include <unistd.h>
 
 const struct sides all_sides[SIDES] = {
-    { "bare", false, false, false },
-    { "server counted", true, false, false },
-    { "client counted", false, true, false },
-    { "both counted", true, true, false },
-    { "server with ack", true, false, true },
-    { "client with ack", false, true, true },
+    { "bare", false, false, false },          { "server counted", true, false, false },
+    { "client counted", false, true, false }, { "both counted", true, true, false },
+    { "server with ack", true, false, true }, { "client with ack", false, true, true },
     { "both with ack", true, true, true },
 };
 
-void need_program(const char *name)
-{
+void need_program(const char *name) {
     struct ended e = run_argv(NULL, (const char *const[]){ "sh", "-c", "command -v \"$0\"", name, NULL });
 
     if (e.status != 0)
         cr_skip_test("%s is not installed (`make test-deps` does it)", name);
 }
 
-const char *program_directory(const char *const files[])
-{
+const char *program_directory(const char *const files[]) {
     const char *directory = scratch_path();
     char path[256];
 
@@ -43,14 +38,12 @@ const char *program_directory(const char *const files[])
     return directory;
 }
 
-void program_directory_remove(const char *directory)
-{
+void program_directory_remove(const char *directory) {
     run(NULL, "rm -r %s", directory);
 }
 
 /* "LOG=DIRECTORY/SIDE.log" and the policy; NULL for a bare side. */
-static const char *settings_of(const struct pair *pair, const char *side, bool wrapped, bool ack)
-{
+static const char *settings_of(const struct pair *pair, const char *side, bool wrapped, bool ack) {
     char *settings;
 
     if (!wrapped)
@@ -60,8 +53,7 @@ static const char *settings_of(const struct pair *pair, const char *side, bool w
     return settings;
 }
 
-static const char *take_log(const struct pair *pair, const char *side, bool wrapped)
-{
+static const char *take_log(const struct pair *pair, const char *side, bool wrapped) {
     char path[256];
 
     snprintf(path, sizeof path, "%s/%s.log", pair->directory, side);
@@ -72,8 +64,7 @@ static const char *take_log(const struct pair *pair, const char *side, bool wrap
 }
 
 /* Until the server has seen the end of everything. */
-static void wait_quiet(void)
-{
+static void wait_quiet(void) {
     time_t deadline = time(NULL) + 30;
 
     while (ns_count(ST_ESTABLISHED, 0, 0) || ns_count(ST_CLOSE_WAIT, 0, 0)) {
@@ -85,8 +76,7 @@ static void wait_quiet(void)
 
 /* Sockets of the client's side that the kernel books as TIME_WAIT: those, and orphans in FIN_WAIT2, have their
  * timer. */
-static long client_side(unsigned first_port)
-{
+static long client_side(unsigned first_port) {
     struct ns_socket *rows;
     size_t n = ns_sockets(&rows);
     long found = 0;
@@ -97,8 +87,7 @@ static long client_side(unsigned first_port)
     return found;
 }
 
-struct outcome run_pair(const struct pair *pair, const struct sides *sides)
-{
+struct outcome run_pair(const struct pair *pair, const struct sides *sides) {
     struct outcome o = { 0 };
     const char *server = settings_of(pair, "server", sides->server, sides->ack),
                *client = settings_of(pair, "client", sides->client, sides->ack);
@@ -120,8 +109,7 @@ struct outcome run_pair(const struct pair *pair, const struct sides *sides)
     return o;
 }
 
-long log_sum(const char *log, const char *field)
-{
+long log_sum(const char *log, const char *field) {
     long sum = 0;
     const char *line;
 
@@ -134,8 +122,7 @@ long log_sum(const char *log, const char *field)
     return sum;
 }
 
-void expect_counted(const struct outcome *o, const struct sides *sides, const char *what)
-{
+void expect_counted(const struct outcome *o, const struct sides *sides, const char *what) {
     long client = sides->client ? log_sum(o->client_log, "time_wait") : 0,
          server = sides->server ? log_sum(o->server_log, "time_wait") : 0, server_tw = o->tw - o->client_tw;
 
@@ -143,16 +130,15 @@ void expect_counted(const struct outcome *o, const struct sides *sides, const ch
         cr_expect_eq(client, o->client_tw, "%s, %s: the client counted %ld, the kernel %ld\n%s", what, sides->name,
                      client, o->client_tw, o->client_log);
     if (sides->server)
-        cr_expect_eq(server, server_tw, "%s, %s: the server counted %ld, the kernel %ld\n%s", what, sides->name,
-                     server, server_tw, o->server_log);
+        cr_expect_eq(server, server_tw, "%s, %s: the server counted %ld, the kernel %ld\n%s", what, sides->name, server,
+                     server_tw, o->server_log);
     if (sides->client && sides->ack)
         cr_expect_eq(o->client_tw, 0, "%s, %s: %ld", what, sides->name, o->client_tw);
     if (sides->server && sides->ack)
         cr_expect_eq(server_tw, 0, "%s, %s: %ld", what, sides->name, server_tw);
 }
 
-static bool varies(const char *line, size_t len, const char *varying)
-{
+static bool varies(const char *line, size_t len, const char *varying) {
     while (len && *line == ' ') {
         line++;
         len--;
@@ -166,8 +152,7 @@ static bool varies(const char *line, size_t len, const char *varying)
 }
 
 /* A number at `at`: its length, and whether it has a decimal point. */
-static size_t number_at(const char *at, bool *decimal)
-{
+static size_t number_at(const char *at, bool *decimal) {
     size_t n = 0;
 
     *decimal = false;
@@ -178,8 +163,7 @@ static size_t number_at(const char *at, bool *decimal)
     return n;
 }
 
-const char *masked(const char *text, const char *varying, bool every_number)
-{
+const char *masked(const char *text, const char *varying, bool every_number) {
     char *out = malloc(strlen(text) + 1), *to = out;
 
     while (*text) {

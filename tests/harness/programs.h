@@ -15,7 +15,7 @@ extern const struct sides all_sides[SIDES]; /* the first: both bare */
 
 /* What one pair of programs left behind. */
 struct outcome {
-    long tw, client_tw;               /* TIME_WAITs that the kernel made, and those of the client's side */
+    long tw, client_tw; /* TIME_WAITs that the kernel made, and those of the client's side */
     struct ended client, server;
     const char *client_log, *server_log; /* all their lines; NULL where they are bare */
 };

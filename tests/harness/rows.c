@@ -17,20 +17,17 @@ struct play {
     int times;
 };
 
-int row_times(void)
-{
+int row_times(void) {
     const char *times = getenv("TIMES");
     return times && atoi(times) > 0 ? atoi(times) : 20;
 }
 
-static bool resets(const struct play *p)
-{
+static bool resets(const struct play *p) {
     return strcmp(p->linger, "rst") == 0 && !p->row->spared;
 }
 
 /* What the policy makes of it, all repetitions together. */
-static struct tally treated(const struct play *p, const struct tally *each)
-{
+static struct tally treated(const struct play *p, const struct tally *each) {
     bool avoids = (strcmp(p->linger, "ack") == 0 || resets(p)) && !p->row->stays;
     struct tally t = *each, all = p->row->once;
 
@@ -44,8 +41,7 @@ static struct tally treated(const struct play *p, const struct tally *each)
 }
 
 /* Whoever writes no line of its own at the end has errors that are nobody's. */
-static void expect_log(const struct play *p)
-{
+static void expect_log(const struct play *p) {
     struct tally all = treated(p, &p->row->each);
 
     if (p->row->raced) { /* what became of it is in doubt: the sum is not */
@@ -65,10 +61,10 @@ static void expect_log(const struct play *p)
     cr_assert_str_eq(errors, wanted, "%s: errors are %s, not %s", p->name, errors, wanted);
 }
 
-static struct played expect(const struct play *p, uint16_t port)
-{
+static struct played expect(const struct play *p, uint16_t port) {
     const struct row *row = p->row;
-    struct played played = { .name = p->name, .times = p->times,
+    struct played played = { .name = p->name,
+                             .times = p->times,
                              .settled = treated(p, row->settled ? row->settled : &row->each) };
 
     expect_log(p);
@@ -91,24 +87,23 @@ static struct played expect(const struct play *p, uint16_t port)
 }
 
 /* The victim's arguments are in `command`. */
-static struct victim start(const struct play *p, const char *command)
-{
+static struct victim start(const struct play *p, const char *command) {
     const char *format = strcmp(p->linger, "ack") == 0 ? "json" : "logfmt";
 
     if (!p->json)
         return victim_start(text("LOG=%s|LOG_FORMAT=%s|LINGER=%s", p->log, format, p->linger), "%s", command);
-    return victim_start(NULL, "/usr/bin/env AFTERFIN_LOG=%s AFTERFIN_LOG_FORMAT=%s AFTERFIN_LINGER=%s %s run -q "
-                        "--json=%s %s", p->log, format, p->linger, command_path(), p->json, command);
+    return victim_start(NULL,
+                        "/usr/bin/env AFTERFIN_LOG=%s AFTERFIN_LOG_FORMAT=%s AFTERFIN_LINGER=%s %s run -q "
+                        "--json=%s %s",
+                        p->log, format, p->linger, command_path(), p->json, command);
 }
 
-static void end(const struct play *p, struct victim *v)
-{
+static void end(const struct play *p, struct victim *v) {
     struct ended e = victim_wait(v);
     cr_assert(e.status == p->row->status, "%s: %d %s%s", p->name, e.status, e.out, e.err);
 }
 
-static const char *connecting(const struct play *p, uint16_t port)
-{
+static const char *connecting(const struct play *p, uint16_t port) {
     const struct row *row = p->row;
 
     return text("%s %s %s %u %d %s", victim_path(p->of->victim), row->way, row->address ? row->address : "127.0.0.1",
@@ -116,14 +111,12 @@ static const char *connecting(const struct play *p, uint16_t port)
 }
 
 /* The starter runs bare, under run too. */
-static const char *on_stdio(const struct play *p, uint16_t port)
-{
-    return text("/usr/bin/env LD_PRELOAD= %s connections %u %d /usr/bin/env LD_PRELOAD=%s %s %s", victim_path("inherit"),
-                port, p->times, library_path(), victim_path(p->of->victim), p->row->way);
+static const char *on_stdio(const struct play *p, uint16_t port) {
+    return text("/usr/bin/env LD_PRELOAD= %s connections %u %d /usr/bin/env LD_PRELOAD=%s %s %s",
+                victim_path("inherit"), port, p->times, library_path(), victim_path(p->of->victim), p->row->way);
 }
 
-static struct played play_client(const struct play *p)
-{
+static struct played play_client(const struct play *p) {
     struct peer peer = { .port = 9 };
 
     ns_sysctl("tcp_fastopen", "1027"); /* both sides, and listeners need no option of their own */
@@ -144,8 +137,7 @@ static struct played play_client(const struct play *p)
     return played;
 }
 
-static struct played play_server(const struct play *p)
-{
+static struct played play_server(const struct play *p) {
     bool inherits = p->of->side == INHERITS;
     const char *starter = inherits ? text("%s listener %d ", victim_path("inherit"), SERVER_PORT) : "";
     struct victim v = start(p, text("%s%s %s %d %d", starter, victim_path(p->of->victim), p->row->way,
@@ -162,8 +154,7 @@ static struct played play_server(const struct play *p)
 }
 
 struct played row_play(const struct endings *of, const struct row *row, const char *linger, const char *json,
-                       int times)
-{
+                       int times) {
     struct play p = { .of = of, .row = row, .linger = linger, .json = json, .log = scratch_path(), .times = times };
 
     p.name = text("%s %s %s %s linger=%s", of->victim, row->way, row->extra ? row->extra : "",
@@ -172,8 +163,7 @@ struct played row_play(const struct endings *of, const struct row *row, const ch
     return of->side == CONNECTS || of->side == ON_STDIO ? play_client(&p) : play_server(&p);
 }
 
-void rows_logged(const struct endings *of)
-{
+void rows_logged(const struct endings *of) {
     for (size_t i = 0; i < 2 * of->n; i++)
         row_play(of, &of->rows[i / 2], i % 2 ? "ack" : "off", NULL, row_times());
 }

@@ -23,8 +23,7 @@ enum { MAX_ARGS = 64, MAX_SETTINGS = 16, GUARD_S = 120, MOST_GUARDS = 10 };
 extern char **environ;
 
 static char *copy(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static char *copy(const char *format, ...)
-{
+static char *copy(const char *format, ...) {
     va_list args;
     char *text;
 
@@ -38,8 +37,7 @@ static char *copy(const char *format, ...)
 /* The runner is build/tests/NAME. */
 static char build_path[PATH_MAX];
 
-static const char *build_directory(void)
-{
+static const char *build_directory(void) {
     ssize_t len = *build_path ? 0 : readlink("/proc/self/exe", build_path, sizeof build_path - 1);
 
     for (int up = 0; up < 2 && len > 0; up++) {
@@ -51,8 +49,7 @@ static const char *build_directory(void)
     return build_path;
 }
 
-static bool open_to_all(const char *directory)
-{
+static bool open_to_all(const char *directory) {
     char path[PATH_MAX];
     struct stat st;
 
@@ -65,8 +62,7 @@ static bool open_to_all(const char *directory)
     return true;
 }
 
-void build_for_all(void)
-{
+void build_for_all(void) {
     const char *from = build_directory();
 
     if (open_to_all(from))
@@ -83,26 +79,22 @@ void build_for_all(void)
     snprintf(build_path, sizeof build_path, "%s", to);
 }
 
-const char *library_path(void)
-{
+const char *library_path(void) {
     return copy("%s/libafterfin.so", build_directory());
 }
 
-const char *victim_path(const char *name)
-{
+const char *victim_path(const char *name) {
     return copy("%s/tests/victims/%s", build_directory(), name);
 }
 
 static unsigned scratch_serial;
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where) {
     (void)st, (void)type, (void)where;
     return remove(path);
 }
 
-void remove_scratch(pid_t test)
-{
+void remove_scratch(pid_t test) {
     glob_t found = { 0 };
 
     if (glob(copy("/tmp/afterfin-test.%d.*", (int)test), 0, NULL, &found) != 0)
@@ -113,8 +105,7 @@ void remove_scratch(pid_t test)
 }
 
 /* Another test of this number, killed long ago, may have left something; as another user, for good. */
-const char *scratch_path(void)
-{
+const char *scratch_path(void) {
     const char *path;
 
     test_begins();
@@ -126,8 +117,7 @@ const char *scratch_path(void)
     return path;
 }
 
-const char *file_text(const char *path)
-{
+const char *file_text(const char *path) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     size_t room = 4096, used = 0;
     ssize_t got = 0;
@@ -145,14 +135,12 @@ const char *file_text(const char *path)
     return text;
 }
 
-static bool is_ours(const char *setting)
-{
+static bool is_ours(const char *setting) {
     return strncmp(setting, "AFTERFIN_", 9) == 0 || strncmp(setting, "LD_PRELOAD=", 11) == 0;
 }
 
 /* environ without settings of ours, then the wanted ones. */
-static char **make_environment(const char *settings)
-{
+static char **make_environment(const char *settings) {
     size_t n = 0, kept = 0;
     while (environ[n])
         n++;
@@ -170,8 +158,7 @@ static char **make_environment(const char *settings)
     return env;
 }
 
-static int memory_file(const char *name)
-{
+static int memory_file(const char *name) {
     int fd = memfd_create(name, MFD_CLOEXEC);
 
     if (fd < 0)
@@ -179,8 +166,7 @@ static int memory_file(const char *name)
     return fd;
 }
 
-struct victim victim_start_argv(const char *settings, const char *const argv[])
-{
+struct victim victim_start_argv(const char *settings, const char *const argv[]) {
     struct victim v = { .out = memory_file("stdout"), .err = memory_file("stderr") };
     const char *program = argv[0];
     char **env = make_environment(settings);
@@ -203,8 +189,7 @@ struct victim victim_start_argv(const char *settings, const char *const argv[])
     return v;
 }
 
-static const char **split(char *command)
-{
+static const char **split(char *command) {
     const char **argv = calloc(MAX_ARGS + 1, sizeof *argv);
     char *rest = NULL, *word = strtok_r(command, " ", &rest);
 
@@ -221,14 +206,12 @@ static const char **split(char *command)
         abort(); \
     va_end(args_)
 
-struct victim victim_start(const char *settings, const char *command, ...)
-{
+struct victim victim_start(const char *settings, const char *command, ...) {
     FORMATTED(text, command);
     return victim_start_argv(settings, split(text));
 }
 
-static const char *all_of(int fd)
-{
+static const char *all_of(int fd) {
     char *path = copy("/proc/self/fd/%d", fd);
     const char *text = file_text(path);
 
@@ -236,19 +219,16 @@ static const char *all_of(int fd)
     return text ? text : strdup("");
 }
 
-const char *victim_out(const struct victim *v)
-{
+const char *victim_out(const struct victim *v) {
     return all_of(v->out);
 }
 
-bool victim_runs(const struct victim *v)
-{
+bool victim_runs(const struct victim *v) {
     siginfo_t info = { 0 };
     return waitid(P_PID, (id_t)v->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
 }
 
-static void nap(void)
-{
+static void nap(void) {
     nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
 }
 
@@ -259,8 +239,7 @@ struct guard {
 };
 
 /* The victims of the test have had time, and did nothing with it. */
-static bool is_over(struct guard *g)
-{
+static bool is_over(struct guard *g) {
     if (time(NULL) < g->until)
         return false;
     unsigned long used = test_cpu_time();
@@ -270,8 +249,7 @@ static bool is_over(struct guard *g)
     return idle || ++g->n == MOST_GUARDS;
 }
 
-struct ended victim_wait(struct victim *v)
-{
+struct ended victim_wait(struct victim *v) {
     struct guard guard = { .until = time(NULL) + GUARD_S };
     struct ended e = { 0 };
     int status = 0;
@@ -292,8 +270,7 @@ struct ended victim_wait(struct victim *v)
     return e;
 }
 
-void victim_wait_out(const struct victim *v, const char *text)
-{
+void victim_wait_out(const struct victim *v, const char *text) {
     struct guard guard = { .until = time(NULL) + GUARD_S };
 
     for (;;) {
@@ -308,20 +285,17 @@ void victim_wait_out(const struct victim *v, const char *text)
     }
 }
 
-struct ended victim_kill(struct victim *v, int signal)
-{
+struct ended victim_kill(struct victim *v, int signal) {
     kill(v->pid, signal);
     return victim_wait(v);
 }
 
-struct ended run_argv(const char *settings, const char *const argv[])
-{
+struct ended run_argv(const char *settings, const char *const argv[]) {
     struct victim v = victim_start_argv(settings, argv);
     return victim_wait(&v);
 }
 
-struct ended run(const char *settings, const char *command, ...)
-{
+struct ended run(const char *settings, const char *command, ...) {
     FORMATTED(text, command);
     return run_argv(settings, split(text));
 }

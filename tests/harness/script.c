@@ -8,15 +8,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void read_to_end(int fd)
-{
+static void read_to_end(int fd) {
     char chunk[4096];
     while (recv(fd, chunk, sizeof chunk, 0) > 0)
         continue;
 }
 
-static void step(int fd, char letter)
-{
+static void step(int fd, char letter) {
     struct linger abort = { 1, 0 };
     char byte = 0;
 
@@ -25,21 +23,22 @@ static void step(int fd, char letter)
     case 'b': recv(fd, &byte, 1, 0); break;
     case 's': send(fd, &byte, 1, MSG_NOSIGNAL); break;
     case 'f': shutdown(fd, SHUT_WR); break;
-    case 'r': setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort); close(fd); break;
+    case 'r':
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+        close(fd);
+        break;
     case 'c': close(fd); break;
     case 'k': break;
     default: _exit(2);
     }
 }
 
-static void follow(int fd, const char *script)
-{
+static void follow(int fd, const char *script) {
     for (; *script; script++)
         step(fd, *script);
 }
 
-static int listen_at(uint16_t port, int protocol)
-{
+static int listen_at(uint16_t port, int protocol) {
     struct sockaddr_storage at;
     socklen_t len = to_sockaddr("::", port, &at);
     int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, protocol), on = 1, off = 0;
@@ -51,8 +50,7 @@ static int listen_at(uint16_t port, int protocol)
     return fd;
 }
 
-struct peer script_start(const char *script, uint16_t port)
-{
+struct peer script_start(const char *script, uint16_t port) {
     static uint16_t next = 12000;
     struct peer p = { .port = port ? port : next++ };
     const bool multipath = *script == 'm';
@@ -72,8 +70,7 @@ struct peer script_start(const char *script, uint16_t port)
     return p;
 }
 
-void script_client(const char *script, uint16_t port, unsigned n)
-{
+void script_client(const char *script, uint16_t port, unsigned n) {
     struct sockaddr_storage to, from;
     socklen_t len = to_sockaddr("127.0.0.1", port, &to);
     const bool multipath = *script == 'm';

@@ -11,8 +11,7 @@
 
 /* Run one, without what the make that runs us has left in the environment. */
 static inline struct ended shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static inline struct ended shell(const char *format, ...)
-{
+static inline struct ended shell(const char *format, ...) {
     char line[4096];
     va_list args;
 

@@ -37,7 +37,10 @@ static void write_process(struct af_ledger *ledger, unsigned i) {
         conn->state = 1 + i % AF_CONN_INHERITED;
     }
     for (uint64_t n = 0; n < 3; n++) {
-        const struct af_closed closed = { .cookie = i + 2 + n, .at = n, .slot = slot, .owner = n ? slot : AF_NO_SLOT,
+        const struct af_closed closed = { .cookie = i + 2 + n,
+                                          .at = n,
+                                          .slot = slot,
+                                          .owner = n ? slot : AF_NO_SLOT,
                                           .counted = (uint8_t)(1 + n + i) % (AF_END_PASSED + 1) };
         af_ledger_append(ledger, &closed, backed);
     }

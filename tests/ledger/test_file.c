@@ -66,15 +66,20 @@ Test(ledger_file, is_made_at_the_first_TCP_socket_one_for_each_program) {
     }
     const char *directory = new_directory();
     cr_assert_eq(run(text("$XDG_RUNTIME_DIR=%s|LOG=%s/log", directory, directory), "connect_close 127.0.0.1 %u",
-                     peer.port).status, 0);
+                     peer.port)
+                     .status,
+                 0);
     cr_assert_eq(entries(directory, ""), 1, "a log alone needs no file");
 }
 
 static unsigned long field_22(pid_t pid) {
     const char *stat = file_text(text("/proc/%d/stat", (int)pid));
     unsigned long ticks = 0;
-    cr_assert_eq(sscanf(strrchr(stat, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-                        "%*d %*d %*d %lu", &ticks), 1);
+    cr_assert_eq(sscanf(strrchr(stat, ')') + 1,
+                        " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+                        "%*d %*d %*d %lu",
+                        &ticks),
+                 1);
     return ticks;
 }
 

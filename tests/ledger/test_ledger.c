@@ -48,8 +48,16 @@ Test(ledger, settles_what_was_killed) {
         { "alone", "linger=off", { NULL }, { 0 }, 128 + SIGKILL, N, N, 0, 0, 0 },
         { "alone, ack", "linger=ack", { NULL }, { 0 }, 128 + SIGKILL, N, 0, N, 0, 0 },
         { "rst is for closes", "linger=rst", { NULL }, { 0 }, 128 + SIGKILL, N, N, 0, 0, 0 },
-        { "the peer went first", "linger=off", { "-e" }, { .answer = 1, .answer_after = 100, .closes_first = true },
-          128 + SIGKILL, N, 0, 0, N, 0 },
+        { "the peer went first",
+          "linger=off",
+          { "-e" },
+          { .answer = 1, .answer_after = 100, .closes_first = true },
+          128 + SIGKILL,
+          N,
+          0,
+          0,
+          N,
+          0 },
         { "unread data", "linger=off", { "-u" }, { .answer = 1 }, 128 + SIGKILL, N, 0, 0, N, 0 },
         { "a child, the parent lives on", "linger=off", { "-c" }, { 0 }, 0, N + 1, N + 1, 0, 0, 0 },
         { "a child, ack", "linger=ack", { "-c" }, { 0 }, 0, N + 1, 0, N + 1, 0, 0 },
@@ -82,8 +90,8 @@ Test(ledger, settles_what_was_killed) {
 Test(ledger, of_a_killed_process_says_what_it_could_only_guess) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ .answer = 1 });
-    struct ended e = command(NULL, "run", victim_path("kill_open"), "127.0.0.1", text("%u", peer.port), "3", "10",
-                             "-u", NULL);
+    struct ended e = command(NULL, "run", victim_path("kill_open"), "127.0.0.1", text("%u", peer.port), "3", "10", "-u",
+                             NULL);
     cr_expect_eq(e.status, 128 + SIGKILL);
     cr_expect(strstr(e.err, "3 connections were open when their process was killed"), "%s", e.err);
     cr_expect(strstr(e.err, "signal"), "%s", e.err);

@@ -94,8 +94,8 @@ Test(ledger_loss, the_ring_has_room_for_all_TIME_WAITs_that_the_kernel_keeps) {
     static const struct {
         const char *buckets;
         uint32_t ring;
-    } rows[] = { { "0", 16384 }, { "16384", 16384 }, { "16385", 32768 }, { "262144", 262144 },
-                 { "1048577", 1048576 }, { "2000000000", 1048576 } };
+    } rows[] = { { "0", 16384 },       { "16384", 16384 },     { "16385", 32768 },
+                 { "262144", 262144 }, { "1048577", 1048576 }, { "2000000000", 1048576 } };
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -172,8 +172,12 @@ Test(ledger_loss, without_a_file_the_count_goes_on_in_memory_and_one_line_says_w
     const struct {
         const char *directory, *why;
     } rows[] = {
-        { "/nonexistent/directory", "ENOENT" }, { file, "ENOTDIR" }, { others, "EPERM" }, { link, "ENOTDIR" },
-        { disk, "ENOSPC" },                     { frozen, "EROFS" },
+        { "/nonexistent/directory", "ENOENT" },
+        { file, "ENOTDIR" },
+        { others, "EPERM" },
+        { link, "ENOTDIR" },
+        { disk, "ENOSPC" },
+        { frozen, "EROFS" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ended e = run(text("LEDGER=%s|LOG=stdout|LINGER=ack", rows[i].directory),
@@ -233,9 +237,10 @@ Test(ledger_loss, an_old_kernel_gets_its_disk_reserved) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *disk = small_disk(rows[i].disk);
         char line[256];
-        snprintf(line, sizeof line, "strace -o /dev/null -e inject=madvise:error=EINVAL:when=2+ -E LD_PRELOAD=%s "
-                 "-E AFTERFIN_LOG=stdout -E AFTERFIN_LEDGER=%s %s 127.0.0.1 %u -n 30", library_path(), disk,
-                 victim_path("connect_close"), peer.port);
+        snprintf(line, sizeof line,
+                 "strace -o /dev/null -e inject=madvise:error=EINVAL:when=2+ -E LD_PRELOAD=%s "
+                 "-E AFTERFIN_LOG=stdout -E AFTERFIN_LEDGER=%s %s 127.0.0.1 %u -n 30",
+                 library_path(), disk, victim_path("connect_close"), peer.port);
         struct ended e = run(NULL, "%s", line);
         cr_expect_eq(e.status, 0, "%s: %s", rows[i].disk, e.err);
         cr_expect_eq(log_number(log_line(e.out, 0), "time_wait"), 30, "%s: %s", rows[i].disk, e.out);
@@ -259,10 +264,8 @@ Test(ledger_loss, limits_of_the_program_make_the_ledger_small_or_none) {
         long size, says; /* bytes at most of the ledger file, 0: none; lines on stderr */
         bool counts;
     } rows[] = {
-        { "true", 1l << 40, 0, true },
-        { "ulimit -f 40000", 16l << 20, 0, true }, /* blocks of 512 bytes */
-        { "ulimit -f 100", 0, 1, true },
-        { "ulimit -v 40000", 16l << 20, 0, true }, /* KiB */
+        { "true", 1l << 40, 0, true },     { "ulimit -f 40000", 16l << 20, 0, true }, /* blocks of 512 bytes */
+        { "ulimit -f 100", 0, 1, true },   { "ulimit -v 40000", 16l << 20, 0, true }, /* KiB */
         { "ulimit -v 7500", 0, 2, false },
     };
     ns_enter();
@@ -270,8 +273,8 @@ Test(ledger_loss, limits_of_the_program_make_the_ledger_small_or_none) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *directory = new_directory_of_mode(0700);
         struct ended e = run_argv(text("LEDGER=%s|LOG=stdout|ONLY=connect_close", directory),
-                                  (const char *[]){ "sh", "-c", text("%s; exec \"$0\" 127.0.0.1 $1 -n 20",
-                                                                     rows[i].limit),
+                                  (const char *[]){ "sh", "-c",
+                                                    text("%s; exec \"$0\" 127.0.0.1 $1 -n 20", rows[i].limit),
                                                     victim_path("connect_close"), text("%u", peer.port), NULL });
         cr_expect_eq(e.status, 0, "%s: %d %s", rows[i].limit, e.status, e.err);
         cr_expect(strncmp(e.out, "made 20\n", 8) == 0, "%s: %s", rows[i].limit, e.out);
@@ -295,10 +298,9 @@ Test(ledger_loss, a_chroot_and_dropped_privileges_do_not_end_the_count) {
     const struct {
         const char *what;
         long counted;
-    } rows[] = { { "nothing", 8 },
-                 { text("chroot=%s", new_directory_of_mode(0755)), 8 },
-                 { "setuid", 8 },
-                 { "first-setuid", 0 } };
+    } rows[] = {
+        { "nothing", 8 }, { text("chroot=%s", new_directory_of_mode(0755)), 8 }, { "setuid", 8 }, { "first-setuid", 0 }
+    };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *result = scratch_path();
         long before = ns_tw();

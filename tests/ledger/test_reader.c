@@ -143,8 +143,8 @@ Test(reader, leaves_out_records_that_are_unfinished_or_make_no_sense) {
     const char *directory = new_directory();
     struct af_ledger *ledger = filled(directory);
     struct af_closed *ring = (struct af_closed *)((char *)ledger + ledger->closed_at);
-    ring[0].serial = 0;                 /* being written when it was killed */
-    ring[1].serial = 1000;              /* not its place */
+    ring[0].serial = 0;    /* being written when it was killed */
+    ring[1].serial = 1000; /* not its place */
     ring[2].counted = 99;
     uint32_t slot = make_process(ledger, 5);
     af_ledger_process(ledger, slot)->used = 1;
@@ -173,23 +173,57 @@ Test(reader, keeps_the_invariant_of_a_process_that_counts_meanwhile) {
 
 /* ---- what is broken ----------------------------------------------------------------------------------------- */
 
-static void as_it_is(struct af_ledger *l) { (void)l; }
-static void no_magic(struct af_ledger *l) { l->magic[0] = 'x'; }
-static void next_version(struct af_ledger *l) { l->version++; }
-static void other_boot(struct af_ledger *l) { l->boot_id[0] = l->boot_id[0] == 'a' ? 'b' : 'a'; }
-static void no_boot(struct af_ledger *l) { memset(l->boot_id, 0, sizeof l->boot_id); }
-static void larger_header(struct af_ledger *l) { l->header_size += 8; }
-static void larger_process(struct af_ledger *l) { l->process_size++; }
-static void zero_closed(struct af_ledger *l) { l->closed_size = 0; }
-static void processes_in_header(struct af_ledger *l) { l->processes_at = 8; }
-static void ring_beyond_end(struct af_ledger *l) { l->closed_at = l->size - 8; }
-static void ring_far_away(struct af_ledger *l) { l->closed_at = UINT64_MAX - 7; }
-static void too_many(struct af_ledger *l) { l->max_connections = UINT32_MAX; }
-static void none(struct af_ledger *l) { l->max_closed = 0; }
-static void odd_ring(struct af_ledger *l) { l->max_closed = 1000; }
-static void unaligned(struct af_ledger *l) { l->endpoints_at += 4; }
-static void longer_than_file(struct af_ledger *l) { l->size += 4096; }
-static void endless(struct af_ledger *l) { l->size = UINT64_MAX; }
+static void as_it_is(struct af_ledger *l) {
+    (void)l;
+}
+static void no_magic(struct af_ledger *l) {
+    l->magic[0] = 'x';
+}
+static void next_version(struct af_ledger *l) {
+    l->version++;
+}
+static void other_boot(struct af_ledger *l) {
+    l->boot_id[0] = l->boot_id[0] == 'a' ? 'b' : 'a';
+}
+static void no_boot(struct af_ledger *l) {
+    memset(l->boot_id, 0, sizeof l->boot_id);
+}
+static void larger_header(struct af_ledger *l) {
+    l->header_size += 8;
+}
+static void larger_process(struct af_ledger *l) {
+    l->process_size++;
+}
+static void zero_closed(struct af_ledger *l) {
+    l->closed_size = 0;
+}
+static void processes_in_header(struct af_ledger *l) {
+    l->processes_at = 8;
+}
+static void ring_beyond_end(struct af_ledger *l) {
+    l->closed_at = l->size - 8;
+}
+static void ring_far_away(struct af_ledger *l) {
+    l->closed_at = UINT64_MAX - 7;
+}
+static void too_many(struct af_ledger *l) {
+    l->max_connections = UINT32_MAX;
+}
+static void none(struct af_ledger *l) {
+    l->max_closed = 0;
+}
+static void odd_ring(struct af_ledger *l) {
+    l->max_closed = 1000;
+}
+static void unaligned(struct af_ledger *l) {
+    l->endpoints_at += 4;
+}
+static void longer_than_file(struct af_ledger *l) {
+    l->size += 4096;
+}
+static void endless(struct af_ledger *l) {
+    l->size = UINT64_MAX;
+}
 static void wild_numbers(struct af_ledger *l) {
     l->n_processes = UINT32_MAX;
     l->n_connections = UINT32_MAX;
@@ -251,8 +285,8 @@ Test(reader, wants_a_regular_file_of_its_own_and_waits_for_nothing) {
     snprintf(other, sizeof other, "%s/a.ledger", directory);
     cr_assert_eq(symlink(other, path), 0);
     static const char *const rows[][2] = {
-        { "fifo.ledger", "not a regular file" },  { "dir.ledger", "not a regular file" },
-        { "link.ledger", "a symbolic link" },     { "empty.ledger", "too short for a ledger: 0 bytes" },
+        { "fifo.ledger", "not a regular file" },        { "dir.ledger", "not a regular file" },
+        { "link.ledger", "a symbolic link" },           { "empty.ledger", "too short for a ledger: 0 bytes" },
         { "gone.ledger", "No such file or directory" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -19,8 +19,7 @@ struct parsed {
     struct af_error error;
 };
 
-static inline void parse_list(struct parsed *out, const char *const *settings)
-{
+static inline void parse_list(struct parsed *out, const char *const *settings) {
     memset(out, 0xa5, sizeof *out);
     out->ok = af_policy_parse(&out->p, settings, out->rules, ROWS(out->rules), &out->error);
     if (out->ok)
@@ -28,16 +27,14 @@ static inline void parse_list(struct parsed *out, const char *const *settings)
 }
 
 /* PARSE(&parsed, "AFTERFIN_LINGER=ack", ...) */
-#define PARSE(out, ...) parse_list(out, (const char *const[]){__VA_ARGS__, NULL})
+#define PARSE(out, ...) parse_list(out, (const char *const[]){ __VA_ARGS__, NULL })
 
-static inline bool all_zero(const struct af_values *v)
-{
-    return memcmp(v, &(const struct af_values){0}, sizeof *v) == 0; /* it has no padding */
+static inline bool all_zero(const struct af_values *v) {
+    return memcmp(v, &(const struct af_values){ 0 }, sizeof *v) == 0; /* it has no padding */
 }
 
 /* The defaults of DESIGN.md, all but strict. */
-static inline void expect_nothing_asked(const struct af_policy *p, const char *row)
-{
+static inline void expect_nothing_asked(const struct af_policy *p, const char *row) {
     cr_expect(all_zero(&p->values), "%s: values are the defaults", row);
     cr_expect(p->set == 0 && p->n_rules == 0 && !p->override && !p->json, "%s: nothing is set", row);
     cr_expect(p->log == AF_SINK_OFF && p->ledger == AF_LEDGER_OFF && p->log_interval_s == 60, "%s: no log", row);

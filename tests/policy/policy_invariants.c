@@ -23,8 +23,7 @@ struct block {
     size_t n, rules;                           /* rules: room that is enough */
 };
 
-static char *copy(const char *head, const uint8_t *s, size_t n)
-{
+static char *copy(const char *head, const uint8_t *s, size_t n) {
     size_t before = strlen(head);
     char *text = malloc(before + n + 1);
     if (!text)
@@ -35,9 +34,8 @@ static char *copy(const char *head, const uint8_t *s, size_t n)
     return text;
 }
 
-static void split(struct block *b, const uint8_t *data, size_t size)
-{
-    *b = (struct block){0};
+static void split(struct block *b, const uint8_t *data, size_t size) {
+    *b = (struct block){ 0 };
     if (size && data[size - 1] == '\n')
         size--;
     for (size_t from = 0, to = 0; to <= size && b->n < MAX_SETTINGS; to++) {
@@ -59,8 +57,7 @@ static uint64_t next(uint64_t *state) /* xorshift64* */
     return *state * 2685821657736338717u;
 }
 
-static bool is_line(const char *s)
-{
+static bool is_line(const char *s) {
     if (!*s)
         return false;
     for (; *s; s++)
@@ -69,8 +66,7 @@ static bool is_line(const char *s)
     return true;
 }
 
-static const char *check_error(const struct af_error *e)
-{
+static const char *check_error(const struct af_error *e) {
     HOLDS(memchr(e->text, '\0', sizeof e->text));
     HOLDS(is_line(e->text));
     HOLDS(strncmp(e->text, "AFTERFIN_", 9) == 0);
@@ -79,8 +75,7 @@ static const char *check_error(const struct af_error *e)
 }
 
 /* Only the keys in `keys` are set, and to what they may be set to. */
-static const char *check_values(const struct af_values *v, uint32_t keys)
-{
+static const char *check_values(const struct af_values *v, uint32_t keys) {
     HOLDS(!v->reuseaddr || keys & AF_BIT(REUSEADDR));
     HOLDS(!v->bind_no_port || keys & AF_BIT(BIND_NO_PORT));
     HOLDS(!v->cycle || keys & AF_BIT(PORT_SEARCH));
@@ -97,17 +92,15 @@ static const char *check_values(const struct af_values *v, uint32_t keys)
     return NULL;
 }
 
-static uint32_t keys_in(unsigned roles)
-{
+static uint32_t keys_in(unsigned roles) {
     uint32_t keys = 0;
     for (int k = 0; k < AF_KEYS; k++)
         keys |= (af_keys[k].roles & roles) ? 1u << k : 0;
     return keys;
 }
 
-static const char *check_target(const struct af_rule *r)
-{
-    struct af_addr addr = {.port = r->port_low, .v6 = r->v6}, other;
+static const char *check_target(const struct af_rule *r) {
+    struct af_addr addr = { .port = r->port_low, .v6 = r->v6 }, other;
     HOLDS(r->any <= 1 && r->v6 <= 1 && r->prefix <= (r->v6 ? 128 : 32));
     HOLDS(r->port_low <= r->port_high);
     memcpy(addr.ip, r->ip, sizeof addr.ip);
@@ -123,8 +116,7 @@ static const char *check_target(const struct af_rule *r)
     return NULL;
 }
 
-static const char *check_policy(const struct af_policy *p, size_t room)
-{
+static const char *check_policy(const struct af_policy *p, size_t room) {
     const char *broken = check_values(&p->values, p->set);
     HOLDS(p->n_rules <= room && p->set < 1u << AF_KEYS);
     HOLDS(p->log <= AF_SINK_FILE && (p->log == AF_SINK_FILE) == (p->log_path && *p->log_path == '/'));
@@ -139,8 +131,7 @@ static const char *check_policy(const struct af_policy *p, size_t room)
     return broken;
 }
 
-static const char *check_options(const struct af_values *v, enum af_role role, uint64_t *random)
-{
+static const char *check_options(const struct af_values *v, enum af_role role, uint64_t *random) {
     struct af_option options[AF_OPTIONS_MAX];
     uint32_t own = (uint32_t)next(random);
     bool override = next(random) & 1;
@@ -156,9 +147,8 @@ static const char *check_options(const struct af_values *v, enum af_role role, u
 }
 
 /* Half of them near the address of some rule. */
-static struct af_addr some_address(const struct af_policy *p, uint64_t *random)
-{
-    struct af_addr addr = {.v6 = next(random) & 1, .port = (uint16_t)next(random)};
+static struct af_addr some_address(const struct af_policy *p, uint64_t *random) {
+    struct af_addr addr = { .v6 = next(random) & 1, .port = (uint16_t)next(random) };
     for (int i = 0; i < (addr.v6 ? 16 : 4); i++)
         addr.ip[i] = (uint8_t)next(random);
     if (p->n_rules && next(random) & 1) {
@@ -171,8 +161,7 @@ static struct af_addr some_address(const struct af_policy *p, uint64_t *random)
     return addr;
 }
 
-static const char *check_decisions(const struct af_policy *p, uint64_t seed)
-{
+static const char *check_decisions(const struct af_policy *p, uint64_t seed) {
     for (int i = 0; i < 8 * AF_ROLES; i++) {
         enum af_role role = (enum af_role)(i % AF_ROLES);
         struct af_addr addr = some_address(p, &seed);
@@ -184,7 +173,7 @@ static const char *check_decisions(const struct af_policy *p, uint64_t seed)
         broken = broken ? broken : check_options(&v, role, &seed);
         if (broken)
             return broken;
-        HOLDS(af_policy_acts(p) || memcmp(&v, &(struct af_values){0}, sizeof v) == 0);
+        HOLDS(af_policy_acts(p) || memcmp(&v, &(struct af_values){ 0 }, sizeof v) == 0);
         HOLDS(af_addr_text(&addr, text) == strlen(text) && is_line(text));
         af_policy_touches(p, text);
     }
@@ -192,8 +181,7 @@ static const char *check_decisions(const struct af_policy *p, uint64_t seed)
     return NULL;
 }
 
-static const char *check_parse(struct block *b, struct af_rule *rules, uint64_t seed, bool *parsed)
-{
+static const char *check_parse(struct block *b, struct af_rule *rules, uint64_t seed, bool *parsed) {
     struct af_policy p, again;
     struct af_error error;
     const char *broken;
@@ -217,8 +205,7 @@ static const char *check_parse(struct block *b, struct af_rule *rules, uint64_t 
     return NULL;
 }
 
-static const char *check_raw_target(const uint8_t *data, size_t size)
-{
+static const char *check_raw_target(const uint8_t *data, size_t size) {
     char *text = malloc(size ? size : 1);
     struct af_rule rule;
     const char *why = NULL, *broken = NULL;
@@ -234,8 +221,7 @@ static const char *check_raw_target(const uint8_t *data, size_t size)
     return broken;
 }
 
-const char *policy_broken(const uint8_t *data, size_t size, bool *parsed)
-{
+const char *policy_broken(const uint8_t *data, size_t size, bool *parsed) {
     struct block b;
     uint64_t seed = 14695981039346656037u; /* FNV-1a of the data: the same questions to the same block */
     for (size_t i = 0; i < size; i++)

@@ -11,21 +11,18 @@
 
 enum { BIND = AF_ROLE_BIND, CONNECT = AF_ROLE_CONNECT, LISTEN = AF_ROLE_LISTEN };
 
-static struct af_addr endpoint(const char *ip, uint16_t port)
-{
-    struct af_addr addr = {.port = port};
+static struct af_addr endpoint(const char *ip, uint16_t port) {
+    struct af_addr addr = { .port = port };
     addr.v6 = inet_pton(AF_INET, ip, addr.ip) != 1;
     cr_assert(!addr.v6 || inet_pton(AF_INET6, ip, addr.ip) == 1, "%s", ip);
     return addr;
 }
 
-static bool same(const struct af_values *a, const struct af_values *b)
-{
+static bool same(const struct af_values *a, const struct af_values *b) {
     return memcmp(a, b, sizeof *a) == 0; /* it has no padding */
 }
 
-Test(policy_decide, the_first_matching_rule_that_names_a_key_beats_the_variable_and_that_the_default)
-{
+Test(policy_decide, the_first_matching_rule_that_names_a_key_beats_the_variable_and_that_the_default) {
     /* clang-format off */
     static const struct {
         const char *settings[5];
@@ -103,8 +100,7 @@ Test(policy_decide, the_first_matching_rule_that_names_a_key_beats_the_variable_
     }
 }
 
-Test(policy_decide, a_setting_that_is_its_default_does_not_act)
-{
+Test(policy_decide, a_setting_that_is_its_default_does_not_act) {
     /* clang-format off */
     static const struct {
         const char *setting;
@@ -136,8 +132,7 @@ Test(policy_decide, a_setting_that_is_its_default_does_not_act)
     }
 }
 
-Test(policy_decide, only_and_skip_choose_programs_and_skip_wins)
-{
+Test(policy_decide, only_and_skip_choose_programs_and_skip_wins) {
     /* clang-format off */
     static const struct {
         const char *settings[3], *program;
@@ -176,33 +171,31 @@ static const struct {
     const char *text;
     enum af_key key;
 } names[] = {
-    {SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR", AF_KEY_REUSEADDR},
-    {SOL_SOCKET, SO_LINGER, "SO_LINGER", AF_KEY_LINGER},
-    {SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE", AF_KEY_KEEPALIVE},
-    {IPPROTO_TCP, TCP_LINGER2, "TCP_LINGER2", AF_KEY_LINGER},
-    {IPPROTO_TCP, TCP_KEEPIDLE, "TCP_KEEPIDLE", AF_KEY_KEEPALIVE},
-    {IPPROTO_TCP, TCP_KEEPINTVL, "TCP_KEEPINTVL", AF_KEY_KEEPALIVE},
-    {IPPROTO_TCP, TCP_KEEPCNT, "TCP_KEEPCNT", AF_KEY_KEEPALIVE},
-    {IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT", AF_KEY_USER_TIMEOUT},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, "IP_BIND_ADDRESS_NO_PORT", AF_KEY_BIND_NO_PORT},
-    {IPPROTO_IP, IP_LOCAL_PORT_RANGE, "IP_LOCAL_PORT_RANGE", AF_KEY_PORT_RANGE},
-    {SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT", AF_KEYS},
-    {SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF", AF_KEYS},
-    {IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY", AF_KEYS},
-    {IPPROTO_IP, IP_TTL, "IP_TTL", AF_KEYS},
-    {IPPROTO_IPV6, IP_BIND_ADDRESS_NO_PORT, "24 of IPv6", AF_KEYS},
-    {IPPROTO_UDP, TCP_LINGER2, "8 of UDP", AF_KEYS},
+    { SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR", AF_KEY_REUSEADDR },
+    { SOL_SOCKET, SO_LINGER, "SO_LINGER", AF_KEY_LINGER },
+    { SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE", AF_KEY_KEEPALIVE },
+    { IPPROTO_TCP, TCP_LINGER2, "TCP_LINGER2", AF_KEY_LINGER },
+    { IPPROTO_TCP, TCP_KEEPIDLE, "TCP_KEEPIDLE", AF_KEY_KEEPALIVE },
+    { IPPROTO_TCP, TCP_KEEPINTVL, "TCP_KEEPINTVL", AF_KEY_KEEPALIVE },
+    { IPPROTO_TCP, TCP_KEEPCNT, "TCP_KEEPCNT", AF_KEY_KEEPALIVE },
+    { IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT", AF_KEY_USER_TIMEOUT },
+    { IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, "IP_BIND_ADDRESS_NO_PORT", AF_KEY_BIND_NO_PORT },
+    { IPPROTO_IP, IP_LOCAL_PORT_RANGE, "IP_LOCAL_PORT_RANGE", AF_KEY_PORT_RANGE },
+    { SOL_SOCKET, SO_REUSEPORT, "SO_REUSEPORT", AF_KEYS },
+    { SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF", AF_KEYS },
+    { IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY", AF_KEYS },
+    { IPPROTO_IP, IP_TTL, "IP_TTL", AF_KEYS },
+    { IPPROTO_IPV6, IP_BIND_ADDRESS_NO_PORT, "24 of IPv6", AF_KEYS },
+    { IPPROTO_UDP, TCP_LINGER2, "8 of UDP", AF_KEYS },
 };
 
-Test(policy_decide, each_socket_option_belongs_to_the_key_that_sets_it)
-{
+Test(policy_decide, each_socket_option_belongs_to_the_key_that_sets_it) {
     for (size_t i = 0; i < ROWS(names); i++)
         cr_expect(af_policy_key_of(names[i].level, names[i].name) == names[i].key, "%s", names[i].text);
 }
 
 /* "SO_LINGER={0,0} TCP_LINGER2=-1" */
-static const char *describe(const struct af_option *options, unsigned n)
-{
+static const char *describe(const struct af_option *options, unsigned n) {
     static char text[512];
     text[0] = '\0';
     for (unsigned i = 0; i < n; i++) {
@@ -232,55 +225,67 @@ static const struct {
     bool override;
     const char *want;
 } option_rows[] = {
-    {{0}, BIND, 80, 0, true, ""},
-    {{0}, CONNECT, 80, ~0u, true, ""},
-    {{.reuseaddr = true}, BIND, 80, 0, false, "SO_REUSEADDR=1"},
-    {{.reuseaddr = true}, BIND, 0, 0, false, ""},
-    {{.reuseaddr = true}, BIND, 80, OWN(REUSEADDR), false, ""},
-    {{.reuseaddr = true}, BIND, 80, OWN(REUSEADDR), true, "SO_REUSEADDR=1"},
-    {{.reuseaddr = true}, BIND, 80, OWN(LINGER) | OWN(BIND_NO_PORT), false, "SO_REUSEADDR=1"},
-    {{.bind_no_port = true}, BIND, 0, 0, false, "IP_BIND_ADDRESS_NO_PORT=1"},
-    {{.bind_no_port = true}, BIND, 80, 0, false, ""},
-    {{.bind_no_port = true}, BIND, 0, OWN(BIND_NO_PORT), false, ""},
-    {{.bind_no_port = true}, BIND, 0, OWN(BIND_NO_PORT), true, "IP_BIND_ADDRESS_NO_PORT=1"},
-    {{.reuseaddr = true, .bind_no_port = true}, BIND, 0, 0, false, "IP_BIND_ADDRESS_NO_PORT=1"},
-    {{.reuseaddr = true, .bind_no_port = true}, BIND, 1, 0, false, "SO_REUSEADDR=1"},
-    {{.linger = AF_LINGER_ACK}, BIND, 0, 0, false, ""},
-    {{.linger = AF_LINGER_ACK}, CONNECT, 80, 0, false, "TCP_LINGER2=-1"},
-    {{.linger = AF_LINGER_ACK}, LISTEN, 80, 0, false, "TCP_LINGER2=-1"},
-    {{.linger = AF_LINGER_ACK}, CONNECT, 80, 0, true, "TCP_LINGER2=-1"},
-    {{.linger = AF_LINGER_ACK}, CONNECT, 80, OWN(LINGER), false, ""},
-    {{.linger = AF_LINGER_ACK}, CONNECT, 80, OWN(LINGER), true, "SO_LINGER={0,0} TCP_LINGER2=-1"},
-    {{.linger = AF_LINGER_RST}, CONNECT, 80, 0, false, ""},
-    {{.linger = AF_LINGER_RST}, LISTEN, 80, OWN(LINGER), true, ""},
-    {{.linger = AF_LINGER_SECONDS, .linger_s = 65535}, CONNECT, 80, 0, false, "SO_LINGER={1,65535}"},
-    {{.linger = AF_LINGER_SECONDS, .linger_s = 5}, LISTEN, 80, 0, true, "SO_LINGER={1,5}"},
-    {{.linger = AF_LINGER_SECONDS, .linger_s = 5}, CONNECT, 80, OWN(LINGER), false, ""},
-    {{.linger = AF_LINGER_SECONDS, .linger_s = 5}, CONNECT, 80, OWN(LINGER), true, "TCP_LINGER2=0 SO_LINGER={1,5}"},
-    {{.keep_idle = 60}, CONNECT, 80, 0, false, "SO_KEEPALIVE=1 TCP_KEEPIDLE=60"},
-    {{.keep_idle = 60, .keep_interval = 5}, LISTEN, 80, 0, false, "SO_KEEPALIVE=1 TCP_KEEPIDLE=60 TCP_KEEPINTVL=5"},
-    {{.keep_idle = 1, .keep_interval = 2, .keep_count = 3}, CONNECT, 80, 0, false,
-     "SO_KEEPALIVE=1 TCP_KEEPIDLE=1 TCP_KEEPINTVL=2 TCP_KEEPCNT=3"},
-    {{.keep_idle = 60}, CONNECT, 80, OWN(KEEPALIVE), false, ""},
-    {{.keep_idle = 60}, CONNECT, 80, OWN(KEEPALIVE), true, "SO_KEEPALIVE=1 TCP_KEEPIDLE=60"},
-    {{.user_timeout_ms = 1500}, CONNECT, 80, 0, false, "TCP_USER_TIMEOUT=1500"},
-    {{.user_timeout_ms = 2147483647}, LISTEN, 80, 0, false, "TCP_USER_TIMEOUT=2147483647"},
-    {{.user_timeout_ms = 1500}, CONNECT, 80, OWN(USER_TIMEOUT), false, ""},
-    {{.user_timeout_ms = 1500}, CONNECT, 80, OWN(USER_TIMEOUT), true, "TCP_USER_TIMEOUT=1500"},
-    {{.port_low = 1000, .port_high = 2000}, CONNECT, 80, 0, false, "IP_LOCAL_PORT_RANGE=131073000"},
-    {{.port_low = 1, .port_high = 65535}, CONNECT, 80, 0, false, "IP_LOCAL_PORT_RANGE=-65535"},
-    {{.port_low = 1000, .port_high = 2000}, LISTEN, 80, 0, false, ""},
-    {{.port_low = 1000, .port_high = 2000, .cycle = true}, CONNECT, 80, 0, false, ""},
-    {{.port_low = 1000, .port_high = 2000}, CONNECT, 80, OWN(PORT_RANGE), false, ""},
-    {{.port_low = 1000, .port_high = 2000}, CONNECT, 80, OWN(PORT_RANGE), true, "IP_LOCAL_PORT_RANGE=131073000"},
-    {{.linger = AF_LINGER_ACK, .keep_idle = 1, .keep_interval = 2, .keep_count = 3, .user_timeout_ms = 4, .port_low = 1,
-      .port_high = 2}, CONNECT, 80, OWN(LINGER), true,
-     "SO_LINGER={0,0} TCP_LINGER2=-1 SO_KEEPALIVE=1 TCP_KEEPIDLE=1 TCP_KEEPINTVL=2 TCP_KEEPCNT=3 TCP_USER_TIMEOUT=4 "
-     "IP_LOCAL_PORT_RANGE=131073"},
+    { { 0 }, BIND, 80, 0, true, "" },
+    { { 0 }, CONNECT, 80, ~0u, true, "" },
+    { { .reuseaddr = true }, BIND, 80, 0, false, "SO_REUSEADDR=1" },
+    { { .reuseaddr = true }, BIND, 0, 0, false, "" },
+    { { .reuseaddr = true }, BIND, 80, OWN(REUSEADDR), false, "" },
+    { { .reuseaddr = true }, BIND, 80, OWN(REUSEADDR), true, "SO_REUSEADDR=1" },
+    { { .reuseaddr = true }, BIND, 80, OWN(LINGER) | OWN(BIND_NO_PORT), false, "SO_REUSEADDR=1" },
+    { { .bind_no_port = true }, BIND, 0, 0, false, "IP_BIND_ADDRESS_NO_PORT=1" },
+    { { .bind_no_port = true }, BIND, 80, 0, false, "" },
+    { { .bind_no_port = true }, BIND, 0, OWN(BIND_NO_PORT), false, "" },
+    { { .bind_no_port = true }, BIND, 0, OWN(BIND_NO_PORT), true, "IP_BIND_ADDRESS_NO_PORT=1" },
+    { { .reuseaddr = true, .bind_no_port = true }, BIND, 0, 0, false, "IP_BIND_ADDRESS_NO_PORT=1" },
+    { { .reuseaddr = true, .bind_no_port = true }, BIND, 1, 0, false, "SO_REUSEADDR=1" },
+    { { .linger = AF_LINGER_ACK }, BIND, 0, 0, false, "" },
+    { { .linger = AF_LINGER_ACK }, CONNECT, 80, 0, false, "TCP_LINGER2=-1" },
+    { { .linger = AF_LINGER_ACK }, LISTEN, 80, 0, false, "TCP_LINGER2=-1" },
+    { { .linger = AF_LINGER_ACK }, CONNECT, 80, 0, true, "TCP_LINGER2=-1" },
+    { { .linger = AF_LINGER_ACK }, CONNECT, 80, OWN(LINGER), false, "" },
+    { { .linger = AF_LINGER_ACK }, CONNECT, 80, OWN(LINGER), true, "SO_LINGER={0,0} TCP_LINGER2=-1" },
+    { { .linger = AF_LINGER_RST }, CONNECT, 80, 0, false, "" },
+    { { .linger = AF_LINGER_RST }, LISTEN, 80, OWN(LINGER), true, "" },
+    { { .linger = AF_LINGER_SECONDS, .linger_s = 65535 }, CONNECT, 80, 0, false, "SO_LINGER={1,65535}" },
+    { { .linger = AF_LINGER_SECONDS, .linger_s = 5 }, LISTEN, 80, 0, true, "SO_LINGER={1,5}" },
+    { { .linger = AF_LINGER_SECONDS, .linger_s = 5 }, CONNECT, 80, OWN(LINGER), false, "" },
+    { { .linger = AF_LINGER_SECONDS, .linger_s = 5 }, CONNECT, 80, OWN(LINGER), true, "TCP_LINGER2=0 SO_LINGER={1,5}" },
+    { { .keep_idle = 60 }, CONNECT, 80, 0, false, "SO_KEEPALIVE=1 TCP_KEEPIDLE=60" },
+    { { .keep_idle = 60, .keep_interval = 5 }, LISTEN, 80, 0, false, "SO_KEEPALIVE=1 TCP_KEEPIDLE=60 TCP_KEEPINTVL=5" },
+    { { .keep_idle = 1, .keep_interval = 2, .keep_count = 3 },
+      CONNECT,
+      80,
+      0,
+      false,
+      "SO_KEEPALIVE=1 TCP_KEEPIDLE=1 TCP_KEEPINTVL=2 TCP_KEEPCNT=3" },
+    { { .keep_idle = 60 }, CONNECT, 80, OWN(KEEPALIVE), false, "" },
+    { { .keep_idle = 60 }, CONNECT, 80, OWN(KEEPALIVE), true, "SO_KEEPALIVE=1 TCP_KEEPIDLE=60" },
+    { { .user_timeout_ms = 1500 }, CONNECT, 80, 0, false, "TCP_USER_TIMEOUT=1500" },
+    { { .user_timeout_ms = 2147483647 }, LISTEN, 80, 0, false, "TCP_USER_TIMEOUT=2147483647" },
+    { { .user_timeout_ms = 1500 }, CONNECT, 80, OWN(USER_TIMEOUT), false, "" },
+    { { .user_timeout_ms = 1500 }, CONNECT, 80, OWN(USER_TIMEOUT), true, "TCP_USER_TIMEOUT=1500" },
+    { { .port_low = 1000, .port_high = 2000 }, CONNECT, 80, 0, false, "IP_LOCAL_PORT_RANGE=131073000" },
+    { { .port_low = 1, .port_high = 65535 }, CONNECT, 80, 0, false, "IP_LOCAL_PORT_RANGE=-65535" },
+    { { .port_low = 1000, .port_high = 2000 }, LISTEN, 80, 0, false, "" },
+    { { .port_low = 1000, .port_high = 2000, .cycle = true }, CONNECT, 80, 0, false, "" },
+    { { .port_low = 1000, .port_high = 2000 }, CONNECT, 80, OWN(PORT_RANGE), false, "" },
+    { { .port_low = 1000, .port_high = 2000 }, CONNECT, 80, OWN(PORT_RANGE), true, "IP_LOCAL_PORT_RANGE=131073000" },
+    { { .linger = AF_LINGER_ACK,
+        .keep_idle = 1,
+        .keep_interval = 2,
+        .keep_count = 3,
+        .user_timeout_ms = 4,
+        .port_low = 1,
+        .port_high = 2 },
+      CONNECT,
+      80,
+      OWN(LINGER),
+      true,
+      "SO_LINGER={0,0} TCP_LINGER2=-1 SO_KEEPALIVE=1 TCP_KEEPIDLE=1 TCP_KEEPINTVL=2 TCP_KEEPCNT=3 TCP_USER_TIMEOUT=4 "
+      "IP_LOCAL_PORT_RANGE=131073" },
 };
 
-Test(policy_decide, a_decision_becomes_these_socket_options_in_this_order)
-{
+Test(policy_decide, a_decision_becomes_these_socket_options_in_this_order) {
     for (size_t i = 0; i < ROWS(option_rows); i++) {
         struct af_option out[AF_OPTIONS_MAX];
         unsigned n = af_policy_options(&option_rows[i].values, (enum af_role)option_rows[i].role, option_rows[i].port,
@@ -291,9 +296,8 @@ Test(policy_decide, a_decision_becomes_these_socket_options_in_this_order)
 }
 
 /* getsockopt is the judge: what was asked for is what the socket then has. */
-Test(policy_decide, the_kernel_takes_every_option_on_both_families)
-{
-    static const int families[] = {AF_INET, AF_INET6};
+Test(policy_decide, the_kernel_takes_every_option_on_both_families) {
+    static const int families[] = { AF_INET, AF_INET6 };
     for (size_t f = 0; f < ROWS(families); f++)
         for (size_t i = 0; i < ROWS(option_rows); i++) {
             struct af_option out[AF_OPTIONS_MAX];

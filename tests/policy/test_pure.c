@@ -2,8 +2,7 @@
 #include "tests/policy/parsed.h"
 
 /* What a tool says of the objects that the library links. */
-static FILE *look(const char *command)
-{
+static FILE *look(const char *command) {
     FILE *f = popen(command, "r");
     cr_assert(f, "%s: %s", command, strerror(errno));
     return f;
@@ -12,9 +11,8 @@ static FILE *look(const char *command)
 /* Lines like "                 U memcpy", "0000 d name", "FILE:", "". */
 #define SYMBOLS "nm build/pic/policy/*.o 2>&1"
 
-Test(policy_pure, its_objects_import_nothing_beyond_a_short_list)
-{
-    static const char *const allowed[] = {"memcpy", "memset", "memcmp", "memmove", "strlen", "_GLOBAL_OFFSET_TABLE_"};
+Test(policy_pure, its_objects_import_nothing_beyond_a_short_list) {
+    static const char *const allowed[] = { "memcpy", "memset", "memcmp", "memmove", "strlen", "_GLOBAL_OFFSET_TABLE_" };
     char line[256], name[200];
     unsigned seen = 0;
     FILE *f = look(SYMBOLS);
@@ -31,8 +29,7 @@ Test(policy_pure, its_objects_import_nothing_beyond_a_short_list)
     cr_expect(pclose(f) == 0 && seen > 0, "there are objects to look at");
 }
 
-Test(policy_pure, its_objects_hold_no_writable_state)
-{
+Test(policy_pure, its_objects_hold_no_writable_state) {
     char line[256], type, name[200];
     unsigned seen = 0;
     FILE *f = look(SYMBOLS);
@@ -47,8 +44,7 @@ Test(policy_pure, its_objects_hold_no_writable_state)
 }
 
 /* A table of pointers would be a relocation each, which every program pays for at its start. */
-Test(policy_pure, only_the_list_of_keys_is_a_table_of_pointers)
-{
+Test(policy_pure, only_the_list_of_keys_is_a_table_of_pointers) {
     char line[256];
     bool keys = false;
     unsigned tables = 0, objects = 0;

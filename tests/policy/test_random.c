@@ -5,8 +5,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 
-static const char *shown(const uint8_t *data, size_t n)
-{
+static const char *shown(const uint8_t *data, size_t n) {
     static char text[4096];
     size_t used = 0;
     for (size_t i = 0; i < n && used + 5 < sizeof text; i++)
@@ -15,29 +14,20 @@ static const char *shown(const uint8_t *data, size_t n)
     return text;
 }
 
-static size_t below(size_t n)
-{
+static size_t below(size_t n) {
     return (size_t)random() % n;
 }
 
 /* One byte changed, taken out, put in, or a stretch doubled. */
-static size_t mutate(uint8_t *s, size_t n, size_t room)
-{
+static size_t mutate(uint8_t *s, size_t n, size_t room) {
     static const char odd[] = "0123456789:/-,;=.*[]% \t\nabcf\x7f\xff";
     size_t at = below(n + 1), stretch = below(n - at + 1);
     uint8_t byte = (uint8_t)(below(4) ? odd[below(sizeof odd - 1)] : random());
     switch (below(4)) {
-    case 0:
-        s[at < n ? at : 0] = byte;
-        return n ? n : 1;
-    case 1:
-        memmove(s + at, s + at + (at < n), n - at - (at < n));
-        return n - (at < n);
-    case 2:
-        stretch = 1;
-        break;
-    default:
-        break;
+    case 0: s[at < n ? at : 0] = byte; return n ? n : 1;
+    case 1: memmove(s + at, s + at + (at < n), n - at - (at < n)); return n - (at < n);
+    case 2: stretch = 1; break;
+    default: break;
     }
     if (n + stretch > room)
         return n;
@@ -48,8 +38,7 @@ static size_t mutate(uint8_t *s, size_t n, size_t room)
 }
 
 /* A variable at random with random bytes, or a valid setting with a few mutations. */
-static size_t random_setting(uint8_t *out, size_t room)
-{
+static size_t random_setting(uint8_t *out, size_t room) {
     size_t n;
     if (below(4) == 0) {
         n = (size_t)sprintf((char *)out, "%s=", af_keys[below(AF_KEYS)].variable + strlen("AFTERFIN_"));
@@ -65,8 +54,7 @@ static size_t random_setting(uint8_t *out, size_t room)
     return n;
 }
 
-Test(policy_random, a_thousand_random_values_break_nothing)
-{
+Test(policy_random, a_thousand_random_values_break_nothing) {
     unsigned valid = 0;
     srandom(5);
     for (int round = 0; round < 1000; round++) {
@@ -81,8 +69,7 @@ Test(policy_random, a_thousand_random_values_break_nothing)
 }
 
 /* Those whose name begins with bad_ are errors, the others are not. */
-Test(policy_random, the_seeds_are_what_their_names_say)
-{
+Test(policy_random, the_seeds_are_what_their_names_say) {
     static const char path[] = "tests/fuzz/corpus/policy";
     unsigned seen = 0;
     DIR *dir = opendir(path);

@@ -3,15 +3,13 @@
 
 #define ON "BIND_NO_PORT=on"
 
-static struct ended bind_many(const char *settings, const char *address, unsigned each, struct peer peers[4])
-{
+static struct ended bind_many(const char *settings, const char *address, unsigned each, struct peer peers[4]) {
     return run(settings, "bind_many %s %s %u %u %u %u %u", address, address, each, peers[0].port, peers[1].port,
                peers[2].port, peers[3].port);
 }
 
 /* Victims hold all open, so each (source port, destination) is used once: range x 4. */
-Test(bind_no_port, four_destinations_share_a_range_of_1000_ports)
-{
+Test(bind_no_port, four_destinations_share_a_range_of_1000_ports) {
     enum { RANGE = 1000 };
 
     ns_enter();
@@ -38,16 +36,15 @@ Test(bind_no_port, four_destinations_share_a_range_of_1000_ports)
     }
 }
 
-Test(bind_no_port, its_time_waits_do_not_close_ports_to_others)
-{
+Test(bind_no_port, its_time_waits_do_not_close_ports_to_others) {
     enum { RANGE = 100 };
 
     ns_enter();
     struct peer one = peer_start(&(struct peer_options){ 0 }), other = peer_start(&(struct peer_options){ 0 });
     for (unsigned treated = 0; treated < 2; treated++) {
         ns_port_range(50000 + treated * RANGE, 50000 + treated * RANGE + RANGE - 1);
-        struct ended e = run(treated ? ON : NULL, "connect_close 127.0.0.1 %u -s 127.0.0.1 -n %d %s", one.port,
-                             RANGE, treated ? "-N" : "");
+        struct ended e = run(treated ? ON : NULL, "connect_close 127.0.0.1 %u -s 127.0.0.1 -n %d %s", one.port, RANGE,
+                             treated ? "-N" : "");
         cr_assert_eq(e.status, 0, "%s", e.out);
         ns_settle();
         e = run(NULL, "connect_close 127.0.0.1 %u -n %d", other.port, RANGE);
@@ -83,8 +80,7 @@ static const char *const steps[] = {
     "connect:%u name bind",
 };
 
-Test(bind_no_port, the_program_sees_what_it_sees_bare)
-{
+Test(bind_no_port, the_program_sees_what_it_sees_bare) {
     ns_enter();
     for (int i = 0; i < FAMILIES; i++) {
         const struct family *f = &families[i];
@@ -104,8 +100,7 @@ Test(bind_no_port, the_program_sees_what_it_sees_bare)
     }
 }
 
-Test(bind_no_port, a_server_that_asks_for_any_port_is_reached_at_the_port_it_was_told)
-{
+Test(bind_no_port, a_server_that_asks_for_any_port_is_reached_at_the_port_it_was_told) {
     static const char *const ways[] = { "bind name listen", "bind listen", "bind listen name" };
 
     ns_enter();
@@ -125,8 +120,7 @@ Test(bind_no_port, a_server_that_asks_for_any_port_is_reached_at_the_port_it_was
 }
 
 /* The one port of the range is a listener's: bind would have said so at once, now getsockname does. */
-Test(bind_no_port, where_no_port_is_free_getsockname_gives_the_errno_of_bind)
-{
+Test(bind_no_port, where_no_port_is_free_getsockname_gives_the_errno_of_bind) {
     ns_enter();
     ns_port_range(40000, 40000);
     for (int i = 0; i < 2; i++) { /* the wildcard of IPv6 takes it in both families */

@@ -12,8 +12,7 @@
 enum { N = 25, MOST_WHEN_COUNTING = 5, MOST_INHERITED = 3 };
 
 /* The last line of `strace -c`: % time, seconds, [usecs/call,] calls, [errors,] "total". */
-static long total_calls(const char *path)
-{
+static long total_calls(const char *path) {
     FILE *file = fopen(path, "re");
     char line[256];
     long calls = -1;
@@ -29,10 +28,9 @@ static long total_calls(const char *path)
 /* Start a victim under strace; `settings` and `command` as in victim_start, the victim's name first. */
 static struct victim start_counted(const char *report, const char *settings, const char *command, ...)
     __attribute__((format(printf, 3, 4)));
-static struct victim start_counted(const char *report, const char *settings, const char *command, ...)
-{
-    const char *argv[40] = { "strace", "-f", "-c", "-U", "time-percent,total-time,avg-time,calls,errors,name", "-o",
-                             report };
+static struct victim start_counted(const char *report, const char *settings, const char *command, ...) {
+    const char *argv[40] = { "strace", "-f",  "-c", "-U", "time-percent,total-time,avg-time,calls,errors,name",
+                             "-o",     report };
     char *text, *rest = NULL;
     int n = 7;
     va_list args;
@@ -52,8 +50,7 @@ static struct victim start_counted(const char *report, const char *settings, con
     return victim_start_argv(NULL, argv);
 }
 
-static long wait_counted(struct victim *v, const char *report, int status, const char *what)
-{
+static long wait_counted(struct victim *v, const char *report, int status, const char *what) {
     struct ended e = victim_wait(v);
     long calls = total_calls(report);
 
@@ -64,34 +61,29 @@ static long wait_counted(struct victim *v, const char *report, int status, const
 }
 
 /* All system calls of one run of the victim. */
-static long count(const char *settings, const char *kind, unsigned cycles, uint16_t port, int status)
-{
+static long count(const char *settings, const char *kind, unsigned cycles, uint16_t port, int status) {
     const char *report = scratch_path();
     struct victim v = start_counted(report, settings, "cycles %s %u 127.0.0.1 %u", kind, cycles, port);
     return wait_counted(&v, report, status, kind);
 }
 
 /* System calls of N cycles. */
-static long of_cycles(const char *settings, const char *kind, uint16_t port)
-{
+static long of_cycles(const char *settings, const char *kind, uint16_t port) {
     return count(settings, kind, 2 * N, port, 0) - count(settings, kind, N, port, 0);
 }
 
-static void need_strace(void)
-{
+static void need_strace(void) {
     if (access("/usr/bin/strace", X_OK) != 0)
         cr_skip_test("strace is not there");
 }
 
 /* It never closes, so that its FIN cannot come before or after ours by chance. */
-static struct peer answering_peer(void)
-{
+static struct peer answering_peer(void) {
     return peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1, .raw = true, .holds = true });
 }
 
 /* A directory of ours for ledgers, and its name as a setting. */
-static const char *ledger_setting(void)
-{
+static const char *ledger_setting(void) {
     static char setting[128];
     const char *path = scratch_path();
 
@@ -101,8 +93,7 @@ static const char *ledger_setting(void)
     return setting;
 }
 
-static void remove_ledgers(const char *setting)
-{
+static void remove_ledgers(const char *setting) {
     struct ended e = run(NULL, "rm -r %s", strchr(setting, '=') + 1);
     cr_assert_eq(e.status, 0, "%s", e.err);
 }
@@ -156,8 +147,7 @@ static const struct cost {
 
 /* Each run has a peer of its own, and each row a namespace: a port in TIME_WAIT, or one that a plain bind has
  * taken, would cost port_search another window. */
-static long of_fresh_cycles(const char *settings, const char *kind)
-{
+static long of_fresh_cycles(const char *settings, const char *kind) {
     long calls[2];
 
     for (unsigned i = 0; i < 2; i++) {
@@ -168,8 +158,7 @@ static long of_fresh_cycles(const char *settings, const char *kind)
     return calls[1] - calls[0];
 }
 
-Test(costs, a_connection_costs_exactly_these_system_calls)
-{
+Test(costs, a_connection_costs_exactly_these_system_calls) {
     need_strace();
     const char *ledger = ledger_setting();
 
@@ -181,15 +170,14 @@ Test(costs, a_connection_costs_exactly_these_system_calls)
         snprintf(settings, sizeof settings, "%.*s%s%s", at ? (int)(at - c->settings) : 255, c->settings,
                  at ? ledger : "", at ? at + 6 : "");
         long extra = of_fresh_cycles(settings, c->kind) - of_fresh_cycles(NULL, c->kind);
-        cr_expect_eq(extra, c->extra * N, "%s with '%s': %ld extra calls in %d cycles, not %ld each", c->kind,
-                     settings, extra, N, c->extra);
+        cr_expect_eq(extra, c->extra * N, "%s with '%s': %ld extra calls in %d cycles, not %ld each", c->kind, settings,
+                     extra, N, c->extra);
         cr_expect_leq(c->extra, MOST_WHEN_COUNTING);
     }
     remove_ledgers(ledger);
 }
 
-Test(costs, what_is_no_tcp_socket_costs_no_system_call)
-{
+Test(costs, what_is_no_tcp_socket_costs_no_system_call) {
     static const char *const kinds[] = { "file", "pipe", "udp", "unix", "epoll" };
 
     need_strace();
@@ -206,8 +194,7 @@ Test(costs, what_is_no_tcp_socket_costs_no_system_call)
 }
 
 /* The server's side: as many accepted as the client opens. */
-static long accepting(const char *settings, unsigned n, uint16_t port)
-{
+static long accepting(const char *settings, unsigned n, uint16_t port) {
     const char *report = scratch_path();
     struct victim v = start_counted(report, settings, "server_close 127.0.0.1 %u -n %u -q 10", port, n);
 
@@ -217,8 +204,7 @@ static long accepting(const char *settings, unsigned n, uint16_t port)
     return wait_counted(&v, report, 0, "server");
 }
 
-Test(costs, an_accepted_connection_costs_a_look_and_its_policy_nothing)
-{
+Test(costs, an_accepted_connection_costs_a_look_and_its_policy_nothing) {
     static const struct {
         const char *settings;
         long extra;
@@ -236,8 +222,7 @@ Test(costs, an_accepted_connection_costs_a_look_and_its_policy_nothing)
 }
 
 /* Calls of a program that kills itself before it has done anything, with n sockets open. */
-static long starting(const char *settings, int domain, int type, int n)
-{
+static long starting(const char *settings, int domain, int type, int n) {
     enum { KILLED = 137 };
     int fd[2 * N];
 
@@ -249,8 +234,7 @@ static long starting(const char *settings, int domain, int type, int n)
     return calls;
 }
 
-Test(costs, an_inherited_descriptor_costs_at_most_three_calls_once)
-{
+Test(costs, an_inherited_descriptor_costs_at_most_three_calls_once) {
     static const struct {
         const char *name;
         int domain, type;

@@ -13,8 +13,7 @@
 enum { MOST_EXTRA = 25400 };
 
 /* A copy without debug information: valgrind 3.19 cannot read that of every compiler. */
-static const char *stripped_library(void)
-{
+static const char *stripped_library(void) {
     const char *path = scratch_path();
     struct ended e = run(NULL, "strip --strip-debug -o %s %s", path, library_path());
 
@@ -23,10 +22,10 @@ static const char *stripped_library(void)
     return path;
 }
 
-static const char *empty_library(void)
-{
+static const char *empty_library(void) {
     const char *path = scratch_path();
-    struct ended e = run(NULL, "gcc -shared -nostartfiles -nostdlib -Wl,-z,now -Wl,--hash-style=gnu -o %s -x c /dev/null",
+    struct ended e = run(NULL,
+                         "gcc -shared -nostartfiles -nostdlib -Wl,-z,now -Wl,--hash-style=gnu -o %s -x c /dev/null",
                          path);
 
     if (e.status != 0)
@@ -34,8 +33,7 @@ static const char *empty_library(void)
     return path;
 }
 
-static long instructions(const char *library, const char *settings)
-{
+static long instructions(const char *library, const char *settings) {
     const char *argv[16] = { "env", "-i" };
     char preload[512], *rest = NULL;
     int n = 2;
@@ -57,8 +55,7 @@ static long instructions(const char *library, const char *settings)
     return collected;
 }
 
-Test(costs, exec_takes_at_most_so_many_instructions)
-{
+Test(costs, exec_takes_at_most_so_many_instructions) {
     static const char *const rows[] = { "", "AFTERFIN_LOG=/tmp/afterfin.log",
                                         "AFTERFIN_LINGER=ack|AFTERFIN_LOG=stderr" };
 
@@ -79,8 +76,7 @@ struct memory {
     long size_kb, resident_kb;
 };
 
-static struct memory read_smaps(const char *smaps)
-{
+static struct memory read_smaps(const char *smaps) {
     struct memory m = { 0 };
     char line[512], path[256];
     bool unnamed = false;
@@ -100,8 +96,7 @@ static struct memory read_smaps(const char *smaps)
     return m;
 }
 
-static unsigned entries(const char *path)
-{
+static unsigned entries(const char *path) {
     DIR *dir = opendir(path);
     unsigned n = 0;
 
@@ -114,8 +109,7 @@ static unsigned entries(const char *path)
 
 /* Asked for everything, the library maps no more than with nothing asked for, and of its own zeroed memory (a
  * table of 256 kB) little is ever touched. */
-Test(costs, a_process_without_tcp_sockets_gets_no_memory_and_no_file)
-{
+Test(costs, a_process_without_tcp_sockets_gets_no_memory_and_no_file) {
     enum { MOST_TOUCHED_KB = 24 };
     const char *directory = scratch_path(), *log = scratch_path();
     char settings[512];
@@ -131,8 +125,8 @@ Test(costs, a_process_without_tcp_sockets_gets_no_memory_and_no_file)
     cr_assert_gt(idle.mappings, bare.mappings);
     cr_expect_eq(most.mappings, idle.mappings, "%u mappings, %u", most.mappings, idle.mappings);
     cr_expect_eq(most.size_kb, idle.size_kb, "%ld kB without a name, %ld", most.size_kb, idle.size_kb);
-    cr_expect_leq(most.resident_kb - bare.resident_kb, MOST_TOUCHED_KB, "%ld kB resident, bare %ld",
-                  most.resident_kb, bare.resident_kb);
+    cr_expect_leq(most.resident_kb - bare.resident_kb, MOST_TOUCHED_KB, "%ld kB resident, bare %ld", most.resident_kb,
+                  bare.resident_kb);
     cr_expect_eq(entries(directory), 2, "there is a file in %s", directory);
     cr_expect(access(log, F_OK) != 0, "there is %s", log);
     rmdir(directory);

@@ -8,18 +8,26 @@ enum { TIMES = 10 };
 
 /* "inherit HOW PORT env LD_PRELOAD=... VICTIM", as words. */
 static struct ended started(const char *how, uint16_t port, const char *log, const char *linger, const char *victim,
-                            const char *const arguments[3])
-{
+                            const char *const arguments[3]) {
     const char *argv[] = {
-        "inherit", how, text("%u", port), "env", text("LD_PRELOAD=%s", library_path()), text("AFTERFIN_LOG=%s", log),
-        text("AFTERFIN_LINGER=%s", linger), victim_path(victim), arguments[0], arguments[1], arguments[2], NULL,
+        "inherit",
+        how,
+        text("%u", port),
+        "env",
+        text("LD_PRELOAD=%s", library_path()),
+        text("AFTERFIN_LOG=%s", log),
+        text("AFTERFIN_LINGER=%s", linger),
+        victim_path(victim),
+        arguments[0],
+        arguments[1],
+        arguments[2],
+        NULL,
     };
     return run_argv(NULL, argv);
 }
 
 /* No policy is in force on a connection that came from elsewhere: linger=ack changes nothing here. */
-Test(inherited, a_connection_on_stdin_stdout_and_stderr_ends_with_the_last_of_them)
-{
+Test(inherited, a_connection_on_stdin_stdout_and_stderr_ends_with_the_last_of_them) {
     static const char *const ways[] = { "exit", "closing_all", "streams", "dev_null", "moving_away" };
     static const struct tally ended = { .established = 1, .time_wait = 1 };
 
@@ -40,8 +48,7 @@ Test(inherited, a_connection_on_stdin_stdout_and_stderr_ends_with_the_last_of_th
     }
 }
 
-Test(inherited, a_connection_that_the_starter_keeps_is_not_ended_here)
-{
+Test(inherited, a_connection_that_the_starter_keeps_is_not_ended_here) {
     const char *log = scratch_path();
 
     ns_enter();
@@ -56,16 +63,25 @@ Test(inherited, a_connection_that_the_starter_keeps_is_not_ended_here)
     peer_stop(&peer);
 }
 
-Test(inherited, what_an_inherited_listener_accepts_is_counted_and_treated)
-{
+Test(inherited, what_an_inherited_listener_accepts_is_counted_and_treated) {
     static const char *const ways[] = { "accept", "accept4", "syscall_accept", "a_copy", "leaving_it_open" };
     enum { N = 10, PORT = 8080 };
 
     for (size_t i = 0; i < 2 * sizeof ways / sizeof *ways; i++) {
         const char *way = ways[i / 2], *linger = i % 2 ? "ack" : "off", *log = scratch_path();
         const char *name = text("%s linger=%s", way, linger), *lib = text("LD_PRELOAD=%s", library_path());
-        const char *argv[] = { "inherit", "listener", "8080", "env", lib, text("AFTERFIN_LOG=%s", log),
-                               text("AFTERFIN_LINGER=%s", linger), victim_path("accept_by"), way, "0", "10", NULL };
+        const char *argv[] = { "inherit",
+                               "listener",
+                               "8080",
+                               "env",
+                               lib,
+                               text("AFTERFIN_LOG=%s", log),
+                               text("AFTERFIN_LINGER=%s", linger),
+                               victim_path("accept_by"),
+                               way,
+                               "0",
+                               "10",
+                               NULL };
         ns_enter();
         struct victim v = victim_start_argv(NULL, argv);
         ns_wait_listen(PORT);
@@ -81,16 +97,23 @@ Test(inherited, what_an_inherited_listener_accepts_is_counted_and_treated)
 
 /* ---- seccomp: one that was there at exec, and one that the program sets itself -------------------------- */
 
-Test(inherited, a_filter_that_was_there_at_exec_changes_nothing)
-{
+Test(inherited, a_filter_that_was_there_at_exec_changes_nothing) {
     static const struct tally left = CLIENT(time_wait);
     const char *log = scratch_path();
 
     ns_enter();
     struct peer peer = script_start("ec", 0);
-    const char *argv[] = { "sealed", "exec", "env", text("LD_PRELOAD=%s", library_path()),
-                           text("AFTERFIN_LOG=%s", log), victim_path("end_by"), "close", "127.0.0.1",
-                           text("%u", peer.port), text("%d", TIMES), NULL };
+    const char *argv[] = { "sealed",
+                           "exec",
+                           "env",
+                           text("LD_PRELOAD=%s", library_path()),
+                           text("AFTERFIN_LOG=%s", log),
+                           victim_path("end_by"),
+                           "close",
+                           "127.0.0.1",
+                           text("%u", peer.port),
+                           text("%d", TIMES),
+                           NULL };
     struct ended e = run_argv(NULL, argv);
     cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
     tally_expect("inherited filter", log, &left, TIMES);
@@ -99,8 +122,7 @@ Test(inherited, a_filter_that_was_there_at_exec_changes_nothing)
 }
 
 /* The line is written before; afterwards a single system call of ours would kill the program. */
-static void expect_sealed(const char *way, const char *settings)
-{
+static void expect_sealed(const char *way, const char *settings) {
     const char *log = scratch_path(), *name = text("%s %s", way, settings);
 
     ns_enter();
@@ -117,8 +139,7 @@ static void expect_sealed(const char *way, const char *settings)
     peer_stop(&peer);
 }
 
-Test(inherited, after_a_filter_of_its_own_the_library_makes_no_system_call)
-{
+Test(inherited, after_a_filter_of_its_own_the_library_makes_no_system_call) {
     static const char *const ways[] = { "prctl", "syscall_prctl", "syscall_seccomp" };
     const char *dir = directory_made();
 
@@ -131,8 +152,7 @@ Test(inherited, after_a_filter_of_its_own_the_library_makes_no_system_call)
     cr_assert_eq(directory_removed(dir), sizeof ways / sizeof *ways);
 }
 
-Test(inherited, a_filter_that_is_refused_is_none)
-{
+Test(inherited, a_filter_that_is_refused_is_none) {
     const char *log = scratch_path();
     /* Before it TIMES, after it two more sockets in each round: one connection, one listener. */
     static const struct tally all = { .sockets = 3, .connects = 2, .established = 2, .time_wait = 2 };

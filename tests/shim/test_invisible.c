@@ -6,8 +6,7 @@
 #include <unistd.h>
 
 /* Nothing set, all off, counting, both log formats, a ledger; and policies that are to change nothing here. */
-static const char *settings_of(int i, const char *log, const char *dir)
-{
+static const char *settings_of(int i, const char *log, const char *dir) {
     switch (i) {
     case 0: return "LOG=";
     case 1: return "LINGER=off|LOG=off";
@@ -18,8 +17,7 @@ static const char *settings_of(int i, const char *log, const char *dir)
     }
 }
 
-static void expect_lines_add_up(const char *what, const char *log)
-{
+static void expect_lines_add_up(const char *what, const char *log) {
     const char *whole = file_text(log), *line;
 
     for (unsigned i = 0; whole && (line = log_line(whole, i)); i++)
@@ -29,15 +27,13 @@ static void expect_lines_add_up(const char *what, const char *log)
 }
 
 /* Each run in a namespace of its own, so that ports and TIME_WAITs are as fresh as in the first. */
-static struct ended alone(const char *settings, const char *command)
-{
+static struct ended alone(const char *settings, const char *command) {
     ns_enter();
     ns_port_range(30000, 60000);
     return run(settings, "%s", command);
 }
 
-static void expect_same(const char *command)
-{
+static void expect_same(const char *command) {
     struct ended bare = alone(NULL, command);
 
     cr_assert(strlen(bare.out) > 100, "%s prints nothing: %s", command, bare.err);
@@ -52,23 +48,19 @@ static void expect_same(const char *command)
     }
 }
 
-Test(invisible, calls_on_sockets_give_what_they_give_without_the_library)
-{
+Test(invisible, calls_on_sockets_give_what_they_give_without_the_library) {
     expect_same("show_sockets 5000");
 }
 
-Test(invisible, calls_on_descriptors_give_what_they_give_without_the_library)
-{
+Test(invisible, calls_on_descriptors_give_what_they_give_without_the_library) {
     expect_same("show_descriptors");
 }
 
-Test(invisible, children_execs_and_cancelled_threads_are_what_they_are_without_the_library)
-{
+Test(invisible, children_execs_and_cancelled_threads_are_what_they_are_without_the_library) {
     expect_same("show_children");
 }
 
-Test(invisible, a_program_with_no_TCP_socket_makes_no_file_and_no_ledger)
-{
+Test(invisible, a_program_with_no_TCP_socket_makes_no_file_and_no_ledger) {
     static const char *const commands[] = { "true", "udp_bind 127.0.0.1 5000", "sh -c exit", "ls /proc/self/fd" };
 
     ns_enter();
@@ -82,16 +74,14 @@ Test(invisible, a_program_with_no_TCP_socket_makes_no_file_and_no_ledger)
 
 /* ---- when it gets rough ----------------------------------------------------------------------------- */
 
-static void expect_counted(const char *what, const char *log, struct tally each, long times, uint16_t port)
-{
+static void expect_counted(const char *what, const char *log, struct tally each, long times, uint16_t port) {
     struct books b = books_of(what, port);
     tally_expect(what, log, &each, times);
     cr_assert(b.to == times * each.time_wait, "%s: the kernel has %ld in TIME_WAIT", what, b.to);
     unlink(log);
 }
 
-Test(invisible, a_signal_handler_that_uses_sockets_disturbs_neither_program_nor_count)
-{
+Test(invisible, a_signal_handler_that_uses_sockets_disturbs_neither_program_nor_count) {
     enum { N = 2000 };
     const char *dir = directory_made();
 
@@ -109,8 +99,7 @@ Test(invisible, a_signal_handler_that_uses_sockets_disturbs_neither_program_nor_
     directory_removed(dir);
 }
 
-Test(invisible, threads_that_open_and_close_at_once_are_counted_exactly)
-{
+Test(invisible, threads_that_open_and_close_at_once_are_counted_exactly) {
     enum { THREADS = 8, N = 50 };
     static const struct {
         const char *way;
@@ -129,8 +118,7 @@ Test(invisible, threads_that_open_and_close_at_once_are_counted_exactly)
 }
 
 /* They all come at once to what the first socket makes: the ledger, the process's place in it, the table. */
-Test(invisible, threads_that_open_their_first_sockets_at_once_share_one_ledger)
-{
+Test(invisible, threads_that_open_their_first_sockets_at_once_share_one_ledger) {
     enum { THREADS = 8, N = 2, TIMES = 60 };
 
     ns_enter();
@@ -149,8 +137,7 @@ Test(invisible, threads_that_open_their_first_sockets_at_once_share_one_ledger)
 
 /* Children are born all along. What another thread closes in the middle of a fork may stay `open` in the counts:
  * nobody knows whether the child has it. Nothing else may be off by one. */
-Test(invisible, forks_of_a_program_with_threads_leave_the_counts_whole)
-{
+Test(invisible, forks_of_a_program_with_threads_leave_the_counts_whole) {
     enum { THREADS = 8, N = 250 };
     const char *log = scratch_path();
 
@@ -168,8 +155,7 @@ Test(invisible, forks_of_a_program_with_threads_leave_the_counts_whole)
 }
 
 /* A process that ends while its threads are at work: the line is whole, whatever it caught. */
-Test(invisible, an_exit_in_the_middle_of_other_threads_work_writes_a_whole_line)
-{
+Test(invisible, an_exit_in_the_middle_of_other_threads_work_writes_a_whole_line) {
     for (int i = 0; i < 20; i++) {
         const char *log = scratch_path();
         ns_enter(); /* with all its ports */
@@ -184,16 +170,18 @@ Test(invisible, an_exit_in_the_middle_of_other_threads_work_writes_a_whole_line)
 }
 
 /* The constructor of whichever is loaded last runs first. */
-Test(invisible, a_call_before_our_constructor_works)
-{
+Test(invisible, a_call_before_our_constructor_works) {
     const char *early = victim_path("early.so");
-    static const struct tally ours_first = { .sockets = 2, .connects = 2, .connect_errors = 1, .established = 1,
+    static const struct tally ours_first = { .sockets = 2,
+                                             .connects = 2,
+                                             .connect_errors = 1,
+                                             .established = 1,
                                              .time_wait = 1 },
                               early_first = { .connects = 1, .established = 1, .time_wait = 1 };
 
     for (int last = 0; last < 2; last++) {
-        const char *log = scratch_path(), *preload = text("$LD_PRELOAD=%s:%s", last ? early : library_path(),
-                                                          last ? library_path() : early);
+        const char *log = scratch_path(),
+                   *preload = text("$LD_PRELOAD=%s:%s", last ? early : library_path(), last ? library_path() : early);
         ns_enter();
         struct peer peer = script_start("ec", 0);
         struct ended bare = run(text("$LD_PRELOAD=%s", early), "late 127.0.0.1 %u", peer.port);
@@ -208,8 +196,7 @@ Test(invisible, a_call_before_our_constructor_works)
     }
 }
 
-Test(invisible, a_program_may_overwrite_its_arguments_and_its_environment)
-{
+Test(invisible, a_program_may_overwrite_its_arguments_and_its_environment) {
     enum { N = 5 };
     const char *log = scratch_path(), *dir = directory_made();
 

@@ -15,8 +15,7 @@ struct pair {
     uint16_t port;
 };
 
-static struct pair start_pair(const char *settings, const struct family *f, const char *flag)
-{
+static struct pair start_pair(const char *settings, const struct family *f, const char *flag) {
     static uint16_t next = 8080;
     struct pair p = { .port = next++ };
 
@@ -28,14 +27,12 @@ static struct pair start_pair(const char *settings, const struct family *f, cons
     return p;
 }
 
-static void end_pair(struct pair *p)
-{
+static void end_pair(struct pair *p) {
     victim_kill(&p->client, SIGKILL);
     victim_wait(&p->server);
 }
 
-static void expect_timers(const struct pair *p, unsigned timer, unsigned long at_most, const char *what)
-{
+static void expect_timers(const struct pair *p, unsigned timer, unsigned long at_most, const char *what) {
     struct ns_socket *s;
     size_t n = ns_sockets(&s), seen = 0;
 
@@ -51,8 +48,7 @@ static void expect_timers(const struct pair *p, unsigned timer, unsigned long at
     free(s);
 }
 
-Test(keepalive, the_kernel_keeps_a_timer_on_both_sides_over_every_family)
-{
+Test(keepalive, the_kernel_keeps_a_timer_on_both_sides_over_every_family) {
     ns_enter();
     for (int i = 0; i < FAMILIES * 2; i++) {
         const struct family *f = &families[i / 2];
@@ -65,16 +61,14 @@ Test(keepalive, the_kernel_keeps_a_timer_on_both_sides_over_every_family)
     }
 }
 
-static void expect_option(pid_t pid, int level, int name, int expected, const char *what)
-{
+static void expect_option(pid_t pid, int level, int name, int expected, const char *what) {
     int fd = victim_socket(pid, 0), value = socket_option(fd, level, name);
 
     close(fd); /* or the connection would outlive its victim */
     cr_assert_eq(value, expected, "%s: %d, not %d", what, value, expected);
 }
 
-Test(keepalive, every_part_reaches_the_kernel_and_what_is_not_given_stays)
-{
+Test(keepalive, every_part_reaches_the_kernel_and_what_is_not_given_stays) {
     static const struct {
         const char *settings;
         int on, idle, interval, count, user_timeout;
@@ -105,8 +99,7 @@ Test(keepalive, every_part_reaches_the_kernel_and_what_is_not_given_stays)
 }
 
 /* With the kernel's own interval and count it would take a further eleven minutes. */
-Test(keepalive, a_dead_peer_is_found_after_count_probes)
-{
+Test(keepalive, a_dead_peer_is_found_after_count_probes) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     struct victim v = victim_start("KEEPALIVE=1:1:2", "connect_hold 127.0.0.1 %u", peer.port);
@@ -118,15 +111,13 @@ Test(keepalive, a_dead_peer_is_found_after_count_probes)
     cr_assert_eq(ns_netstat("TCPKeepAlive") - before, 2);
 }
 
-Test(user_timeout, unacknowledged_data_ends_the_connection_long_before_it_would_bare)
-{
+Test(user_timeout, unacknowledged_data_ends_the_connection_long_before_it_would_bare) {
     ns_enter();
     for (int i = 0; i < FAMILIES; i++) {
         const struct family *f = &families[i];
         struct peer peer = peer_start(&(struct peer_options){ .address = f->listen, .raw = true });
         struct victim bare = victim_start(NULL, "connect_hold %s %u -t", f->connect, peer.port);
-        struct victim timed = victim_start("USER_TIMEOUT=500ms", "connect_hold %s %u -t -N", f->connect,
-                                           peer.port);
+        struct victim timed = victim_start("USER_TIMEOUT=500ms", "connect_hold %s %u -t -N", f->connect, peer.port);
         victim_wait_out(&bare, "open 0");
         victim_wait_out(&timed, "open 0");
         ns_cut(peer.port);

@@ -6,8 +6,7 @@
 
 #define ACK "LINGER=ack"
 
-Test(linger, ack_leaves_none_of_10000_in_time_wait_and_loses_nothing)
-{
+Test(linger, ack_leaves_none_of_10000_in_time_wait_and_loses_nothing) {
     enum { N = 10000 };
 
     ns_enter();
@@ -25,15 +24,13 @@ Test(linger, ack_leaves_none_of_10000_in_time_wait_and_loses_nothing)
     cr_assert_eq(ns_tw(), N);
 }
 
-Test(linger, ack_on_a_server_leaves_none_of_10000_in_time_wait_and_loses_nothing)
-{
+Test(linger, ack_on_a_server_leaves_none_of_10000_in_time_wait_and_loses_nothing) {
     enum { N = 10000 };
 
     ns_enter();
     for (int treated = 1; treated >= 0; treated--) {
         uint16_t port = (uint16_t)(8080 + treated);
-        struct victim v = victim_start(treated ? ACK : NULL,
-                                       "server_close 127.0.0.1 %u -n %d -q 10 -b 1000", port, N);
+        struct victim v = victim_start(treated ? ACK : NULL, "server_close 127.0.0.1 %u -n %d -q 10 -b 1000", port, N);
         ns_wait_listen(port);
         struct client_result r = client_run(&(struct client_options){ .port = port, .n = N, .send = 10 });
         struct ended e = victim_wait(&v);
@@ -48,8 +45,7 @@ Test(linger, ack_on_a_server_leaves_none_of_10000_in_time_wait_and_loses_nothing
     }
 }
 
-Test(linger, ack_works_over_every_family_blocking_and_not_as_a_client)
-{
+Test(linger, ack_works_over_every_family_blocking_and_not_as_a_client) {
     enum { N = 50 };
     long tw = 0;
 
@@ -67,8 +63,7 @@ Test(linger, ack_works_over_every_family_blocking_and_not_as_a_client)
     }
 }
 
-Test(linger, ack_works_over_every_family_blocking_and_not_as_a_server)
-{
+Test(linger, ack_works_over_every_family_blocking_and_not_as_a_server) {
     enum { N = 50 };
     long tw = 0;
 
@@ -77,11 +72,11 @@ Test(linger, ack_works_over_every_family_blocking_and_not_as_a_server)
         const struct family *f = &families[i % FAMILIES];
         const char *flag = i / FAMILIES % 2 ? "-N" : "", *settings = i / FAMILIES / 2 ? ACK : NULL;
         uint16_t port = (uint16_t)(8080 + i);
-        struct victim v = victim_start(settings, "server_close %s %u -n %d -q 10 -b 20000 %s", f->listen, port,
-                                       N, flag);
+        struct victim v = victim_start(settings, "server_close %s %u -n %d -q 10 -b 20000 %s", f->listen, port, N,
+                                       flag);
         ns_wait_listen(port);
-        struct client_result r =
-            client_run(&(struct client_options){ .address = f->connect, .port = port, .n = N, .send = 10 });
+        struct client_result r = client_run(&(struct client_options){
+            .address = f->connect, .port = port, .n = N, .send = 10 });
         struct ended e = victim_wait(&v);
         cr_assert_eq(e.status, 0, "%s %s: %s%s", f->name, flag, e.out, e.err);
         cr_assert_eq(r.clean, N, "%s %s: %s", f->name, flag, strerror(r.error));
@@ -91,8 +86,7 @@ Test(linger, ack_works_over_every_family_blocking_and_not_as_a_server)
     }
 }
 
-Test(linger, ack_delivers_8_MB_that_are_in_flight_at_close)
-{
+Test(linger, ack_delivers_8_MB_that_are_in_flight_at_close) {
     enum { SIZE = 8 << 20 };
 
     ns_enter();
@@ -113,8 +107,7 @@ Test(linger, ack_delivers_8_MB_that_are_in_flight_at_close)
 static const char *const ways_out[] = { "exit", "_exit", "_Exit", "quick_exit", "return", "sigkill", "exec" };
 #define WAYS_OUT ((int)(sizeof ways_out / sizeof *ways_out))
 
-Test(linger, ack_holds_for_a_client_that_ends_without_close)
-{
+Test(linger, ack_holds_for_a_client_that_ends_without_close) {
     enum { N = 100 };
     long tw = 0;
 
@@ -131,8 +124,7 @@ Test(linger, ack_holds_for_a_client_that_ends_without_close)
     }
 }
 
-Test(linger, ack_holds_for_a_server_that_ends_without_close)
-{
+Test(linger, ack_holds_for_a_server_that_ends_without_close) {
     enum { N = 50 };
     long tw = 0;
 
@@ -142,11 +134,10 @@ Test(linger, ack_holds_for_a_server_that_ends_without_close)
         uint16_t port = (uint16_t)(8080 + i);
         if (strcmp(how, "exec") == 0)
             continue; /* its descriptors would survive */
-        struct victim v =
-            victim_start(settings, "server_close 127.0.0.1 %u -n %d -q 10 -b 10000 -x %s", port, N, how);
+        struct victim v = victim_start(settings, "server_close 127.0.0.1 %u -n %d -q 10 -b 10000 -x %s", port, N, how);
         ns_wait_listen(port);
-        struct client_result r =
-            client_run(&(struct client_options){ .port = port, .n = N, .send = 10, .together = true });
+        struct client_result r = client_run(&(struct client_options){
+            .port = port, .n = N, .send = 10, .together = true });
         struct ended e = victim_wait(&v);
         cr_assert_eq(e.status, strcmp(how, "sigkill") == 0 ? 128 + SIGKILL : 0, "%s: %s%s", how, e.out, e.err);
         cr_assert_eq(r.clean, N, "%s: %s", how, strerror(r.error));

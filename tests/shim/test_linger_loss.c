@@ -5,8 +5,7 @@ enum { VICTIMS = 30, SIZE = 50000 };
 
 /* Many at a time: a lost SYN or FIN costs a second. */
 static void clients_under_loss(const char *settings, struct peer *peer, unsigned victims, unsigned each,
-                               unsigned size)
-{
+                               unsigned size) {
     struct victim v[victims];
     unsigned since = peer->book->accepted;
 
@@ -19,8 +18,7 @@ static void clients_under_loss(const char *settings, struct peer *peer, unsigned
     peer_expect_clean(peer, since, victims * each, size, settings ? settings : "bare");
 }
 
-Test(linger_loss, ack_loses_nothing_of_10000_and_leaves_nothing_with_5_percent_loss_both_ways)
-{
+Test(linger_loss, ack_loses_nothing_of_10000_and_leaves_nothing_with_5_percent_loss_both_ways) {
     ns_enter();
     ns_loss(5);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
@@ -29,8 +27,7 @@ Test(linger_loss, ack_loses_nothing_of_10000_and_leaves_nothing_with_5_percent_l
     cr_assert_gt(ns_netstat("TCPSynRetrans"), 0, "nothing was lost");
 }
 
-Test(linger_loss, ack_loses_no_data_and_leaves_nothing_with_5_percent_loss_both_ways)
-{
+Test(linger_loss, ack_loses_no_data_and_leaves_nothing_with_5_percent_loss_both_ways) {
     ns_enter();
     ns_mtu(1500); /* more packets to lose */
     ns_loss(5);
@@ -43,8 +40,7 @@ Test(linger_loss, ack_loses_no_data_and_leaves_nothing_with_5_percent_loss_both_
     cr_assert_gt(ns_tw(), VICTIMS * 10 / 2); /* a FIN that was lost can cross the other one */
 }
 
-Test(linger_loss, ack_holds_for_clients_that_end_without_close_under_loss)
-{
+Test(linger_loss, ack_holds_for_clients_that_end_without_close_under_loss) {
     ns_enter();
     ns_mtu(1500);
     ns_loss(5);
@@ -59,8 +55,7 @@ Test(linger_loss, ack_holds_for_clients_that_end_without_close_under_loss)
     cr_assert_eq(ns_tw(), 0);
 }
 
-Test(linger_loss, ack_delivers_8_MB_in_flight_from_a_killed_process)
-{
+Test(linger_loss, ack_delivers_8_MB_in_flight_from_a_killed_process) {
     ns_enter();
     ns_sysctl("tcp_wmem", "4096 16777216 33554432");
     struct peer peer = peer_start(&(struct peer_options){ .waits = true });
@@ -71,8 +66,7 @@ Test(linger_loss, ack_delivers_8_MB_in_flight_from_a_killed_process)
     cr_assert_eq(ns_tw(), 0);
 }
 
-Test(linger_loss, ack_leaves_half_close_as_it_is)
-{
+Test(linger_loss, ack_leaves_half_close_as_it_is) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ .answer = 3000, .answer_after = 2000 });
     struct ended bare = run(NULL, "half_close 127.0.0.1 %u 2000 3000", peer.port);
@@ -84,16 +78,15 @@ Test(linger_loss, ack_leaves_half_close_as_it_is)
     cr_assert_eq(ns_tw(), 2, "the peer's FIN came before the close: no policy can help");
 }
 
-Test(linger_loss, the_peers_close_first_leaves_nothing_here_either_way)
-{
+Test(linger_loss, the_peers_close_first_leaves_nothing_here_either_way) {
     enum { N = 20 };
 
     ns_enter();
     for (int treated = 0; treated < 2; treated++) {
-        struct peer peer = peer_start(&(struct peer_options){ .answer = 100, .answer_after = 10,
-                                                              .closes_first = true });
-        struct ended e = run(treated ? "LINGER=ack" : NULL, "connect_close 127.0.0.1 %u -n %d -b 10 -r -1",
-                             peer.port, N);
+        struct peer peer = peer_start(&(struct peer_options){
+            .answer = 100, .answer_after = 10, .closes_first = true });
+        struct ended e = run(treated ? "LINGER=ack" : NULL, "connect_close 127.0.0.1 %u -n %d -b 10 -r -1", peer.port,
+                             N);
         cr_assert_eq(e.status, 0, "%s", e.out);
         peer_wait_ended(&peer, N);
         ns_settle();
@@ -103,8 +96,7 @@ Test(linger_loss, the_peers_close_first_leaves_nothing_here_either_way)
     }
 }
 
-Test(linger_loss, ack_on_mptcp_is_said_to_be_impossible_once)
-{
+Test(linger_loss, ack_on_mptcp_is_said_to_be_impossible_once) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     struct ended bare = run(NULL, "connect_close 127.0.0.1 %u -m -n 3 -b 100", peer.port);

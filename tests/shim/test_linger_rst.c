@@ -9,8 +9,7 @@
 
 enum { N = 30 };
 
-Test(linger_rst, rst_aborts_what_a_client_closes)
-{
+Test(linger_rst, rst_aborts_what_a_client_closes) {
     ns_enter();
     for (int i = 0; i < FAMILIES * 2; i++) {
         const struct family *f = &families[i / 2];
@@ -25,16 +24,15 @@ Test(linger_rst, rst_aborts_what_a_client_closes)
     }
 }
 
-Test(linger_rst, rst_aborts_what_a_server_closes)
-{
+Test(linger_rst, rst_aborts_what_a_server_closes) {
     ns_enter();
     for (unsigned i = 0; i < FAMILIES; i++) {
         const struct family *f = &families[i];
         uint16_t port = (uint16_t)(8080 + i);
         struct victim v = victim_start("LINGER=rst", "server_close %s %u -n %d -q 10 -b 100", f->listen, port, N);
         ns_wait_listen(port);
-        struct client_result r = client_run(
-            &(struct client_options){ .address = f->connect, .port = port, .n = N, .send = 10 });
+        struct client_result r = client_run(&(struct client_options){
+            .address = f->connect, .port = port, .n = N, .send = 10 });
         victim_wait(&v);
         cr_assert_eq(r.connected, N, "%s", f->name);
         cr_assert_eq(r.clean, 0, "%s", f->name);
@@ -44,8 +42,7 @@ Test(linger_rst, rst_aborts_what_a_server_closes)
 }
 
 /* Set early, SO_LINGER {1,0} would reset these. */
-Test(linger_rst, rst_is_not_applied_where_the_close_is_not_this_process_own_to_make)
-{
+Test(linger_rst, rst_is_not_applied_where_the_close_is_not_this_process_own_to_make) {
     static const struct {
         const char *name, *command;
     } rows[] = {
@@ -66,16 +63,14 @@ Test(linger_rst, rst_is_not_applied_where_the_close_is_not_this_process_own_to_m
     }
 }
 
-static long now_ns(void)
-{
+static long now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* The peer reads nothing until released, so what a lingering close waits for cannot have come before. */
-static bool closes_before_the_peer_reads(const char *settings, const char *flag)
-{
+static bool closes_before_the_peer_reads(const char *settings, const char *flag) {
     struct peer peer = peer_start(&(struct peer_options){ .waits = true });
     ns_sysctl("tcp_wmem", "4096 16777216 33554432");
     struct victim v = victim_start(settings, "close_timed 127.0.0.1 %u 8000000 %s", peer.port, flag);
@@ -95,16 +90,14 @@ static bool closes_before_the_peer_reads(const char *settings, const char *flag)
     return atol(closed + 7) < released;
 }
 
-Test(linger_rst, seconds_make_close_wait_for_the_peer)
-{
+Test(linger_rst, seconds_make_close_wait_for_the_peer) {
     ns_enter();
     cr_assert(closes_before_the_peer_reads(NULL, ""));
     cr_assert_not(closes_before_the_peer_reads("LINGER=60", ""));
     cr_assert_not(closes_before_the_peer_reads("LINGER=60", "-N"), "non-blocking sockets too");
 }
 
-static void expect_linger(pid_t pid, int seconds, const char *what)
-{
+static void expect_linger(pid_t pid, int seconds, const char *what) {
     struct linger l = { 0 };
     socklen_t len = sizeof l;
     int fd = victim_socket(pid, 0);
@@ -115,8 +108,7 @@ static void expect_linger(pid_t pid, int seconds, const char *what)
     close(fd); /* or the connection would outlive its victim */
 }
 
-Test(linger_rst, seconds_reach_the_kernel_on_either_side_and_over_every_family)
-{
+Test(linger_rst, seconds_reach_the_kernel_on_either_side_and_over_every_family) {
     ns_enter();
     for (unsigned i = 0; i < FAMILIES * 2; i++) {
         const struct family *f = &families[i / 2];

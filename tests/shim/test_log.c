@@ -10,21 +10,18 @@
 
 enum { N = 5 };
 
-static void expect_text(const char *line, const char *name, const char *expected)
-{
+static void expect_text(const char *line, const char *name, const char *expected) {
     const char *text = log_text(line, name);
-    cr_assert(text && strcmp(text, expected) == 0, "%s is %s, not %s: %s", name, text ? text : "missing",
-              expected, line);
+    cr_assert(text && strcmp(text, expected) == 0, "%s is %s, not %s: %s", name, text ? text : "missing", expected,
+              line);
 }
 
-static void expect_number(const char *line, const char *name, long expected)
-{
-    cr_assert_eq(log_number(line, name), expected, "%s is %ld, not %ld: %s", name, log_number(line, name),
-                 expected, line);
+static void expect_number(const char *line, const char *name, long expected) {
+    cr_assert_eq(log_number(line, name), expected, "%s is %ld, not %ld: %s", name, log_number(line, name), expected,
+                 line);
 }
 
-static void expect_time(const char *line)
-{
+static void expect_time(const char *line) {
     const char *time = log_text(line, "time"), *elapsed = log_text(line, "elapsed_s");
     regex_t stamp, seconds;
 
@@ -38,8 +35,7 @@ static void expect_time(const char *line)
 /* N connections closed first; then three to a port where nobody listens. */
 static const char *const formats[] = { "logfmt", "json" };
 
-Test(log, a_line_holds_what_the_kernel_and_the_process_table_say)
-{
+Test(log, a_line_holds_what_the_kernel_and_the_process_table_say) {
     ns_enter();
     for (int i = 0; i < 2; i++) {
         struct peer peer = peer_start(&(struct peer_options){ 0 });
@@ -74,8 +70,7 @@ Test(log, a_line_holds_what_the_kernel_and_the_process_table_say)
     }
 }
 
-Test(log, failures_are_told_by_call_and_errno_and_policies_by_name)
-{
+Test(log, failures_are_told_by_call_and_errno_and_policies_by_name) {
     ns_enter();
     for (int i = 0; i < 2; i++) {
         char settings[128];
@@ -87,16 +82,16 @@ Test(log, failures_are_told_by_call_and_errno_and_policies_by_name)
         expect_number(line, "connect_errors", 3);
         expect_number(line, "established", 0);
         expect_text(line, "errors", i ? "{\"connect:ECONNREFUSED\":3}" : "connect:ECONNREFUSED=3");
-        expect_text(line, "policy",
-                    i ? "{\"linger\":\"ack\",\"keepalive\":\"60:5\"}" : "linger=ack,keepalive=60:5");
+        expect_text(line, "policy", i ? "{\"linger\":\"ack\",\"keepalive\":\"60:5\"}" : "linger=ack,keepalive=60:5");
         log_expect_invariant(line);
     }
 }
 
-Test(log, in_json_numbers_are_numbers)
-{
-    static const char *const numbers[] = { "version", "pid", "ppid", "sockets", "binds", "bind_errors", "connects",
-        "connect_errors", "accepts", "established", "time_wait", "avoided", "passive", "aborted", "passed", "open" };
+Test(log, in_json_numbers_are_numbers) {
+    static const char *const numbers[] = { "version", "pid",         "ppid",      "sockets",
+                                           "binds",   "bind_errors", "connects",  "connect_errors",
+                                           "accepts", "established", "time_wait", "avoided",
+                                           "passive", "aborted",     "passed",    "open" };
 
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
@@ -110,8 +105,7 @@ Test(log, in_json_numbers_are_numbers)
     cr_assert(json_is_object(json_object_get(object, "policy")), "%s", e.err);
 }
 
-Test(log, a_server_names_its_own_port)
-{
+Test(log, a_server_names_its_own_port) {
     ns_enter();
     struct victim v = victim_start("LOG=stderr|LINGER=ack|RULES=listen :8080 linger=off",
                                    "server_close 127.0.0.1 8080 -n %d -q 5 -b 5", N);
@@ -126,8 +120,7 @@ Test(log, a_server_names_its_own_port)
 }
 
 /* A name with everything that needs quoting in it. */
-Test(log, odd_names_come_back_whole)
-{
+Test(log, odd_names_come_back_whole) {
     static const char *const names[] = { "two words", "a=b", "say \"x\"", "back\\slash", "new\nline", "\x01\x1f" };
     char command[512], path[256];
 
@@ -147,8 +140,7 @@ Test(log, odd_names_come_back_whole)
     }
 }
 
-Test(log, a_file_is_made_private_and_each_line_appended)
-{
+Test(log, a_file_is_made_private_and_each_line_appended) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *directory = scratch_path();
@@ -172,8 +164,7 @@ Test(log, a_file_is_made_private_and_each_line_appended)
     cr_assert_eq(log_lines(file_text(path)), 1, "%s", path);
 }
 
-Test(log, processes_that_share_a_file_write_whole_lines)
-{
+Test(log, processes_that_share_a_file_write_whole_lines) {
     enum { PROCESSES = 20 };
     struct victim v[PROCESSES];
     char settings[128];
@@ -191,8 +182,7 @@ Test(log, processes_that_share_a_file_write_whole_lines)
         expect_number(log_line(file_text(path), i), "time_wait", 10);
 }
 
-Test(log, stdout_gets_the_line_after_what_the_program_wrote)
-{
+Test(log, stdout_gets_the_line_after_what_the_program_wrote) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     struct ended e = run("LOG=stdout", "connect_close 127.0.0.1 %u", peer.port);

@@ -7,19 +7,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void expect_event(const char *line, const char *event)
-{
+static void expect_event(const char *line, const char *event) {
     const char *text = log_text(line, "event");
     cr_assert(text && strcmp(text, event) == 0, "event is not %s: %s", event, line);
 }
 
-Test(log_when, each_way_out_writes_one_line_and_a_signal_none)
-{
+Test(log_when, each_way_out_writes_one_line_and_a_signal_none) {
     static const struct {
         const char *how, *event;
     } rows[] = {
-        { "exit", "exit" }, { "_exit", "exit" }, { "_Exit", "exit" }, { "quick_exit", "exit" },
-        { "return", "exit" }, { "exec", "exec" }, { "sigkill", NULL },
+        { "exit", "exit" },   { "_exit", "exit" }, { "_Exit", "exit" }, { "quick_exit", "exit" },
+        { "return", "exit" }, { "exec", "exec" },  { "sigkill", NULL },
     };
 
     ns_enter();
@@ -38,8 +36,7 @@ Test(log_when, each_way_out_writes_one_line_and_a_signal_none)
     }
 }
 
-Test(log_when, a_descriptor_that_exec_hands_on_is_passed_and_ended_by_the_next_image)
-{
+Test(log_when, a_descriptor_that_exec_hands_on_is_passed_and_ended_by_the_next_image) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     struct ended e = run("LOG=stderr", "exec_close 127.0.0.1 %u 10", peer.port);
@@ -55,8 +52,7 @@ Test(log_when, a_descriptor_that_exec_hands_on_is_passed_and_ended_by_the_next_i
     cr_assert_eq(log_number(second, "time_wait"), ns_tw(), "%s", second);
 }
 
-Test(log_when, while_it_runs_a_process_writes_at_the_interval_asked_for)
-{
+Test(log_when, while_it_runs_a_process_writes_at_the_interval_asked_for) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     struct ended e = run("LOG=stderr|LOG_INTERVAL=1", "connect_close 127.0.0.1 %u -n 6 -i 500", peer.port);
@@ -78,8 +74,7 @@ Test(log_when, while_it_runs_a_process_writes_at_the_interval_asked_for)
     }
 }
 
-Test(log_when, a_program_without_TCP_writes_nothing_and_makes_no_file)
-{
+Test(log_when, a_program_without_TCP_writes_nothing_and_makes_no_file) {
     char settings[128];
 
     ns_enter();
@@ -92,28 +87,23 @@ Test(log_when, a_program_without_TCP_writes_nothing_and_makes_no_file)
 }
 
 /* Makes path what the row says. */
-static void make_missing_directory(const char *path)
-{
+static void make_missing_directory(const char *path) {
     (void)path;
 }
-static void make_directory(const char *path)
-{
+static void make_directory(const char *path) {
     mkdir(path, 0700);
 }
-static void make_fifo(const char *path)
-{
+static void make_fifo(const char *path) {
     mkfifo(path, 0600);
 }
-static void make_symlink(const char *path)
-{
+static void make_symlink(const char *path) {
     char target[128];
     snprintf(target, sizeof target, "%s-target", path);
     close(open(target, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     symlink(target, path);
 }
 
-Test(log_when, a_file_that_cannot_be_written_is_said_once_and_harms_nobody)
-{
+Test(log_when, a_file_that_cannot_be_written_is_said_once_and_harms_nobody) {
     static const struct {
         const char *name, *below;
         void (*make)(const char *path);
@@ -148,16 +138,14 @@ Test(log_when, a_file_that_cannot_be_written_is_said_once_and_harms_nobody)
 }
 
 /* The number may be a database by now. */
-Test(log_when, a_standard_stream_that_became_another_file_is_not_written_to)
-{
+Test(log_when, a_standard_stream_that_became_another_file_is_not_written_to) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (int number = 1; number <= 2; number++) {
         static const char *const settings[] = { "LOG=stdout", "LOG=stderr", "LINGER=maybe", "LOG=/no/such/file" };
         for (int i = 0; i < 4; i++) {
             const char *path = scratch_path();
-            struct ended e =
-                run(settings[i], "reuse_standard %d %s 127.0.0.1 %u 2", number, path, peer.port);
+            struct ended e = run(settings[i], "reuse_standard %d %s 127.0.0.1 %u 2", number, path, peer.port);
             cr_assert_eq(e.status, 0, "%s", settings[i]);
             cr_assert_str_eq(file_text(path), "mine\n", "%s was written to %d", settings[i], number);
         }
@@ -165,8 +153,7 @@ Test(log_when, a_standard_stream_that_became_another_file_is_not_written_to)
 }
 
 /* Its stderr is a pipe whose reader is gone. */
-Test(log_when, a_broken_pipe_kills_nobody)
-{
+Test(log_when, a_broken_pipe_kills_nobody) {
     char command[256];
     int ends[2];
 
@@ -175,8 +162,8 @@ Test(log_when, a_broken_pipe_kills_nobody)
     cr_assert_eq(pipe(ends), 0);
     close(ends[0]);
     const char *const argv[] = { "bash", "-c", command, NULL }; /* dash knows descriptors to 9 only */
-    snprintf(command, sizeof command, "exec %s 127.0.0.1 %u -n 3 -i 700 2>&%d", victim_path("connect_close"),
-             peer.port, ends[1]);
+    snprintf(command, sizeof command, "exec %s 127.0.0.1 %u -n 3 -i 700 2>&%d", victim_path("connect_close"), peer.port,
+             ends[1]);
     struct ended e = run_argv("LOG=stderr|LOG_INTERVAL=1", argv);
     cr_assert_eq(e.status, 0, "%d", e.status);
     cr_assert_str_eq(e.out, "made 3\n");

@@ -21,8 +21,7 @@ static const struct {
     { "ONLY=|SKIP=", true },
 };
 
-Test(only_skip, programs_are_chosen_by_name_and_skip_beats_only)
-{
+Test(only_skip, programs_are_chosen_by_name_and_skip_beats_only) {
     long tw = 0;
 
     ns_enter();
@@ -39,13 +38,12 @@ Test(only_skip, programs_are_chosen_by_name_and_skip_beats_only)
 }
 
 /* The shell is skipped, what it starts is not. */
-Test(only_skip, a_skipped_program_passes_the_variables_on)
-{
+Test(only_skip, a_skipped_program_passes_the_variables_on) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     char command[512];
-    snprintf(command, sizeof command, "%s 127.0.0.1 %u; exec %s 127.0.0.1 %u", victim_path("connect_close"),
-             peer.port, victim_path("connect_close"), peer.port);
+    snprintf(command, sizeof command, "%s 127.0.0.1 %u; exec %s 127.0.0.1 %u", victim_path("connect_close"), peer.port,
+             victim_path("connect_close"), peer.port);
     const char *const argv[] = { "sh", "-c", command, NULL };
     struct ended e = run_argv("LINGER=ack|SKIP=sh", argv);
     cr_assert_eq(e.status, 0, "%s", e.err);
@@ -57,8 +55,7 @@ Test(only_skip, a_skipped_program_passes_the_variables_on)
 }
 
 /* A script goes by its own name, not by its interpreter's. */
-Test(only_skip, a_script_goes_by_its_own_name)
-{
+Test(only_skip, a_script_goes_by_its_own_name) {
     static const struct {
         const char *only;
         bool touched;

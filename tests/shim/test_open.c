@@ -7,39 +7,34 @@
 #define FAILED { .sockets = 1, .connects = 1, .connect_errors = 1 }
 /* clang-format on */
 
-Test(opens, connections_are_counted_however_they_were_opened)
-{
+Test(opens, connections_are_counted_however_they_were_opened) {
     rows_logged(&open_ways);
 }
 
-Test(opens, non_blocking_connections_are_counted_however_the_program_learns_of_them)
-{
+Test(opens, non_blocking_connections_are_counted_however_the_program_learns_of_them) {
     rows_logged(&nonblocking_ways);
 }
 
-Test(opens, connections_that_open_with_their_first_data_are_counted)
-{
+Test(opens, connections_that_open_with_their_first_data_are_counted) {
     rows_logged(&first_data_ways);
     cr_assert_geq(ns_netstat("TCPFastOpenActive"), row_times() - 1, "TCP Fast Open was not in use");
 }
 
 /* The first one has no cookie yet and shakes hands; the others never send anything. */
-Test(opens, a_fast_open_that_never_sends_is_no_connection)
-{
-    static const struct row row = { .way = "fastopen_connect_alone", .script = "ec", 
+Test(opens, a_fast_open_that_never_sends_is_no_connection) {
+    static const struct row row = { .way = "fastopen_connect_alone",
+                                    .script = "ec",
                                     .each = { .sockets = 1, .connects = 1 },
                                     .once = { .established = 1, .time_wait = 1 } };
     static const struct endings of = { .victim = "open_by", .rows = &row, .n = 1 };
     row_play(&of, &row, "off", NULL, row_times());
 }
 
-Test(opens, failed_connects_are_counted_once_each_with_their_errno)
-{
+Test(opens, failed_connects_are_counted_once_each_with_their_errno) {
     rows_logged(&refused_ways);
 }
 
-Test(opens, each_failure_of_one_socket_counts)
-{
+Test(opens, each_failure_of_one_socket_counts) {
     static const struct tally two = { .sockets = 1, .connects = 2, .connect_errors = 2 },
                               three = { .sockets = 1, .connects = 3, .connect_errors = 3 };
     enum { N = 20 };
@@ -56,8 +51,7 @@ Test(opens, each_failure_of_one_socket_counts)
 }
 
 /* All of them at once, since the kernel takes a second to give a SYN up. */
-Test(opens, connects_that_nobody_answers)
-{
+Test(opens, connects_that_nobody_answers) {
     enum { ROOM = 16, EACH = 20 };
     const size_t n = unanswered_ways.n;
     struct victim v[ROOM];
@@ -85,10 +79,10 @@ Test(opens, connects_that_nobody_answers)
 }
 
 /* What the connect comes to is not the other one's, which has the same number, and in the ledger the same place. */
-Test(opens, a_connect_whose_socket_another_thread_closes_is_not_the_next_one_s)
-{
-    static const struct tally each = { .sockets = 2, .connects = 2, .connect_errors = 1, .established = 1,
-                                       .time_wait = 1 };
+Test(opens, a_connect_whose_socket_another_thread_closes_is_not_the_next_one_s) {
+    static const struct tally each = {
+        .sockets = 2, .connects = 2, .connect_errors = 1, .established = 1, .time_wait = 1
+    };
     const char *log = scratch_path();
 
     ns_enter();
@@ -103,7 +97,6 @@ Test(opens, a_connect_whose_socket_another_thread_closes_is_not_the_next_one_s)
     peer_stop(&peer);
 }
 
-Test(opens, connect_to_AF_UNSPEC_ends_a_connection)
-{
+Test(opens, connect_to_AF_UNSPEC_ends_a_connection) {
     rows_logged(&unspec_ways);
 }

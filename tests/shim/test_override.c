@@ -26,8 +26,7 @@ static const struct {
 };
 #define ROWS (sizeof rows / sizeof *rows)
 
-static void expect_value(struct victim *v, size_t row, bool override, const char *what)
-{
+static void expect_value(struct victim *v, size_t row, bool override, const char *what) {
     int fd = victim_socket(v->pid, 0), value = socket_option(fd, rows[row].level, rows[row].name);
     int expected = override ? rows[row].policy_wins : rows[row].program_wins;
 
@@ -38,8 +37,7 @@ static void expect_value(struct victim *v, size_t row, bool override, const char
 }
 
 /* Before and after connect, and on a listener and on what it accepted. */
-Test(override, the_program_wins_unless_override_is_on)
-{
+Test(override, the_program_wins_unless_override_is_on) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (size_t i = 0; i < ROWS * 4; i++) {
@@ -47,8 +45,8 @@ Test(override, the_program_wins_unless_override_is_on)
         char settings[64];
         snprintf(settings, sizeof settings, "%s%s", rows[i / 4].settings, override ? "|OVERRIDE=on" : "");
 
-        struct victim client = victim_start(settings, "connect_hold 127.0.0.1 %u %s %s", peer.port,
-                                            after ? "-O" : "-o", rows[i / 4].option);
+        struct victim client = victim_start(settings, "connect_hold 127.0.0.1 %u %s %s", peer.port, after ? "-O" : "-o",
+                                            rows[i / 4].option);
         victim_wait_out(&client, "open ");
         expect_value(&client, i / 4, override, after ? "after connect" : "before connect");
         victim_kill(&client, SIGKILL);
@@ -65,8 +63,7 @@ Test(override, the_program_wins_unless_override_is_on)
     }
 }
 
-Test(override, who_wins_shows_in_time_wait)
-{
+Test(override, who_wins_shows_in_time_wait) {
     enum { N = 5 };
     long tw = 0;
 
@@ -85,15 +82,13 @@ Test(override, who_wins_shows_in_time_wait)
 }
 
 /* 45100-45109 of the program's own, 45000-45009 of the policy's. */
-Test(override, who_wins_shows_in_the_port)
-{
+Test(override, who_wins_shows_in_the_port) {
     ns_enter();
     ns_port_range(40000, 49999);
     for (unsigned override = 0; override < 2; override++) {
         struct peer peer = peer_start(&(struct peer_options){ 0 });
         struct ended e = run(override ? "PORT_RANGE=45000-45009|OVERRIDE=on" : "PORT_RANGE=45000-45009",
-                             "connect_close 127.0.0.1 %u -n 10 -o port_range:%u", peer.port,
-                             45109u << 16 | 45100u);
+                             "connect_close 127.0.0.1 %u -n 10 -o port_range:%u", peer.port, 45109u << 16 | 45100u);
         cr_assert_eq(e.status, 0, "%s", e.out);
         peer_wait_ended(&peer, 10);
         for (int i = 0; i < 10; i++)
@@ -104,8 +99,7 @@ Test(override, who_wins_shows_in_the_port)
 }
 
 /* The port of a plain bind is closed to connections of others while in TIME_WAIT; one of NO_PORT is not. */
-Test(override, who_wins_shows_in_the_ports_left_to_others)
-{
+Test(override, who_wins_shows_in_the_ports_left_to_others) {
     ns_enter();
     struct peer one = peer_start(&(struct peer_options){ 0 }), other = peer_start(&(struct peer_options){ 0 });
     for (unsigned override = 0; override < 2; override++) {
@@ -119,8 +113,7 @@ Test(override, who_wins_shows_in_the_ports_left_to_others)
     }
 }
 
-Test(override, who_wins_shows_on_a_port_in_time_wait)
-{
+Test(override, who_wins_shows_on_a_port_in_time_wait) {
     ns_enter();
     for (int i = 0; i < 4; i++) {
         uint16_t port = (uint16_t)(8080 + i / 2);

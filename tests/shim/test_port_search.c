@@ -7,8 +7,7 @@
 #define CYCLE "PORT_SEARCH=cycle"
 
 /* What share of the steps from one port to the next is the most frequent one? In 1/10,000. */
-static unsigned best_guess(const struct peer *p, unsigned since, unsigned n)
-{
+static unsigned best_guess(const struct peer *p, unsigned since, unsigned n) {
     unsigned *seen = calloc(65536, sizeof *seen), best = 0;
 
     for (unsigned i = since + 1; i < since + n; i++) {
@@ -20,8 +19,7 @@ static unsigned best_guess(const struct peer *p, unsigned since, unsigned n)
     return best * 10000 / n;
 }
 
-Test(port_search, cycle_fills_a_range_to_its_last_port)
-{
+Test(port_search, cycle_fills_a_range_to_its_last_port) {
     enum { SIZE = 1000 };
 
     ns_enter();
@@ -41,8 +39,7 @@ Test(port_search, cycle_fills_a_range_to_its_last_port)
     }
 }
 
-Test(port_search, cycle_finds_the_last_ports_of_a_range_that_others_filled)
-{
+Test(port_search, cycle_finds_the_last_ports_of_a_range_that_others_filled) {
     enum { SIZE = 1000, FREE = 10 };
 
     ns_enter();
@@ -57,15 +54,13 @@ Test(port_search, cycle_finds_the_last_ports_of_a_range_that_others_filled)
     }
 }
 
-static unsigned made(const struct ended *e)
-{
+static unsigned made(const struct ended *e) {
     const char *at = strstr(e->out, "made ");
     return at ? (unsigned)atoi(at + 5) : 0;
 }
 
 /* Several at once, each of which finds the others' ports taken. */
-Test(port_search, processes_that_share_a_range_make_all_connections_that_it_has_room_for)
-{
+Test(port_search, processes_that_share_a_range_make_all_connections_that_it_has_room_for) {
     enum { PROCESSES = 8, EACH = 125 };
 
     ns_enter();
@@ -81,8 +76,7 @@ Test(port_search, processes_that_share_a_range_make_all_connections_that_it_has_
     cr_assert_eq(ns_tw(), PROCESSES * EACH, "%ld", ns_tw());
 }
 
-Test(port_search, reserved_ports_and_ports_of_plain_binds_are_passed_over)
-{
+Test(port_search, reserved_ports_and_ports_of_plain_binds_are_passed_over) {
     enum { SIZE = 200, RESERVED = 50, BOUND = 50 };
 
     ns_enter();
@@ -104,8 +98,7 @@ Test(port_search, reserved_ports_and_ports_of_plain_binds_are_passed_over)
 }
 
 /* With tcp_tw_reuse the kernel takes ports that are over a second in TIME_WAIT: so must a cycle. */
-Test(port_search, ports_that_the_kernel_would_reuse_are_reused)
-{
+Test(port_search, ports_that_the_kernel_would_reuse_are_reused) {
     enum { SIZE = 100 };
 
     ns_enter();
@@ -116,8 +109,7 @@ Test(port_search, ports_that_the_kernel_would_reuse_are_reused)
     cr_assert_eq(made(&e), SIZE * 2, "%s", e.out);
 }
 
-Test(port_search, the_order_cannot_be_guessed_and_differs_between_equal_processes)
-{
+Test(port_search, the_order_cannot_be_guessed_and_differs_between_equal_processes) {
     enum { N = 10000 };
 
     ns_enter();
@@ -141,8 +133,7 @@ Test(port_search, the_order_cannot_be_guessed_and_differs_between_equal_processe
 }
 
 /* One setsockopt a window tried. A process that fills the range itself knows which ports are left. */
-Test(port_search, few_windows_are_tried)
-{
+Test(port_search, few_windows_are_tried) {
     enum { SIZE = 2000, FILL = SIZE * 99 / 100 };
     long calls;
 
@@ -154,16 +145,14 @@ Test(port_search, few_windows_are_tried)
     peer_stop(&peer);
 
     peer = peer_start(&(struct peer_options){ 0 });
-    struct ended e =
-        run_counted(CYCLE, "setsockopt", &calls, "connect_close 127.0.0.1 %u -n %d", peer.port, FILL);
+    struct ended e = run_counted(CYCLE, "setsockopt", &calls, "connect_close 127.0.0.1 %u -n %d", peer.port, FILL);
     cr_assert_eq(made(&e), FILL, "%s%s", e.out, e.err);
     cr_assert_geq(calls, FILL, "%ld: no window was set", calls);
     cr_assert_lt(calls, FILL * 3 / 2, "%ld windows for %d connects", calls, FILL);
 }
 
 /* It can know nothing of these: 20 free ports among 1,980 that others left in TIME_WAIT, spread evenly. */
-Test(port_search, windows_are_bounded_where_others_filled_the_range)
-{
+Test(port_search, windows_are_bounded_where_others_filled_the_range) {
     enum { SIZE = 2000, STEP = 100, N = 10 };
     long calls;
 
@@ -172,15 +161,13 @@ Test(port_search, windows_are_bounded_where_others_filled_the_range)
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (unsigned low = 40000; low < 40000 + SIZE; low += STEP)
         fill_time_wait("127.0.0.1", peer.port, low, low + STEP - 2);
-    struct ended e =
-        run_counted(CYCLE, "setsockopt", &calls, "connect_close 127.0.0.1 %u -n %d", peer.port, N);
+    struct ended e = run_counted(CYCLE, "setsockopt", &calls, "connect_close 127.0.0.1 %u -n %d", peer.port, N);
     cr_assert_eq(made(&e), N, "%s%s", e.out, e.err);
     cr_assert_geq(calls, N, "%ld: no window was set", calls);
     cr_assert_lt(calls, N * 32, "%ld windows for %d connects", calls, N);
 }
 
-Test(port_search, a_port_that_the_program_or_bind_chose_stays)
-{
+Test(port_search, a_port_that_the_program_or_bind_chose_stays) {
     ns_enter();
     ns_port_range(40000, 49999);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
@@ -192,8 +179,7 @@ Test(port_search, a_port_that_the_program_or_bind_chose_stays)
     cr_assert_eq(peer.book->conn[0].from, 51234);
 }
 
-Test(port_search, cycle_stays_in_the_port_range)
-{
+Test(port_search, cycle_stays_in_the_port_range) {
     ns_enter();
     ns_port_range(40000, 49999);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
@@ -204,14 +190,12 @@ Test(port_search, cycle_stays_in_the_port_range)
         cr_assert(peer.book->conn[i].from >= 45000 && peer.book->conn[i].from <= 45099);
 }
 
-Test(port_search, with_bind_no_port_a_bound_source_address_cycles_too)
-{
+Test(port_search, with_bind_no_port_a_bound_source_address_cycles_too) {
     ns_enter();
     ns_port_range(40000, 40999);
     for (int i = 0; i < 2; i++) { /* ports of plain binds would not serve a second destination */
         struct peer peer = peer_start(&(struct peer_options){ 0 });
-        struct ended e =
-            run(CYCLE "|BIND_NO_PORT=on", "connect_close 127.0.0.1 %u -s 127.0.0.1 -n 1000", peer.port);
+        struct ended e = run(CYCLE "|BIND_NO_PORT=on", "connect_close 127.0.0.1 %u -s 127.0.0.1 -n 1000", peer.port);
         cr_assert_str_eq(e.out, "made 1000\n", "%s", e.out);
         peer_wait_ended(&peer, 1000);
         cr_assert_lt(best_guess(&peer, 0, 1000), 500);

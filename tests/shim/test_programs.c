@@ -8,18 +8,17 @@
 
 /* keepalive_requests: only the client ends a connection that is kept alive. On port 8100 an answer has neither a
  * length nor chunks, and is over when the server closes: then it is first for sure. */
-static const char nginx_conf[] =
-    "user root; daemon off; %s worker_processes 2; error_log stderr; pid nginx.pid;\n"
-    "events { worker_connections 512; }\n"
-    "http {\n"
-    "    access_log off; keepalive_requests 1000000; keepalive_timeout 60s;\n"
-    "    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n"
-    "    uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
-    "    gzip_types *; gzip_min_length 1;\n"
-    "    server { listen 127.0.0.1:8080-8099; location / { return 200 \"hello\\n\"; } }\n"
-    "    server { listen 127.0.0.1:8100; gzip on; chunked_transfer_encoding off;\n"
-    "             location / { return 200 \"hello\\n\"; } }\n"
-    "}\n";
+static const char nginx_conf[] = "user root; daemon off; %s worker_processes 2; error_log stderr; pid nginx.pid;\n"
+                                 "events { worker_connections 512; }\n"
+                                 "http {\n"
+                                 "    access_log off; keepalive_requests 1000000; keepalive_timeout 60s;\n"
+                                 "    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n"
+                                 "    uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
+                                 "    gzip_types *; gzip_min_length 1;\n"
+                                 "    server { listen 127.0.0.1:8080-8099; location / { return 200 \"hello\\n\"; } }\n"
+                                 "    server { listen 127.0.0.1:8100; gzip on; chunked_transfer_encoding off;\n"
+                                 "             location / { return 200 \"hello\\n\"; } }\n"
+                                 "}\n";
 
 /* wrk stops in the middle of its requests, and who is first then is a matter of luck: let it fall silent before. */
 static const char wrk_lua[] = "local sent = 0\n"
@@ -27,8 +26,7 @@ static const char wrk_lua[] = "local sent = 0\n"
                               "function delay() if sent < 500 then return 0 end return 60000 end\n";
 
 /* In a user namespace there are no groups to change to, which a master demands of itself. */
-static const char *make_directory(void)
-{
+static const char *make_directory(void) {
     static char conf[2048];
     const char *groups = file_text("/proc/self/setgroups");
     bool may = !groups || strncmp(groups, "deny", 4) != 0;
@@ -44,8 +42,7 @@ struct row {
     bool not_with_server_ack;
 };
 
-static void expect_same(const struct row *row, const struct outcome *o, const struct outcome *bare, const char *sides)
-{
+static void expect_same(const struct row *row, const struct outcome *o, const struct outcome *bare, const char *sides) {
     cr_expect_eq(o->client.status, bare->client.status, "%s, %s: %d", row->client, sides, o->client.status);
     cr_expect_str_eq(masked(o->client.out, row->varying, false), masked(bare->client.out, row->varying, false),
                      "%s, %s:\n%s\nbare:\n%s", row->client, sides, o->client.out, bare->client.out);
@@ -56,8 +53,7 @@ static void expect_same(const struct row *row, const struct outcome *o, const st
                      o->server.err);
 }
 
-static void check(const struct row *row)
-{
+static void check(const struct row *row) {
     const char *directory = make_directory();
     struct pair pair = { "/usr/sbin/nginx -e stderr -c nginx.conf -p %s", row->client, directory, 8080, SIGQUIT };
     struct outcome bare = run_pair(&pair, &all_sides[0]);
@@ -81,43 +77,38 @@ static void check(const struct row *row)
     program_directory_remove(directory);
 }
 
-static void need_nginx_and(const char *client)
-{
+static void need_nginx_and(const char *client) {
     need_program("/usr/sbin/nginx");
     need_program(client);
 }
 
-#define AB_VARIES "Time taken|Requests per|Time per|Transfer rate|Connect:|Processing:|Waiting:|Total:|" \
-                  "50%|66%|75%|80%|90%|95%|98%|99%|100%|Total transferred|HTML transferred"
+#define AB_VARIES \
+    "Time taken|Requests per|Time per|Transfer rate|Connect:|Processing:|Waiting:|Total:|" \
+    "50%|66%|75%|80%|90%|95%|98%|99%|100%|Total transferred|HTML transferred"
 
 /* A peer of linger=ack finds ERR beside IN in its poll. ab then opens two connections in the place of one, and
  * waits for the answer to a request that it never sent; no other program here does such a thing. */
-Test(programs, nginx_and_ab_with_a_connection_a_request)
-{
+Test(programs, nginx_and_ab_with_a_connection_a_request) {
     need_nginx_and("ab");
     check(&(struct row){ "ab -q -S -n 2000 -c 10 http://127.0.0.1:" PORT "/", AB_VARIES, 2000, 0, true });
 }
 
-Test(programs, nginx_and_ab_with_connections_kept_alive)
-{
+Test(programs, nginx_and_ab_with_connections_kept_alive) {
     need_nginx_and("ab");
     check(&(struct row){ "ab -k -q -S -n 2000 -c 10 http://127.0.0.1:" PORT "/", AB_VARIES, 0, 10, false });
 }
 
-Test(programs, nginx_and_curl)
-{
+Test(programs, nginx_and_curl) {
     need_nginx_and("curl");
     check(&(struct row){ "curl -sS http://127.0.0.1:[8080-8099]/", NULL, 0, 20, false });
 }
 
-Test(programs, nginx_that_closes_first_and_curl)
-{
+Test(programs, nginx_that_closes_first_and_curl) {
     need_nginx_and("curl");
     check(&(struct row){ "curl -sS --compressed http://127.0.0.1:8100/?[1-500]", NULL, 500, 0, false });
 }
 
-Test(programs, nginx_and_wrk)
-{
+Test(programs, nginx_and_wrk) {
     need_nginx_and("wrk");
     check(&(struct row){ "wrk -t2 -c20 -d1s -s %s/wrk.lua http://127.0.0.1:" PORT "/",
                          "Thread Stats|Latency|Req/Sec|Requests/sec|Transfer/sec|9|1", 0, 20, false });
@@ -126,8 +117,7 @@ Test(programs, nginx_and_wrk)
 /* curl closes once it has a whole answer, and so does nginx where it was told to: then the one whose FIN comes
  * second has counted itself as first now and then, for it looks before it closes. Never less than the kernel,
  * and never more than both. (The command's join by cookie sets it right.) */
-Test(programs, connections_that_both_sides_close_at_once_are_never_missed)
-{
+Test(programs, connections_that_both_sides_close_at_once_are_never_missed) {
     enum { N = 500 };
 
     need_nginx_and("curl");

@@ -5,8 +5,7 @@
 
 static const char redis_conf[] = "port 7000\nbind 127.0.0.1\nsave \"\"\nappendonly no\nloglevel warning\n";
 
-static void check(const char *client, long client_first)
-{
+static void check(const char *client, long client_first) {
     need_program("redis-server");
     need_program("redis-benchmark");
     const char *directory = program_directory((const char *const[]){ "redis.conf", redis_conf, NULL });
@@ -35,12 +34,10 @@ static void check(const char *client, long client_first)
     program_directory_remove(directory);
 }
 
-Test(programs, redis_with_connections_kept_alive)
-{
+Test(programs, redis_with_connections_kept_alive) {
     check("redis-benchmark -p 7000 -n 2000 -c 20 -t ping_inline,set --csv", 20);
 }
 
-Test(programs, redis_with_a_connection_a_request)
-{
+Test(programs, redis_with_a_connection_a_request) {
     check("redis-benchmark -p 7000 -n 1000 -c 10 -k 0 -t set --csv", 1000);
 }

@@ -6,8 +6,7 @@
 #define ON "REUSEADDR=on"
 
 /* Serve one connection on the port, close it first: a TIME_WAIT of ours keeps the port. */
-static struct ended serve(const char *settings, const struct family *f, uint16_t port, const char *flag)
-{
+static struct ended serve(const char *settings, const struct family *f, uint16_t port, const char *flag) {
     struct victim v = victim_start(settings, "server_close %s %u -q 10 -b 10 %s", f->listen, port, flag);
 
     victim_wait_out(&v, "port ");
@@ -16,8 +15,7 @@ static struct ended serve(const char *settings, const struct family *f, uint16_t
     return victim_wait(&v);
 }
 
-Test(reuseaddr, a_server_restarts_on_a_port_in_time_wait)
-{
+Test(reuseaddr, a_server_restarts_on_a_port_in_time_wait) {
     ns_enter();
     for (unsigned i = 0; i < FAMILIES * 2; i++) {
         const struct family *f = &families[i / 2];
@@ -38,8 +36,7 @@ Test(reuseaddr, a_server_restarts_on_a_port_in_time_wait)
 }
 
 /* The option must be on the old socket too, so it is there before a listen that no bind preceded. */
-Test(reuseaddr, a_port_that_listen_chose_can_be_bound_again)
-{
+Test(reuseaddr, a_port_that_listen_chose_can_be_bound_again) {
     ns_enter();
     for (int treated = 0; treated < 2; treated++) {
         ns_port_range(40000u + (unsigned)treated, 40000u + (unsigned)treated);
@@ -57,8 +54,7 @@ Test(reuseaddr, a_port_that_listen_chose_can_be_bound_again)
     }
 }
 
-Test(reuseaddr, it_takes_no_port_from_a_live_listener)
-{
+Test(reuseaddr, it_takes_no_port_from_a_live_listener) {
     ns_enter();
     struct victim first = victim_start(ON, "server_close 127.0.0.1 8080");
     ns_wait_listen(8080);
@@ -67,8 +63,7 @@ Test(reuseaddr, it_takes_no_port_from_a_live_listener)
     victim_kill(&first, SIGKILL);
 }
 
-Test(reuseaddr, udp_is_never_touched)
-{
+Test(reuseaddr, udp_is_never_touched) {
     ns_enter();
     const char *bare = run(NULL, "udp_bind 127.0.0.1 8080").out;
     cr_assert_str_eq(bare, "bind 0\nbind EADDRINUSE\n");

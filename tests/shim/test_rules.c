@@ -39,8 +39,7 @@ static const struct row connect_rows[] = {
     { "LINGER=ack|RULES=connect 127.0.0.1 keepalive=60", "127.0.0.1", true },
 };
 
-Test(rules, connect_matches_the_peer)
-{
+Test(rules, connect_matches_the_peer) {
     long tw = 0;
 
     ns_enter();
@@ -73,8 +72,7 @@ static const struct row listen_rows[] = {
     { "LINGER=ack|RULES=listen 127.0.0.2 linger=off", "127.0.0.1", true },
 };
 
-Test(rules, listen_matches_the_address_that_is_listened_on)
-{
+Test(rules, listen_matches_the_address_that_is_listened_on) {
     long tw = 0;
 
     ns_enter();
@@ -86,8 +84,8 @@ Test(rules, listen_matches_the_address_that_is_listened_on)
         struct victim v = victim_start(settings, "server_close %s %u -q 10 -b 10 -n %d", r->address, port, N);
         ns_wait_listen(port);
         const char *to = strcmp(r->address, "::1") == 0 ? "::1" : "127.0.0.1"; /* reaches the wildcards too */
-        struct client_result c =
-            client_run(&(struct client_options){ .address = to, .port = port, .n = N, .send = 10 });
+        struct client_result c = client_run(&(struct client_options){
+            .address = to, .port = port, .n = N, .send = 10 });
         struct ended e = victim_wait(&v);
         cr_assert_eq(e.status, 0, "%s: %s%s", settings, e.out, e.err);
         cr_assert_eq(c.clean, N, "%s: %s", settings, strerror(c.error));
@@ -97,8 +95,7 @@ Test(rules, listen_matches_the_address_that_is_listened_on)
 }
 
 /* Held open, forty connections to four destinations fit into ten ports only where bind leaves the port open. */
-Test(rules, bind_matches_the_address_given_to_bind)
-{
+Test(rules, bind_matches_the_address_given_to_bind) {
     static const struct {
         const char *settings, *source;
         unsigned made;
@@ -125,8 +122,7 @@ Test(rules, bind_matches_the_address_given_to_bind)
     }
 }
 
-Test(rules, bind_with_reuseaddr_reaches_the_port_that_it_names)
-{
+Test(rules, bind_with_reuseaddr_reaches_the_port_that_it_names) {
     ns_enter();
     for (uint16_t port = 8080; port <= 8081; port++) {
         for (int again = 0; again < 2; again++) {

@@ -1,8 +1,7 @@
 /* How a connection is seen to end where one poll at its close does not tell all. */
 #include "tests/harness/harness.h"
 
-Test(look, states_that_poll_does_not_tell_apart_are_counted_as_the_kernel_ends_them)
-{
+Test(look, states_that_poll_does_not_tell_apart_are_counted_as_the_kernel_ends_them) {
     static const struct row {
         const char *kind;
         int unread;
@@ -10,16 +9,11 @@ Test(look, states_that_poll_does_not_tell_apart_are_counted_as_the_kernel_ends_t
         const char *counted;
         long tw; /* what the kernel keeps here */
     } rows[] = {
-        { "plain", 0, false, false, "time_wait", 1 },
-        { "plain", 10, false, false, "aborted", 0 },
-        { "fin", 0, true, false, "passive", 0 },
-        { "fin", 10, true, false, "passive", 0 },
-        { "shut_rd", 0, false, false, "time_wait", 1 },
-        { "shut_rd", 10, false, false, "aborted", 0 },
-        { "shut_rdwr", 0, false, true, "time_wait", 1 },
-        { "lowat", 0, false, false, "time_wait", 1 },
-        { "lowat", 10, false, false, "aborted", 0 },
-        { "full", 0, false, false, "time_wait", 1 },
+        { "plain", 0, false, false, "time_wait", 1 },    { "plain", 10, false, false, "aborted", 0 },
+        { "fin", 0, true, false, "passive", 0 },         { "fin", 10, true, false, "passive", 0 },
+        { "shut_rd", 0, false, false, "time_wait", 1 },  { "shut_rd", 10, false, false, "aborted", 0 },
+        { "shut_rdwr", 0, false, true, "time_wait", 1 }, { "lowat", 0, false, false, "time_wait", 1 },
+        { "lowat", 10, false, false, "aborted", 0 },     { "full", 0, false, false, "time_wait", 1 },
         { "full", 10, false, false, "aborted", 0 },
     };
 

@@ -19,8 +19,7 @@ static const struct {
 };
 #define BAD (sizeof bad / sizeof *bad)
 
-static void expect_one_line(const char *err, size_t row)
-{
+static void expect_one_line(const char *err, size_t row) {
     const char *end = strchr(err, '\n');
 
     cr_assert(end && end[1] == 0, "%s: not one line: '%s'", bad[row].setting, err);
@@ -28,8 +27,7 @@ static void expect_one_line(const char *err, size_t row)
     cr_assert(strstr(err, bad[row].value), "%s: no value: %s", bad[row].setting, err);
 }
 
-Test(strict, without_it_a_bad_setting_is_said_once_and_nothing_is_applied)
-{
+Test(strict, without_it_a_bad_setting_is_said_once_and_nothing_is_applied) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (unsigned i = 0; i < BAD; i++) {
@@ -43,8 +41,7 @@ Test(strict, without_it_a_bad_setting_is_said_once_and_nothing_is_applied)
     }
 }
 
-Test(strict, with_it_the_program_never_starts)
-{
+Test(strict, with_it_the_program_never_starts) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (size_t i = 0; i < BAD; i++) {
@@ -60,8 +57,7 @@ Test(strict, with_it_the_program_never_starts)
     cr_assert_eq(peer.book->accepted, 0);
 }
 
-Test(strict, with_it_good_settings_run)
-{
+Test(strict, with_it_good_settings_run) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     struct ended e = run("STRICT=on|LINGER=ack", "connect_close 127.0.0.1 %u -n %d", peer.port, N);
@@ -72,16 +68,14 @@ Test(strict, with_it_good_settings_run)
 }
 
 /* A shell's children need no hundred copies. */
-Test(strict, without_it_a_program_that_has_no_TCP_socket_hears_nothing)
-{
+Test(strict, without_it_a_program_that_has_no_TCP_socket_hears_nothing) {
     ns_enter();
     struct ended e = run("LINGER=maybe", "udp_bind 127.0.0.1 8080");
     cr_assert_eq(e.status, 0);
     cr_assert_str_empty(e.err, "%s", e.err);
 }
 
-Test(strict, a_program_that_is_skipped_is_left_alone_even_then)
-{
+Test(strict, a_program_that_is_skipped_is_left_alone_even_then) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     struct ended e = run("LINGER=ack|SKIP=connect_close|STRICT=on", "connect_close 127.0.0.1 %u", peer.port);

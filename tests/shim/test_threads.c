@@ -9,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static unsigned files_in(const char *path)
-{
+static unsigned files_in(const char *path) {
     DIR *dir = opendir(path);
     unsigned n = 0;
 
@@ -21,8 +20,7 @@ static unsigned files_in(const char *path)
     return n;
 }
 
-Test(threads, that_begin_at_once_are_one_process_with_one_ledger_and_nothing_lost)
-{
+Test(threads, that_begin_at_once_are_one_process_with_one_ledger_and_nothing_lost) {
     enum { RUNS = 30, THREADS = 64, EACH = 3 };
     const char *directory = scratch_path();
 
@@ -57,8 +55,7 @@ static struct af_ledger *shared;
 static _Atomic uint32_t last; /* index + 1 of a record that somebody has just had */
 static _Atomic int broken;
 
-static void *claims_and_frees(void *mark)
-{
+static void *claims_and_frees(void *mark) {
     for (int i = 0; i < ROUNDS; i++) {
         uint32_t index = af_ledger_claim_connection(shared, always_backed);
         if (index == AF_NO_SLOT)
@@ -77,8 +74,7 @@ static void *claims_and_frees(void *mark)
     return NULL;
 }
 
-static void *pins_what_is_not_its_own(void *unused)
-{
+static void *pins_what_is_not_its_own(void *unused) {
     for (int i = 0; i < ROUNDS; i++) {
         const uint32_t index = last;
         if (!index)
@@ -90,8 +86,7 @@ static void *pins_what_is_not_its_own(void *unused)
     return unused;
 }
 
-Test(threads, that_pin_a_record_keep_it_from_all_others_and_none_is_lost)
-{
+Test(threads, that_pin_a_record_keep_it_from_all_others_and_none_is_lost) {
     const struct af_ledger_room room = { 1, RECORDS, 8, 8 };
     pthread_t thread[2 * WORKERS];
 
@@ -99,7 +94,8 @@ Test(threads, that_pin_a_record_keep_it_from_all_others_and_none_is_lost)
     af_ledger_layout(shared, &room);
     for (uintptr_t i = 0; i < 2 * WORKERS; i++)
         cr_assert_eq(pthread_create(&thread[i], NULL, i % 2 ? claims_and_frees : pins_what_is_not_its_own,
-                                    (void *)(i + 1)), 0);
+                                    (void *)(i + 1)),
+                     0);
     for (int i = 0; i < 2 * WORKERS; i++)
         pthread_join(thread[i], NULL);
     cr_expect_eq(broken, 0, "%d records were two threads' at once", broken);

@@ -7,34 +7,28 @@
 
 enum { N = 10 };
 
-Test(tree, fork_with_whoever_is_the_last_to_let_go)
-{
+Test(tree, fork_with_whoever_is_the_last_to_let_go) {
     rows_logged(&fork_ways);
 }
 
-Test(tree, every_way_to_fork)
-{
+Test(tree, every_way_to_fork) {
     rows_logged(&birth_ways);
 }
 
-Test(tree, a_child_that_is_killed_leaves_its_share_open)
-{
+Test(tree, a_child_that_is_killed_leaves_its_share_open) {
     rows_logged(&killed_ways);
 }
 
-Test(tree, a_child_on_our_memory_disturbs_nothing)
-{
+Test(tree, a_child_on_our_memory_disturbs_nothing) {
     rows_logged(&memory_ways);
 }
 
-Test(tree, a_child_that_becomes_another_image)
-{
+Test(tree, a_child_that_becomes_another_image) {
     rows_logged(&image_ways);
 }
 
 /* linger=rst is for the close that ends a connection: while such a child lives, ours does not. */
-Test(tree, linger_rst_spares_what_a_child_of_popen_has)
-{
+Test(tree, linger_rst_spares_what_a_child_of_popen_has) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ .raw = true });
     struct ended e = run("LINGER=rst", "spawn_by popen_child_last 127.0.0.1 %u %d", peer.port, N);
@@ -43,22 +37,19 @@ Test(tree, linger_rst_spares_what_a_child_of_popen_has)
     peer_stop(&peer);
 }
 
-Test(tree, a_descriptor_that_is_sent_to_another_process)
-{
+Test(tree, a_descriptor_that_is_sent_to_another_process) {
     rows_logged(&sent_ways);
     rows_logged(&sent_last_ways);
 }
 
 /* ---- exec ------------------------------------------------------------------------------------------- */
 
-Test(tree, exec_hands_over_what_is_not_close_on_exec_and_ends_what_is)
-{
+Test(tree, exec_hands_over_what_is_not_close_on_exec_and_ends_what_is) {
     rows_logged(&exec_ways);
 }
 
 /* Where only the kernel's own look at the file tells, the line of the exec is written; the next one takes it back. */
-Test(tree, an_exec_that_the_kernel_refuses_is_taken_back)
-{
+Test(tree, an_exec_that_the_kernel_refuses_is_taken_back) {
     static const struct tally ended = CLIENT(passive);
     const char *log = scratch_path();
 
@@ -80,8 +71,7 @@ Test(tree, an_exec_that_the_kernel_refuses_is_taken_back)
 /* ---- daemon ----------------------------------------------------------------------------------------- */
 
 /* What a daemon has said by the time that it has closed all: it outlives the process that was started. */
-static const char *said_by_daemon(const char *settings, const char *log, struct peer *peer, unsigned before, int how)
-{
+static const char *said_by_daemon(const char *settings, const char *log, struct peer *peer, unsigned before, int how) {
     struct victim v = victim_start(settings, "daemonizes 127.0.0.1 %u %d %d %d", peer->port, N, how & 1, how >> 1);
 
     peer_wait_ended(peer, before + N);
@@ -93,8 +83,7 @@ static const char *said_by_daemon(const char *settings, const char *log, struct 
     return out;
 }
 
-Test(tree, daemon_hands_over_to_its_child)
-{
+Test(tree, daemon_hands_over_to_its_child) {
     /* The parent's line is written while the daemon has them still: open. */
     static const struct tally both = { .sockets = 1, .connects = 1, .established = 2, .time_wait = 1, .open = 1 };
 
@@ -116,8 +105,7 @@ Test(tree, daemon_hands_over_to_its_child)
 
 /* The counts of a way whose outcome neither side can see; a reader settles it by cookie. What is asserted: the
  * invariant, and that the kernel has each connection once. */
-static void expect_whole(const char *victim, const char *way, const char *extra)
-{
+static void expect_whole(const char *victim, const char *way, const char *extra) {
     const char *name = text("%s %s %s", victim, way, extra), *log = scratch_path();
 
     ns_enter();
@@ -132,10 +120,9 @@ static void expect_whole(const char *victim, const char *way, const char *extra)
     peer_stop(&peer);
 }
 
-Test(tree, what_no_process_can_know_keeps_the_invariant)
-{
-    expect_whole("pass_by", "lost", "");                         /* sent, and never received */
-    expect_whole("pass_by", "grabbed", "");                      /* taken by pidfd_getfd, its owner unaware */
+Test(tree, what_no_process_can_know_keeps_the_invariant) {
+    expect_whole("pass_by", "lost", "");    /* sent, and never received */
+    expect_whole("pass_by", "grabbed", ""); /* taken by pidfd_getfd, its owner unaware */
     expect_whole("pass_by", "grabbed_image", "");
     expect_whole("tree_by", "child_closes_last", "instruction"); /* forked past libc */
     expect_whole("tree_by", "parent_closes_last", "instruction");

@@ -17,8 +17,7 @@ enum { EVENTS = 256, ROOM = 1 << 16 };
 
 static struct soak_thread *whose[ROOM]; /* by descriptor */
 
-static void end(struct soak_book *book, int fd, bool in_order)
-{
+static void end(struct soak_book *book, int fd, bool in_order) {
     struct soak_thread *thread = whose[fd];
 
     close(fd);
@@ -27,8 +26,7 @@ static void end(struct soak_book *book, int fd, bool in_order)
 }
 
 /* The client may have been killed while it waited for the reset: then its FIN is here, and it is too late. */
-static bool has_ended(int fd)
-{
+static bool has_ended(int fd) {
     struct tcp_info info = { 0 };
     socklen_t size = sizeof info;
 
@@ -36,8 +34,7 @@ static bool has_ended(int fd)
 }
 
 /* False: there is nothing to read yet. */
-static bool read_one(struct soak_book *book, int fd)
-{
+static bool read_one(struct soak_book *book, int fd) {
     struct linger abort = { 1, 0 };
     char byte;
     ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
@@ -53,8 +50,7 @@ static bool read_one(struct soak_book *book, int fd)
     return true;
 }
 
-static void accept_one(struct soak_book *book, int listener, int poll)
-{
+static void accept_one(struct soak_book *book, int listener, int poll) {
     struct sockaddr_in at;
     socklen_t len = sizeof at;
     uint32_t node, thread;
@@ -72,8 +68,7 @@ static void accept_one(struct soak_book *book, int listener, int poll)
         epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event);
 }
 
-__attribute__((noreturn)) static void serve(struct soak_book *book, int listener)
-{
+__attribute__((noreturn)) static void serve(struct soak_book *book, int listener) {
     struct epoll_event events[EVENTS] = { { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.fd = listener } };
     int poll = epoll_create1(EPOLL_CLOEXEC);
 
@@ -89,8 +84,7 @@ __attribute__((noreturn)) static void serve(struct soak_book *book, int listener
     }
 }
 
-void soak_peers_start(struct soak_book *book, unsigned n)
-{
+void soak_peers_start(struct soak_book *book, unsigned n) {
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(SOAK_PORT) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 

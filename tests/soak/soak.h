@@ -12,8 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SOAK_NODES = 200, SOAK_THREADS = 8, SOAK_PORT = 7000, SOAK_RANGE = 20000 /* ephemeral ports from here */,
-       SOAK_HEIRLOOMS = 3, SOAK_FANOUT = 3 };
+enum {
+    SOAK_NODES = 200,
+    SOAK_THREADS = 8,
+    SOAK_PORT = 7000,
+    SOAK_RANGE = 20000 /* ephemeral ports from here */,
+    SOAK_HEIRLOOMS = 3,
+    SOAK_FANOUT = 3
+};
 
 /* What a process is to have counted, by its own account; the names are afterfin's. */
 #define SOAK_FIELDS(X) X(established) X(time_wait) X(passive) X(aborted) X(passed)
@@ -28,9 +34,9 @@ struct soak_thread {
     _Atomic uint64_t opened;     /* connect has returned */
     _Atomic uint32_t connecting; /* it is about to, or in it */
     /* The peers' account: */
-    _Atomic uint64_t seen;       /* accepted */
-    _Atomic uint64_t ended;      /* the client ended it first, in order: its TIME_WAIT */
-    _Atomic uint64_t reset;      /* reset, by either side */
+    _Atomic uint64_t seen;  /* accepted */
+    _Atomic uint64_t ended; /* the client ended it first, in order: its TIME_WAIT */
+    _Atomic uint64_t reset; /* reset, by either side */
 };
 
 struct soak_node {
@@ -53,41 +59,37 @@ enum { SOAK_WATCHES = 3 };
 struct soak_book {
     uint32_t nodes;
     uint64_t connections, seed;
-    bool forks_in_threads;      /* processes with threads fork too */
-    _Atomic uint64_t tickets;   /* connections begun, of any kind */
+    bool forks_in_threads;       /* processes with threads fork too */
+    _Atomic uint64_t tickets;    /* connections begun, of any kind */
     _Atomic uint64_t sent, done; /* of those to the peers: begun, and over in the peers' sight */
-    _Atomic uint64_t helpers;   /* children that ended one connection */
-    _Atomic uint32_t stop;      /* the readers may */
+    _Atomic uint64_t helpers;    /* children that ended one connection */
+    _Atomic uint32_t stop;       /* the readers may */
     struct soak_node node[SOAK_NODES];
     struct soak_watch watch[SOAK_WATCHES];
 };
 
 /* What a node is, by its number. */
-static inline bool soak_has_threads(uint32_t node)
-{
+static inline bool soak_has_threads(uint32_t node) {
     return node % 5 == 2;
 }
 static inline bool soak_is_pair(uint32_t node) /* talks to itself: both ends are counted */
 {
     return node % 10 == 4;
 }
-static inline bool soak_execs(uint32_t node)
-{
+static inline bool soak_execs(uint32_t node) {
     return node % 6 == 1;
 }
-static inline unsigned soak_threads(uint32_t node)
-{
+static inline unsigned soak_threads(uint32_t node) {
     return soak_has_threads(node) ? SOAK_THREADS : 1;
 }
 
 /* 127.(10+node).thread.1; a pair's listener is 127.(10+node).9.1, its other end 127.(10+node).10.1. */
-static inline struct sockaddr_in soak_address(uint32_t node, uint32_t thread)
-{
-    return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(SOAK_PORT),
+static inline struct sockaddr_in soak_address(uint32_t node, uint32_t thread) {
+    return (struct sockaddr_in){ .sin_family = AF_INET,
+                                 .sin_port = htons(SOAK_PORT),
                                  .sin_addr.s_addr = htonl(127u << 24 | (10 + node) << 16 | thread << 8 | 1) };
 }
-static inline bool soak_whose(struct in_addr address, uint32_t *node, uint32_t *thread)
-{
+static inline bool soak_whose(struct in_addr address, uint32_t *node, uint32_t *thread) {
     const uint32_t a = ntohl(address.s_addr);
     *node = (a >> 16 & 255) - 10;
     *thread = a >> 8 & 255;

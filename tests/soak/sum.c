@@ -14,13 +14,11 @@ struct sum {
     uint64_t rows, helpers, guessed;
 };
 
-static uint64_t number(const json_t *object, const char *name)
-{
+static uint64_t number(const json_t *object, const char *name) {
     return (uint64_t)json_integer_value(json_object_get(object, name));
 }
 
-static void add_row(struct sum *sum, const json_t *row)
-{
+static void add_row(struct sum *sum, const json_t *row) {
 #define X(field) sum->field += number(row, #field);
     SOAK_FIELDS(X)
 #undef X
@@ -30,22 +28,19 @@ static void add_row(struct sum *sum, const json_t *row)
     sum->rows++;
 }
 
-static int64_t node_of(const struct soak_book *book, json_int_t pid)
-{
+static int64_t node_of(const struct soak_book *book, json_int_t pid) {
     for (uint32_t i = 0; i < book->nodes; i++)
         if (book->node[i].pid == pid)
             return i;
     return -1;
 }
 
-static bool is_ended(const json_t *row, const char *how)
-{
+static bool is_ended(const json_t *row, const char *how) {
     return strcmp(json_string_value(json_object_get(row, "ended")), how) == 0;
 }
 
 /* A process that nobody killed counted what it says it did, and the kernel confirms its TIME_WAITs. */
-static void expect_exact(uint32_t node, const struct soak_count *count, const json_t *row)
-{
+static void expect_exact(uint32_t node, const struct soak_count *count, const json_t *row) {
 #define X(field) \
     cr_expect(number(row, #field) == count->field, "node %u, pid %ju: %s is %ju, not %ju", node, \
               (uintmax_t)number(row, "pid"), #field, (uintmax_t)number(row, #field), (uintmax_t)count->field);
@@ -57,8 +52,7 @@ static void expect_exact(uint32_t node, const struct soak_count *count, const js
               (uintmax_t)number(row, "time_wait_confirmed"), (uintmax_t)count->time_wait);
 }
 
-static void check_node(const struct soak_book *book, uint32_t node, const json_t *row, struct sum *sum)
-{
+static void check_node(const struct soak_book *book, uint32_t node, const json_t *row, struct sum *sum) {
     const struct soak_node *n = &book->node[node];
 
     if (is_ended(row, "exec")) {
@@ -74,19 +68,16 @@ static void check_node(const struct soak_book *book, uint32_t node, const json_t
 }
 
 /* A child that was handed a connection: it ended that one, or its parent was killed and it ended none. */
-static void check_helper(const struct soak_book *book, const json_t *row, struct sum *sum)
-{
+static void check_helper(const struct soak_book *book, const json_t *row, struct sum *sum) {
     const uint64_t n = number(row, "established");
 
     sum->helpers += n;
     sum->guessed += number(row, "passive");
     cr_expect(book->forks_in_threads || (n <= 1 && number(row, "aborted") == 0 && number(row, "passed") == 0),
-              "a helper, pid %ju: %ju established",
-              (uintmax_t)number(row, "pid"), (uintmax_t)n);
+              "a helper, pid %ju: %ju established", (uintmax_t)number(row, "pid"), (uintmax_t)n);
 }
 
-static struct sum check_rows(const struct soak_book *book, const json_t *json)
-{
+static struct sum check_rows(const struct soak_book *book, const json_t *json) {
     struct sum sum = { 0 };
     json_t *row;
     size_t i;
@@ -95,7 +86,8 @@ static struct sum check_rows(const struct soak_book *book, const json_t *json)
         int64_t node = node_of(book, json_integer_value(json_object_get(row, "pid")));
         add_row(&sum, row);
         cr_expect(number(row, "established") == number(row, "time_wait") + number(row, "avoided") +
-                      number(row, "passive") + number(row, "aborted") + number(row, "passed") + number(row, "open"),
+                                                    number(row, "passive") + number(row, "aborted") +
+                                                    number(row, "passed") + number(row, "open"),
                   "pid %ju does not add up", (uintmax_t)number(row, "pid"));
         if (node >= 0)
             check_node(book, (uint32_t)node, row, &sum);
@@ -111,8 +103,7 @@ struct truth {
     uint64_t connecting; /* established while they were killed in connect */
 };
 
-static struct truth truth_of(const struct soak_book *book)
-{
+static struct truth truth_of(const struct soak_book *book) {
     struct truth t = { 0 };
 
     for (uint32_t i = 0; i < book->nodes; i++) {
@@ -136,8 +127,7 @@ static struct truth truth_of(const struct soak_book *book)
     return t;
 }
 
-void soak_say(const char *format, ...)
-{
+void soak_say(const char *format, ...) {
     va_list args;
 
     if (!getenv("SOAK_CONNECTIONS"))
@@ -149,8 +139,7 @@ void soak_say(const char *format, ...)
     fprintf(stderr, "\n");
 }
 
-static void print(const struct truth *t, const struct sum *s, uint64_t made)
-{
+static void print(const struct truth *t, const struct sum *s, uint64_t made) {
     soak_say("%ju connections by %ju processes; TcpExtTW grew by %ju, the peers saw %ju", (uintmax_t)t->connections,
              (uintmax_t)s->rows, (uintmax_t)made, (uintmax_t)t->time_wait);
     soak_say("run counted %ju time_wait, %ju confirmed; %ju passive, %ju aborted, %ju passed, %ju open",
@@ -158,12 +147,11 @@ static void print(const struct truth *t, const struct sum *s, uint64_t made)
              (uintmax_t)s->passed, (uintmax_t)s->open);
     soak_say("%ju killed; %ju in the middle of a connect that came about; %ju were reset meanwhile",
              (uintmax_t)t->killed, (uintmax_t)t->connecting, (uintmax_t)s->guessed);
-    soak_say("not counted: %jd connections, %jd TIME_WAITs",
-             (intmax_t)(t->connections - (s->established - s->passed)), (intmax_t)(made - s->time_wait));
+    soak_say("not counted: %jd connections, %jd TIME_WAITs", (intmax_t)(t->connections - (s->established - s->passed)),
+             (intmax_t)(made - s->time_wait));
 }
 
-void soak_sum(const struct soak_book *book, const char *path, uint64_t made, uint64_t overflowed)
-{
+void soak_sum(const struct soak_book *book, const char *path, uint64_t made, uint64_t overflowed) {
     json_error_t error;
     json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     cr_assert(json, "%s: %s", path, error.text);

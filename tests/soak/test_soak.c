@@ -13,14 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-static uint64_t setting(const char *name, uint64_t otherwise)
-{
+static uint64_t setting(const char *name, uint64_t otherwise) {
     const char *value = getenv(name);
     return value && *value ? strtoull(value, NULL, 0) : otherwise;
 }
 
-static struct soak_book *make_book(const char *path, uint64_t connections, uint64_t nodes, bool forks)
-{
+static struct soak_book *make_book(const char *path, uint64_t connections, uint64_t nodes, bool forks) {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     struct soak_book *book = MAP_FAILED;
 
@@ -38,8 +36,7 @@ static struct soak_book *make_book(const char *path, uint64_t connections, uint6
 }
 
 /* Whoever is still at work when the descriptor is there is whom it refers to. */
-static bool kill_node(struct soak_node *node)
-{
+static bool kill_node(struct soak_node *node) {
     int fd = node->working ? (int)syscall(SYS_pidfd_open, node->pid, 0) : -1;
     bool killed = fd >= 0 && node->working;
 
@@ -53,8 +50,7 @@ static bool kill_node(struct soak_node *node)
 }
 
 /* One process in five, one after the other, while the connections come and go. */
-static void kill_some(struct soak_book *book, const struct victim *run)
-{
+static void kill_some(struct soak_book *book, const struct victim *run) {
     const uint32_t wanted = book->nodes / 5;
     uint64_t random = book->seed;
 
@@ -65,14 +61,12 @@ static void kill_some(struct soak_book *book, const struct victim *run)
     }
 }
 
-static void wait_for(const struct victim *run)
-{
+static void wait_for(const struct victim *run) {
     while (victim_runs(run))
         nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 }
 
-static void soak(uint64_t connections, uint64_t nodes, bool forks)
-{
+static void soak(uint64_t connections, uint64_t nodes, bool forks) {
     const char *directory = scratch_path(), *path = scratch_path(), *json = scratch_path();
     char ledger[256], option[256];
     struct soak_book *book = make_book(path, connections, nodes, forks);
@@ -98,17 +92,16 @@ static void soak(uint64_t connections, uint64_t nodes, bool forks)
     cr_expect(strcmp(e.err, "") == 0, "%s", e.err);
     soak_watch_end(book);
     ns_settle();
-    soak_sum(book, json, (uint64_t)(ns_netstat("TW") - made), (uint64_t)(ns_netstat("TCPTimeWaitOverflow") - overflowed));
+    soak_sum(book, json, (uint64_t)(ns_netstat("TW") - made),
+             (uint64_t)(ns_netstat("TCPTimeWaitOverflow") - overflowed));
 }
 
-Test(soak, every_time_wait_has_an_owner_while_processes_come_and_go_and_are_killed)
-{
+Test(soak, every_time_wait_has_an_owner_while_processes_come_and_go_and_are_killed) {
     soak(setting("SOAK_CONNECTIONS", 20000), setting("SOAK_PROCESSES", 20), false);
 }
 
 /* A child of a process with threads holds what they had open at its birth, and may be the last to do so: whose an
  * end is, only the sums can tell. */
-Test(soak, every_time_wait_has_an_owner_where_threads_fork)
-{
+Test(soak, every_time_wait_has_an_owner_where_threads_fork) {
     soak(20000, 20, true);
 }

@@ -20,8 +20,7 @@ static const struct soak_book *book;
 static struct soak_watch *watch; /* of this process */
 
 static void note(_Atomic uint64_t *kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void note(_Atomic uint64_t *kind, const char *format, ...)
-{
+static void note(_Atomic uint64_t *kind, const char *format, ...) {
     va_list args;
 
     va_start(args, format);
@@ -33,8 +32,7 @@ static void note(_Atomic uint64_t *kind, const char *format, ...)
 
 #define FAULT(...) note(&watch->faults, __VA_ARGS__)
 
-static void nap_ms(long ms)
-{
+static void nap_ms(long ms) {
     nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
@@ -49,8 +47,7 @@ struct seen {
 };
 static struct seen *all_seen;
 
-static struct seen *seen_of(const char *name)
-{
+static struct seen *seen_of(const char *name) {
     for (struct seen *s = all_seen; s; s = s->next)
         if (strcmp(s->name, name) == 0)
             return s;
@@ -60,8 +57,7 @@ static struct seen *seen_of(const char *name)
     return all_seen = s;
 }
 
-static void compare(const struct seen *s, const struct af_seen_process *was, const struct af_seen_process *is)
-{
+static void compare(const struct seen *s, const struct af_seen_process *was, const struct af_seen_process *is) {
     for (int i = 0; i < AF_COUNTERS; i++)
         if (is->count[i] < was->count[i])
             FAULT("%s, slot %u: counter %d went from %ju to %ju", s->name, is->slot, i, (uintmax_t)was->count[i],
@@ -72,8 +68,7 @@ static void compare(const struct seen *s, const struct af_seen_process *was, con
         FAULT("%s, slot %u: lives again", s->name, is->slot);
 }
 
-static void one_row(void *context, const struct af_seen_process *row)
-{
+static void one_row(void *context, const struct af_seen_process *row) {
     struct seen *s = context;
     const uint64_t *n = row->count;
 
@@ -95,15 +90,13 @@ static void one_row(void *context, const struct af_seen_process *row)
               (uintmax_t)row->started, row->lost, row->n_errors);
 }
 
-static void one_connection(void *context, const struct af_connection *conn)
-{
+static void one_connection(void *context, const struct af_connection *conn) {
     (void)context;
     if (conn->refs > 1000 || conn->sent || conn->flags & AF_FLAG_MPTCP)
         FAULT("a connection with %d references", conn->refs);
 }
 
-static void one_closed(void *context, const struct af_closed *closed)
-{
+static void one_closed(void *context, const struct af_closed *closed) {
     uint32_t node, thread;
     struct in_addr ip;
 
@@ -112,12 +105,10 @@ static void one_closed(void *context, const struct af_closed *closed)
     memcpy(&ip, closed->peer.ip, sizeof ip);
     if (!closed->cookie || !closed->at || closed->counted == AF_END_NONE ||
         (!closed->accepted && (!soak_whose(ip, &node, &thread) || closed->peer.port < SOAK_PORT)))
-        FAULT("a closed connection that never was: cookie %ju, counted %u", (uintmax_t)closed->cookie,
-              closed->counted);
+        FAULT("a closed connection that never was: cookie %ju, counted %u", (uintmax_t)closed->cookie, closed->counted);
 }
 
-static void read_ledger(int directory, const char *name)
-{
+static void read_ledger(int directory, const char *name) {
     struct af_reader reader;
     struct af_reader_error error;
     uint64_t lost;
@@ -138,8 +129,7 @@ static void read_ledger(int directory, const char *name)
 }
 
 /* The directory of the run, once it is there. */
-static int run_directory(const char *path)
-{
+static int run_directory(const char *path) {
     DIR *list = opendir(path);
     int found = -1;
 
@@ -151,8 +141,7 @@ static int run_directory(const char *path)
     return found;
 }
 
-static void read_ledgers(const char *path)
-{
+static void read_ledgers(const char *path) {
     int directory = run_directory(path);
     DIR *list = directory < 0 ? NULL : fdopendir(directory);
 
@@ -166,14 +155,12 @@ static void read_ledgers(const char *path)
 
 /* ---- the commands --------------------------------------------------------------------------------------- */
 
-static uint64_t number(const json_t *object, const char *name)
-{
+static uint64_t number(const json_t *object, const char *name) {
     return (uint64_t)json_integer_value(json_object_get(object, name));
 }
 
 /* Every object anywhere that has the counts adds up. */
-static void add_up(const json_t *json)
-{
+static void add_up(const json_t *json) {
     const char *key;
     json_t *value;
     size_t i;
@@ -189,14 +176,13 @@ static void add_up(const json_t *json)
         return;
     watch->rows++;
     if (json_integer_value(json_object_get(json, "open")) < 0 ||
-        number(json, "established") != number(json, "time_wait") + number(json, "avoided") +
-            number(json, "passive") + number(json, "aborted") + number(json, "passed") + number(json, "open"))
+        number(json, "established") != number(json, "time_wait") + number(json, "avoided") + number(json, "passive") +
+                                           number(json, "aborted") + number(json, "passed") + number(json, "open"))
         FAULT("does not add up: %s", json_dumps(json, JSON_COMPACT));
 }
 
 /* Who connects to a node's address is that node, or a child of its that is none itself. */
-static void expect_owner(const json_t *socket)
-{
+static void expect_owner(const json_t *socket) {
     const char *peer = json_string_value(json_object_get(socket, "peer"));
     const char *role = json_string_value(json_object_get(socket, "role"));
     const json_int_t pid = json_integer_value(json_object_get(socket, "pid"));
@@ -216,8 +202,7 @@ static void expect_owner(const json_t *socket)
             FAULT("who says process %jd, node %u, left %s", (intmax_t)pid, i, peer);
 }
 
-static void check_who(const json_t *json)
-{
+static void check_who(const json_t *json) {
     uint64_t sum = number(json, "unknown");
     json_t *one;
     size_t i;
@@ -234,8 +219,7 @@ static void check_who(const json_t *json)
 }
 
 /* `afterfin NAME -d DIRECTORY --json=FILE`, with its stderr thrown away; NULL where it failed. */
-static json_t *ask(const char *name, const char *directory, const char *file)
-{
+static json_t *ask(const char *name, const char *directory, const char *file) {
     char option[256];
     int status = -1;
 
@@ -258,8 +242,7 @@ static json_t *ask(const char *name, const char *directory, const char *file)
     return json;
 }
 
-static void run_command(const char *name, const char *directory, const char *file)
-{
+static void run_command(const char *name, const char *directory, const char *file) {
     json_t *json = ask(name, directory, file);
 
     if (json && strcmp(name, "who") == 0)
@@ -276,14 +259,12 @@ static void run_command(const char *name, const char *directory, const char *fil
 static const char *const names[SOAK_WATCHES] = { "the reader", "who", "report" };
 static pid_t watchers[SOAK_WATCHES];
 
-static bool is_there(const char *command_name)
-{
+static bool is_there(const char *command_name) {
     return command(NULL, command_name, "--help", NULL).status == 0;
 }
 
 /* Whatever it costs to read, the tree has most of the machine. */
-static void look(int which, const char *directory)
-{
+static void look(int which, const char *directory) {
     char file[200];
     struct timespec begin, end;
 
@@ -301,8 +282,7 @@ static void look(int which, const char *directory)
     }
 }
 
-void soak_watch_start(struct soak_book *of, const char *directory)
-{
+void soak_watch_start(struct soak_book *of, const char *directory) {
     book = of;
     for (int i = 0; i < SOAK_WATCHES; i++) {
         if (i > 0 && !is_there(names[i]))
@@ -319,8 +299,7 @@ void soak_watch_start(struct soak_book *of, const char *directory)
     }
 }
 
-void soak_watch_end(struct soak_book *of)
-{
+void soak_watch_end(struct soak_book *of) {
     int status;
 
     of->stop = 1;
@@ -329,8 +308,8 @@ void soak_watch_end(struct soak_book *of)
         if (!watchers[i])
             continue;
         cr_assert(waitpid(watchers[i], &status, 0) == watchers[i] && status == 0, "%s ended with %d", names[i], status);
-        soak_say("%s: %ju reads, %ju records, %ju complaints; at most %ju unknown", names[i],
-                 (uintmax_t)w->reads, (uintmax_t)w->rows, (uintmax_t)w->complaints, (uintmax_t)w->unknown);
+        soak_say("%s: %ju reads, %ju records, %ju complaints; at most %ju unknown", names[i], (uintmax_t)w->reads,
+                 (uintmax_t)w->rows, (uintmax_t)w->complaints, (uintmax_t)w->unknown);
         cr_expect(w->faults == 0, "%s: %ju faults, the first: %s", names[i], (uintmax_t)w->faults, w->first);
         cr_expect(w->reads > 0, "%s was never read", names[i]);
     }

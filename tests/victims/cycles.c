@@ -11,8 +11,7 @@
 static struct sockaddr_storage to, any;
 static socklen_t to_len, any_len;
 
-static bool tcp_cycle(const char *kind)
-{
+static bool tcp_cycle(const char *kind) {
     int fd = socket(to.ss_family, SOCK_STREAM, 0), on = 1;
     char byte = 0;
 
@@ -33,8 +32,7 @@ static bool tcp_cycle(const char *kind)
     return close(fd) == 0;
 }
 
-static bool other_cycle(const char *kind)
-{
+static bool other_cycle(const char *kind) {
     int fd[2] = { -1, -1 };
 
     if (strcmp(kind, "file") == 0)
@@ -55,8 +53,7 @@ static bool other_cycle(const char *kind)
     return close(fd[0]) == 0 && (fd[1] < 0 || close(fd[1]) == 0);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const char *const of_tcp[] = { "connect", "answered", "shutdown", "bind", "options", "dup", "listen" };
     bool tcp = false;
 

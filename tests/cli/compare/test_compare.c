@@ -51,7 +51,8 @@ Test(compare, does_not_start_what_it_cannot_reach_or_draw) {
     char touch[256], plot[300];
     snprintf(touch, sizeof touch, "echo > %s", ran);
     snprintf(plot, sizeof plot, "%s.svg", ran);
-    struct ended e = command("PATH=/nowhere", "compare", "-b", "linger=ack", "--plot", plot, "/bin/sh", "-c", touch, NULL);
+    struct ended e = command("PATH=/nowhere", "compare", "-b", "linger=ack", "--plot", plot, "/bin/sh", "-c", touch,
+                             NULL);
     cr_expect_eq(e.status, 125, "%d", e.status);
     cr_expect(strstr(e.err, "--plot needs gnuplot, which is not in PATH"), "%s", e.err);
     e = command(NULL, "compare", "-b", "linger=ack", "/no/such/program", NULL);
@@ -63,8 +64,10 @@ Test(compare, does_not_start_what_it_cannot_reach_or_draw) {
 /* DESIGN's `compare --json`, name by name. */
 Test(compare, json_has_every_field_of_the_contract) {
     static const char *const top[] = { "version", "command", "runs", "a", "b", "differences", "rounds", NULL };
-    static const char *const metrics[] = { "elapsed_s", "connects", "failed_calls", "established", "time_wait", "avoided",
-                                           "connect_p50_us", "connect_p99_us", "connect_max_us", "ports", NULL };
+    static const char *const metrics[] = {
+        "elapsed_s",      "connects",       "failed_calls",   "established", "time_wait", "avoided",
+        "connect_p50_us", "connect_p99_us", "connect_max_us", "ports",       NULL
+    };
     static const char *const sides[] = { "a", "b" }, *const numbers[] = { "median", "min", "max" };
     static const char *const difference[] = { "metric", "ratio", "low", "high", "differs" };
     ns_enter();

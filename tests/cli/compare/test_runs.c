@@ -83,7 +83,8 @@ Test(compare_runs, counts_failures_by_errno) {
     cr_assert(json, "%s", err);
     /* Who goes second finds the range full if A was first. */
     cr_expect_geq(json_number(json, "a.errors.connect:EADDRNOTAVAIL.median"), 1, "%s", json_dumps(json, 0));
-    cr_expect_eq(json_number(json, "a.failed_calls.median"), json_number(json, "a.errors.connect:EADDRNOTAVAIL.median"));
+    cr_expect_eq(json_number(json, "a.failed_calls.median"),
+                 json_number(json, "a.errors.connect:EADDRNOTAVAIL.median"));
 }
 
 /* The server of each run is started by --prepare in that run's own namespace, and ends with the run. */
@@ -92,7 +93,8 @@ Test(compare_runs, can_give_each_run_a_namespace_of_its_own) {
     ns_enter();
     const char *prepare = format("build/examples/server 127.0.0.1 8080 & echo $! >>%s; "
                                  "cd /proc/sys/net/ipv4; echo '21000 21099' >ip_local_port_range; echo 1 >tcp_rfc1337; "
-                                 "while ! grep -q ':1F90 ' /proc/net/tcp; do sleep 0.01; done", pids);
+                                 "while ! grep -q ':1F90 ' /proc/net/tcp; do sleep 0.01; done",
+                                 pids);
     const char *cmd = format("%s 127.0.0.1 8080 -n 100", victim_path("connect_close"));
     json_t *json = compare_json(0, format("-a|linger=off|-b|linger=ack|-r|3|--netns|--prepare|%s", prepare), cmd, &err);
     cr_assert(json, "%s", err);
@@ -119,8 +121,8 @@ Test(compare_runs, can_end_what_a_run_left) {
     run(NULL, "connect_close 127.0.0.1 %u -n 3", peer.port);
     cr_assert_eq(ns_tw(), 3);
     const char *client = format("%s 127.0.0.1 %u", victim_path("connect_close"), peer.port);
-    json_t *json = compare_json(0, "-a|linger=off|-r|3|--settle=reap", format("%s -n 5; LD_PRELOAD= %s", client, client),
-                                &err);
+    json_t *json = compare_json(0, "-a|linger=off|-r|3|--settle=reap",
+                                format("%s -n 5; LD_PRELOAD= %s", client, client), &err);
     cr_assert(json, "%s", err);
     expect_all(json, "time_wait", 5, 5, false);
     for (int r = 0; r < 6; r++) {
@@ -168,8 +170,9 @@ Test(compare_runs, stops_where_cmd_fails_and_goes_on_if_told) {
         int status;
         const char *says;
     } rows[] = {
-        { "-a|linger=off|-r|2", "echo to nobody; echo why >&2; exit 3", 3, "why\nafterfin: compare: CMD ended with "
-                                                                            "status 3 under " },
+        { "-a|linger=off|-r|2", "echo to nobody; echo why >&2; exit 3", 3,
+          "why\nafterfin: compare: CMD ended with "
+          "status 3 under " },
         { "-a|linger=off|-r|2|-i", "exit 3", 0, "" },
         { "-a|linger=off|-r|2", "kill -9 $$", 137, "CMD ended with status 137" },
         { "-a|linger=off|-r|2|--warmup|1", "exit 4", 4, "status 4" },
@@ -193,11 +196,16 @@ Test(compare_runs, stops_where_cmd_fails_and_goes_on_if_told) {
 Test(compare_runs, leaves_cmd_as_it_found_it) {
     const char *err, *path = scratch_path();
     ns_enter();
-    json_t *json = compare_json(0, "-a|linger=off|-r|2", format("grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status >>%s; "
-                                                              "ls /proc/self/fd >>%s; pwd >>%s", path, path, path), &err);
+    json_t *json = compare_json(0, "-a|linger=off|-r|2",
+                                format("grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status >>%s; "
+                                       "ls /proc/self/fd >>%s; pwd >>%s",
+                                       path, path, path),
+                                &err);
     cr_assert(json, "%s", err);
-    struct ended bare = run_argv(NULL, (const char *[]){ "/bin/sh", "-c", "grep -E '^Sig(Blk|Ign|Cgt)' "
-                                 "/proc/self/status; ls /proc/self/fd; pwd", NULL });
+    struct ended bare = run_argv(NULL, (const char *[]){ "/bin/sh", "-c",
+                                                         "grep -E '^Sig(Blk|Ign|Cgt)' "
+                                                         "/proc/self/status; ls /proc/self/fd; pwd",
+                                                         NULL });
     cr_expect_str_eq(file_text(path), format("%s%s%s%s", bare.out, bare.out, bare.out, bare.out));
     unlink(path);
 }
@@ -210,8 +218,9 @@ Test(compare_runs, tells_what_it_has_when_interrupted_and_leaves_nothing_behind)
     /* The fifth run, in the third round, does not come to an end. */
     const char *cmd = format("echo x >>%s; [ $(wc -l <%s) -lt 5 ] || { echo waiting >>%s; exec %s; }", count, count,
                              count, sleep);
-    struct victim v = command_start(NULL, "compare", "-a", format("ledger=%s", directory), "-b", format("ledger=%s", directory),
-                                    "-r", "9", "--prepare", format("%s &", sleep), "sh", "-c", cmd, NULL);
+    struct victim v = command_start(NULL, "compare", "-a", format("ledger=%s", directory), "-b",
+                                    format("ledger=%s", directory), "-r", "9", "--prepare", format("%s &", sleep), "sh",
+                                    "-c", cmd, NULL);
     while (victim_runs(&v) && !(file_text(count) && strstr(file_text(count), "waiting")))
         usleep(10000);
     struct ended e = victim_kill(&v, SIGINT);

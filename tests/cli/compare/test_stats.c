@@ -103,14 +103,30 @@ static double normal(void) {
 }
 
 /* What rounds of one program look like: quiet, skewed, with outliers, in two modes, as counts that hardly vary. */
-static double quiet(void) { return 10 + 0.1 * normal(); }
-static double skewed(void) { return exp(normal()); }
-static double outliers(void) { return uniform() < 0.1 ? 100 * uniform() : 10 + 0.1 * normal(); }
-static double modes(void) { return (uniform() < 0.5 ? 10 : 16) + 0.01 * normal(); }
-static double flag(void) { return uniform() < 0.5; }
-static double rare(void) { return uniform() < 0.9 ? 0 : floor(5 * uniform()); }
-static double count(void) { return floor(1000 + 3 * normal()); }
-static double cauchy(void) { return fabs(tan(M_PI * (uniform() - 0.5))); }
+static double quiet(void) {
+    return 10 + 0.1 * normal();
+}
+static double skewed(void) {
+    return exp(normal());
+}
+static double outliers(void) {
+    return uniform() < 0.1 ? 100 * uniform() : 10 + 0.1 * normal();
+}
+static double modes(void) {
+    return (uniform() < 0.5 ? 10 : 16) + 0.01 * normal();
+}
+static double flag(void) {
+    return uniform() < 0.5;
+}
+static double rare(void) {
+    return uniform() < 0.9 ? 0 : floor(5 * uniform());
+}
+static double count(void) {
+    return floor(1000 + 3 * normal());
+}
+static double cauchy(void) {
+    return fabs(tan(M_PI * (uniform() - 0.5)));
+}
 
 static double (*const kinds[])(void) = { quiet, skewed, outliers, modes, flag, rare, count, cauchy, quiet, skewed };
 enum { METRICS = sizeof kinds / sizeof *kinds };

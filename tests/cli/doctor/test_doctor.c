@@ -16,8 +16,7 @@ static const json_t *setting(const json_t *json, const char *name) {
     return found;
 }
 
-static void expect_setting(const json_t *json, const char *when, const char *name, const char *level,
-                           const char *set) {
+static void expect_setting(const json_t *json, const char *when, const char *name, const char *level, const char *set) {
     const json_t *found = setting(json, name);
     cr_expect_str_eq(json_text(found, "level"), level, "%s: %s: %s", when, name, json_text(found, "why"));
     cr_expect_str_eq(json_text(found, "set"), set, "%s: %s: set it to %s", when, name, json_text(found, "set"));
@@ -90,7 +89,8 @@ Test(doctor, shows_the_fullest_destinations_with_their_share_of_the_range) {
         const char *local;
         unsigned port;
         long ports, time_wait;
-    } rows[] = { { "127.0.0.1", peer.port, 60, 60 }, { "127.0.0.2", peer.port, 7, 0 },
+    } rows[] = { { "127.0.0.1", peer.port, 60, 60 },
+                 { "127.0.0.2", peer.port, 7, 0 },
                  { "127.0.0.1", other.port, 5, 0 } };
     cr_assert_eq(json_array_size(json_object_get(json, "destinations")), ROWS(rows));
     for (size_t i = 0; i < ROWS(rows); i++) {
@@ -103,8 +103,7 @@ Test(doctor, shows_the_fullest_destinations_with_their_share_of_the_range) {
         cr_expect_eq(json_number(one, "time_wait"), rows[i].time_wait, "row %zu", i);
         cr_expect_eq(json_number(one, "range"), 90, "reserved ports are not to be had");
         double share = json_real_value(json_find(one, "share"));
-        cr_expect(share > (double)rows[i].ports / 90 - .001 && share < (double)rows[i].ports / 90 + .001, "%f",
-                  share);
+        cr_expect(share > (double)rows[i].ports / 90 - .001 && share < (double)rows[i].ports / 90 + .001, "%f", share);
     }
     cr_expect_eq(json_number(json, "time_wait.now"), ns_tw());
     struct ended e = command(NULL, "doctor", NULL);
@@ -121,8 +120,7 @@ Test(doctor, names_eight_destinations_and_counts_the_rest) {
         hold(i, NULL, address, peer.port);
     }
     struct ended e = command(NULL, "doctor", NULL);
-    cr_expect(strstr(e.out, "127.0.1.11:") && strstr(e.out, "127.0.1.4:") && !strstr(e.out, "127.0.1.3:"), "%s",
-              e.out);
+    cr_expect(strstr(e.out, "127.0.1.11:") && strstr(e.out, "127.0.1.4:") && !strstr(e.out, "127.0.1.3:"), "%s", e.out);
     cr_expect(strstr(e.out, "and 3 more\n"), "%s", e.out);
     json_t *json = doctor_json(0, NULL, NULL);
     cr_expect_eq(json_array_size(json_object_get(json, "destinations")), 11, "JSON leaves none out");
@@ -256,8 +254,7 @@ Test(doctor, stays_within_what_the_kernel_takes_when_it_widens_the_range) {
         ns_sysctl("ip_unprivileged_port_start", rows[i].unprivileged);
         ns_port_range(rows[i].low, rows[i].high);
         hold(60, NULL, "127.0.0.1", peer_start(&(struct peer_options){ 0 }).port);
-        expect_setting(doctor_json(0, NULL, NULL), rows[i].unprivileged, "ip_local_port_range", "advice",
-                       rows[i].set);
+        expect_setting(doctor_json(0, NULL, NULL), rows[i].unprivileged, "ip_local_port_range", "advice", rows[i].set);
         apply_fragment();
     }
 }
@@ -297,11 +294,16 @@ Test(doctor, has_each_value_as_it_is_and_judges_it) {
     static const struct {
         const char *name, *value, *level, *set;
     } rows[] = {
-        { "tcp_timestamps", "0", "advice", "1" },      { "tcp_timestamps", "1", "ok", "" },
-        { "tcp_timestamps", "2", "ok", "" },           { "tcp_fin_timeout", "5", "note", "" },
-        { "tcp_fin_timeout", "60", "ok", "" },         { "tcp_rfc1337", "0", "ok", "" },
-        { "tcp_rfc1337", "1", "ok", "" },              { "tcp_tw_reuse", "0", "note", "" },
-        { "tcp_tw_reuse", "1", "ok", "" },             { "tcp_tw_reuse", "2", "ok", "" },
+        { "tcp_timestamps", "0", "advice", "1" },
+        { "tcp_timestamps", "1", "ok", "" },
+        { "tcp_timestamps", "2", "ok", "" },
+        { "tcp_fin_timeout", "5", "note", "" },
+        { "tcp_fin_timeout", "60", "ok", "" },
+        { "tcp_rfc1337", "0", "ok", "" },
+        { "tcp_rfc1337", "1", "ok", "" },
+        { "tcp_tw_reuse", "0", "note", "" },
+        { "tcp_tw_reuse", "1", "ok", "" },
+        { "tcp_tw_reuse", "2", "ok", "" },
         { "ip_local_reserved_ports", "8080,9000-9010", "ok", "" },
     };
     ns_enter();
@@ -344,8 +346,8 @@ Test(doctor, advises_on_conntrack_only_where_its_table_is_full) {
         int64_t entries, time_wait;
         const char *set_max, *set_timeout;
     } rows[] = {
-        { "120", 100, 90, NULL, NULL },  { "120", 900, 800, "2000", "60" }, { "120", 900, 100, "2000", NULL },
-        { "60", 900, 800, "2000", NULL }, { "120", 900, -1, "2000", NULL }, { "120", 0, 0, NULL, NULL },
+        { "120", 100, 90, NULL, NULL },   { "120", 900, 800, "2000", "60" }, { "120", 900, 100, "2000", NULL },
+        { "60", 900, 800, "2000", NULL }, { "120", 900, -1, "2000", NULL },  { "120", 0, 0, NULL, NULL },
         { "120", -1, -1, NULL, NULL },
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
@@ -373,8 +375,15 @@ Test(doctor, does_not_ask_for_more_TIME_WAITs_than_memory_can_hold) {
 
 Test(doctor, reads_and_writes_sets_of_ports_as_the_kernel_does) {
     static const char *const rows[][2] = {
-        { "", "" }, { "80", "80" }, { "80,81", "80-81" }, { "1-3,2-5,9", "1-5,9" }, { "65535", "65535" },
-        { "0-65535", "0-65535" }, { "x,7", "7" }, { "9-8", "" }, { "70000,99999999999", "" },
+        { "", "" },
+        { "80", "80" },
+        { "80,81", "80-81" },
+        { "1-3,2-5,9", "1-5,9" },
+        { "65535", "65535" },
+        { "0-65535", "0-65535" },
+        { "x,7", "7" },
+        { "9-8", "" },
+        { "70000,99999999999", "" },
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct af_port_set ports = { { 0 } };

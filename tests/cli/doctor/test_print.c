@@ -13,8 +13,9 @@ Test(doctor_tells, has_every_field_of_the_contract) {
         const char *path;
         const char *names[16];
     } objects[] = {
-        { "", { "version", "kernel", "policies", "commands", "settings", "time_wait", "destinations", "conntrack",
-                "myths", "program", "process" } },
+        { "",
+          { "version", "kernel", "policies", "commands", "settings", "time_wait", "destinations", "conntrack", "myths",
+            "program", "process" } },
         { "kernel", { "release" } },
         { "policies.0", { "key", "available", "needs", "since", "probed" } },
         { "commands.0", { "name", "available", "needs", "since", "probed" } },
@@ -33,8 +34,7 @@ Test(doctor_tells, has_every_field_of_the_contract) {
         const json_t *object = json_find(json, objects[i].path);
         size_t n = 0;
         for (; objects[i].names[n]; n++)
-            cr_expect(json_object_get(object, objects[i].names[n]), "%s: no %s", objects[i].path,
-                      objects[i].names[n]);
+            cr_expect(json_object_get(object, objects[i].names[n]), "%s: no %s", objects[i].path, objects[i].names[n]);
         cr_expect_eq(json_object_size(object), n, "%s has others too", objects[i].path);
     }
     cr_expect_eq(json_number(json, "version"), 1);
@@ -66,7 +66,8 @@ Test(doctor_tells, finds_out_by_trying_what_policies_have_here) {
         if (!af_keys[key].roles)
             continue;
         cr_expect(is_available(json, "policies", "key", name) ==
-                  (has_range || (key != AF_KEY_PORT_RANGE && key != AF_KEY_PORT_SEARCH)), "%s", name);
+                      (has_range || (key != AF_KEY_PORT_RANGE && key != AF_KEY_PORT_SEARCH)),
+                  "%s", name);
         cr_expect_not(is_available(without, "policies", "key", name), "%s", name);
         const json_t *row = named(json_object_get(without, "policies"), "key", name);
         cr_expect_str_eq(json_text(row, "probed"), strerror(ENOPROTOOPT), "%s", name);
@@ -145,8 +146,7 @@ Test(doctor_tells, prints_nothing_wider_than_the_terminal) {
     for (size_t i = 0; i < 2 * ROWS(widths); i++) {
         int terminal;
         const unsigned short width = widths[i / 2];
-        pid_t child = command_on_terminal(&terminal, width, i % 2 ? "NO_COLOR=1|LC_ALL=C" : "LC_ALL=C", "doctor",
-                                          NULL);
+        pid_t child = command_on_terminal(&terminal, width, i % 2 ? "NO_COLOR=1|LC_ALL=C" : "LC_ALL=C", "doctor", NULL);
         char *text = strdup(terminal_read(terminal, NULL)), *rest = NULL;
         waitpid(child, NULL, 0);
         close(terminal);

@@ -42,8 +42,7 @@ Test(doctor_process, finds_the_library_its_settings_and_its_ledger) {
     cr_expect_eq(json_number(json, "process.seccomp"), 0);
     cr_expect_eq(json_number(json, "process.pid"), v.pid);
     struct ended e = command(NULL, "doctor", "--pid", number((unsigned)v.pid), NULL);
-    cr_expect(e.status == 0 && strstr(e.out, "the library is in there\n") && strstr(e.out, "linger=ack"), "%s",
-              e.out);
+    cr_expect(e.status == 0 && strstr(e.out, "the library is in there\n") && strstr(e.out, "linger=ack"), "%s", e.out);
     victim_kill(&v, SIGKILL);
     cr_expect(strstr(command(NULL, "doctor", "--pid", number((unsigned)v.pid), NULL).err, "there is no process"));
 }
@@ -72,8 +71,8 @@ Test(doctor_process, says_why_the_library_is_not_at_work) {
         json_t *json = look(rows[i].status, v.pid);
         cr_expect_eq(json_is_true(json_find(json, "process.inside")), rows[i].status == 0, "%s", rows[i].name);
         cr_expect(rows[i].why ? strstr(json_text(json, "process.why"), rows[i].why) != NULL
-                              : json_is_null(json_find(json, "process.why")), "%s: %s", rows[i].name,
-                  json_text(json, "process.why"));
+                              : json_is_null(json_find(json, "process.why")),
+                  "%s: %s", rows[i].name, json_text(json, "process.why"));
         victim_kill(&v, SIGKILL);
     }
 }
@@ -112,7 +111,8 @@ Test(doctor_process, sees_what_has_changed_since_the_start) {
     json_t *json = look(0, v.pid);
     cr_expect(json_is_true(json_find(json, "process.deleted")));
     cr_expect(strncmp(json_text(json, "process.library"), copy, strlen(copy)) == 0 &&
-              !strstr(json_text(json, "process.library"), "deleted"), "%s", json_text(json, "process.library"));
+                  !strstr(json_text(json, "process.library"), "deleted"),
+              "%s", json_text(json, "process.library"));
     ns_enter(); /* the victim stays behind */
     json = look(0, v.pid);
     const char *inode = shell("stat -Lc %%i /proc/%d/ns/net", (int)v.pid).out;
@@ -136,8 +136,8 @@ Test(doctor_process, looks_into_no_process_of_another_user) {
 
 Test(doctor_process, tells_of_a_seccomp_filter_and_no_new_privs) {
     ns_enter();
-    struct victim v = victim_start_argv("LINGER=ack", (const char *[]){ "setpriv", "--no-new-privs", "sleep", "100",
-                                                                        NULL });
+    struct victim v = victim_start_argv("LINGER=ack",
+                                        (const char *[]){ "setpriv", "--no-new-privs", "sleep", "100", NULL });
     while (!strstr(shell("cat /proc/%d/comm", (int)v.pid).out, "sleep") && victim_runs(&v))
         usleep(1000);
     if (!victim_runs(&v))

@@ -42,7 +42,8 @@ static const char *script(const char *where, const char *name, const char *line)
 
 #define NOTHING "int main(void) { return 0; }"
 #define CONNECTS "#include <sys/socket.h>\nint main(void) { return connect(0, 0, 0) == 0; }"
-#define NOTE "__asm__(\".pushsection .note.go.buildid, \\\"a\\\", @note\\n.long 4, 4, 4\\n\"" \
+#define NOTE \
+    "__asm__(\".pushsection .note.go.buildid, \\\"a\\\", @note\\n.long 4, 4, 4\\n\"" \
     "\".asciz \\\"Go\\\\0\\\"\\n.long 7\\n.popsection\");\n"
 #define SECTION "__asm__(\".pushsection .go.buildinfo, \\\"aw\\\"\\n.long 1\\n.popsection\");\n"
 #if defined __x86_64__
@@ -57,8 +58,8 @@ static void expect(const char *name, const char *program, const char *reached, c
     const bool yes = strcmp(reached, "yes") == 0;
     json_t *json = doctor_json(!yes, NULL, program);
     cr_expect_str_eq(json_text(json, "program.reached"), reached, "%s: %s", name, json_text(json, "program.why"));
-    cr_expect(why ? strstr(json_text(json, "program.why"), why) != NULL
-                  : json_is_null(json_find(json, "program.why")), "%s: %s", name, json_text(json, "program.why"));
+    cr_expect(why ? strstr(json_text(json, "program.why"), why) != NULL : json_is_null(json_find(json, "program.why")),
+              "%s: %s", name, json_text(json, "program.why"));
     struct ended e = command(NULL, "doctor", program, NULL);
     cr_expect_eq(e.status, !yes, "%s: %d", name, e.status);
     char *words = strdup(why ? why : "run reaches"), *rest = NULL; /* they may be wrapped */
@@ -87,8 +88,9 @@ Test(doctor_program, says_of_each_kind_of_program_what_run_does_with_it) {
         { "Go without a build id", build(d, "go_section", "", SECTION NOTHING), "loaded", "is written in Go" },
         { "Go alone", build(d, "lone_go", "-static", NOTE NOTHING), "no", "is statically linked" },
         { "calls the kernel by itself", raw, "loaded", "1 instructions of its own that enter the kernel" },
-        { "does both", build(d, "both", "", "#include <sys/socket.h>\nint main(void) { " ENTERS
-                             " return connect(0, 0, 0) == 0; }"), "yes", NULL },
+        { "does both",
+          build(d, "both", "", "#include <sys/socket.h>\nint main(void) { " ENTERS " return connect(0, 0, 0) == 0; }"),
+          "yes", NULL },
         { "a script", script(d, "script", "#!/bin/sh\n"), "yes", NULL },
         { "a script of a static program", script(d, "lone_script", line), "no", "is statically linked" },
         { "env's static program", script(d, "env_script", env_line), "no", "is statically linked" },
@@ -123,7 +125,11 @@ Test(doctor_program, says_in_one_line_what_is_no_program) {
         { file(d, "plain_file", 0644, "#!/bin/sh\n", 10), "Permission denied" },
         { file(d, "cut", 0755, seed, 40), "is a broken ELF file" },
         { file(d, "cut_later", 0755, seed, 100), "is a broken ELF file" },
-        { file(d, "magic", 0755, "\x7f" "ELF", 4), "is a broken ELF file" },
+        { file(d, "magic", 0755,
+               "\x7f"
+               "ELF",
+               4),
+          "is a broken ELF file" },
         { file(d, "binary", 0755, "\xca\xfe\0\0", 4), "is no program: neither ELF nor text" },
         { script(d, "gone", "#!/nonexistent/sh\n"), "/nonexistent/sh: No such file or directory" },
         { script(d, "env_gone", "#!/usr/bin/env no-such-program\n"), "has nothing to run: No such" },
@@ -145,8 +151,8 @@ Test(doctor_program, says_in_one_line_what_is_no_program) {
 Test(doctor_program, cannot_read_what_may_only_be_run) {
     const char *d = directory(), *path = build(d, "secret", "", NOTHING);
     chmod(path, 0711);
-    struct ended e = shell("chmod 755 %s && setpriv --reuid=65534 --regid=65534 --clear-groups build/afterfin doctor %s",
-                           d, path);
+    struct ended e =
+        shell("chmod 755 %s && setpriv --reuid=65534 --regid=65534 --clear-groups build/afterfin doctor %s", d, path);
     if (geteuid() != 0 || e.status == 127)
         cr_skip_test("no other user: %s", e.err);
     cr_expect_eq(e.status, 1);
@@ -195,7 +201,8 @@ static bool has_call(const json_t *through, const char *path, const char *call) 
 
 Test(doctor_program, names_the_calls_and_the_libraries_that_they_come_from) {
     const char *d = directory();
-    const char *inner = build(d, "libinner.so", "-shared -fPIC", "#include <sys/socket.h>\n"
+    const char *inner = build(d, "libinner.so", "-shared -fPIC",
+                              "#include <sys/socket.h>\n"
                               "int inner(void) { return connect(0, 0, 0) + bind(0, 0, 0); }");
     const char *outer = build(d, "libouter.so", "-shared -fPIC -linner -Wl,-rpath,'$ORIGIN'",
                               "#include <unistd.h>\nint inner(void);\n"
@@ -236,7 +243,8 @@ Test(doctor_program, finds_libraries_where_the_loader_does) {
 Test(doctor_program, says_what_cannot_be_seen_from_outside) {
     const char *d = directory();
     build(d, "liburing.so", "-shared -fPIC", "int io_uring_queue_init(void) { return 0; }");
-    const char *ring = build(d, "ring", "-luring", "int io_uring_queue_init(void);\n"
+    const char *ring = build(d, "ring", "-luring",
+                             "int io_uring_queue_init(void);\n"
                              "int main(void) { return io_uring_queue_init(); }");
     const char *loads = build(d, "loads", "-ldl", "#include <dlfcn.h>\nint main(void) { return !dlopen(\"x\", 1); }");
     cr_expect(json_is_true(json_find(doctor_json(0, NULL, ring), "program.io_uring")));
@@ -245,8 +253,10 @@ Test(doctor_program, says_what_cannot_be_seen_from_outside) {
     cr_expect(json_is_false(json_find(doctor_json(0, NULL, ring), "program.dlopen")));
     cr_expect(strstr(command(NULL, "doctor", ring, NULL).out, "io_uring"));
     cr_expect(strstr(command(NULL, "doctor", loads, NULL).out, "dlopen"));
-    json_t *json = doctor_json(0, NULL, build(d, "both", "", "#include <sys/socket.h>\nint main(void) { " ENTERS
-                                              " return connect(0, 0, 0) == 0; }"));
+    json_t *json = doctor_json(0, NULL,
+                               build(d, "both", "",
+                                     "#include <sys/socket.h>\nint main(void) { " ENTERS
+                                     " return connect(0, 0, 0) == 0; }"));
     cr_expect_eq(json_number(json, "program.kernel_calls"), 1);
     cr_expect_eq(json_number(doctor_json(0, NULL, loads), "program.kernel_calls"), 0);
 }

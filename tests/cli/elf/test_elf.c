@@ -36,9 +36,17 @@ Test(elf, tells_what_a_program_needs_imports_and_does_by_itself) {
 }
 
 static const char *const files[] = {
-    "/bin/sh", "/usr/bin/curl", "/usr/bin/gcc", "/usr/sbin/nginx", "/usr/bin/redis-server",
-    "/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libcurl.so.4", "/lib64/ld-linux-x86-64.so.2",
-    "build/afterfin", "build/tests/victims/cycles", "/usr/bin/prometheus",
+    "/bin/sh",
+    "/usr/bin/curl",
+    "/usr/bin/gcc",
+    "/usr/sbin/nginx",
+    "/usr/bin/redis-server",
+    "/lib/x86_64-linux-gnu/libc.so.6",
+    "/lib/x86_64-linux-gnu/libcurl.so.4",
+    "/lib64/ld-linux-x86-64.so.2",
+    "build/afterfin",
+    "build/tests/victims/cycles",
+    "/usr/bin/prometheus",
 };
 
 /* "3 25": libraries needed, symbols imported. */
@@ -54,7 +62,8 @@ Test(elf, counts_libraries_and_imports_as_readelf_does) {
         cr_assert(af_elf_dynamic(fd, &d), "%s", files[i]);
         snprintf(counted, sizeof counted, "%zu\n%zu\n", d.n_needed, d.n_imports);
         struct ended e = shell("readelf -dW %s | grep -c '(NEEDED)'; readelf --dyn-syms -W %s | "
-                               "awk '$7 == \"UND\" && $8 != \"\"' | wc -l", files[i], files[i]);
+                               "awk '$7 == \"UND\" && $8 != \"\"' | wc -l",
+                               files[i], files[i]);
         cr_expect_str_eq(counted, e.out, "%s: %s, and readelf: %s", files[i], counted, e.out);
         af_elf_dynamic_free(&d);
         close(fd);
@@ -77,8 +86,7 @@ Test(elf, counts_instructions_that_enter_the_kernel_as_objdump_does) {
             continue;
         af_elf_code(fd, &code);
         close(fd);
-        struct ended e = shell("objdump -d -j .text --no-show-raw-insn %s | grep -c -w '\\s%s'", files[i],
-                               instruction);
+        struct ended e = shell("objdump -d -j .text --no-show-raw-insn %s | grep -c -w '\\s%s'", files[i], instruction);
         cr_expect(code.looked && code.kernel_calls == (uint64_t)atoi(e.out), "%s: %lu, and objdump: %s", files[i],
                   (unsigned long)code.kernel_calls, e.out);
     }

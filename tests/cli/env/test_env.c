@@ -8,8 +8,10 @@ Test(env, prints_what_run_would_set_a_line_each) {
     char wanted[512];
     struct ended e = command("AFTERFIN_KEEPALIVE=9|AFTERFIN_LEDGER=on|AFTERFIN_LOG=", "env", "-p", "linger=ack",
                              "-pbind_no_port=on", NULL);
-    snprintf(wanted, sizeof wanted, "LD_PRELOAD=%s\nAFTERFIN_BIND_NO_PORT=on\nAFTERFIN_LINGER=ack\n"
-             "AFTERFIN_KEEPALIVE=9\nAFTERFIN_LEDGER=on\n", library_path());
+    snprintf(wanted, sizeof wanted,
+             "LD_PRELOAD=%s\nAFTERFIN_BIND_NO_PORT=on\nAFTERFIN_LINGER=ack\n"
+             "AFTERFIN_KEEPALIVE=9\nAFTERFIN_LEDGER=on\n",
+             library_path());
     cr_assert_eq(e.status, 0, "%s", e.err);
     cr_assert_str_eq(e.out, wanted);
     cr_assert_str_empty(e.err);
@@ -31,12 +33,12 @@ Test(env, quotes_so_that_a_shell_reads_back_what_was_given) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char option[256];
         snprintf(option, sizeof option, "%s=%s", rows[i].key, rows[i].value);
-        struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "set -a; eval \"$(\"$0\" env -p \"$1\")\"; "
-                                  "printenv \"$2\"; printenv LD_PRELOAD", command_path(), option,
-                                  rows[i].variable, NULL });
+        struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c",
+                                                          "set -a; eval \"$(\"$0\" env -p \"$1\")\"; "
+                                                          "printenv \"$2\"; printenv LD_PRELOAD",
+                                                          command_path(), option, rows[i].variable, NULL });
         char wanted[512];
-        snprintf(wanted, sizeof wanted, "%s\n%s\n", rows[i].wanted ? rows[i].wanted : rows[i].value,
-                 library_path());
+        snprintf(wanted, sizeof wanted, "%s\n%s\n", rows[i].wanted ? rows[i].wanted : rows[i].value, library_path());
         cr_expect_str_eq(e.out, wanted, "row %zu: %s%s", i, e.out, e.err);
         e = command(NULL, "env", "-p", option, NULL);
         size_t lines = 0;
@@ -87,9 +89,10 @@ Test(env, prints_all_that_a_program_needs) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     char port[16];
     snprintf(port, sizeof port, "%u", peer.port);
-    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "set -a; eval \"$(\"$0\" env -p linger=ack)\"; "
-                              "exec \"$1\" 127.0.0.1 $2 -n 20", command_path(), victim_path("connect_close"), port,
-                              NULL });
+    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c",
+                                                      "set -a; eval \"$(\"$0\" env -p linger=ack)\"; "
+                                                      "exec \"$1\" 127.0.0.1 $2 -n 20",
+                                                      command_path(), victim_path("connect_close"), port, NULL });
     cr_assert_eq(e.status, 0, "%s", e.err);
     peer_wait_ended(&peer, 20);
     cr_assert_eq(ns_tw(), 0);

@@ -33,10 +33,14 @@ static const char *elf(unsigned char class, unsigned char data, uint16_t machine
         Elf64_Ehdr file;
         Elf64_Phdr header;
         char loader[64];
-    } image = { .file = { .e_type = ET_DYN, .e_machine = machine, .e_version = 1, .e_phoff = sizeof image.file,
-                          .e_phentsize = sizeof image.header, .e_phnum = 1, .e_ehsize = sizeof image.file },
-                .header = { .p_type = loader ? PT_INTERP : PT_LOAD,
-                            .p_offset = offsetof(__typeof__(image), loader) } };
+    } image = { .file = { .e_type = ET_DYN,
+                          .e_machine = machine,
+                          .e_version = 1,
+                          .e_phoff = sizeof image.file,
+                          .e_phentsize = sizeof image.header,
+                          .e_phnum = 1,
+                          .e_ehsize = sizeof image.file },
+                .header = { .p_type = loader ? PT_INTERP : PT_LOAD, .p_offset = offsetof(__typeof__(image), loader) } };
     memcpy(image.file.e_ident, ELFMAG, SELFMAG);
     image.file.e_ident[EI_CLASS] = class;
     image.file.e_ident[EI_DATA] = data;
@@ -117,8 +121,10 @@ Test(reach, follows_env_to_what_it_runs) {
 
 Test(reach, with_f_warns_and_runs_it_all_the_same) {
     const char *source = scratch_path(), *program = scratch_path();
-    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "echo 'int main(void){return 4;}' >\"$0.c\" && "
-                                                      "gcc -static -o \"$1\" \"$0.c\"", source, program, NULL });
+    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c",
+                                                      "echo 'int main(void){return 4;}' >\"$0.c\" && "
+                                                      "gcc -static -o \"$1\" \"$0.c\"",
+                                                      source, program, NULL });
     if (e.status)
         cr_skip_test("cannot link a static program: %s", e.err);
     expect_refused(program, "statically linked");

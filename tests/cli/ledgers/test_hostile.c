@@ -97,7 +97,8 @@ Test(hostile, each_of_thousands_of_files_is_read_or_named_with_the_reason) {
         struct ended e = command(NULL, commands[c], "-d", path, "--json", NULL);
         cr_assert_eq(e.status, 0, "%s: %d: %s", commands[c], e.status, e.err);
         json_t *json = json_loads(e.out, 0, NULL);
-        cr_expect(c != 0 || json_number(json, "totals.processes") == EACH, "%ld", json_number(json, "totals.processes"));
+        cr_expect(c != 0 || json_number(json, "totals.processes") == EACH, "%ld",
+                  json_number(json, "totals.processes"));
         unsigned lines = 0;
         for (const char *at = e.err; (at = strchr(at, '\n')); at++)
             lines++;
@@ -168,7 +169,7 @@ Test(hostile, a_file_that_shrinks_and_grows_meanwhile_is_survived) {
 /* As the library makes one: a file, its size, its header, and the magic last. */
 static void make_slowly(int directory) {
     static char bytes[READER_SEED_ROOM];
-    const size_t size = reader_seed(2, bytes), magic = sizeof ((struct af_ledger *)bytes)->magic;
+    const size_t size = reader_seed(2, bytes), magic = sizeof((struct af_ledger *)bytes)->magic;
     int fd = openat(directory, "a.ledger", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     usleep(100000);
     bool ok = ftruncate(fd, (off_t)size) == 0;
@@ -208,7 +209,10 @@ Test(hostile, a_name_cannot_speak_to_the_terminal) {
 Test(hostile, directories_below_are_no_labyrinth) {
     const char *path = new_directory();
     cr_assert_eq(shell("cd %s && ln -s . run-1-0 && ln -s / run-2-0 && mkfifo run-3-0 && "
-                       "d=.; for i in $(seq 64); do d=$d/run-4-0; mkdir $d; done", path).status, 0);
+                       "d=.; for i in $(seq 64); do d=$d/run-4-0; mkdir $d; done",
+                       path)
+                     .status,
+                 0);
     make_process(make_ledger(path, "a.ledger"), 7);
     struct ended e = command(NULL, "report", "-d", path, "--json", NULL);
     cr_expect_eq(e.status, 0, "%s", e.err);

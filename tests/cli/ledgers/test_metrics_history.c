@@ -61,7 +61,8 @@ Test(report_past, counters_stay_when_ledgers_go_and_gauges_do_not) {
     e = command(NULL, "report", "-d", directory, "--prometheus", NULL);
     cr_expect_eq(metric(e.out, expected[0].sample), 40, "new ones add to them");
     cr_expect_eq(json_number(json_loads(command(NULL, "report", "-d", directory, "--json", NULL).out, 0, NULL),
-                             "totals.time_wait"), 30, "what is not for Prometheus tells of what is there");
+                             "totals.time_wait"),
+                 30, "what is not for Prometheus tells of what is there");
 }
 
 Test(report_past, counters_stand_still_where_ledgers_went_otherwise) {
@@ -86,7 +87,8 @@ Test(report_past, nothing_is_kept_where_nobody_has_asked_for_metrics) {
 /* At its nth call of one kind; false: it came to its end. */
 static bool killed_at(const char *directory, const char *call, int n) {
     struct ended e = shell("strace -f -o /dev/null -e trace=%s -e inject=%s:signal=KILL:when=%d build/afterfin report "
-                           "-d %s --clean --prometheus", call, call, n, directory);
+                           "-d %s --clean --prometheus",
+                           call, call, n, directory);
     if (strstr(e.err, "strace: ") || e.status == 127)
         cr_skip_test("no strace to kill it with: %s", e.err);
     return e.status != 0;
@@ -152,8 +154,10 @@ Test(report_past, a_run_without_a_ledger_leaves_its_counts) {
     ns_enter();
     const char *directory = own_default();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct victim v = command_start(NULL, "run", "sh", "-c", "trap 'exit 5' USR1; \"$0\" 127.0.0.1 $1 -n 6; echo left; "
-                                    "while :; do sleep 0.02; done", victim_path("connect_close"), number(peer.port), NULL);
+    struct victim v = command_start(NULL, "run", "sh", "-c",
+                                    "trap 'exit 5' USR1; \"$0\" 127.0.0.1 $1 -n 6; echo left; "
+                                    "while :; do sleep 0.02; done",
+                                    victim_path("connect_close"), number(peer.port), NULL);
     victim_wait_out(&v, "left");
     ns_settle();
     cr_expect_eq(metric(command(NULL, "report", "--prometheus", NULL).out, sample), 6);
@@ -170,8 +174,10 @@ Test(report_past, what_was_told_before_a_reboot_is_the_ground_for_what_comes) {
     const char *directory = new_directory();
     make_three(directory);
     expect_all(directory, "at first");
-    cr_assert_eq(shell("sed -i 's/\"boot\":\"......../\"boot\":\"01234567/' %s/metrics.json && rm %s/*.ledger", directory,
-                       directory).status, 0);
+    cr_assert_eq(shell("sed -i 's/\"boot\":\"......../\"boot\":\"01234567/' %s/metrics.json && rm %s/*.ledger",
+                       directory, directory)
+                     .status,
+                 0);
     expect_all(directory, "rebooted");
     make_three(directory);
     struct ended e = command(NULL, "report", "-d", directory, "--prometheus", NULL);

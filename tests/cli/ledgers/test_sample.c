@@ -96,8 +96,8 @@ Test(sample, reads_no_ledger_when_the_kernel_shows_nothing_new) {
 }
 
 Test(sample, looks_often_enough_for_every_TIME_WAIT_and_FIN_WAIT2) {
-    static const unsigned rows[][2] = { { 60, 20 }, { 120, 20 }, { 40, 20 }, { 30, 15 }, { 5, 2 }, { 2, 1 },
-                                        { 1, 1 },   { 0, 20 } };
+    static const unsigned rows[][2] = { { 60, 20 }, { 120, 20 }, { 40, 20 }, { 30, 15 },
+                                        { 5, 2 },   { 2, 1 },    { 1, 1 },   { 0, 20 } };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         cr_expect_eq(af_sample_interval(rows[i][0]), rows[i][1], "tcp_fin_timeout %u: %u", rows[i][0],
                      af_sample_interval(rows[i][0]));
@@ -125,7 +125,8 @@ Test(soak, a_run_of_70_seconds_confirms_all_of_its_TIME_WAITs, .timeout = 200) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     char port[16];
     snprintf(port, sizeof port, "%u", peer.port);
-    json_t *json = run_json(NULL, 0, "sh", "-c", "\"$2\" 127.0.0.1 $1 30 1 -c; i=0; while [ $i -lt 14 ]; do "
+    json_t *json = run_json(NULL, 0, "sh", "-c",
+                            "\"$2\" 127.0.0.1 $1 30 1 -c; i=0; while [ $i -lt 14 ]; do "
                             "\"$0\" 127.0.0.1 $1 -n 10; sleep 5; i=$((i + 1)); done",
                             victim_path("connect_close"), port, victim_path("kill_open"), NULL);
     long sum = 0, attributed = json_number(json, "kernel.attributed");
@@ -146,10 +147,14 @@ Test(sample, a_run_confirms_what_has_expired_before_its_end) {
         bool holds; /* the peer never closes: orphans in FIN_WAIT2, of 2 s */
         long time_wait, confirmed, attributed;
     } rows[] = {
-        { "closed", "\"$0\" 127.0.0.1 $1 -n 20; sleep 2.5; ss -K -t -o state time-wait >&2; "
-          "\"$0\" 127.0.0.1 $1 -n 5", false, 25, 25, 5 },
-        { "killed", "\"$2\" 127.0.0.1 $1 20 1 -c; sleep 2.5; ss -K -t -o state time-wait >&2; "
-          "\"$0\" 127.0.0.1 $1 -n 5", false, 26, 26, 5 },
+        { "closed",
+          "\"$0\" 127.0.0.1 $1 -n 20; sleep 2.5; ss -K -t -o state time-wait >&2; "
+          "\"$0\" 127.0.0.1 $1 -n 5",
+          false, 25, 25, 5 },
+        { "killed",
+          "\"$2\" 127.0.0.1 $1 20 1 -c; sleep 2.5; ss -K -t -o state time-wait >&2; "
+          "\"$0\" 127.0.0.1 $1 -n 5",
+          false, 26, 26, 5 },
         { "in FIN_WAIT2", "\"$0\" 127.0.0.1 $1 -n 20; sleep 5", true, 20, 20, 0 },
     };
     ns_enter();

@@ -64,17 +64,32 @@ Test(settle, lets_the_latest_of_several_records_count) {
         const char *opener_is, *other_is;
     } rows[] = {
         { "ended by its opener", { 1, AF_END_TIME_WAIT }, { 0, 0 }, false, "1 1 0 0 0 0 0 1", "0 0 0 0 0 0 0 0" },
-        { "handed over", { 1, AF_END_PASSED }, { 2, AF_END_TIME_WAIT }, false, "1 0 0 0 0 1 0 0",
+        { "handed over", { 1, AF_END_PASSED }, { 2, AF_END_TIME_WAIT }, false, "1 0 0 0 0 1 0 0", "1 1 0 0 0 0 0 1" },
+        { "sent, and thought to be ended",
+          { 1, AF_END_TIME_WAIT },
+          { 2, AF_END_TIME_WAIT },
+          false,
+          "1 0 0 0 0 1 0 0",
           "1 1 0 0 0 0 0 1" },
-        { "sent, and thought to be ended", { 1, AF_END_TIME_WAIT }, { 2, AF_END_TIME_WAIT }, false,
-          "1 0 0 0 0 1 0 0", "1 1 0 0 0 0 0 1" },
-        { "the receiver let go first", { 5, AF_END_TIME_WAIT }, { 2, AF_END_PASSIVE }, false, "1 1 0 0 0 0 0 1",
+        { "the receiver let go first",
+          { 5, AF_END_TIME_WAIT },
+          { 2, AF_END_PASSIVE },
+          false,
+          "1 1 0 0 0 0 0 1",
           "0 0 0 0 0 0 0 0" },
-        { "handed over and ended in one moment", { 2, AF_END_PASSED }, { 2, AF_END_AVOIDED }, false,
-          "1 0 0 0 0 1 0 0", "1 0 1 0 0 0 0 1" },
+        { "handed over and ended in one moment",
+          { 2, AF_END_PASSED },
+          { 2, AF_END_AVOIDED },
+          false,
+          "1 0 0 0 0 1 0 0",
+          "1 0 1 0 0 0 0 1" },
         { "ended, but still open", { 1, AF_END_TIME_WAIT }, { 0, 0 }, true, "1 0 0 0 0 1 0 0", "0 0 0 0 0 0 0 0" },
         { "handed to a stranger", { 1, AF_END_PASSED }, { 0, 0 }, false, "1 0 0 0 0 1 0 0", "0 0 0 0 0 0 0 0" },
-        { "aborted, the kernel says otherwise", { 1, AF_END_ABORTED }, { 0, 0 }, false, "1 0 0 0 1 0 0 1",
+        { "aborted, the kernel says otherwise",
+          { 1, AF_END_ABORTED },
+          { 0, 0 },
+          false,
+          "1 0 0 0 1 0 0 1",
           "0 0 0 0 0 0 0 0" },
     };
     static const enum af_counter counter[] = {
@@ -322,10 +337,13 @@ Test(settle, tells_a_running_process_from_an_ended_a_killed_and_a_later_one_of_i
         uint64_t ticks;
         enum af_fate fate;
     } rows[] = {
-        { AF_EXITED, getpid(), 0, AF_FATE_EXIT },    { AF_EXECED, getpid(), 0, AF_FATE_EXEC },
-        { AF_RUNNING, getpid(), 0, AF_FATE_RUNNING }, { AF_RUNNING, getpid(), 1, AF_FATE_SIGNAL },
+        { AF_EXITED, getpid(), 0, AF_FATE_EXIT },
+        { AF_EXECED, getpid(), 0, AF_FATE_EXEC },
+        { AF_RUNNING, getpid(), 0, AF_FATE_RUNNING },
+        { AF_RUNNING, getpid(), 1, AF_FATE_SIGNAL },
         { AF_RUNNING, getpid(), UINT64_MAX, AF_FATE_RUNNING },
-        { AF_RUNNING, zombie, 0, AF_FATE_SIGNAL },   { AF_RUNNING, 0x3ffffff, 0, AF_FATE_SIGNAL },
+        { AF_RUNNING, zombie, 0, AF_FATE_SIGNAL },
+        { AF_RUNNING, 0x3ffffff, 0, AF_FATE_SIGNAL },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (int foreign = 0; foreign < 2; foreign++) { /* by /proc/PID, and by searching */

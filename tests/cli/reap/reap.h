@@ -18,8 +18,8 @@ static inline void settle_towards(uint16_t port) {
 
 /* n TIME_WAITs towards this address and port; returns the pid of whoever left them. */
 static inline pid_t leave_at(const char *settings, const char *address, uint16_t port, unsigned n) {
-    const pid_t pid = leave(settings, 0, (const char *[]){ "connect_close", address, number(port), "-n", number(n),
-                                                          NULL });
+    const pid_t pid = leave(settings, 0,
+                            (const char *[]){ "connect_close", address, number(port), "-n", number(n), NULL });
     settle_towards(port);
     return pid;
 }

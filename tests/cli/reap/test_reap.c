@@ -13,7 +13,8 @@
 Test(reap, ends_what_every_filter_takes_and_leaves_the_rest) {
     ns_enter();
     const char *directory = new_directory(), *settings = ledger_in(directory);
-    struct peer one = peer_start(&(struct peer_options){ 0 }), six = peer_start(&(struct peer_options){ .address = "::1" });
+    struct peer one = peer_start(&(struct peer_options){ 0 }),
+                six = peer_start(&(struct peer_options){ .address = "::1" });
     char to_one[32], here[64], elsewhere[64];
     struct stat pid_ns;
     cr_assert_eq(stat("/proc/self/ns/pid", &pid_ns), 0);
@@ -161,7 +162,8 @@ Test(reap, leaves_every_socket_in_another_state_where_it_is) {
 /* ---- what it says --------------------------------------------------------------------------------------------- */
 
 Test(reap, has_every_field_of_its_manual_and_no_other) {
-    static const char *const names[] = { "version", "event", "time", "dry_run", "matched", "chosen", "ended", "gone",
+    static const char *const names[] = { "version",          "event",           "time",      "dry_run",
+                                         "matched",          "chosen",          "ended",     "gone",
                                          "time_wait_before", "time_wait_after", "fin_wait2", "endpoints" };
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });

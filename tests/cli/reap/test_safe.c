@@ -66,9 +66,12 @@ static void leave_on(const char *interface, uint16_t local_port, uint16_t port) 
 /* The same addresses and ports on two interfaces are two connections. */
 Test(reap_safe, ends_those_of_one_interface_only) {
     ns_enter();
-    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "set -e; for i in d0 d1; do "
-                              "ip link add $i type dummy || ip link add $i type bridge; ip link set $i up; "
-                              "ip -6 addr add fe80::1/64 dev $i nodad; done", NULL });
+    struct ended e = run_argv(NULL, (const char *[]){
+                                        "sh", "-c",
+                                        "set -e; for i in d0 d1; do "
+                                        "ip link add $i type dummy || ip link add $i type bridge; ip link set $i up; "
+                                        "ip -6 addr add fe80::1/64 dev $i nodad; done",
+                                        NULL });
     if (e.status != 0)
         cr_skip_test("no interface to make: %s", e.err);
     leave_on("d0", 5000, 9000);
@@ -168,7 +171,8 @@ Test(reap_safe, leaves_other_states_alone_even_when_it_is_handed_them) {
     cr_expect_eq(done.ended, 1, "%zu", done.ended);
     cr_expect_eq(done.gone, 0, "%zu", done.gone);
     for (size_t i = 0; i < list.n; i++)
-        cr_expect_eq(fates[i], list.all[i].state == AF_IN_TIME_WAIT ? AF_DESTROY_ENDED : AF_DESTROY_NOT, "socket %zu", i);
+        cr_expect_eq(fates[i], list.all[i].state == AF_IN_TIME_WAIT ? AF_DESTROY_ENDED : AF_DESTROY_NOT, "socket %zu",
+                     i);
     expect_works(&established);
     cr_expect_eq(ns_count(ST_FIN_WAIT2, 9000, 4001), 1, "the orphan");
     cr_expect_eq(ns_count(ST_FIN_WAIT2, 9000, 4002), 1);

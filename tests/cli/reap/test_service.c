@@ -164,7 +164,8 @@ Test(reap_service, says_what_fails_for_a_while_and_goes_on) {
 }
 
 Test(reap_service, fails_when_it_cannot_write) {
-    static const char *const rows[][2] = { { ">/dev/full", "No space left on device" }, { ">&-", "Bad file descriptor" },
+    static const char *const rows[][2] = { { ">/dev/full", "No space left on device" },
+                                           { ">&-", "Bad file descriptor" },
                                            { "--json=/dev/full", "/dev/full: No space left on device" },
                                            { "--json=/nonexistent/x", "/nonexistent/x: No such file" } };
     ns_enter();
@@ -215,7 +216,8 @@ Test(reap_service, has_a_unit_file_that_systemd_takes) {
     struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "command -v systemd-analyze", NULL });
     if (e.status != 0)
         cr_skip_test("no systemd-analyze");
-    e = run_argv(NULL, (const char *[]){ "sh", "-c", "mkdir \"$1\" && sed \"s|/usr/local/bin/afterfin|$0|\" \"$2\" "
+    e = run_argv(NULL, (const char *[]){ "sh", "-c",
+                                         "mkdir \"$1\" && sed \"s|/usr/local/bin/afterfin|$0|\" \"$2\" "
                                          ">\"$1/afterfin-reap.service\" && "
                                          "systemd-analyze verify --man=no \"$1/afterfin-reap.service\"",
                                          command_path(), scratch_path(), unit, NULL });

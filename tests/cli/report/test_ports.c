@@ -34,8 +34,9 @@ Test(report_ports, tells_how_many_there_are_and_who_has_taken_them) {
     double total = 0;
     for (unsigned i = 0; i < PEERS; i++) {
         peer[i] = peer_start(&(struct peer_options){ .address = i ? NULL : "::1" });
-        leave(ledger_in(directory), 0, (const char *[]){ "connect_close", i ? "127.0.0.1" : "::1", number(peer[i].port),
-                                                         "-n", number(30 - i), NULL });
+        leave(ledger_in(directory), 0,
+              (const char *[]){ "connect_close", i ? "127.0.0.1" : "::1", number(peer[i].port), "-n", number(30 - i),
+                                NULL });
         total += 30 - i;
     }
     run(NULL, "connect_close 127.0.0.1 %u -n 2", peer[5].port);
@@ -72,7 +73,8 @@ Test(report_ports, tells_of_time_waits_that_the_kernel_would_not_keep) {
     run(NULL, "connect_close 127.0.0.1 %u -n 20", peer.port);
     ns_settle();
     const char *after = metrics_of(directory).out;
-    cr_expect_gt(metric(after, "afterfin_time_wait_overflow_total"), metric(before, "afterfin_time_wait_overflow_total"));
+    cr_expect_gt(metric(after, "afterfin_time_wait_overflow_total"),
+                 metric(before, "afterfin_time_wait_overflow_total"));
     cr_expect_eq(metric(after, "afterfin_time_wait_overflow_total"), ns_netstat("TCPTimeWaitOverflow"));
 }
 
@@ -82,8 +84,9 @@ Test(report_ports, tells_what_there_is_at_the_edges) {
         const char *range, *reserved;
         double ports;
     } rows[] = {
-        { "1024 65535", "", 64512 },         { "65535 65535", "", 1 },     { "40000 40009", "40000-40009", 0 },
-        { "40000 40009", "1-65535", 0 },     { "40000 40009", "39999,40010", 10 },
+        { "1024 65535", "", 64512 },          { "65535 65535", "", 1 },
+        { "40000 40009", "40000-40009", 0 },  { "40000 40009", "1-65535", 0 },
+        { "40000 40009", "39999,40010", 10 },
     };
     ns_enter();
     const char *directory = new_directory();

@@ -30,23 +30,27 @@ static long count_of(const json_t *json, const char *program, const char *name) 
 static const char *logfmt(const char *event, const char *time, int pid, const char *program, const char *elapsed,
                           int n) {
     char *line;
-    cr_assert_gt(asprintf(&line, "afterfin version=1 event=%s time=2026-11-23T%sZ pid=%d ppid=1 program=%s elapsed_s=%s "
+    cr_assert_gt(asprintf(&line,
+                          "afterfin version=1 event=%s time=2026-11-23T%sZ pid=%d ppid=1 program=%s elapsed_s=%s "
                           "sockets=%d binds=0 bind_errors=0 connects=%d connect_errors=0 accepts=0 established=%d "
                           "time_wait=%d avoided=0 passive=0 aborted=0 passed=0 open=0 errors= "
                           "time_wait_to=\"127.0.0.1:80=%d\" policy=\"linger=off\"\n",
-                          event, time, pid, program, elapsed, n, n, n, n, n), 0);
+                          event, time, pid, program, elapsed, n, n, n, n, n),
+                 0);
     return line;
 }
 
 static const char *json_line(const char *event, const char *time, int pid, const char *program, const char *elapsed,
                              int n) {
     char *line;
-    cr_assert_gt(asprintf(&line, "{\"version\":1,\"event\":\"%s\",\"time\":\"2026-11-23T%sZ\",\"pid\":%d,\"ppid\":1,"
+    cr_assert_gt(asprintf(&line,
+                          "{\"version\":1,\"event\":\"%s\",\"time\":\"2026-11-23T%sZ\",\"pid\":%d,\"ppid\":1,"
                           "\"program\":\"%s\",\"elapsed_s\":%s,\"sockets\":%d,\"binds\":0,\"bind_errors\":0,"
                           "\"connects\":%d,\"connect_errors\":0,\"accepts\":0,\"established\":%d,\"time_wait\":%d,"
                           "\"avoided\":0,\"passive\":0,\"aborted\":0,\"passed\":0,\"open\":0,\"errors\":{},"
                           "\"time_wait_to\":{\"127.0.0.1:80\":%d},\"policy\":{\"linger\":\"off\"}}\n",
-                          event, time, pid, program, elapsed, n, n, n, n, n), 0);
+                          event, time, pid, program, elapsed, n, n, n, n, n),
+                 0);
     return line;
 }
 
@@ -115,24 +119,41 @@ Test(report, takes_the_last_of_several_lines_of_one_process) {
         long processes, time_wait;
     } rows[] = {
         { "intervals and exit",
-          { logfmt("interval", "10:00:10.500", 7, "a", "10.000", 1), logfmt("interval", "10:00:20.500", 7, "a", "20.000", 2),
-            logfmt("exit", "10:00:25.499", 7, "a", "24.998", 5) }, 1, 5 },
+          { logfmt("interval", "10:00:10.500", 7, "a", "10.000", 1),
+            logfmt("interval", "10:00:20.500", 7, "a", "20.000", 2),
+            logfmt("exit", "10:00:25.499", 7, "a", "24.998", 5) },
+          1,
+          5 },
         { "not in order",
-          { logfmt("exit", "10:00:25.500", 7, "a", "25.000", 5), logfmt("interval", "10:00:10.500", 7, "a", "10.000", 1) },
-          1, 5 },
+          { logfmt("exit", "10:00:25.500", 7, "a", "25.000", 5),
+            logfmt("interval", "10:00:10.500", 7, "a", "10.000", 1) },
+          1,
+          5 },
         { "an exec that failed",
-          { logfmt("exec", "10:00:10.500", 7, "a", "10.000", 3), json_line("exit", "10:00:11.500", 7, "a", "11.000", 4) },
-          1, 4 },
+          { logfmt("exec", "10:00:10.500", 7, "a", "10.000", 3),
+            json_line("exit", "10:00:11.500", 7, "a", "11.000", 4) },
+          1,
+          4 },
         { "an exec of itself",
-          { logfmt("exec", "10:00:10.500", 7, "a", "10.000", 3), logfmt("exit", "10:00:11.500", 7, "a", "1.000", 4) }, 2, 7 },
+          { logfmt("exec", "10:00:10.500", 7, "a", "10.000", 3), logfmt("exit", "10:00:11.500", 7, "a", "1.000", 4) },
+          2,
+          7 },
         { "another program",
-          { logfmt("exec", "10:00:10.500", 7, "a", "10.000", 3), logfmt("exit", "10:00:11.500", 7, "b", "11.000", 4) }, 2, 7 },
+          { logfmt("exec", "10:00:10.500", 7, "a", "10.000", 3), logfmt("exit", "10:00:11.500", 7, "b", "11.000", 4) },
+          2,
+          7 },
         { "another pid",
-          { logfmt("exit", "10:00:10.500", 7, "a", "10.000", 3), logfmt("exit", "10:00:10.500", 8, "a", "10.000", 4) }, 2, 7 },
+          { logfmt("exit", "10:00:10.500", 7, "a", "10.000", 3), logfmt("exit", "10:00:10.500", 8, "a", "10.000", 4) },
+          2,
+          7 },
         { "the same line twice",
-          { logfmt("exit", "10:00:10.500", 7, "a", "10.000", 3), logfmt("exit", "10:00:10.500", 7, "a", "10.000", 3) }, 1, 3 },
+          { logfmt("exit", "10:00:10.500", 7, "a", "10.000", 3), logfmt("exit", "10:00:10.500", 7, "a", "10.000", 3) },
+          1,
+          3 },
         { "the pid anew, a moment later",
-          { logfmt("exit", "10:00:10.500", 7, "a", "0.000", 3), logfmt("exit", "10:00:10.600", 7, "a", "0.000", 3) }, 2, 6 },
+          { logfmt("exit", "10:00:10.500", 7, "a", "0.000", 3), logfmt("exit", "10:00:10.600", 7, "a", "0.000", 3) },
+          2,
+          6 },
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         size_t n = 0;

@@ -66,12 +66,14 @@ Test(report_write, prints_columns_with_a_row_a_program) {
     ns_enter();
     struct ended e = command("LC_ALL=C", "report", "-d", two_programs(), NULL);
     /* Bytes that are no character became U+FFFD, and a locale without it shows its bytes. */
-    cr_expect_str_eq(e.out, "PROGRAM             PROCESSES ESTAB TIME_WAIT PASSIVE\n"
-                            "plain                       1    10         7       3\n"
-                            "        errors: connect:EADDRNOTAVAIL=12\n"
-                            "q\"\\\\x0a\\xef\\xbf\\xbd         1    10         6       4\n"
-                            "        errors: connect:EADDRNOTAVAIL=12\n"
-                            "total                       2    20        13       7\n", "%s", e.out);
+    cr_expect_str_eq(e.out,
+                     "PROGRAM             PROCESSES ESTAB TIME_WAIT PASSIVE\n"
+                     "plain                       1    10         7       3\n"
+                     "        errors: connect:EADDRNOTAVAIL=12\n"
+                     "q\"\\\\x0a\\xef\\xbf\\xbd         1    10         6       4\n"
+                     "        errors: connect:EADDRNOTAVAIL=12\n"
+                     "total                       2    20        13       7\n",
+                     "%s", e.out);
     e = command(NULL, "report", "-d", new_directory(), NULL);
     cr_expect_str_eq(e.out, "no process with a TCP socket is recorded\n");
 }
@@ -134,7 +136,8 @@ static const char *own(const char *name) {
 }
 
 /* A ledger of one process, which began an hour ago. */
-static void make(const char *directory, const char *name, enum how how, unsigned ended_s, bool mapped, bool other_boot) {
+static void make(const char *directory, const char *name, enum how how, unsigned ended_s, bool mapped,
+                 bool other_boot) {
     struct af_ledger *ledger = make_ledger(directory, own(name));
     ledger->pid = how == LIVES ? getpid() : gone_pid();
     ledger->started = seconds_ago(3600);
@@ -182,7 +185,10 @@ static void fill(const char *directory) {
     snprintf(path, sizeof path, "ln -s %s/%s %s/link.ledger; ln -s %s %s/run-1-0", elsewhere, own("old.ledger"),
              directory, elsewhere, directory);
     cr_assert_eq(shell("%s; cd %s && cp %s ledger.txt && echo notes >notes.ledger && mkdir dir.ledger && "
-                       "mkfifo fifo.ledger", path, directory, own("young.ledger")).status, 0);
+                       "mkfifo fifo.ledger",
+                       path, directory, own("young.ledger"))
+                     .status,
+                 0);
 }
 
 static void expect_left(const char *directory, bool clean, const char *what) {
@@ -221,7 +227,9 @@ Test(report_write, clean_after_some_seconds_leaves_what_is_younger) {
 }
 
 Test(report_write, every_command_tidies_the_default_directory) {
-    static const char *const commands[][3] = { { "who", NULL, NULL }, { "report", NULL, NULL }, { "run", "-q", "true" } };
+    static const char *const commands[][3] = { { "who", NULL, NULL },
+                                               { "report", NULL, NULL },
+                                               { "run", "-q", "true" } };
     ns_enter();
     const char *directory = own_default();
     for (size_t i = 0; i < ROWS(commands); i++) {

@@ -14,15 +14,18 @@ static const char *port_text(const struct peer *peer) {
 
 /* DESIGN's `run --json`, name by name. */
 Test(run_result, has_every_field_of_the_contract_and_no_other) {
-    static const char *const top[] = { "version", "command", "exit_status", "elapsed_s", "policy", "totals",
-                                       "processes", "kernel", NULL };
-    static const char *const totals[] = { "sockets", "binds", "bind_errors", "connects", "connect_errors", "accepts",
-                                          "established", "time_wait", "avoided", "passive", "aborted", "passed",
-                                          "open", "errors", NULL };
-    static const char *const process[] = { "pid", "ppid", "program", "command", "ended", "sockets", "binds",
-                                           "bind_errors", "connects", "connect_errors", "accepts", "established",
-                                           "time_wait", "avoided", "passive", "aborted", "passed", "open", "errors",
-                                           "time_wait_confirmed", "time_wait_to", NULL };
+    static const char *const top[] = { "version", "command",   "exit_status", "elapsed_s", "policy",
+                                       "totals",  "processes", "kernel",      NULL };
+    static const char *const totals[] = { "sockets", "binds",       "bind_errors", "connects", "connect_errors",
+                                          "accepts", "established", "time_wait",   "avoided",  "passive",
+                                          "aborted", "passed",      "open",        "errors",   NULL };
+    static const char *const process[] = {
+        "pid",          "ppid",        "program",     "command",  "ended",
+        "sockets",      "binds",       "bind_errors", "connects", "connect_errors",
+        "accepts",      "established", "time_wait",   "avoided",  "passive",
+        "aborted",      "passed",      "open",        "errors",   "time_wait_confirmed",
+        "time_wait_to", NULL
+    };
     static const char *const kernel[] = { "time_wait_before", "time_wait_after", "attributed", NULL };
     static const struct {
         const char *path;
@@ -30,8 +33,8 @@ Test(run_result, has_every_field_of_the_contract_and_no_other) {
     } objects[] = { { "", top }, { "totals", totals }, { "processes.0", process }, { "kernel", kernel } };
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    json_t *json = run_json(NULL, 0, "-p", "linger=off", victim_path("connect_close"), "127.0.0.1",
-                            port_text(&peer), "-n", "3", NULL);
+    json_t *json = run_json(NULL, 0, "-p", "linger=off", victim_path("connect_close"), "127.0.0.1", port_text(&peer),
+                            "-n", "3", NULL);
     for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
         json_expect_fields(json, objects[i].path, objects[i].names);
     cr_expect_eq(json_number(json, "version"), 1);
@@ -83,8 +86,8 @@ Test(run_result, is_what_the_kernel_says) {
         const char *const *a = rows[i].argv;
         long before = ns_tw();
         bool killed = strcmp(rows[i].name, "killed") == 0;
-        json_t *json = run_json(NULL, killed ? 128 + SIGKILL : 0, "-p", rows[i].policy, victim_path(a[0]), a[1],
-                                a[2], a[3], a[4], a[5], a[6], NULL);
+        json_t *json = run_json(NULL, killed ? 128 + SIGKILL : 0, "-p", rows[i].policy, victim_path(a[0]), a[1], a[2],
+                                a[3], a[4], a[5], a[6], NULL);
         long left = ns_tw() - before;
         cr_expect_eq(left, rows[i].time_wait, "%s: the test itself: %ld", rows[i].name, left);
         expect(json, "totals.established", rows[i].established, rows[i].name);
@@ -95,8 +98,10 @@ Test(run_result, is_what_the_kernel_says) {
         expect(json, "kernel.time_wait_before", before, rows[i].name);
         expect(json, "kernel.time_wait_after", before + left, rows[i].name);
         expect_invariant(json, rows[i].name);
-        cr_expect_str_eq(json_string_value(json_find(json, "processes.0.ended")),
-                         killed ? "signal" : strcmp(rows[i].name, "exec") == 0 ? "exec" : "exit");
+        cr_expect_str_eq(json_string_value(json_find(json, "processes.0.ended")), killed ? "signal"
+                                                                                  : strcmp(rows[i].name, "exec") == 0
+                                                                                      ? "exec"
+                                                                                      : "exit");
         if (left) {
             char path[64];
             snprintf(path, sizeof path, "127.0.0.1:%s", port);
@@ -109,9 +114,10 @@ Test(run_result, is_what_the_kernel_says) {
 Test(run_result, of_a_tree_adds_up_to_what_the_kernel_has) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    json_t *json = run_json(NULL, 0, "sh", "-c", "\"$0\" 127.0.0.1 $1 -n 10 & \"$0\" 127.0.0.1 $1 -n 20 & wait; "
-                            "\"$2\" 127.0.0.1 $1 100", victim_path("connect_close"), port_text(&peer),
-                            victim_path("exec_close"), NULL);
+    json_t *json = run_json(NULL, 0, "sh", "-c",
+                            "\"$0\" 127.0.0.1 $1 -n 10 & \"$0\" 127.0.0.1 $1 -n 20 & wait; "
+                            "\"$2\" 127.0.0.1 $1 100",
+                            victim_path("connect_close"), port_text(&peer), victim_path("exec_close"), NULL);
     cr_expect_eq(ns_tw(), 31);
     expect(json, "kernel.attributed", 31, "tree");
     expect(json, "totals.time_wait", 31, "tree");
@@ -151,8 +157,8 @@ Test(run_result, counts_MPTCP_and_says_that_it_cannot_be_confirmed) {
     if (!enabled || *enabled != '1')
         cr_skip_test("no MPTCP in this kernel");
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct ended e = command(NULL, "run", victim_path("connect_close"), "127.0.0.1", port_text(&peer), "-n", "5",
-                             "-m", NULL);
+    struct ended e = command(NULL, "run", victim_path("connect_close"), "127.0.0.1", port_text(&peer), "-n", "5", "-m",
+                             NULL);
     cr_assert_eq(ns_tw(), 5);
     cr_assert(strstr(e.err, "note: 5 in TIME_WAIT are MPTCP connections"), "%s", e.err);
     cr_assert_not(strstr(e.err, "not seen in the kernel's table"), "%s", e.err);
@@ -161,10 +167,11 @@ Test(run_result, counts_MPTCP_and_says_that_it_cannot_be_confirmed) {
 /* CMD's own namespace is not ours, and gone when CMD is. */
 Test(run_result, says_that_another_network_namespace_was_not_looked_into) {
     ns_enter();
-    struct ended e = command(NULL, "run", "unshare", "--net", "sh", "-c", "ip link set lo up; "
+    struct ended e = command(NULL, "run", "unshare", "--net", "sh", "-c",
+                             "ip link set lo up; "
                              "\"$0\" 127.0.0.1 7000 -n 1 -q 1 & while ! grep -q :1B58 /proc/net/tcp; do sleep 0.02; "
-                             "done; \"$1\" 127.0.0.1 7000 -b 1; wait", victim_path("server_close"),
-                             victim_path("connect_close"), NULL);
+                             "done; \"$1\" 127.0.0.1 7000 -b 1; wait",
+                             victim_path("server_close"), victim_path("connect_close"), NULL);
     cr_assert_eq(e.status, 0, "%s", e.err);
     cr_assert(strstr(e.err, "counted in another network namespace"), "%s", e.err);
     unsigned dashes = 0;
@@ -183,9 +190,10 @@ Test(run_result, shows_children_that_outlive_CMD_and_leaves_them_their_ledger) {
     const char *result = scratch_path();
     snprintf(option, sizeof option, "--json=%s", result);
     struct peer peer = peer_start(&(struct peer_options){ .holds = true });
-    struct victim v = command_start(base, "run", option, "sh", "-c", "trap 'exit 5' USR1; \"$0\" 127.0.0.1 $1 & "
-                                    "echo ready; while :; do sleep 0.02; done", victim_path("connect_hold"),
-                                    port_text(&peer), NULL);
+    struct victim v = command_start(base, "run", option, "sh", "-c",
+                                    "trap 'exit 5' USR1; \"$0\" 127.0.0.1 $1 & "
+                                    "echo ready; while :; do sleep 0.02; done",
+                                    victim_path("connect_hold"), port_text(&peer), NULL);
     victim_wait_out(&v, "ready");
     peer_wait_accepted(&peer, 1);
     struct ended e = victim_kill(&v, SIGUSR1);
@@ -218,8 +226,10 @@ Test(run_result, keeps_ledgers_only_where_they_were_asked_for) {
     cr_assert_eq(command(NULL, "run", "-p", base, victim, "127.0.0.1", port_text(&peer), NULL).status, 0);
     cr_assert_eq(entries(directory, ""), 1);
     snprintf(base, sizeof base, "AFTERFIN_LEDGER=%s", directory);
-    cr_assert_eq(command(base, "run", "sh", "-c", "\"$0\" 127.0.0.1 $1; \"$0\" 127.0.0.1 $1", victim,
-                         port_text(&peer), NULL).status, 0);
+    cr_assert_eq(command(base, "run", "sh", "-c", "\"$0\" 127.0.0.1 $1; \"$0\" 127.0.0.1 $1", victim, port_text(&peer),
+                         NULL)
+                     .status,
+                 0);
     cr_assert_eq(entries(directory, ""), 3);
     cr_assert_eq(entries(directory, "run-"), 0);
     /* The default directory is other tests' too: look for what is named after this process. */
@@ -243,9 +253,10 @@ Test(run_result, of_a_run_inside_a_run_is_in_both) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *inner = scratch_path();
-    json_t *json = run_json(NULL, 0, "sh", "-c", "\"$0\" run -q --json=\"$3\" \"$1\" 127.0.0.1 $2 -n 4; "
-                            "\"$1\" 127.0.0.1 $2 -n 3", command_path(), victim_path("connect_close"),
-                            port_text(&peer), inner, NULL);
+    json_t *json = run_json(NULL, 0, "sh", "-c",
+                            "\"$0\" run -q --json=\"$3\" \"$1\" 127.0.0.1 $2 -n 4; "
+                            "\"$1\" 127.0.0.1 $2 -n 3",
+                            command_path(), victim_path("connect_close"), port_text(&peer), inner, NULL);
     expect(json, "totals.time_wait", 7, "outer");
     expect(json, "kernel.attributed", 7, "outer");
     expect(json_load_file(inner, 0, NULL), "kernel.attributed", 4, "inner");

@@ -38,8 +38,7 @@ Test(run, ends_with_the_status_that_env_would_end_with) {
         const char **r = rows[i];
         struct ended bare = run_argv(NULL, (const char *[]){ "/usr/bin/env", r[0], r[1], r[2], NULL });
         struct ended ours = command(NULL, "run", r[0], r[1], r[2], NULL);
-        cr_expect_eq(ours.status, bare.status, "%s %s: %d, bare %d", r[0], r[2] ? r[2] : "", ours.status,
-                     bare.status);
+        cr_expect_eq(ours.status, bare.status, "%s %s: %d, bare %d", r[0], r[2] ? r[2] : "", ours.status, bare.status);
         cr_expect_str_eq(ours.out, bare.out);
     }
 }
@@ -127,8 +126,9 @@ Test(run, gives_CMD_the_descriptors_and_signals_that_it_was_started_with) {
 
 /* No shell between: it would set SIGCHLD right. */
 Test(run, gives_CMD_the_dispositions_that_it_was_started_with) {
-    static const char *const argv[] = { "env", "--ignore-signal=HUP,CHLD,PIPE,INT", "grep", "^SigIgn",
-                                        "/proc/self/status", NULL };
+    static const char *const argv[] = {
+        "env", "--ignore-signal=HUP,CHLD,PIPE,INT", "grep", "^SigIgn", "/proc/self/status", NULL
+    };
     struct ended bare = run_argv(NULL, argv);
     struct ended ours = run_argv(NULL, (const char *[]){ argv[0], argv[1], command_path(), "run", argv[2], argv[3],
                                                          argv[4], NULL });
@@ -137,8 +137,8 @@ Test(run, gives_CMD_the_dispositions_that_it_was_started_with) {
 }
 
 Test(run, knows_CMDs_status_even_where_children_are_ignored) {
-    struct ended e = run_argv(NULL, (const char *[]){ "env", "--ignore-signal=CHLD", command_path(), "run", "sh",
-                                                      "-c", "exit 5", NULL });
+    struct ended e = run_argv(NULL, (const char *[]){ "env", "--ignore-signal=CHLD", command_path(), "run", "sh", "-c",
+                                                      "exit 5", NULL });
     cr_assert_eq(e.status, 5);
 }
 
@@ -170,9 +170,11 @@ Test(run, with_exec_becomes_CMD) {
 Test(run, says_where_it_looked_for_the_library_and_where_it_cannot_be_preloaded_from) {
     const char *directory = scratch_path();
     char path[512];
-    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c",
-        "mkdir -p \"$1/bin\" \"$1/lib\" \"$1/a b\" && cp \"$2\" \"$1/bin/\" && cp \"$2\" \"$3\" \"$1/a b/\"", "sh",
-        directory, command_path(), library_path(), NULL });
+    struct ended e = run_argv(
+        NULL, (const char *[]){
+                  "sh", "-c",
+                  "mkdir -p \"$1/bin\" \"$1/lib\" \"$1/a b\" && cp \"$2\" \"$1/bin/\" && cp \"$2\" \"$3\" \"$1/a b/\"",
+                  "sh", directory, command_path(), library_path(), NULL });
     cr_assert_eq(e.status, 0, "%s", e.err);
     snprintf(path, sizeof path, "%s/bin/afterfin", directory);
     e = run_argv(NULL, (const char *[]){ path, "run", "echo", "started", NULL });

@@ -79,8 +79,10 @@ Test(run_signals, leave_CMD_alone_when_run_itself_is_killed) {
     char base[128];
     cr_assert_eq(run("", "mkdir -m 700 %s", directory).status, 0);
     snprintf(base, sizeof base, "AFTERFIN_LEDGER=%s", directory);
-    struct victim v = command_start(base, "run", "sh", "-c", "echo $$; trap 'echo survived; exit 0' USR1; "
-                                    "while :; do sleep 0.02; done", NULL);
+    struct victim v = command_start(base, "run", "sh", "-c",
+                                    "echo $$; trap 'echo survived; exit 0' USR1; "
+                                    "while :; do sleep 0.02; done",
+                                    NULL);
     victim_wait_out(&v, "\n");
     pid_t cmd = atoi(victim_out(&v));
     kill(v.pid, SIGKILL);
@@ -118,8 +120,11 @@ Test(run_signals, as_pid_1_it_reaps_what_is_orphaned) {
 
 Test(run_signals, as_pid_1_it_forwards_what_the_kernel_would_not_deliver) {
     need_pid_namespace();
-    struct victim v = victim_start_argv(NULL, (const char *[]){ NAMESPACE, "sh", "-c",
-        "trap 'echo termed; exit 4' TERM; kill -TERM 1; while :; do sleep 0.02; done", NULL });
+    struct victim v =
+        victim_start_argv(NULL,
+                          (const char *[]){
+                              NAMESPACE, "sh", "-c",
+                              "trap 'echo termed; exit 4' TERM; kill -TERM 1; while :; do sleep 0.02; done", NULL });
     struct ended e = victim_wait(&v);
     cr_assert_eq(e.status, 4, "%s%s", e.out, e.err);
 }

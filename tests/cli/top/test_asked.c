@@ -37,8 +37,7 @@ Test(top_asked, prints_one_frame_as_text_sorted_and_filtered) {
         const char *one = strstr(table, rows[i].first);
         const char *other = rows[i].second ? strstr(table, rows[i].second) : NULL;
         cr_expect(one && (!rows[i].second || (other && one < other)), "row %zu:\n%s", i, e.out);
-        cr_expect(rows[i].second || !strstr(table, rows[i].first == first ? second : first), "row %zu:\n%s", i,
-                  e.out);
+        cr_expect(rows[i].second || !strstr(table, rows[i].first == first ? second : first), "row %zu:\n%s", i, e.out);
         cr_expect_not(strchr(e.out, '\033'), "row %zu", i);
         cr_expect_str_empty(e.err);
     }
@@ -130,13 +129,14 @@ Test(top_asked, works_as_an_ordinary_user) {
     leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), "-n", "3", NULL });
     if (geteuid() != 0 || chown(own, 65533, 65533) != 0 || access("/usr/bin/setpriv", X_OK) != 0)
         cr_skip_test("no second user here");
-    struct ended e = run_argv(ledger_in(own), (const char *[]){ user[0], user[1], user[2], user[3],
-                              victim_path("connect_close"), "127.0.0.1", number(peer.port), "-n", "2", NULL });
+    struct ended e = run_argv(ledger_in(own),
+                              (const char *[]){ user[0], user[1], user[2], user[3], victim_path("connect_close"),
+                                                "127.0.0.1", number(peer.port), "-n", "2", NULL });
     if (e.status != 0)
         cr_skip_test("the second user cannot run our programs: %s", e.err);
     ns_settle();
-    e = run_argv(NULL, (const char *[]){ user[0], user[1], user[2], user[3], command_path(), "top", "-d", own,
-                                         "--once", "--json", "--delay", "0.1", NULL });
+    e = run_argv(NULL, (const char *[]){ user[0], user[1], user[2], user[3], command_path(), "top", "-d", own, "--once",
+                                         "--json", "--delay", "0.1", NULL });
     json_t *json = parsed(&e);
     cr_expect_eq(json_number(json, "processes.0.time_wait"), 2, "%s", e.out);
     cr_expect_eq(json_number(json, "unknown"), 3);

@@ -60,8 +60,9 @@ static pid_t start(struct screen *s, const char *directory) {
 /* A shell instead, with the command as $0 and a directory as $1. */
 static pid_t start_shell(struct screen *s, const char *option, const char *script) {
     int terminal;
-    pid_t pid = argv_on_terminal(&terminal, 80, (const char *[]){ "/usr/bin/env", "TERM=vt100", "LC_ALL=C", "sh", option,
-                                 script, command_path(), new_directory(), NULL });
+    pid_t pid = argv_on_terminal(&terminal, 80,
+                                 (const char *[]){ "/usr/bin/env", "TERM=vt100", "LC_ALL=C", "sh", option, script,
+                                                   command_path(), new_directory(), NULL });
     screen_start(s, terminal, 24, 80);
     return pid;
 }
@@ -197,8 +198,9 @@ Test(top_live, sees_what_comes_and_what_goes) {
 static pid_t start_below_shell(int *terminal, pid_t *top) {
     const char *below = "echo \"top is $$.\"; exec \"$0\" top -d \"$1\"";
     const char *script = "sh -c \"$2\" \"$0\" \"$1\"; echo \"it said $?.\"; read line";
-    pid_t pid = argv_on_terminal(terminal, 80, (const char *[]){ "/usr/bin/env", "TERM=xterm", "LC_ALL=C", "sh", "-c",
-                                 script, command_path(), new_directory(), below, NULL });
+    pid_t pid = argv_on_terminal(terminal, 80,
+                                 (const char *[]){ "/usr/bin/env", "TERM=xterm", "LC_ALL=C", "sh", "-c", script,
+                                                   command_path(), new_directory(), below, NULL });
     const char *seen = terminal_read(*terminal, "q quit"), *said = strstr(seen, "top is ");
     cr_assert(said && strstr(said, "\033[?1049h"), "%s", seen);
     *top = atoi(said + strlen("top is "));
@@ -210,8 +212,11 @@ Test(top_live, restores_the_terminal_however_it_ends) {
     static const struct {
         int signal; /* 0: the key */
         const char *said;
-    } rows[] = { { SIGTERM, "it said 143." }, { SIGINT, "it said 130." }, { SIGHUP, "it said 129." },
-                 { SIGQUIT, "it said 131." }, { 0, "it said 0." } };
+    } rows[] = { { SIGTERM, "it said 143." },
+                 { SIGINT, "it said 130." },
+                 { SIGHUP, "it said 129." },
+                 { SIGQUIT, "it said 131." },
+                 { 0, "it said 0." } };
     ns_enter();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int terminal;

@@ -22,7 +22,8 @@ struct made {
 };
 
 static struct af_kernel_socket towards(uint16_t peer, unsigned port, uint64_t cookie) {
-    return (struct af_kernel_socket){ .cookie = cookie, .state = AF_IN_TIME_WAIT,
+    return (struct af_kernel_socket){ .cookie = cookie,
+                                      .state = AF_IN_TIME_WAIT,
                                       .local = { .ip = { 10, 0, 0, 1 }, .port = (uint16_t)port },
                                       .peer = { .ip = { 10, 0, 0, 2 }, .port = peer } };
 }
@@ -54,13 +55,16 @@ static void add_process(struct af_snapshot *look, const struct made *made) {
         if (!cookie)
             continue;
         c->closings = af_room_for_one(c->closings, c->n_closings, sizeof *c->closings);
-        c->closings[c->n_closings++] = (struct af_closing){ .cookie = cookie, .row = row, .owner = row,
-                                                            .counted = AF_END_TIME_WAIT };
+        c->closings[c->n_closings++] = (struct af_closing){
+            .cookie = cookie, .row = row, .owner = row, .counted = AF_END_TIME_WAIT
+        };
     }
 }
 
 static struct af_snapshot new_look(double at_s) {
-    struct af_snapshot look = { .ledgers = true, .at = (uint64_t)(at_s * SECOND), .at_real = (uint64_t)(at_s * SECOND) };
+    struct af_snapshot look = { .ledgers = true,
+                                .at = (uint64_t)(at_s * SECOND),
+                                .at_real = (uint64_t)(at_s * SECOND) };
     look.namespaces = calloc(1, sizeof *look.namespaces);
     look.n_namespaces = 1;
     af_ephemeral_parse(&look.namespaces[0].ports, "40000 40099", "");
@@ -158,14 +162,14 @@ Test(top_rows, counts_a_connection_that_changed_hands_once) {
         struct af_snapshot look[2] = { new_look(100), new_look(101) };
         for (int k = 0; k < 2; k++) {
             add_process(&look[k], &(struct made){ 7, "parent", k ? 8 : 4, 0, AF_FATE_RUNNING, 0, 0, 443, NULL });
-            add_process(&look[k],
-                        &(struct made){ 8, "child", rows[i].child[k], 0, AF_FATE_RUNNING, 0, 0, 443, NULL });
+            add_process(&look[k], &(struct made){ 8, "child", rows[i].child[k], 0, AF_FATE_RUNNING, 0, 0, 443, NULL });
         }
         for (uint64_t cookie = 1; cookie <= 4; cookie++) {
             struct af_collection *c = &look[1].found;
             c->closings = af_room_for_one(c->closings, c->n_closings, sizeof *c->closings);
-            c->closings[c->n_closings++] = (struct af_closing){ .cookie = cookie, .row = 1, .owner = 0,
-                                                                .counted = AF_END_TIME_WAIT, .at = rows[i].at };
+            c->closings[c->n_closings++] = (struct af_closing){
+                .cookie = cookie, .row = 1, .owner = 0, .counted = AF_END_TIME_WAIT, .at = rows[i].at
+            };
         }
         struct af_top_sample before = sample_of(&look[0], 0), now = sample_of(&look[1], look[0].at_real);
         struct af_top_rows all;
@@ -197,7 +201,10 @@ Test(top_rows, gives_what_is_open_to_one_holder) {
         look.found.n_live = 2;
         for (size_t k = 0; k < 2; k++) {
             look.found.images[k].runs = look.found.rows[k].fate == AF_FATE_RUNNING;
-            look.found.live[k] = (struct af_live){ .cookie = 5, .image = k, .holder = k, .owner = 0,
+            look.found.live[k] = (struct af_live){ .cookie = 5,
+                                                   .image = k,
+                                                   .holder = k,
+                                                   .owner = 0,
                                                    .state = k ? AF_CONN_INHERITED : AF_CONN_OPEN,
                                                    .peer = towards(443, LOW, 0).peer };
         }
@@ -295,8 +302,8 @@ Test(top_rows, counts_only_ports_that_a_connect_could_have_taken) {
         add_process(&look, &(struct made){ 7, "made", 30, 0, AF_FATE_RUNNING, 20, 10, 443, rows[i].policy });
         add_process(&look, &(struct made){ 8, "elsewhere", 9, 0, AF_FATE_RUNNING, 9, 0, 444, NULL });
         if (rows[i].listens)
-            add_socket(&look, (struct af_kernel_socket){ .state = AF_IN_LISTENING, .inode = 1,
-                                                         .local.port = (uint16_t)rows[i].listens });
+            add_socket(&look, (struct af_kernel_socket){
+                                  .state = AF_IN_LISTENING, .inode = 1, .local.port = (uint16_t)rows[i].listens });
         if (rows[i].seen_twice)
             add_socket(&look, towards(443, rows[i].seen_twice, 0));
         struct af_top_sample now = sample_of(&look, 0);

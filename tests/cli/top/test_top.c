@@ -107,19 +107,23 @@ Test(top, adds_up_a_program_with_what_it_avoided) {
 }
 
 Test(top, has_every_field_of_its_page_and_no_other) {
-    static const char *const top[] = { "version", "interval_s", "port_range", "tcp_tw_reuse", "processes", "unknown",
-                                       NULL };
+    static const char *const top[] = { "version",   "interval_s", "port_range", "tcp_tw_reuse",
+                                       "processes", "unknown",    NULL };
     static const char *const range[] = { "low", "high", "ports", NULL };
-    static const char *const process[] = { "pid", "program", "ended", "open", "new_per_s", "time_wait", "avoided",
-                                           "share", "full_in_s", "busiest", "endpoints", NULL };
+    static const char *const process[] = { "pid",     "program", "ended",     "open",    "new_per_s", "time_wait",
+                                           "avoided", "share",   "full_in_s", "busiest", "endpoints", NULL };
     static const char *const busiest[] = { "local", "peer", "own", "used", "ports", NULL };
-    static const char *const endpoint[] = { "endpoint", "role", "open", "time_wait", "left", "share", "full_in_s",
-                                            NULL };
+    static const char *const endpoint[] = {
+        "endpoint", "role", "open", "time_wait", "left", "share", "full_in_s", NULL
+    };
     static const struct {
         const char *path;
         const char *const *names;
-    } objects[] = { { "", top }, { "port_range", range }, { "processes.0", process },
-                    { "processes.0.busiest", busiest }, { "processes.0.endpoints.0", endpoint } };
+    } objects[] = { { "", top },
+                    { "port_range", range },
+                    { "processes.0", process },
+                    { "processes.0.busiest", busiest },
+                    { "processes.0.endpoints.0", endpoint } };
     ns_enter();
     ns_port_range(40000, 40099);
     const char *directory = new_directory();
@@ -227,8 +231,7 @@ Test(top, counts_between_two_looks_what_was_opened_by_whom) {
     const char *directory = new_directory(), *settings = ledger_in(directory);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *port = number(peer.port);
-    const pid_t before = leave(settings, 0,
-                               (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "30", NULL });
+    const pid_t before = leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "30", NULL });
     ns_settle();
     struct af_top_sample first = look_at(directory, 0);
     const pid_t meanwhile = leave(settings, 0,

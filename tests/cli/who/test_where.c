@@ -43,8 +43,8 @@ static pid_t leave_elsewhere(const char *directory, unsigned n, pid_t *holder, u
         struct stat st;
         ns_enter();
         struct peer peer = peer_start(&(struct peer_options){ 0 });
-        message.pid = leave(ledger_in(directory), 0, (const char *[]){ "connect_close", "127.0.0.1",
-                            number(peer.port), "-n", number(n), NULL });
+        message.pid = leave(ledger_in(directory), 0,
+                            (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), "-n", number(n), NULL });
         leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), NULL }); /* nobody's */
         ns_settle();
         message.net_ns = stat("/proc/self/ns/net", &st) == 0 ? st.st_ino : 0;
@@ -138,9 +138,10 @@ Test(who_where, reads_the_ledgers_of_a_run_that_goes_on) {
     const char *directory = new_directory();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     snprintf(base, sizeof base, "AFTERFIN_LEDGER=%s", directory);
-    struct victim v = command_start(base, "run", "sh", "-c", "trap 'exit 5' USR1; \"$0\" 127.0.0.1 $1 -n 6; echo left; "
-                                    "while :; do sleep 0.02; done", victim_path("connect_close"), number(peer.port),
-                                    NULL);
+    struct victim v = command_start(base, "run", "sh", "-c",
+                                    "trap 'exit 5' USR1; \"$0\" 127.0.0.1 $1 -n 6; echo left; "
+                                    "while :; do sleep 0.02; done",
+                                    victim_path("connect_close"), number(peer.port), NULL);
     victim_wait_out(&v, "left");
     ns_settle();
     json_t *json = who_json(directory, NULL, NULL);
@@ -179,19 +180,20 @@ Test(who_where, shows_an_ordinary_user_all_sockets_and_his_own_processes) {
     if (geteuid() != 0 || chown(own, 65533, 65533) != 0 || access("/usr/bin/setpriv", X_OK) != 0)
         cr_skip_test("no second user here");
     static const char *const user[] = { "setpriv", "--reuid=65533", "--regid=65533", "--clear-groups" };
-    struct ended e = run_argv(ledger_in(own), (const char *[]){ user[0], user[1], user[2], user[3],
-                              victim_path("connect_close"), "127.0.0.1", number(peer.port), "-n", "2", NULL });
+    struct ended e = run_argv(ledger_in(own),
+                              (const char *[]){ user[0], user[1], user[2], user[3], victim_path("connect_close"),
+                                                "127.0.0.1", number(peer.port), "-n", "2", NULL });
     if (e.status != 0)
         cr_skip_test("the second user cannot run our programs: %s", e.err);
     ns_settle();
-    e = run_argv(NULL, (const char *[]){ user[0], user[1], user[2], user[3], command_path(), "who", "-d", own,
-                                         "--json", NULL });
+    e = run_argv(NULL, (const char *[]){ user[0], user[1], user[2], user[3], command_path(), "who", "-d", own, "--json",
+                                         NULL });
     json_t *json = json_loads(e.out, 0, NULL);
     cr_expect_eq(e.status, 0, "%s", e.err);
     cr_expect_eq(json_number(json, "processes.0.time_wait"), 2, "%s", e.out);
     cr_expect_eq(json_number(json, "unknown"), 3);
-    e = run_argv(NULL, (const char *[]){ user[0], user[1], user[2], user[3], command_path(), "who", "-d", directory,
-                                         NULL });
+    e = run_argv(NULL,
+                 (const char *[]){ user[0], user[1], user[2], user[3], command_path(), "who", "-d", directory, NULL });
     cr_expect_eq(e.status, 1);
     cr_expect(strstr(e.err, "Permission denied"), "%s", e.err);
 }
@@ -202,7 +204,8 @@ static pid_t leave_as(unsigned uid, const char *setting, uint16_t port, unsigned
     snprintf(reuid, sizeof reuid, "--reuid=%u", uid);
     snprintf(regid, sizeof regid, "--regid=%u", uid);
     struct victim v = victim_start_argv(setting, (const char *[]){ "setpriv", reuid, regid, "--clear-groups",
-                      victim_path("connect_close"), "127.0.0.1", number(port), "-n", number(n), NULL });
+                                                                   victim_path("connect_close"), "127.0.0.1",
+                                                                   number(port), "-n", number(n), NULL });
     const pid_t pid = v.pid;
     return victim_wait(&v).status == 0 ? pid : 0;
 }
@@ -217,7 +220,10 @@ Test(who_where, shows_root_the_processes_of_all_users) {
     if (shell("install -d -m 755 /run/user && install -d -m 700 -o %u /run/user/%u", uid, uid).status != 0)
         cr_skip_test("only the machine's root can give other users a directory");
     cr_assert_eq(shell("ln -s /tmp/afterfin-%u /tmp/afterfin-%u && mkdir -m 700 /tmp/afterfin-%u && "
-                       "mkfifo /tmp/afterfin-%u", other, other + 1, other + 2, other + 3).status, 0);
+                       "mkfifo /tmp/afterfin-%u",
+                       other, other + 1, other + 2, other + 3)
+                     .status,
+                 0);
     make_process(make_ledger(text_of("/tmp/afterfin-%u", other + 2), "planted.ledger"), 1);
     const pid_t pids[] = { leave_as(0, "LEDGER=on", peer.port, 4),
                            leave_as(uid, "LEDGER=on|$XDG_RUNTIME_DIR=/run/user/65533", peer.port, 2),
@@ -244,10 +250,13 @@ Test(who_where, shows_root_the_processes_of_all_users) {
     const struct {
         unsigned uid;
         const char *why;
-    } planted[] = { { other + 1, "not a directory" }, { other + 2, "not that user's" }, { other + 3, "not a directory" } };
+    } planted[] = { { other + 1, "not a directory" },
+                    { other + 2, "not that user's" },
+                    { other + 3, "not a directory" } };
     for (size_t i = 0; i < 3; i++)
         cr_expect(strstr(e.err, text_of("who: left out: /tmp/afterfin-%u: ", planted[i].uid)) &&
-                  strstr(e.err, planted[i].why), "%zu: %s", i, e.err);
+                      strstr(e.err, planted[i].why),
+                  "%zu: %s", i, e.err);
     cr_expect_eq(json_number(json_loads(named.out, 0, NULL), "unknown"), 5, "-d is that directory and no other");
     cr_expect_eq(json_number(json_loads(clean.out, 0, NULL), "ledgers"), 3);
     cr_expect(strstr(clean.err, "removed 1 ledger\n"), "%s", clean.err);

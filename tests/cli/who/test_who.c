@@ -81,7 +81,8 @@ Test(who, lists_what_the_kernel_has_with_the_process_that_left_it) {
     struct peer bare = peer_start(&(struct peer_options){ 0 });
     const char *to4 = number(v4.port);
     const pid_t close4 = leave(settings, 0, (const char *[]){ "connect_close", "127.0.0.1", to4, "-n", "20", NULL });
-    const pid_t close6 = leave(settings, 0, (const char *[]){ "connect_close", "::1", number(v6.port), "-n", "7", NULL });
+    const pid_t close6 = leave(settings, 0,
+                               (const char *[]){ "connect_close", "::1", number(v6.port), "-n", "7", NULL });
     const pid_t killed = leave(settings, 128 + SIGKILL,
                                (const char *[]){ "exit_open", "sigkill", "127.0.0.1", to4, "11", "10", NULL });
     const pid_t shut = leave(settings, 0, (const char *[]){ "half_close", "127.0.0.1", to4, "10", "0", NULL });
@@ -125,7 +126,8 @@ Test(who, lists_what_the_kernel_has_with_the_process_that_left_it) {
         if (port_behind(field(s, "peer")) != bare.port)
             continue;
         cr_expect(json_is_null(json_object_get(s, "pid")) && json_is_null(json_object_get(s, "program")) &&
-                  json_is_null(json_object_get(s, "role")), "a bare process's");
+                      json_is_null(json_object_get(s, "role")),
+                  "a bare process's");
     }
 }
 

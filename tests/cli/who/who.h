@@ -47,8 +47,9 @@ static inline const char *number(unsigned n) {
 
 /* Three of them, by a process in a pid namespace of its own. */
 static inline void leave_as_pid_1(const char *directory, unsigned port) {
-    struct ended e = run_argv(ledger_in(directory), (const char *[]){ "unshare", "-pf", "--mount-proc",
-                              victim_path("connect_close"), "127.0.0.1", number(port), "-n", "3", NULL });
+    struct ended e = run_argv(ledger_in(directory),
+                              (const char *[]){ "unshare", "-pf", "--mount-proc", victim_path("connect_close"),
+                                                "127.0.0.1", number(port), "-n", "3", NULL });
     if (e.status != 0)
         cr_skip_test("no pid namespace: %s", e.err);
     ns_settle();
