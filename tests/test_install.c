@@ -4,11 +4,9 @@
 #include <unistd.h>
 
 static const char *const installed[] = {
-    "lib/libafterfin.so",
-    "bin/afterfin",
-    "share/man/man1/afterfin.1",
-    "share/man/man7/afterfin.7",
-    "share/bash-completion/completions/afterfin",
+    "lib/libafterfin.so",        "bin/afterfin",
+    "share/man/man1/afterfin.1", "share/man/man5/afterfin.5",
+    "share/man/man7/afterfin.7", "share/bash-completion/completions/afterfin",
 };
 
 Test(install, make_install_puts_everything_there_and_uninstall_takes_it_away) {
