@@ -26,7 +26,7 @@ test-deps: ## install what the tests need, too
 ifneq ($(and $(INSTALLED),$(AFTERWARDS)),)
 $(AFTERWARDS): $(INSTALLED)
 	+$(Q)$(MAKE) $@
-.PHONY: deps test-deps $(AFTERWARDS)
+.PHONY: deps test-deps
 else
 
 # ---- what is built from which folder ---------------------------------------------------------------------------
