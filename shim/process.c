@@ -9,7 +9,7 @@
 _Thread_local volatile uint8_t af_vforked;
 bool af_sealed;
 
-/* vfork, and clone(CLONE_VM). ---------------------------------------------------------------------------------------- */
+/* vfork, and clone(CLONE_VM). ------------------------------------------------------------------------------- */
 
 void *af_vfork_next(void) {
     if (!af_real.vfork)

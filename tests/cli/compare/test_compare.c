@@ -133,16 +133,19 @@ static unsigned points_of(const char *cmd, unsigned rounds) {
     snprintf(arguments, sizeof arguments, "-a linger=off -b linger=ack -r %u --plot %s", rounds, plot);
     struct ended e = compare(arguments, cmd);
     cr_assert_eq(e.status, 0, "%s", e.err);
+    cr_expect_str_empty(e.err, "gnuplot: %s", e.err);
     const char *svg = file_text(plot);
     cr_assert(svg && strstr(svg, "</svg>"), "%s", e.err);
     snprintf(arguments, sizeof arguments, "A: linger=off   B: linger=ack   %u rounds", rounds);
     cr_expect(strstr(svg, arguments), "the title");
+    cr_expect(strstr(svg, "wall time, s") && strstr(svg, "time inside connect, us") && strstr(svg, "TIME_WAITs left"));
     for (const char *at = svg; (at = strstr(at, "<use xlink:href='#gpPt")); at++)
         points++;
     return points;
 }
 
-/* A round is a point of wall time and three of latency, for A and for B. */
+/* A round is a point of wall time, three of latency and one of TIME_WAITs, for A and for B; without connects there
+ * are none of latency. */
 Test(compare, draws_every_round) {
     char *cmd;
     if (access("/usr/bin/gnuplot", X_OK) != 0)
@@ -150,7 +153,8 @@ Test(compare, draws_every_round) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     cr_assert_gt(asprintf(&cmd, "%s 127.0.0.1 %u", victim_path("connect_close"), peer.port), 0);
-    cr_expect_eq(points_of(cmd, 5) - points_of(cmd, 2), 3 * 2 * 4);
+    cr_expect_eq(points_of(cmd, 5) - points_of(cmd, 2), 3 * 2 * 5);
+    cr_expect_eq(points_of("true", 5) - points_of("true", 2), 3 * 2 * 2);
     struct ended e = compare("-a linger=off -r 1 --plot /no/such/directory/x.svg", "true");
     cr_expect_eq(e.status, 125);
     cr_expect(strstr(e.err, "cannot draw /no/such/directory/x.svg: No such file or directory"), "%s", e.err);
