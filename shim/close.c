@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 
-static void let_go(int fd, bool may_reset) {
+static void before_close(int fd, bool may_reset) {
     struct af_connection *conn = af_untrack(fd);
     if (!conn || af_unref(conn) > 0)
         return;
@@ -15,89 +15,98 @@ static void let_go(int fd, bool may_reset) {
     af_ledger_free_connection(af.ledger, (uint32_t)(conn - af_connection_at(0)));
 }
 
-void af_let_go(int fd) {
-    let_go(fd, true);
+void af_before_close(int fd) {
+    before_close(fd, true);
 }
 
 static void visit(int fd, struct af_connection *conn, void *may_reset) {
     (void)conn;
-    let_go(fd, *(bool *)may_reset);
+    before_close(fd, *(bool *)may_reset);
 }
 
-void af_let_go_all(unsigned first, unsigned last, bool may_reset) {
+void af_before_close_range(unsigned first, unsigned last, bool may_reset) {
     af_each(first, last, visit, &may_reset);
 }
 
-int af_on_close(int fd) {
-    if (AF_UNLIKELY(fd == af.log_fd))
+int af_on_close(bool raw, int fd) {
+    if (AF_UNLIKELY(fd == af.log_fd && fd >= 0 && !af_in_vfork_child()))
         af_log(AF_EVENT_INTERVAL); /* the last that can be written there */
     if (af_ours(fd)) {
         af_log_if_due();
-        af_let_go(fd);
+        af_before_close(fd);
     }
-    return af_real.close(fd);
+    return AF_NEXT(raw, close, fd);
 }
 
-int af_on_close_range(unsigned first, unsigned last, int flags) {
+int af_on_close_range(bool raw, unsigned first, unsigned last, int flags) {
     bool closes = first <= last && !(flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) &&
                   !(flags & CLOSE_RANGE_CLOEXEC);
-    if (closes && af.ledger && !af_borrowed())
-        af_let_go_all(first, last, true);
-    return af_real.close_range(first, last, flags);
+    if (closes && af.ledger && !af_in_vfork_child())
+        af_before_close_range(first, last, true);
+    return AF_NEXT(raw, close_range, first, last, flags);
 }
 
 void af_on_closefrom(int first) {
-    if (af.ledger && !af_borrowed())
-        af_let_go_all(first < 0 ? 0 : (unsigned)first, ~0u, true);
+    if (af.ledger && !af_in_vfork_child())
+        af_before_close_range(first < 0 ? 0 : (unsigned)first, ~0u, true);
     af_real.closefrom(first);
+}
+
+/* -1 where it has none (open_memstream, fopencookie), whatever lies where glibc keeps the number. */
+static int descriptor_of(FILE *file) {
+    int error = errno;
+    int fd = af_real.fileno ? af_real.fileno(file) : -1;
+    errno = error;
+    return fd;
 }
 
 /* glibc closes the descriptor of a FILE without passing through close. Data that waits in the FILE is written
  * first; it does not change who closes first. */
-static void let_go_file(FILE *file) {
-    if (af_ours(file->_fileno))
-        af_let_go(file->_fileno);
+static void before_fclose(int fd) {
+    if (af_ours(fd))
+        af_before_close(fd);
 }
 
 int af_on_fclose(FILE *file) {
-    if (AF_UNLIKELY(file->_fileno == af.log_fd))
-        af_foretell_exit();
-    let_go_file(file);
+    int fd = descriptor_of(file);
+    if (AF_UNLIKELY(fd == af.log_fd && fd >= 0))
+        af_before_log_stream_closes();
+    before_fclose(fd);
     return af_real.fclose(file);
 }
 
 FILE *af_on_freopen(const char *path, const char *mode, FILE *file) {
-    let_go_file(file);
+    before_fclose(descriptor_of(file));
     return af_real.freopen(path, mode, file);
 }
 
 FILE *af_on_freopen64(const char *path, const char *mode, FILE *file) {
-    let_go_file(file);
+    before_fclose(descriptor_of(file));
     return af_real.freopen64(path, mode, file);
 }
 
 /* After the FINs a socket in CLOSE no longer tells who was first: remember it while it can be seen. */
 static void note_shutdown(int fd, struct af_connection *conn, int how) {
-    struct af_look look;
+    struct af_tcp_info tcp;
     if (how == SHUT_RD || how == SHUT_RDWR)
         af_set(conn, AF_FLAG_READS_ODD);
-    if (!af.counting || (how != SHUT_WR && how != SHUT_RDWR) ||
-        af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) || atomic_load(&conn->state) == AF_CONN_NEW ||
-        atomic_load(&conn->state) == AF_CONN_LISTENER || !af_look_at(fd, conn, &look))
+    if (!af.counting || (how != SHUT_WR && how != SHUT_RDWR) || af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) ||
+        atomic_load(&conn->state) == AF_CONN_NEW || atomic_load(&conn->state) == AF_CONN_LISTENER ||
+        !af_read_tcp_info(fd, conn, &tcp))
         return;
-    if (atomic_load(&conn->state) == AF_CONN_PENDING && look.acked)
+    if (atomic_load(&conn->state) == AF_CONN_PENDING && tcp.acked)
         af_established(conn);
-    if (look.state == 1 /* ESTABLISHED */)
+    if (tcp.state == 1 /* ESTABLISHED */)
         af_set(conn, AF_FLAG_FIN_FIRST);
-    else if (look.state == 8 /* CLOSE_WAIT */)
+    else if (tcp.state == 8 /* CLOSE_WAIT */)
         af_set(conn, AF_FLAG_FIN_SECOND);
 }
 
-int af_on_shutdown(int fd, int how) {
+int af_on_shutdown(bool raw, int fd, int how) {
     struct af_connection *conn = af_ours(fd);
     if (conn && af_pin(fd, conn, 0)) {
         note_shutdown(fd, conn, how);
         af_unpin(conn);
     }
-    return af_real.shutdown(fd, how);
+    return AF_NEXT(raw, shutdown, fd, how);
 }

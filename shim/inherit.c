@@ -25,14 +25,14 @@ bool af_parent_holds(int fd) {
 
 /* It has it where we have it, or, as inetd would, on stdin, stdout or stderr. One that has ended, waited for or
  * not, has nothing. Where the kernel does not say (no kcmp, not our process), it is enough that it lives. */
-bool af_heir_holds(int32_t heir, int fd) {
-    const int places[] = {fd, 0, 1, 2};
-    for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {
-        long result = AF_SYS5(SYS_kcmp, af_pid(), heir, KCMP_FILE, fd, places[i]);
+bool af_vfork_child_holds(int32_t vfork_child, int fd) {
+    const int numbers[] = { fd, 0, 1, 2 };
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        long result = AF_SYS5(SYS_kcmp, af_pid(), vfork_child, KCMP_FILE, fd, numbers[i]);
         if (result == 0)
             return true;
         if (result == -EPERM || result == -ENOSYS)
-            return AF_SYS2(SYS_kill, heir, 0) != -ESRCH;
+            return AF_SYS2(SYS_kill, vfork_child, 0) != -ESRCH;
     }
     return false;
 }
@@ -58,8 +58,8 @@ static bool share_living(struct af_connection *conn, uint64_t cookie) {
     return false;
 }
 
-/* With a reference taken, for af_shared. */
-static struct af_connection *share_cookie(uint64_t cookie) {
+/* With a reference taken, for af_enter_or_unref. */
+static struct af_connection *ref_by_cookie(uint64_t cookie) {
     struct af_ledger *ledger = atomic_load(&af.ledger);
     for (uint32_t i = 0; ledger && cookie && i < atomic_load(&ledger->n_connections); i++) {
         struct af_connection *conn = af_connection_at(i);
@@ -76,9 +76,9 @@ static void adopt(int fd, uint32_t flags) {
     if (!protocol)
         return;
     uint64_t cookie = af_cookie(fd, NULL);
-    struct af_connection *conn = share_cookie(cookie);
+    struct af_connection *conn = ref_by_cookie(cookie);
     if (conn) {
-        af_shared(conn, fd);
+        af_enter_or_unref(conn, fd);
         if (flags & AF_FLAG_RECEIVED && atomic_load(&conn->sent) > 0)
             atomic_fetch_sub(&conn->sent, 1);
         af_set(conn, AF_FLAG_SHARED);
@@ -107,7 +107,7 @@ _Static_assert(sizeof(union asked) == sizeof(struct pollfd), "one number");
 
 /* The last descriptor that is open, -WINDOW: none. */
 static int adopt_open(const union asked *asked, int n) {
-    const uint64_t closed = (union asked){.fd.revents = POLLNVAL}.whole;
+    const uint64_t closed = (union asked){ .fd.revents = POLLNVAL }.whole;
     int last = -WINDOW;
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++)
@@ -125,8 +125,8 @@ void af_scan_inherited(void) {
         do {
 #pragma GCC unroll 8
             for (int i = 0; i < window; i++)
-                asked[i].whole = (union asked){.fd.fd = first + i}.whole;
-            struct timespec now = {0};
+                asked[i].whole = (union asked){ .fd.fd = first + i }.whole;
+            struct timespec now = { 0 };
             result = AF_SYS5(SYS_ppoll, asked, window, &now, NULL, 0);
         } while (result == -EINVAL && (window /= 2) > 0); /* more than RLIMIT_NOFILE */
         last = result >= 0 ? adopt_open(asked, window) : -WINDOW;
@@ -141,17 +141,16 @@ static bool learn(int fd, long call, struct af_addr *out) {
 
 /* Its linger options were set by an image or a sender of which nothing else is known: ack, or an abort. */
 void af_learn_linger(int fd, struct af_connection *conn) {
-    struct linger linger = {0};
+    struct linger linger = { 0 };
     int after_fin = 0;
     socklen_t size = sizeof linger;
     if (atomic_load(&conn->state) != AF_CONN_INHERITED)
         return;
-    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff &&
-        !linger.l_linger)
+    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff && !linger.l_linger)
         af_set(conn, AF_FLAG_ABORTS);
     size = sizeof after_fin;
     if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &after_fin, &size) == 0 && after_fin < 0)
-        af_set(conn, af.acts ? AF_FLAG_ACK : AF_FLAG_ABORTS);
+        af_set(conn, af.acks ? AF_FLAG_ACK : AF_FLAG_ABORTS);
 }
 
 /* accept or connect? The library cannot know; a local port that a connect chose lies in the ephemeral range,

@@ -9,7 +9,7 @@
 _Thread_local volatile uint8_t af_vforked;
 bool af_sealed;
 
-/* Borrowed memory. ---------------------------------------------------------------------------------------- */
+/* vfork, and clone(CLONE_VM). ------------------------------------------------------------------------------- */
 
 void *af_vfork_next(void) {
     if (!af_real.vfork)
@@ -22,13 +22,13 @@ void *af_vfork_next(void) {
     return (void *)af_real.vfork;
 }
 
-void af_note_sharing(void) {
+void af_note_clone_vm(void) {
     if (!af.pid)
         af.pid = af_pid();
     af.shares_memory = true;
 }
 
-bool af_borrowed_slow(void) {
+bool af_in_vfork_child_slow(void) {
     if (af_sealed || af_pid() != af.pid)
         return !af_sealed;
     af_vforked = 0; /* the parent runs again */
@@ -41,7 +41,7 @@ bool af_borrowed_slow(void) {
 static _Thread_local uint32_t ticket;
 
 void af_before_fork(void) {
-    ticket = af.ledger ? af_fork_begins() : 0;
+    ticket = af.ledger ? af_fork_prepare() : 0;
 }
 
 static void become_child(void) {
@@ -49,7 +49,7 @@ static void become_child(void) {
         af.pid = af_pid();
     af.started = af_now();
     af.slot = AF_NO_SLOT;
-    af.alone = NULL;
+    af.own_counts = NULL;
     af_vforked = 0;
     atomic_store(&af.next_line, 0);
     if (af.fork_page)
@@ -60,18 +60,18 @@ void af_after_fork(pid_t child) {
     int error = errno;
     if (child == 0) {
         if (!af.fork_page || !*af.fork_page || ticket) /* before Linux 4.14 the page says nothing */
-            af_adopt_fork();
+            af_adopt_fork_child();
     } else if (ticket) {
-        af_fork_done(ticket, child < 0);
+        af_fork_parent(ticket, child < 0);
     }
     ticket = 0;
     errno = error;
 }
 
 /* In the child, by the hook of fork, or by the first hook that it comes to. */
-void af_adopt_fork(void) {
+void af_adopt_fork_child(void) {
     become_child();
-    af_fork_born(ticket);
+    af_fork_child(ticket);
     ticket = 0;
 }
 
@@ -110,7 +110,7 @@ static int to_null(void) {
         return -1;
     bool right = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
     for (int fd = 0; right && fd <= 2; fd++)
-        af_on_dup2((int)null, fd);
+        af_on_dup2(false, (int)null, fd);
     if (null > 2 || !right)
         af_sys(SYS_close, null, 0, 0, 0, 0, 0);
     if (!right)
@@ -129,20 +129,16 @@ static int detach(int nochdir, int noclose) {
 
 int af_on_daemon(int nochdir, int noclose) {
     switch (af_on_fork()) {
-    case -1:
-        return -1;
-    case 0:
-        return detach(nochdir, noclose);
-    default:
-        af_on__exit(0);
-        return -1;
+    case -1: return -1;
+    case 0: return detach(nochdir, noclose);
+    default: af_on__exit(0); return -1;
     }
 }
 
 /* exec. ---------------------------------------------------------------------------------------------------- */
 
 /* A child of vfork runs another image, which may hold what we hold: note who it is. */
-static void note_heir(int fd, struct af_connection *conn, void *context) {
+static void note_vfork_child(int fd, struct af_connection *conn, void *context) {
     (void)context;
     long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
     if (flags >= 0 && !(flags & FD_CLOEXEC))
@@ -171,7 +167,7 @@ static void take_back(int fd, struct af_connection *conn, void *context) {
     if (atomic_load(&conn->foreign) == (int32_t)af.pid)
         atomic_store(&conn->foreign, 0);
     af_unsettle(conn);
-    af_share(conn);
+    af_ref(conn);
 }
 
 static bool can_run(const char *path) {
@@ -208,10 +204,13 @@ static bool can_find(const char *file) {
 }
 
 static bool before_exec(bool will_run) {
+    af_leave_sealed();
+    if (af_vforked == AF_VFORK_LEAVING)
+        return false;
     if (!af.ledger || af.finished || !will_run)
         return false;
-    if (af_borrowed()) {
-        af_each(0, ~0u, note_heir, NULL);
+    if (af_in_vfork_child()) {
+        af_each(0, ~0u, note_vfork_child, NULL);
         return false;
     }
     af_each(0, ~0u, hand_over, NULL);
@@ -225,6 +224,8 @@ static bool before_exec(bool will_run) {
 
 static int exec_failed(bool prepared, int result) {
     int error = errno;
+    if (af_vforked == AF_VFORK_LEAVING)
+        af_vforked = AF_VFORK_SEALED;
     if (prepared) {
         af_each(0, ~0u, take_back, NULL);
         if (af.slot != AF_NO_SLOT)
@@ -234,9 +235,9 @@ static int exec_failed(bool prepared, int result) {
     return result;
 }
 
-int af_on_execve(const char *path, char *const argv[], char *const envp[]) {
+int af_on_execve(bool raw, const char *path, char *const argv[], char *const envp[]) {
     bool prepared = before_exec(af.ledger && can_run(path));
-    return exec_failed(prepared, af_real.execve(path, argv, envp));
+    return exec_failed(prepared, AF_NEXT(raw, execve, path, argv, envp));
 }
 
 int af_on_execv(const char *path, char *const argv[]) {
@@ -259,18 +260,18 @@ int af_on_fexecve(int fd, char *const argv[], char *const envp[]) {
     return exec_failed(prepared, af_real.fexecve(fd, argv, envp));
 }
 
-int af_on_execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags) {
+int af_on_execveat(bool raw, int dir, const char *path, char *const argv[], char *const envp[], int flags) {
     bool prepared = before_exec(true);
-    return exec_failed(prepared, af_real.execveat(dir, path, argv, envp, flags));
+    return exec_failed(prepared, AF_NEXT(raw, execveat, dir, path, argv, envp, flags));
 }
 
 /* The end. ------------------------------------------------------------------------------------------------- */
 
 void af_finish(bool raw) {
-    if (!af.ledger || af.finished || af_borrowed())
+    if (!af.ledger || af.finished || af_in_vfork_child())
         return;
     int error = errno;
-    af_let_go_all(0, ~0u, !raw);
+    af_before_close_range(0, ~0u, !raw);
     af_log(AF_EVENT_EXIT);
     if (af.slot != AF_NO_SLOT) {
         af_self()->ended_at = af_now();
@@ -288,8 +289,8 @@ static void settle_now(int fd, struct af_connection *conn, void *context) {
 
 /* Who closes stderr by fclose is on his way out (the GNU programs do it to see a full disk), and a line
  * written by af_finish would come too late. So the end is counted, written down, and taken back. */
-void af_foretell_exit(void) {
-    if (!af.ledger || af.finished || af_borrowed())
+void af_before_log_stream_closes(void) {
+    if (!af.ledger || af.finished || af_in_vfork_child())
         return;
     int error = errno;
     af_each(0, ~0u, settle_now, NULL);
@@ -300,6 +301,7 @@ void af_foretell_exit(void) {
 
 void af_on__exit(int status) {
     af_finish(false);
+    af_leave_sealed();
     af_real._exit(status);
 }
 

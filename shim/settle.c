@@ -16,7 +16,16 @@
 enum { MPTCP_INFO = 1 }; /* linux/mptcp.h, Linux 5.16 */
 
 enum {
-    ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN,
+    ESTABLISHED = 1,
+    SYN_SENT,
+    SYN_RECV,
+    FIN_WAIT1,
+    FIN_WAIT2,
+    TIME_WAIT,
+    CLOSE,
+    CLOSE_WAIT,
+    LAST_ACK,
+    LISTEN,
     CLOSING
 };
 
@@ -24,7 +33,7 @@ static long poll_now(struct pollfd *asked) {
 #ifdef SYS_poll
     return AF_SYS3(SYS_poll, asked, 1, 0);
 #else
-    struct timespec none = {0};
+    struct timespec none = { 0 };
     return AF_SYS5(SYS_ppoll, asked, 1, &none, NULL, 0);
 #endif
 }
@@ -38,39 +47,39 @@ static bool fell_back(int fd) {
 
 /* TCP_INFO is the first subflow's, which knows nothing of a DATA_FIN; FIONREAD says 1 at the end of the data. After a
  * fallback the FIN is sent even if there is data that nobody has read (__mptcp_close() of Linux). */
-static void look_at_mptcp(int fd, const struct af_connection *conn, struct af_look *look) {
-    struct pollfd asked = {.fd = fd, .events = POLLIN | POLLRDHUP};
+static void read_mptcp_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp) {
+    struct pollfd asked = { .fd = fd, .events = POLLIN | POLLRDHUP };
     if (poll_now(&asked) < 0)
         return;
     const bool fin = asked.revents & POLLRDHUP;
-    if (fin && look->state == ESTABLISHED && !af_has(conn, AF_FLAG_FIN_FIRST))
-        look->state = CLOSE_WAIT;
-    look->unread = !fin && asked.revents & POLLIN && !fell_back(fd);
+    if (fin && tcp->state == ESTABLISHED && !af_has(conn, AF_FLAG_FIN_FIRST))
+        tcp->state = CLOSE_WAIT;
+    tcp->unread = !fin && asked.revents & POLLIN && !fell_back(fd);
 }
 
-bool af_look_at(int fd, const struct af_connection *conn, struct af_look *look) {
-    struct tcp_info info = {0};
+bool af_read_tcp_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp) {
+    struct tcp_info info = { 0 };
     socklen_t size = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received;
     if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
         return false;
-    *look = (struct af_look){info.tcpi_state, -1, info.tcpi_bytes_acked, info.tcpi_bytes_received};
+    *tcp = (struct af_tcp_info){ info.tcpi_state, -1, info.tcpi_bytes_acked, info.tcpi_bytes_received };
     if (af_has(conn, AF_FLAG_MPTCP))
-        look_at_mptcp(fd, conn, look);
+        read_mptcp_info(fd, conn, tcp);
     return true;
 }
 
 /* Of a connection that is open for all we know, poll tells in one call, half as dear as TCP_INFO, whether the
  * peer's FIN is there, and if not, whether unread data is (tcp_poll() of Linux). Whatever else it says (HUP, ERR)
- * is for the long look. */
-static bool glance(int fd, const struct af_connection *conn, struct af_look *look) {
+ * is for the long tcp. */
+static bool poll_for_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp) {
     const uint32_t odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO | AF_FLAG_READS_ODD;
-    struct pollfd asked = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
+    struct pollfd asked = { .fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP };
     if (atomic_load(&conn->state) != AF_CONN_OPEN || af_has(conn, odd))
         return false;
     if (poll_now(&asked) < 0 || asked.revents & (POLLERR | POLLHUP | POLLNVAL))
         return false;
     bool fin = asked.revents & POLLRDHUP;
-    *look = (struct af_look){.state = fin ? CLOSE_WAIT : ESTABLISHED, .unread = !fin && asked.revents & POLLIN};
+    *tcp = (struct af_tcp_info){ .state = fin ? CLOSE_WAIT : ESTABLISHED, .unread = !fin && asked.revents & POLLIN };
     return true;
 }
 
@@ -94,11 +103,11 @@ void af_connect_failed(struct af_connection *conn, int error) {
     af_add_error(AF_CALL_connect, error);
 }
 
-static bool has_unread(int fd, const struct af_look *look) {
+static bool has_unread(int fd, const struct af_tcp_info *tcp) {
     int unread = 0;
-    if (look->unread >= 0)
-        return look->unread;
-    return look->received && AF_SYS3(SYS_ioctl, fd, FIONREAD, &unread) == 0 && unread > 0;
+    if (tcp->unread >= 0)
+        return tcp->unread;
+    return tcp->received && AF_SYS3(SYS_ioctl, fd, FIONREAD, &unread) == 0 && unread > 0;
 }
 
 /* CLOSE: it is over already. An error that waits tells how (EPIPE: the peer's FIN, then its RST); reading it
@@ -114,31 +123,28 @@ static enum af_ending judge_dead(int fd, const struct af_connection *conn) {
     return af_has(conn, AF_FLAG_FIN_FIRST) ? AF_END_TIME_WAIT : AF_END_ABORTED;
 }
 
-static enum af_ending judge(int fd, const struct af_connection *conn, const struct af_look *look) {
-    switch (look->state) {
+static enum af_ending judge(int fd, const struct af_connection *conn, const struct af_tcp_info *tcp) {
+    switch (tcp->state) {
     case CLOSE_WAIT:
-    case LAST_ACK:
-        return AF_END_PASSIVE;
-    case CLOSE:
-        return judge_dead(fd, conn);
+    case LAST_ACK: return AF_END_PASSIVE;
+    case CLOSE: return judge_dead(fd, conn);
     case CLOSING: /* the FINs crossed: TIME_WAIT follows whatever TCP_LINGER2 says */
-        return has_unread(fd, look) || af_has(conn, AF_FLAG_ABORTS) ? AF_END_ABORTED : AF_END_TIME_WAIT;
+        return has_unread(fd, tcp) || af_has(conn, AF_FLAG_ABORTS) ? AF_END_ABORTED : AF_END_TIME_WAIT;
     default: /* ESTABLISHED, SYN_RECV, FIN_WAIT1, FIN_WAIT2 */
-        if (has_unread(fd, look) || af_has(conn, AF_FLAG_ABORTS))
+        if (has_unread(fd, tcp) || af_has(conn, AF_FLAG_ABORTS))
             return AF_END_ABORTED;
         return af_has(conn, AF_FLAG_ACK | AF_FLAG_RST_SET) ? AF_END_AVOIDED : AF_END_TIME_WAIT;
     }
 }
 
 static const enum af_counter counter_of[] = {
-    [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided,
-    [AF_END_PASSIVE] = AF_COUNT_passive,     [AF_END_ABORTED] = AF_COUNT_aborted,
-    [AF_END_PASSED] = AF_COUNT_passed,
+    [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided, [AF_END_PASSIVE] = AF_COUNT_passive,
+    [AF_END_ABORTED] = AF_COUNT_aborted,     [AF_END_PASSED] = AF_COUNT_passed,
 };
 
 static void count_endpoint(const struct af_connection *conn, int by) {
     const bool accepted = af_has(conn, AF_FLAG_ACCEPTED);
-    const struct af_addr to = accepted ? (struct af_addr){.port = conn->local_port} : conn->peer;
+    const struct af_addr to = accepted ? (struct af_addr){ .port = conn->local_port } : conn->peer;
     if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, accepted, by, af_ledger_backed))
         af_count_lost();
 }
@@ -166,9 +172,15 @@ static void record(struct af_connection *conn, enum af_ending ending) {
         return;
     if (af_ledger_is_file()) {
         struct af_closed closed = {
-            .cookie = conn->cookie, .at = af_now(), .slot = af.slot, .owner = conn->owner, .peer = conn->peer,
-            .local_port = conn->local_port, .counted = (uint8_t)ending,
-            .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0, .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
+            .cookie = conn->cookie,
+            .at = af_now(),
+            .slot = af.slot,
+            .owner = conn->owner,
+            .peer = conn->peer,
+            .local_port = conn->local_port,
+            .counted = (uint8_t)ending,
+            .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0,
+            .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
         };
         conn->serial = af_ledger_append(af.ledger, &closed, af_ledger_backed);
     }
@@ -184,44 +196,42 @@ void af_unsettle(struct af_connection *conn) {
     conn->ending = AF_END_NONE;
 }
 
-/* Was there ever a connection? If it is not known yet, the look tells, and is counted. */
-static bool was_connected(struct af_connection *conn, const struct af_look *look) {
+/* Was there ever a connection? If it is not known yet, TCP_INFO tells, and that is counted. */
+static bool was_connected(struct af_connection *conn, const struct af_tcp_info *tcp) {
     switch (atomic_load(&conn->state)) {
-    case AF_CONN_OPEN:
-        return true;
+    case AF_CONN_OPEN: return true;
     case AF_CONN_INHERITED:
-        return look->state != LISTEN && look->state != SYN_SENT &&
-               (look->state != CLOSE || look->acked || look->received);
+        return tcp->state != LISTEN && tcp->state != SYN_SENT && (tcp->state != CLOSE || tcp->acked || tcp->received);
     case AF_CONN_PENDING:
-        if (look->acked)
+        if (tcp->acked)
             af_established(conn);
-        else if (look->state == CLOSE && !af_has(conn, AF_FLAG_TFO))
+        else if (tcp->state == CLOSE && !af_has(conn, AF_FLAG_TFO))
             af_connect_failed(conn, 0);
-        return look->acked || atomic_load(&conn->state) == AF_CONN_OPEN; /* its connect has just returned */
-    default:
-        return false;
+        return tcp->acked || atomic_load(&conn->state) == AF_CONN_OPEN; /* its connect has just returned */
+    default: return false;
     }
 }
 
 /* Has it gone where we cannot see? Sent and not seen to arrive, or inherited by an image that still lives. */
 static bool is_elsewhere(int fd, const struct af_connection *conn) {
-    int32_t heir = atomic_load(&conn->foreign);
-    if (atomic_load(&conn->sent) > 0 || (heir && af_heir_holds(heir, fd)))
+    int32_t vfork_child = atomic_load(&conn->foreign);
+    if (atomic_load(&conn->sent) > 0 || (vfork_child && af_vfork_child_holds(vfork_child, fd)))
         return true;
-    return atomic_load(&conn->state) == AF_CONN_INHERITED && !af_has(conn, AF_FLAG_RECEIVED) &&
-           af_parent_holds(fd);
+    return atomic_load(&conn->state) == AF_CONN_INHERITED && !af_has(conn, AF_FLAG_RECEIVED) && af_parent_holds(fd);
 }
 
-static bool look_for(int fd, struct af_connection *conn, struct af_look *look) {
+static bool read_info(int fd, struct af_connection *conn, struct af_tcp_info *tcp) {
     uint32_t state = atomic_load(&conn->state);
     if (!af.counting || state == AF_CONN_NEW || state == AF_CONN_LISTENER)
         return false;
-    if (!glance(fd, conn, look) && !af_look_at(fd, conn, look)) {
+    if (!poll_for_info(fd, conn, tcp) && !af_read_tcp_info(fd, conn, tcp)) {
         if (af_sealed || state != AF_CONN_OPEN)
             return false;
-        *look = (struct af_look){.state = ESTABLISHED}; /* another thread has closed the same descriptor just now */
+        *tcp = (struct af_tcp_info){
+            .state = ESTABLISHED
+        }; /* another thread has closed the same descriptor just now */
     }
-    if (!was_connected(conn, look))
+    if (!was_connected(conn, tcp))
         return false;
     if (af_ledger_is_file())
         af_cookie(fd, conn);
@@ -229,8 +239,8 @@ static bool look_for(int fd, struct af_connection *conn, struct af_look *look) {
 }
 
 void af_settle(int fd, struct af_connection *conn) {
-    struct af_look look;
-    if (!look_for(fd, conn, &look))
+    struct af_tcp_info tcp;
+    if (!read_info(fd, conn, &tcp))
         return;
     af_learn_addresses(fd, conn);
     if (is_elsewhere(fd, conn)) {
@@ -238,21 +248,21 @@ void af_settle(int fd, struct af_connection *conn) {
         return;
     }
     af_learn_linger(fd, conn);
-    record(conn, judge(fd, conn, &look));
+    record(conn, judge(fd, conn, &tcp));
 }
 
 void af_settle_passed(int fd, struct af_connection *conn) {
-    struct af_look look;
-    if (look_for(fd, conn, &look))
+    struct af_tcp_info tcp;
+    if (read_info(fd, conn, &tcp))
         record(conn, AF_END_PASSED);
 }
 
-void af_settle_reset(int fd, struct af_connection *conn, const struct af_look *look) {
-    if (!was_connected(conn, look))
+void af_settle_reset(int fd, struct af_connection *conn, const struct af_tcp_info *tcp) {
+    if (!was_connected(conn, tcp))
         return;
     /* The socket's next connection has the same cookie, and no TIME_WAIT can come of this one. */
     uint64_t cookie = conn->cookie;
     conn->cookie = 0;
-    record(conn, look->state == CLOSE ? judge_dead(fd, conn) : AF_END_ABORTED);
+    record(conn, tcp->state == CLOSE ? judge_dead(fd, conn) : AF_END_ABORTED);
     conn->cookie = cookie;
 }

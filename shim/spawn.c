@@ -1,8 +1,8 @@
 /* Hooks: children that do not come from fork. They may inherit connections, and outlive our own descriptors
  * for them.
  *
- * posix_spawn: on x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell. Both are
- * exported here under their versions, so that each caller gets the one that it was linked with. */
+ * posix_spawn: on x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell.
+ * Both are exported here under their versions, so that each caller gets the one that it was linked with. */
 #include "shim/shim.h"
 
 #include <dlfcn.h>
@@ -12,7 +12,7 @@
 typedef int spawn_function(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                            char *const[], char *const[]);
 
-static void note_heir(int fd, struct af_connection *conn, void *child) {
+static void note_vfork_child(int fd, struct af_connection *conn, void *child) {
     long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
     if (flags >= 0 && !(flags & FD_CLOEXEC))
         atomic_store(&conn->foreign, *(pid_t *)child);
@@ -26,8 +26,8 @@ static int spawn(spawn_function *next, pid_t *pid, const char *path, const posix
         return result;
     if (pid)
         *pid = child;
-    if (af.on && af.ledger && !af_borrowed())
-        af_each(0, ~0u, note_heir, &child);
+    if (af.on && af.ledger && !af_in_vfork_child())
+        af_each(0, ~0u, note_vfork_child, &child);
     return 0;
 }
 
@@ -41,7 +41,7 @@ static void note_shared(int fd, struct af_connection *conn, void *context) {
 }
 
 static void share_all(void) {
-    if (af.ledger && !af_borrowed())
+    if (af.ledger && !af_in_vfork_child())
         af_each(0, ~0u, note_shared, NULL);
 }
 
@@ -55,14 +55,14 @@ FILE *af_on_popen(const char *command, const char *mode) {
     return af_real.popen(command, mode);
 }
 
-#define SPAWN(name, function, next)                                                                         \
-    __attribute__((visibility("default"))) spawn_function function;                                         \
-    int function(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,                   \
-                 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {             \
-        if (AF_UNLIKELY(!af_real.name))                                                                     \
-            af_resolve();                                                                                   \
-        spawn_function *real = (spawn_function *)(next);                                                    \
-        return real ? spawn(real, pid, path, actions, attributes, argv, envp) : ENOSYS;                     \
+#define SPAWN(name, function, next) \
+    __attribute__((visibility("default"))) spawn_function function; \
+    int function(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, \
+                 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) { \
+        if (AF_UNLIKELY(!af_real.name)) \
+            af_resolve(); \
+        spawn_function *real = (spawn_function *)(next); \
+        return real ? spawn(real, pid, path, actions, attributes, argv, envp) : ENOSYS; \
     }
 
 #ifdef __x86_64__

@@ -16,8 +16,8 @@ struct af_connection *af_connection_at(uint32_t index) {
     return af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_acquire), index);
 }
 
-struct af_connection *af_lookup_newborn(int fd) {
-    af_adopt_fork();
+struct af_connection *af_lookup_after_fork(int fd) {
+    af_adopt_fork_child();
     return af_lookup(fd);
 }
 
@@ -60,15 +60,15 @@ void af_count_lost(void) {
     struct af_process *self = af_self();
     if (self)
         atomic_fetch_add(&self->lost, 1);
-    if (af.alone)
-        atomic_fetch_add(&af.alone->lost, 1);
+    if (af.own_counts)
+        atomic_fetch_add(&af.own_counts->lost, 1);
 }
 
 struct af_connection *af_record(int fd, bool v6, uint32_t flags) {
     if (!af_ready())
         return NULL;
     if (!*af.fork_page)
-        af_adopt_fork();
+        af_adopt_fork_child();
     struct af_process *self = af_self();
     _Atomic uint32_t *at = entry(fd);
     uint32_t index = at && self ? af_ledger_claim_connection(af.ledger, af_ledger_backed) : AF_NO_SLOT;
@@ -91,10 +91,11 @@ void af_enter(int fd, struct af_connection *conn) {
 }
 
 /* The pin comes before the look: whoever has taken fd out of the table before it sees the pin when it frees. */
-uint32_t af_pin(int fd, struct af_connection *conn, uint32_t born) {
+uint32_t af_pin(int fd, struct af_connection *conn, uint32_t generation) {
     const uint32_t now = af_ledger_pin(conn);
     _Atomic uint32_t *leaf = atomic_load_explicit(&af_table[(unsigned)fd >> 16], memory_order_acquire);
-    if (leaf && (atomic_load(&leaf[fd & (LEAF - 1)]) & AF_INDEX) == index_of(conn) + 1 && (!born || born == now))
+    if (leaf && (atomic_load(&leaf[fd & (LEAF - 1)]) & AF_INDEX) == index_of(conn) + 1 &&
+        (!generation || generation == now))
         return now;
     af_unpin(conn);
     return 0;
@@ -104,11 +105,11 @@ void af_unpin(struct af_connection *conn) {
     af_ledger_unpin(atomic_load_explicit(&af.ledger, memory_order_relaxed), conn);
 }
 
-void af_share(struct af_connection *conn) {
+void af_ref(struct af_connection *conn) {
     atomic_fetch_add(&conn->refs, 1);
 }
 
-void af_shared(struct af_connection *conn, int fd) {
+void af_enter_or_unref(struct af_connection *conn, int fd) {
     _Atomic uint32_t *at = fd >= 0 ? entry(fd) : NULL;
     if (at)
         enter(at, conn);
@@ -205,18 +206,18 @@ static void keep_if_ticketed(int fd, _Atomic uint32_t *at, uint32_t ticket) {
     atomic_store(at, ours ? old & AF_INDEX : 0);
 }
 
-uint32_t af_fork_begins(void) {
+uint32_t af_fork_prepare(void) {
     static _Atomic uint32_t serial;
     uint32_t ticket = atomic_fetch_add(&serial, 1) % ((1u << (32 - AF_INDEX_BITS)) - 1) + 1;
     each_entry(give_ticket, ticket << AF_INDEX_BITS);
     return ticket << AF_INDEX_BITS;
 }
 
-void af_fork_done(uint32_t ticket, bool failed) {
+void af_fork_parent(uint32_t ticket, bool failed) {
     each_entry(failed ? take_ticket_and_reference : take_ticket, ticket);
 }
 
-void af_fork_born(uint32_t ticket) {
+void af_fork_child(uint32_t ticket) {
     each_entry(keep_if_ticketed, ticket);
 }
 
@@ -242,13 +243,13 @@ static void share_slot(const struct af_process *self) {
     own_counts.pid = self->pid;
     own_counts.ppid = self->ppid;
     own_counts.started = self->started;
-    af.alone = &own_counts;
+    af.own_counts = &own_counts;
 }
 
 /* Of two threads that come here at once the second leaves its record unused. */
 static void claim(struct af_ledger *ledger) {
     bool shared;
-    if (af_sealed) /* a child born behind a seccomp filter: it cannot ask for its own pid */
+    if (af_sealed) /* a child that was forked behind a seccomp filter: it cannot ask for its own pid */
         return;
     uint32_t none = AF_NO_SLOT, slot = af_ledger_claim_process(ledger, &shared, af_ledger_backed);
     if (slot == AF_NO_SLOT)
@@ -273,7 +274,7 @@ struct af_process *af_self(void) {
     if (!ledger)
         return NULL;
     if (AF_UNLIKELY(!*af.fork_page))
-        af_adopt_fork();
+        af_adopt_fork_child();
     if (AF_UNLIKELY(af.slot == AF_NO_SLOT))
         claim(ledger);
     return af.slot == AF_NO_SLOT ? NULL : af_ledger_process(ledger, af.slot);
@@ -282,8 +283,8 @@ struct af_process *af_self(void) {
 void af_change(uint32_t slot, enum af_counter counter, int by) {
     const uint64_t add = (uint64_t)(int64_t)by;
     atomic_fetch_add_explicit(&af_ledger_process(af.ledger, slot)->count[counter], add, memory_order_relaxed);
-    if (AF_UNLIKELY(af.alone != NULL) && slot == af.slot)
-        atomic_fetch_add_explicit(&af.alone->count[counter], add, memory_order_relaxed);
+    if (AF_UNLIKELY(af.own_counts != NULL) && slot == af.slot)
+        atomic_fetch_add_explicit(&af.own_counts->count[counter], add, memory_order_relaxed);
 }
 
 void af_add(enum af_counter counter) {
@@ -295,6 +296,6 @@ void af_add_error(enum af_call call, int error) {
     struct af_process *self = af_self();
     if (self)
         af_ledger_count_error(self, call, error);
-    if (self && af.alone)
-        af_ledger_count_error(af.alone, call, error);
+    if (self && af.own_counts)
+        af_ledger_count_error(af.own_counts, call, error);
 }
