@@ -14,7 +14,7 @@ _Thread_local volatile uint8_t af_vforked;
 _Thread_local volatile uint8_t af_own_table;
 bool af_sealed;
 
-/* vfork, and clone(CLONE_VM). ---------------------------------------------------------------------------------------- */
+/* vfork, and clone(CLONE_VM). ------------------------------------------------------------------------------- */
 
 void af_vfork_begins(void) {
     af_vforked++;
@@ -60,8 +60,8 @@ void af_note_unshared(void) {
         af_own_table = 1;
 }
 
-int af_on_unshare(int flags) {
-    int result = af_real.unshare(flags);
+int af_on_unshare(bool raw, int flags) {
+    int result = AF_NEXT(raw, unshare, flags);
     int error = errno;
     if (result == 0 && flags & CLONE_FILES && !af_in_vfork_child())
         af_note_unshared();
@@ -122,7 +122,7 @@ static int to_null(void) {
         return -1;
     bool right = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
     for (int fd = 0; right && fd <= 2; fd++)
-        af_on_dup2((int)null, fd);
+        af_on_dup2(false, (int)null, fd);
     if (null > 2 || !right)
         af_sys(SYS_close, null, 0, 0, 0, 0, 0);
     if (!right)
@@ -263,9 +263,9 @@ static int exec_failed(bool prepared, int result) {
     return result;
 }
 
-int af_on_execve(const char *path, char *const argv[], char *const envp[]) {
+int af_on_execve(bool raw, const char *path, char *const argv[], char *const envp[]) {
     bool prepared = before_exec(is_ours_to_tell() && can_run(path));
-    return exec_failed(prepared, af_real.execve(path, argv, envp));
+    return exec_failed(prepared, AF_NEXT(raw, execve, path, argv, envp));
 }
 
 int af_on_execv(const char *path, char *const argv[]) {
@@ -288,9 +288,9 @@ int af_on_fexecve(int fd, char *const argv[], char *const envp[]) {
     return exec_failed(prepared, af_real.fexecve(fd, argv, envp));
 }
 
-int af_on_execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags) {
+int af_on_execveat(bool raw, int dir, const char *path, char *const argv[], char *const envp[], int flags) {
     bool prepared = before_exec(is_ours_to_tell());
-    return exec_failed(prepared, af_real.execveat(dir, path, argv, envp, flags));
+    return exec_failed(prepared, AF_NEXT(raw, execveat, dir, path, argv, envp, flags));
 }
 
 /* The end. ------------------------------------------------------------------------------------------------- */
@@ -334,16 +334,19 @@ void af_on__exit(int status) {
 }
 
 /* seccomp: after this nothing of ours reaches the kernel, so what is to be said is said now. */
-void af_seal(void) {
+bool af_seal(void) {
+    if (af_sealed || af_in_vfork_child())
+        return false;
     if (!af.ledger) {
         af_sealed = true;
-        return;
+        return true;
     }
     struct af_process *self = af_self();
     if (self)
         atomic_store(&self->sealed, 1);
     af_log(AF_EVENT_INTERVAL);
     af_sealed = true;
+    return true;
 }
 
 void af_unseal(void) {

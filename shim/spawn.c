@@ -1,8 +1,8 @@
 /* Hooks: children that do not come from fork. They may inherit connections, and outlive our own descriptors
  * for them.
  *
- * posix_spawn: on x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell. Both are
- * exported here under their versions, so that each caller gets the one that it was linked with. */
+ * posix_spawn: on x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell.
+ * Both are exported here under their versions, so that each caller gets the one that it was linked with. */
 #include "shim/shim.h"
 
 #include <dlfcn.h>

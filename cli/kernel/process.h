@@ -16,8 +16,8 @@ char *af_pid_text(int32_t pid, uint64_t pid_ns);
  * stat is at most that: a later process of the same number began later (0: unknown). A zombie does not run. */
 bool af_process_running(uint64_t pid_ns, int32_t pid, uint64_t start_ticks);
 
-/* For pids of other namespaces af_process_running lists all processes once. Call this when everything has been read that
- * the next questions are about: a process that has begun since the last list would be taken for a dead one. */
+/* For pids of other namespaces af_process_running lists all processes once. Call this when everything has been read
+ * that the next questions are about: a process that has begun since the last list would be taken for a dead one. */
 void af_process_list_anew(void);
 
 /* The pid that process ENTRY of /proc has in its own pid namespace; 0: gone. */

@@ -21,8 +21,8 @@ struct af_periodic {
     void *context;
 };
 
-/* Messages are in the name of `who`, a subcommand. CMD gets the signal mask and the dispositions that this process was started with, and its descriptors
- * 0 to 2 untouched. Returns when CMD has ended; children of its own may run on. As pid 1, whatever is
+/* Messages are in the name of `who`, a subcommand. CMD gets the signal mask and the dispositions that this process
+ * was started with, and its descriptors 0 to 2 untouched. Returns when CMD has ended; children of its own may run on. As pid 1, whatever is
  * orphaned meanwhile is reaped. Signals stay blocked afterwards: what is left to do is short, and is
  * not to be cut off. What went wrong has been said. */
 void af_child_run(const char *who, char **argv, char **environment, const struct af_periodic *periodic,

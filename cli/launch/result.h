@@ -1,4 +1,4 @@
-/* CMD under the library with ledgers of its own, and all that can be known of what it left: for run, and for compare. */
+/* CMD under the library with ledgers of its own, and all that can be known of what it left: for run and compare. */
 #ifndef AFTERFIN_CLI_LAUNCH_RESULT_H
 #define AFTERFIN_CLI_LAUNCH_RESULT_H
 

@@ -1,5 +1,5 @@
-/* See metrics_history.h. Whoever holds the lock writes the file once, at the end, and puts a new one in its place: the next one
- * finds the old one gone and locks the new one. Ledgers are named in it before they are unlinked: one who is killed
+/* See metrics_history.h. Whoever holds the lock writes the file once, at the end, and puts a new one in its place: the
+ * next one finds the old one gone and locks the new one. Ledgers are named in it before they are unlinked: one who is killed
  * between the two has neither lost nor doubled anything. */
 #include "cli/ledgers/metrics_history.h"
 #include "cli/ledgers/settle.h"

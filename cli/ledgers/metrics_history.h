@@ -20,7 +20,8 @@ struct af_metrics_history {
  * another. 0, or -errno: EAGAIN where somebody else has kept it locked for 10 s. */
 int af_metrics_history_open(struct af_metrics_history *history, int directory);
 /* Raise `told` of the sums to what is to be told: programs that are gone are added, what was told before is
- * never gone below. Then keep it. 0, or -errno: not kept. The programs' names are good until af_metrics_history_close. */
+ * never gone below. Then keep it. 0, or -errno: not kept. The programs' names are good until
+ * af_metrics_history_close. */
 int af_metrics_history_record(struct af_metrics_history *history, struct af_totals *totals);
 void af_metrics_history_close(struct af_metrics_history *history);
 

@@ -6,7 +6,8 @@
 #include "cli/ledgers/collect.h"
 
 /* Of several records of one connection the latest counts; the others become `passed` (where that process had
- * opened it; else it never was its own). An end that moves takes its endpoint along. Leaves one closing a cookie, sorted by cookie. */
+ * opened it; else it never was its own). An end that moves takes its endpoint along. Leaves one closing a
+ * cookie, sorted by cookie. */
 void af_settle_records(struct af_collection *collection);
 
 /* Which process left each TIME_WAIT of `kernel`: fills `confirmed` of the rows. A connection that the kernel

@@ -41,7 +41,8 @@ struct af_totals {
     struct af_sum total;
 };
 
-/* An entry for each process of the collected ledgers. `only`: what lies in these entries of the directory; NULL: all. */
+/* An entry for each process of the collected ledgers. `only`: what lies in these entries of the directory; NULL:
+ * all. */
 void af_entries_add(struct af_entries *entries, const struct af_collection *found, const struct af_strings *only);
 /* Of what was said of one image keep its ledger, else the latest line; then add up. */
 void af_totals_sum(struct af_totals *totals);

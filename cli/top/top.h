@@ -69,8 +69,8 @@ size_t af_top_towards(const struct af_top_sample *sample, const struct af_top_so
 
 /* ---- take.c ------------------------------------------------------------------------------------------------ */
 
-/* A snapshot with the ledgers in this directory (NULL: the default one), kept as a sample; since: the at_real of the one before. False: the kernel's tables cannot be read, which
- * has been said. A directory that cannot be opened has been said too, and the sample has no ledgers. `tell` of what
+/* A snapshot with the ledgers in this directory (NULL: the default one), kept as a sample; since: the at_real of the
+ * one before. False: the kernel's tables cannot be read, which has been said. A directory that cannot be opened has been said too, and the sample has no ledgers. `tell` of what
  * is missing besides? */
 bool af_top_take(const char *directory, struct af_top_sample *sample, uint64_t since, bool tell);
 

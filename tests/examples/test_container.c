@@ -145,9 +145,7 @@ static void expect_packages(struct image *image) {
         expect_package(find(image, "afterfin", 8), name);
         expect_package(find(image, "entrypoint", 10), name);
     }
-    list = strdup(shell("sed -n 's/.*LDFLAGS.*\\$^ \\(-l.*\\)/\\1/p' Makefile | tr ' ' '\\n' | sort -u | "
-                        "grep -v criterion | sed 's/-l\\(.*\\)/lib\\1.so/'")
-                      .out);
+    list = strdup(shell("sed -n 's/^CLI_LIBRARIES = //p' Makefile | tr ' ' '\\n' | sed 's/-l\\(.*\\)/lib\\1.so/'").out);
     cr_assert(*list, "what the command is linked with");
     for (char *name = strtok_r(list, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest))
         expect_package(find(image, "build", 5), name);

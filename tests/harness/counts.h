@@ -77,8 +77,8 @@ struct row {
     bool spared;     /* linger=rst does not apply: inherited, sent, in a living child, or no close ends it */
     bool peer_keeps; /* the TIME_WAIT is the peer's; a reset ends it */
     bool fleeting;   /* the peer's TIME_WAIT may be made, and be ended again by a reset */
-    bool
-        unattributed; /* MPTCP: its TIME_WAITs are those of subflows, closed by both sides; none is known to be its own */
+    /* MPTCP: its TIME_WAITs are those of subflows, closed by both sides; none is known to be its own. */
+    bool unattributed;
     enum { NOT_CUT, CUT_OFF /* nothing comes through from the start */, CUT_OFF_WHEN_READY } cut; /* ns_cut */
     bool raced; /* who was first is not known beforehand: `each` is what is certain */
 };

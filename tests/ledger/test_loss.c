@@ -231,7 +231,7 @@ Test(ledger_loss, an_old_kernel_gets_its_disk_reserved) {
     }
 }
 
-/* ---- limits ------------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------ */
 
 Test(ledger_loss, limits_of_the_program_make_the_ledger_small_or_none) {
     static const struct {

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Every process: established splits without rest, and each of its TIME_WAITs leads somewhere. Returns time_wait_confirmed, all of them together. */
+/* Every process: established splits without rest, and each of its TIME_WAITs leads somewhere. Returns
+ * time_wait_confirmed, all of them together. */
 static long expect_invariant(const char *name, const json_t *json) {
     const json_t *process, *processes = json_object_get(json, "processes");
     long confirmed = 0;

@@ -3,7 +3,8 @@
  * cycles KIND N [ADDRESS PORT]
  * connect: socket, connect, close. answered: a byte sent and one read in between. shutdown: shutdown(SHUT_WR)
  * before the close. bind: bind(port 0) first. options: the program sets its own. dup: closed twice. listen:
- * socket, listen, close. file, pipe, udp, unix, epoll: descriptors that are no TCP sockets. none: N is ignored, it kills itself. */
+ * socket, listen, close. file, pipe, udp, unix, epoll: descriptors that are no TCP sockets. none: N is ignored,
+ * it kills itself. */
 #include "victim.h"
 
 #include <sys/epoll.h>
