@@ -45,6 +45,7 @@ Test(counts, mptcp_connections_are_counted) {
         struct ended e = run(text("LOG=%s|LINGER=%s", log, ack ? "ack" : "off"), "connect_close 127.0.0.1 %u -n %d -m",
                              peer.port, N);
         cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+        ns_settle();
         cr_assert_eq(ns_tw(), N);
         tally_expect("MPTCP", log, &left, N);
         unlink(log);

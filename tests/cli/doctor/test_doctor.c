@@ -48,6 +48,7 @@ static struct peer fill(const char *address, unsigned n) {
     ns_port_range(LOW, HIGH);
     struct peer peer = peer_start(&(struct peer_options){ .address = address });
     fill_time_wait(address, peer.port, LOW, LOW + n - 1);
+    peer_wait_ended(&peer, n); /* until then they wait for its FINs, in FIN_WAIT2 */
     ns_settle();
     return peer;
 }
