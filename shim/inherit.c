@@ -174,8 +174,9 @@ void af_learn_addresses(int fd, struct af_socket *conn) {
     if (atomic_load(&conn->state) != AF_CONN_INHERITED)
         return;
     struct af_addr local;
-    if (!conn->peer.port)
-        learn(fd, SYS_getpeername, &conn->peer);
+    struct af_addr peer;
+    if (!af_has(conn, AF_FLAG_PEER) && learn(fd, SYS_getpeername, &peer))
+        af_know_peer(conn, &peer);
     if (!conn->local_port && learn(fd, SYS_getsockname, &local))
         conn->local_port = local.port;
 }

@@ -44,7 +44,8 @@ static bool prepare(int fd, struct af_socket *conn, const struct af_attempt *att
     if (af.by_address & 1 << AF_ROLE_CONNECT &&
         !(af_can_read_address(attempt->addr, attempt->len) && af_addr_from(attempt->addr, attempt->len, &peer)))
         return false;
-    conn->peer = peer;
+    if (peer.port)
+        af_know_peer(conn, &peer);
     if (af.acts)
         af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
     if (af_ledger_is_file())
@@ -88,7 +89,7 @@ static void make_new(struct af_socket *conn) {
     while (state != AF_CONN_FREE && !atomic_compare_exchange_weak(&conn->state, &state, AF_CONN_NEW))
         ;
     conn->ending = AF_END_NONE;
-    af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
+    af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED | AF_FLAG_PEER);
     af_show(conn);
 }
 
@@ -99,7 +100,8 @@ static bool note_peer(struct af_socket *conn, const struct af_attempt *attempt) 
     if (!known) {
         make_new(conn);
     } else {
-        conn->peer = peer;
+        if (!af_has(conn, AF_FLAG_PEER))
+            af_know_peer(conn, &peer);
         af_show(conn);
     }
     return known;

@@ -23,11 +23,11 @@ struct af_socket {
     uint64_t serial;        /* of its record in the ring, where `ending` may have to be taken back */
 
     /* Who else has it: share.c. */
-    uint64_t base;       /* the sum of forks when it came */
-    uint64_t name;       /* of ours in its hold: AF_OPENED, or what we joined a relative's by */
-    uint64_t released;   /* what letting go of it has added to its hold */
-    uint32_t generation; /* of the process that it came to */
-    uint32_t shared;     /* index of its record in the ledger */
+    uint64_t base;               /* the sum of forks when it came */
+    uint64_t name;               /* of ours in its hold: AF_OPENED, or what we joined a relative's by */
+    uint64_t released;           /* what letting go of it has added to its hold */
+    _Atomic uint32_t generation; /* of the process that it came to */
+    uint32_t shared;             /* index of its record in the ledger */
     uint32_t
         uncertain;   /* generation + 1 of the process that had a fork on its way when it came or multiplied; 0: none */
     uint16_t tag;    /* of its hold */
@@ -36,8 +36,8 @@ struct af_socket {
     uint64_t failed; /* name of the last fork that failed while we had it */
 
     /* Of the record itself, which is used again and again. */
-    uint8_t waits; /* others have it still: not to be used before its hold is settled */
-    uint8_t shown; /* something of it stands in the ledger */
+    _Atomic uint8_t waits; /* others have it still: not to be used before its hold is settled */
+    uint8_t shown;         /* something of it stands in the ledger */
     uint8_t spare[6];
     uint32_t handle;        /* its number in the pool */
     _Atomic uint32_t place; /* index + 1 of its own record in the ledger; 0: none yet */

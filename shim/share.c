@@ -127,11 +127,12 @@ struct af_connection *af_shared(const struct af_socket *conn) {
 
 /* A connection has come, and is not in the table yet: nobody else has it. */
 void af_begin_hold(struct af_socket *conn) {
-    conn->generation = af_forks.generation;
+    atomic_store_explicit(&conn->generation, af_forks.generation, memory_order_relaxed);
     conn->name = AF_OPENED;
     conn->failed = 0;
     conn->uncertain = 0;
-    conn->settled = conn->passes = conn->waits = false;
+    conn->settled = conn->passes = false;
+    atomic_store_explicit(&conn->waits, false, memory_order_relaxed);
     conn->images = atomic_load_explicit(&af_forks.images, memory_order_relaxed);
     conn->shared = atomic_load_explicit(&conn->place, memory_order_relaxed) - 1;
     conn->base = atomic_load(&af_forks.sum);
@@ -238,7 +239,7 @@ void af_show(struct af_socket *conn) {
     atomic_store_explicit(&shared->flags, atomic_load(&conn->flags), memory_order_relaxed);
     atomic_store_explicit(&shared->cookie, atomic_load(&conn->cookie), memory_order_relaxed);
     atomic_store_explicit(&shared->owner, atomic_load(&conn->owner), memory_order_relaxed);
-    shared->peer = conn->peer;
+    shared->peer = af_peer(conn);
     shared->local_port = conn->local_port;
     shared->ending = conn->ending;
     atomic_store_explicit(&shared->state, state, memory_order_release);
@@ -274,7 +275,9 @@ void af_learn_from_relatives(struct af_socket *conn) {
         return;
     const uint32_t owner = atomic_load(&shared->owner);
     if (state != atomic_load(&conn->state)) {
-        conn->peer = shared->peer;
+        const struct af_addr peer = shared->peer;
+        if (peer.port)
+            af_know_peer(conn, &peer);
         conn->local_port = shared->local_port;
         atomic_store(&conn->state, state);
         atomic_store(&conn->owner, owner < af.ledger->section[AF_PROCESSES].max ? owner : AF_NO_SLOT);

@@ -107,7 +107,7 @@ struct af_state {
     const char *runtime_dir;         /* XDG_RUNTIME_DIR at start, or NULL */
     _Atomic pid_t pid;               /* of this process; after fork the child's */
     int log_fd;                      /* 1 or 2 where the log goes there, else -1 */
-    uint64_t started;                /* CLOCK_REALTIME, ns */
+    _Atomic uint64_t started;        /* CLOCK_REALTIME, ns */
     _Atomic uint32_t slot;           /* this process in the ledger, or AF_NO_SLOT (count.c) */
     struct af_process *_Atomic self; /* what is there; NULL: not claimed */
     struct af_process
@@ -187,11 +187,11 @@ void af_return_blocks(void);
 /* share.c -------------------------------------------------------------------------------------------------- */
 
 struct af_forks {
-    _Atomic uint64_t sum;        /* of the names of all children of this process */
-    _Atomic uint32_t on_the_way; /* forks that have begun and not ended */
-    _Atomic uint32_t images;     /* how many were started otherwise (af_note_image) */
-    uint32_t generation;         /* how many forks lie between the first process and this one */
-    uint64_t name, birth;        /* of this process, 0: nobody's child; the sum when it began */
+    _Atomic uint64_t sum;         /* of the names of all children of this process */
+    _Atomic uint32_t on_the_way;  /* forks that have begun and not ended */
+    _Atomic uint32_t images;      /* how many were started otherwise (af_note_image) */
+    _Atomic uint32_t generation;  /* how many forks lie between the first process and this one */
+    _Atomic uint64_t name, birth; /* of this process, 0: nobody's child; the sum when it began */
 };
 extern struct af_forks af_forks;
 
@@ -277,6 +277,16 @@ static inline bool af_can_read(const void *start, size_t size) {
 /* The kernel takes none that is longer than this. */
 static inline bool af_can_read_address(const struct sockaddr *addr, socklen_t len) {
     return len <= sizeof(struct sockaddr_storage) && af_can_read(addr, len);
+}
+
+/* The peer, once it is known: a thread that ends the process may ask while another is still in connect. */
+static inline void af_know_peer(struct af_socket *conn, const struct af_addr *peer) {
+    conn->peer = *peer;
+    atomic_fetch_or_explicit(&conn->flags, AF_FLAG_PEER, memory_order_release);
+}
+static inline struct af_addr af_peer(const struct af_socket *conn) {
+    const bool known = atomic_load_explicit(&conn->flags, memory_order_acquire) & AF_FLAG_PEER;
+    return known ? conn->peer : (struct af_addr){ 0 };
 }
 
 /* memory.c ------------------------------------------------------------------------------------------------ */
