@@ -126,8 +126,7 @@ void af_scan_inherited(void) {
 #pragma GCC unroll 8
             for (int i = 0; i < window; i++)
                 asked[i].whole = (union asked){.fd.fd = first + i}.whole;
-            struct timespec now = {0};
-            result = AF_SYS5(SYS_ppoll, asked, window, &now, NULL, 0);
+            result = af_poll(asked, (unsigned)window, 0);
         } while (result == -EINVAL && (window /= 2) > 0); /* more than RLIMIT_NOFILE */
         last = result >= 0 ? adopt_open(asked, window) : -WINDOW;
     }
