@@ -14,12 +14,11 @@ static const struct section {
     bool (*run)(unsigned rounds);
     unsigned share; /* of the rounds */
 } sections[] = {
-    { "cycles", bench_cycles, 1 },   { "close", bench_closes, 1 },   { "exec", bench_execs, 1 },
+    { "cycles", bench_cycles, 1 },   { "close", bench_closes, 1 },  { "exec", bench_execs, 1 },
     { "threads", bench_threads, 1 }, { "search", bench_search, 4 },
 };
 
-static bool is_wanted(const char *name, int argc, char **argv)
-{
+static bool is_wanted(const char *name, int argc, char **argv) {
     bool found = argc <= 3;
 
     for (int i = 3; i < argc; i++)
@@ -27,8 +26,7 @@ static bool is_wanted(const char *name, int argc, char **argv)
     return found;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct utsname machine;
     unsigned rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 0;
     bool good = true;
@@ -41,8 +39,8 @@ int main(int argc, char **argv)
     place_init(argv[1]);
     printf("Linux %s, %ld processors\n"
            "Medians of %u interleaved rounds, lower and upper quartiles.\n"
-           "Below some 3 %% believe counts (`make check`), not times.\n\n", machine.release,
-           sysconf(_SC_NPROCESSORS_ONLN), rounds);
+           "Below some 3 %% believe counts (`make check`), not times.\n\n",
+           machine.release, sysconf(_SC_NPROCESSORS_ONLN), rounds);
     for (size_t i = 0; i < sizeof sections / sizeof *sections && good; i++)
         if (is_wanted(sections[i].name, argc, argv))
             good = sections[i].run(rounds > sections[i].share ? rounds / sections[i].share : 1);

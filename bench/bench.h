@@ -1,5 +1,5 @@
 /* What `make bench` measures, and how: a driver program (driver.c) is run again and again under each setting in
- * turn, each time in a fresh network namespace with a server of its own (place.c); every figure is the median of
+ * turn, each time in a fresh network namespace with a server of its own (netns.c); every figure is the median of
  * ratios to the bare run of the same round, with the quartiles beside it (figures.c). */
 #ifndef AFTERFIN_BENCH_H
 #define AFTERFIN_BENCH_H

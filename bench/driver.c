@@ -32,40 +32,34 @@ enum { LOW = 32768, HIGH = 60999, PORTS = HIGH - LOW + 1, THREADS = 64, LAG = 51
 static struct sockaddr_in to;
 static double took[1 << 16];
 
-static double now(void)
-{
+static double now(void) {
     struct timespec t;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static int ascending(const void *a, const void *b)
-{
+static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-static void say_median(int n)
-{
+static void say_median(int n) {
     qsort(took, (size_t)n, sizeof *took, ascending);
     printf("%.1f\n", took[n / 2]);
 }
 
-static void fail(const char *what)
-{
+static void fail(const char *what) {
     perror(what);
     exit(1);
 }
 
-static void aim(const char *port)
-{
+static void aim(const char *port) {
     to = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 }
 
-static void cycle(const char *kind, int n)
-{
+static void cycle(const char *kind, int n) {
     struct sockaddr_in from = { .sin_family = AF_INET };
 
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -86,8 +80,7 @@ static void cycle(const char *kind, int n)
 
 /* The server takes one connection after the other: when this one has its end, so had all before. Else, on a busy
  * machine, its queue would overflow. */
-static void wait_for_server(void)
-{
+static void wait_for_server(void) {
     char byte;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -96,8 +89,7 @@ static void wait_for_server(void)
     close(fd);
 }
 
-static void connect_once(double *ns)
-{
+static void connect_once(double *ns) {
     static unsigned made;
 
     if (++made % LAG == 0)
@@ -111,15 +103,13 @@ static void connect_once(double *ns)
     close(fd);
 }
 
-static void connects(int n)
-{
+static void connects(int n) {
     for (int i = 0; i < n; i++)
         connect_once(&took[i]);
     say_median(n);
 }
 
-static void levels(int n, char **counts)
-{
+static void levels(int n, char **counts) {
     int made = 0;
     double unused;
 
@@ -132,8 +122,7 @@ static void levels(int n, char **counts)
 }
 
 /* parity: ports as the kernel takes them, all of one parity before the other. random: the same for everyone. */
-static void order_ports(bool random, uint16_t order[PORTS])
-{
+static void order_ports(bool random, uint16_t order[PORTS]) {
     uint64_t seed = 88172645463325252u;
 
     for (int i = 0; i < PORTS; i++)
@@ -148,8 +137,7 @@ static void order_ports(bool random, uint16_t order[PORTS])
 }
 
 /* A window of one port takes that port; one that is taken already is left. */
-static void fill(bool random, int first, int end)
-{
+static void fill(bool random, int first, int end) {
     static uint16_t order[PORTS];
 
     order_ports(random, order);
@@ -167,8 +155,7 @@ static void fill(bool random, int first, int end)
 }
 
 /* In batches, so that the clock's own 25 ns do not count. */
-static void close_files(int open_sockets)
-{
+static void close_files(int open_sockets) {
     enum { BATCHES = 51, BATCH = 1000 };
     static int fd[BATCH];
 
@@ -192,8 +179,7 @@ static bool connecting;
 static pthread_barrier_t gate;
 static double began[THREADS], ended[THREADS];
 
-static void *open_and_close(void *of)
-{
+static void *open_and_close(void *of) {
     double *start = of;
 
     pthread_barrier_wait(&gate);
@@ -208,8 +194,7 @@ static void *open_and_close(void *of)
     return NULL;
 }
 
-static void threads(const char *kind, int n)
-{
+static void threads(const char *kind, int n) {
     pthread_t thread[THREADS];
 
     close(socket(AF_INET, SOCK_STREAM, 0)); /* the first one maps the memory that is counted in: 64 would, at once */
@@ -226,24 +211,22 @@ static void threads(const char *kind, int n)
     printf("%.1f\n", (ended[THREADS - 1] - began[0]) / (n * THREADS));
 }
 
-static void exec(int n, char **environment)
-{
+static void exec(int n, char **environment) {
     char *argv[] = { "/bin/true", NULL };
 
     for (int i = 0; i < n; i++) {
         pid_t child;
         int status;
         double start = now();
-        if (posix_spawn(&child, argv[0], NULL, NULL, argv, environment) != 0 ||
-            waitpid(child, &status, 0) != child || status != 0)
+        if (posix_spawn(&child, argv[0], NULL, NULL, argv, environment) != 0 || waitpid(child, &status, 0) != child ||
+            status != 0)
             fail("exec");
         took[i] = now() - start;
     }
     say_median(n);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc >= 5 && strcmp(argv[1], "cycle") == 0) {
         aim(argv[4]);
         cycle(argv[2], atoi(argv[3]));

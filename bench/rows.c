@@ -10,8 +10,7 @@ struct row {
     double bound; /* on the median; 0: none */
 };
 
-static struct start start_of(const struct row *row, const char *arguments)
-{
+static struct start start_of(const struct row *row, const char *arguments) {
     static char settings[256];
     const char *at = row->settings ? strstr(row->settings, "LEDGER") : NULL;
 
@@ -22,8 +21,7 @@ static struct start start_of(const struct row *row, const char *arguments)
     return (struct start){ .settings = settings, .arguments = arguments };
 }
 
-static void print_row(const struct row *row, struct series *figures, struct series *ratios, const char *format)
-{
+static void print_row(const struct row *row, struct series *figures, struct series *ratios, const char *format) {
     double middle = series_at(ratios, 0.5);
 
     printf("  %-25s %8.2f", row->name, series_at(figures, 0.5));
@@ -39,8 +37,7 @@ static void print_row(const struct row *row, struct series *figures, struct seri
 /* Each row once a round, the first being what the others are compared to. The order turns, so that none has
  * always the same one before it. */
 static bool rounds_of(const struct row *rows, size_t n, unsigned rounds, const char *arguments, struct start how,
-                      struct series figures[])
-{
+                      struct series figures[]) {
     bool good = true;
 
     memset(figures, 0, n * sizeof *figures);
@@ -59,8 +56,7 @@ static bool rounds_of(const struct row *rows, size_t n, unsigned rounds, const c
 }
 
 /* Prints the rows; `unit` divides the figures for display. */
-static void print_rows(const struct row *rows, size_t n, struct series figures[], double unit, bool differences)
-{
+static void print_rows(const struct row *rows, size_t n, struct series figures[], double unit, bool differences) {
     struct series ratios[MOST_FIGURES] = { 0 };
 
     for (size_t i = 0; i < n; i++)
@@ -77,8 +73,7 @@ static void print_rows(const struct row *rows, size_t n, struct series figures[]
 static struct series figures[MOST_FIGURES];
 
 static bool measure(const struct row *rows, size_t n, unsigned rounds, const char *arguments, struct start how,
-                    double unit, bool differences)
-{
+                    double unit, bool differences) {
     if (!rounds_of(rows, n, rounds, arguments, how, figures))
         return false;
     print_rows(rows, n, figures, unit, differences);
@@ -89,8 +84,7 @@ static bool measure(const struct row *rows, size_t n, unsigned rounds, const cha
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 #define LOG "LOG=/dev/null"
 
-bool bench_cycles(unsigned rounds)
-{
+bool bench_cycles(unsigned rounds) {
     static const struct row plain[] = {
         { "bare", NULL, 0 },
         { "bare again (noise)", NULL, 0 },
@@ -107,19 +101,18 @@ bool bench_cycles(unsigned rounds)
     };
     static const struct row late[] = { { "bare, bind to port 0", NULL, 0 },
                                        { "bind_no_port", LOG "|BIND_NO_PORT=on", 0 } };
-    static const struct row early[] = { { "bare, bind to a port", NULL, 0 },
-                                        { "reuseaddr", LOG "|REUSEADDR=on", 0 } };
+    static const struct row early[] = { { "bare, bind to a port", NULL, 0 }, { "reuseaddr", LOG "|REUSEADDR=on", 0 } };
     struct start how = { 0 };
 
     printf("socket, connect, close of 1,000 connections; policies on top of counting\n"
-           "  %-25s %8s %7s %7s %7s\n", "", "us", "ratio", "lower", "upper");
+           "  %-25s %8s %7s %7s %7s\n",
+           "", "us", "ratio", "lower", "upper");
     return measure(plain, COUNT(plain), rounds, "cycle plain 1000 " BENCH_PORT, how, 1000, false) &&
            measure(late, COUNT(late), rounds, "cycle bind0 1000 " BENCH_PORT, how, 1000, false) &&
            measure(early, COUNT(early), rounds, "cycle bind 1000 " BENCH_PORT, how, 1000, false);
 }
 
-bool bench_closes(unsigned rounds)
-{
+bool bench_closes(unsigned rounds) {
     static const int open_sockets[] = { 0, 100, 10000 };
     static const struct row rows[] = {
         { "bare", NULL, 0 },
@@ -141,8 +134,7 @@ bool bench_closes(unsigned rounds)
     return true;
 }
 
-bool bench_execs(unsigned rounds)
-{
+bool bench_execs(unsigned rounds) {
     static const struct row rows[] = {
         { "empty library", "empty", 0 },
         { "empty again (noise)", "empty", 0 },
@@ -157,8 +149,7 @@ bool bench_execs(unsigned rounds)
     return measure(rows, COUNT(rows), rounds, "exec 100", (struct start){ .for_children = true }, 1000, false);
 }
 
-bool bench_threads(unsigned rounds)
-{
+bool bench_threads(unsigned rounds) {
     static const struct row rows[] = {
         { "bare", NULL, 0 },
         { "bare again (noise)", NULL, 0 },

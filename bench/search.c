@@ -12,16 +12,14 @@ static const int levels[LEVELS] = { 0, 25, 50, 75, 90, 99 };
 #define CYCLE "PORT_SEARCH=cycle"
 
 /* A full range has EACH ports left to measure. */
-static int ports_at(int percent)
-{
+static int ports_at(int percent) {
     int ports = PORTS / 100 * percent;
     return ports > PORTS - 2 * EACH ? PORTS - 2 * EACH : ports;
 }
 
 /* On a machine that is too busy a fill takes longer than the minute that a TIME_WAIT lasts. The last ones are
  * still on their way there when this is asked. */
-static bool is_full(int ports)
-{
+static bool is_full(int ports) {
     for (int i = 0; i < 100; i++) {
         if (place_time_waits() >= ports - ports / 20)
             return true;
@@ -32,8 +30,7 @@ static bool is_full(int ports)
 }
 
 /* The kernel's own search, the range filled in its order. */
-static bool bare_levels(double out[LEVELS])
-{
+static bool bare_levels(double out[LEVELS]) {
     bool good = place_enter();
 
     for (int i = 0; i < LEVELS && good; i++) {
@@ -48,8 +45,7 @@ static bool bare_levels(double out[LEVELS])
     return good;
 }
 
-static bool cycle_levels(double out[LEVELS])
-{
+static bool cycle_levels(double out[LEVELS]) {
     char arguments[128];
     int n = snprintf(arguments, sizeof arguments, "levels %d " BENCH_PORT, EACH);
 
@@ -62,8 +58,7 @@ static bool cycle_levels(double out[LEVELS])
 }
 
 /* Others have filled the range to 99 %; [0] in the kernel's order, [1] at random. */
-static bool late_comer(double out[2])
-{
+static bool late_comer(double out[2]) {
     static const char *const orders[] = { "parity", "random" };
     bool good = true;
 
@@ -79,8 +74,7 @@ static bool late_comer(double out[2])
 }
 
 /* One, then eight at once, who each fill their share of 90 %; the slowest of them in out[1]. */
-static bool eight(double out[2])
-{
+static bool eight(double out[2]) {
     char arguments[64];
     struct start starts[PROCESSES];
     double each[PROCESSES];
@@ -99,22 +93,20 @@ static bool eight(double out[2])
 
 static struct series bare[LEVELS], cycle[LEVELS], late[2], shared[2];
 
-static void print_levels(void)
-{
+static void print_levels(void) {
     double empty = series_at(&cycle[0], 0.5);
 
     printf("\nport_search: median connect in us, %d ports filled with TIME_WAITs to\n"
-           "  %-30s %8s %8s %7s\n", PORTS, "", "bare", "cycle", "to empty");
+           "  %-30s %8s %8s %7s\n",
+           PORTS, "", "bare", "cycle", "to empty");
     for (int i = 0; i < LEVELS; i++) {
         double ratio = series_at(&cycle[i], 0.5) / empty;
-        printf("  %3d %%, its own %16s %8.1f %8.1f %7.2f  <= %-4d %s\n", levels[i], "",
-               series_at(&bare[i], 0.5) / 1000, series_at(&cycle[i], 0.5) / 1000, ratio, OWN_BOUND,
-               verdict(ratio, ratio, OWN_BOUND));
+        printf("  %3d %%, its own %16s %8.1f %8.1f %7.2f  <= %-4d %s\n", levels[i], "", series_at(&bare[i], 0.5) / 1000,
+               series_at(&cycle[i], 0.5) / 1000, ratio, OWN_BOUND, verdict(ratio, ratio, OWN_BOUND));
     }
 }
 
-static void print_others(void)
-{
+static void print_others(void) {
     static const char *const names[] = { "99 %, others', kernel's order", "99 %, others', at random" };
     double empty = series_at(&cycle[0], 0.5);
 
@@ -125,18 +117,16 @@ static void print_others(void)
     }
     double alone = series_at(&shared[0], 0.5), slowest = series_at(&shared[1], 0.5);
     printf("  %-30s %8s %8.1f\n", "11 %, one process alone", "", alone / 1000);
-    printf("  %-30s %8s %8.1f %7.2f  <= %-4d %s\n", "90 %, the slowest of eight", "", slowest / 1000,
-           slowest / alone, SHARED_BOUND, verdict(slowest / alone, slowest / alone, SHARED_BOUND));
+    printf("  %-30s %8s %8.1f %7.2f  <= %-4d %s\n", "90 %, the slowest of eight", "", slowest / 1000, slowest / alone,
+           SHARED_BOUND, verdict(slowest / alone, slowest / alone, SHARED_BOUND));
 }
 
-static void add_all(struct series to[], const double figures[], int n)
-{
+static void add_all(struct series to[], const double figures[], int n) {
     for (int i = 0; i < n; i++)
         series_add(&to[i], figures[i]);
 }
 
-bool bench_search(unsigned rounds)
-{
+bool bench_search(unsigned rounds) {
     unsigned done = 0;
 
     for (unsigned r = 0; r < rounds; r++) {

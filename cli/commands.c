@@ -1,5 +1,5 @@
 /* The table of subcommands. */
-#include "cli/cli.h"
+#include "cli/commands.h"
 
 const struct af_command af_commands[] = {
 #define COMMAND(name, usage_status, synopsis, help) { #name, af_command_##name, usage_status, synopsis, help },

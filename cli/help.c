@@ -1,5 +1,7 @@
 /* Help, made from the tables: commands.def, the options of a subcommand, policy/keys.def. */
-#include "cli/cli.h"
+#include "cli/help.h"
+#include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/version.h"
 #include "policy/policy.h"
 
@@ -66,8 +68,8 @@ static void print_option(const struct af_option_row *option) {
         snprintf(letter, sizeof letter, option->name ? "-%c, " : "-%c", option->id);
     const char *value = option->placeholder ? option->placeholder : "";
     const char *before = option->takes == AF_MAY_TAKE ? "[=" : option->takes == AF_TAKES_VALUE ? " " : "";
-    snprintf(name, sizeof name, "%s%s%s%s%s%s", letter, option->name ? "--" : "",
-             option->name ? option->name : "", before, value, option->takes == AF_MAY_TAKE ? "]" : "");
+    snprintf(name, sizeof name, "%s%s%s%s%s%s", letter, option->name ? "--" : "", option->name ? option->name : "",
+             before, value, option->takes == AF_MAY_TAKE ? "]" : "");
     row(name, 21, option->help);
 }
 

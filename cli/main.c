@@ -1,5 +1,19 @@
-/* afterfin: runs the subcommand that was asked for. */
-#include "cli/cli.h"
+/* afterfin: runs the subcommand that was asked for.
+ *
+ *   commands.def commands.c  the list of subcommands     options.c help.c examples.def  their options and --help
+ *   run/ env/ compare/ who/ top/ report/ doctor/ reap/   a folder a subcommand; none uses another
+ *   launch/    starts CMD: environment, preload, what can be reached; what a run came to, verified with the kernel
+ *   ledgers/   ledgers on disk joined with the kernel's table: who left what
+ *   kernel/    what the kernel says: sock_diag, sockstat, sysctl, /proc, namespaces
+ *   elf/       what a file tells before it is run
+ *   output/    messages, columns, JSON, text made fit to print, memory
+ *
+ * Includes go down this list and never up (tests/cli/test_walls.c). The command is single-threaded. Its functions
+ * return bool, or 0 and -errno; what went wrong has then been said on stderr where the header says so. */
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "cli/options.h"
+#include "cli/output/say.h"
 
 #include <locale.h>
 #include <stdio.h>

@@ -1,6 +1,10 @@
 /* Options of a subcommand, read from its table. Not getopt_long: its messages name no subcommand, suggest
  * nothing, and it takes any unambiguous beginning of a name, which would make every new option a break. */
-#include "cli/cli.h"
+
+#include "cli/options.h"
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "cli/output/say.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -26,8 +30,7 @@ int af_misuse(struct af_options *o, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    af_tell("%s%s%s; try 'afterfin%s%s --help'", command, *command ? ": " : "", message, *command ? " " : "",
-            command);
+    af_tell("%s%s%s; try 'afterfin%s%s --help'", command, *command ? ": " : "", message, *command ? " " : "", command);
     for (size_t i = 0; i < af_n_commands; i++)
         if (strcmp(af_commands[i].name, command) == 0)
             return stop(o, af_commands[i].usage_status);
@@ -84,7 +87,7 @@ static int unknown(struct af_options *o, const char *text, size_t len) {
             names[n++] = row->name;
     const char *meant = af_closest(name, names, n, sizeof *names);
     return af_misuse(o, "unknown option --%s%s%s%s", name, meant ? ", did you mean --" : "", meant ? meant : "",
-                  meant ? "?" : "");
+                     meant ? "?" : "");
 }
 
 static int missing_value(struct af_options *o, const struct af_option_row *row, const char *shown) {
@@ -149,7 +152,13 @@ bool af_read_seconds(struct af_options *options, const char *name, uint32_t low_
     if (ok)
         *ms = (uint32_t)(value + 0.5);
     else
-        af_misuse(options, "--%s needs seconds from %g to %g, not '%s'", name, low_ms / 1000.0, high_ms / 1000.0,
-                  text);
+        af_misuse(options, "--%s needs seconds from %g to %g, not '%s'", name, low_ms / 1000.0, high_ms / 1000.0, text);
     return ok;
+}
+
+bool af_option_accepted(struct af_options *options, char *wrong) {
+    if (wrong)
+        af_misuse(options, "%s", wrong);
+    free(wrong);
+    return !wrong;
 }

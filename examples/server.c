@@ -10,8 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void serve(int fd)
-{
+static void serve(int fd) {
     static const char answer[] = "hello\n";
     char chunk[512];
     ssize_t n = recv(fd, chunk, sizeof chunk, 0);
@@ -22,8 +21,7 @@ static void serve(int fd)
     close(fd);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_in at = { .sin_family = AF_INET };
     int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
 

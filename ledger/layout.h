@@ -30,7 +30,7 @@ enum {
     AF_COMMAND_SIZE = 512,
     AF_POLICY_SIZE = 512,
     AF_ERROR_ROWS = 32,
-    AF_BUCKETS = 720,           /* histogram.h */
+    AF_BUCKETS = 720, /* histogram.h */
 };
 
 enum af_counter {
@@ -56,22 +56,22 @@ enum af_ended { AF_RUNNING, AF_EXITED, AF_EXECED };
 
 /* One process image: from fork or exec to exec or its end. */
 struct af_process {
-    _Atomic uint32_t used; /* 0: free, 1: being filled in, 2: complete */
+    _Atomic uint32_t used;  /* 0: free, 1: being filled in, 2: complete */
     _Atomic uint32_t ended; /* enum af_ended */
     int32_t pid, ppid;      /* as that process itself saw them */
     uint64_t started, ended_at;
-    uint64_t start_ticks; /* field 22 of its /proc/PID/stat is at most this, 0: unknown; tells a reused pid */
-    _Atomic uint32_t sealed; /* it installed a seccomp filter: its later closes were not looked at */
-    _Atomic uint32_t lost;   /* connections or endpoints that found no room here */
+    uint64_t start_ticks;       /* field 22 of its /proc/PID/stat is at most this, 0: unknown; tells a reused pid */
+    _Atomic uint32_t sealed;    /* it installed a seccomp filter: its later closes were not looked at */
+    _Atomic uint32_t lost;      /* connections or endpoints that found no room here */
     _Atomic uint32_t endpoints; /* index + 1 of the newest of its endpoints, which are chained; 0: none */
-    _Atomic uint32_t sharers; /* of the last slot: further processes, for which no slot was left */
+    _Atomic uint32_t sharers;   /* of the last slot: further processes, for which no slot was left */
     _Atomic uint64_t count[AF_COUNTERS];
     struct af_error_row errors[AF_ERROR_ROWS];
 };
 
 enum af_conn_state {
     AF_CONN_FREE,
-    AF_CONN_NEW,      /* a TCP socket that has no connection (yet, or any more) */
+    AF_CONN_NEW, /* a TCP socket that has no connection (yet, or any more) */
     AF_CONN_LISTENER,
     AF_CONN_PENDING,  /* connect said EINPROGRESS or was interrupted, or the SYN waits for data (TCP Fast Open) */
     AF_CONN_OPEN,     /* counted as established */
@@ -80,43 +80,43 @@ enum af_conn_state {
 
 /* What is known of a connection besides its state: bits of af_connection.flags. */
 enum {
-    AF_FLAG_ACCEPTED = 1 << 0,    /* role accept, else connect */
+    AF_FLAG_ACCEPTED = 1 << 0, /* role accept, else connect */
     AF_FLAG_MPTCP = 1 << 1,
-    AF_FLAG_ACK = 1 << 2,         /* our TCP_LINGER2 = -1 is on it */
-    AF_FLAG_RST = 1 << 3,         /* linger=rst was decided for it */
-    AF_FLAG_ABORTS = 1 << 4,      /* the program's own SO_LINGER {1, 0} or TCP_LINGER2 < 0 is on it */
-    AF_FLAG_FIN_FIRST = 1 << 5,   /* our shutdown came while it was ESTABLISHED */
-    AF_FLAG_FIN_SECOND = 1 << 6,  /* our shutdown came when the peer's FIN was there */
-    AF_FLAG_SHARED = 1 << 7,      /* was in the table of a process that forked, or came from elsewhere, or was sent */
-    AF_FLAG_BOUND_LATE = 1 << 8,  /* bind_no_port: bound to bind_to, but the kernel has no port yet */
-    AF_FLAG_TFO = 1 << 9,         /* TCP_FASTOPEN_CONNECT is on: connect returns before there is a connection */
-    AF_FLAG_HANDS_ON = 1 << 10,   /* a listener whose options are inherited by what it accepts */
-    AF_FLAG_BOUND = 1 << 11,      /* a bind succeeded */
-    AF_FLAG_PORT_CHOSEN = 1 << 12,/* ... to a port: the port policies have no say */
-    AF_FLAG_PEER = 1 << 13,       /* peer is known */
-    AF_FLAG_LOCAL = 1 << 14,      /* local_port is known */
-    AF_FLAG_RST_SET = 1 << 15,    /* our SO_LINGER {1, 0} is on it: the next close aborts */
-    AF_FLAG_RECEIVED = 1 << 16,   /* came by SCM_RIGHTS or pidfd_getfd, not by exec */
-    AF_FLAG_SECONDS = 1 << 17,    /* our SO_LINGER {1, n} is on it */
-    AF_FLAG_SENT = 1 << 18,       /* was sent over a Unix socket at least once */
-    AF_FLAG_OWN_NO_PORT = 1 << 19,/* the program's own IP_BIND_ADDRESS_NO_PORT is on it */
-    AF_FLAG_READS_ODD = 1 << 20,  /* it was shut down for reading, or has an SO_RCVLOWAT: poll(2) tells less */
+    AF_FLAG_ACK = 1 << 2,          /* our TCP_LINGER2 = -1 is on it */
+    AF_FLAG_RST = 1 << 3,          /* linger=rst was decided for it */
+    AF_FLAG_ABORTS = 1 << 4,       /* the program's own SO_LINGER {1, 0} or TCP_LINGER2 < 0 is on it */
+    AF_FLAG_FIN_FIRST = 1 << 5,    /* our shutdown came while it was ESTABLISHED */
+    AF_FLAG_FIN_SECOND = 1 << 6,   /* our shutdown came when the peer's FIN was there */
+    AF_FLAG_SHARED = 1 << 7,       /* was in the table of a process that forked, or came from elsewhere, or was sent */
+    AF_FLAG_BOUND_LATE = 1 << 8,   /* bind_no_port: bound to bind_to, but the kernel has no port yet */
+    AF_FLAG_TFO = 1 << 9,          /* TCP_FASTOPEN_CONNECT is on: connect returns before there is a connection */
+    AF_FLAG_HANDS_ON = 1 << 10,    /* a listener whose options are inherited by what it accepts */
+    AF_FLAG_BOUND = 1 << 11,       /* a bind succeeded */
+    AF_FLAG_PORT_CHOSEN = 1 << 12, /* ... to a port: the port policies have no say */
+    AF_FLAG_PEER = 1 << 13,        /* peer is known */
+    AF_FLAG_LOCAL = 1 << 14,       /* local_port is known */
+    AF_FLAG_RST_SET = 1 << 15,     /* our SO_LINGER {1, 0} is on it: the next close aborts */
+    AF_FLAG_RECEIVED = 1 << 16,    /* came by SCM_RIGHTS or pidfd_getfd, not by exec */
+    AF_FLAG_SECONDS = 1 << 17,     /* our SO_LINGER {1, n} is on it */
+    AF_FLAG_SENT = 1 << 18,        /* was sent over a Unix socket at least once */
+    AF_FLAG_OWN_NO_PORT = 1 << 19, /* the program's own IP_BIND_ADDRESS_NO_PORT is on it */
+    AF_FLAG_READS_ODD = 1 << 20,   /* it was shut down for reading, or has an SO_RCVLOWAT: poll(2) tells less */
 };
 
 /* One TCP socket that is open in some process of this image. */
 struct af_connection {
-    _Atomic uint32_t state; /* enum af_conn_state */
-    _Atomic int32_t refs;   /* descriptors that refer to it, in all these processes */
+    _Atomic uint32_t state;  /* enum af_conn_state */
+    _Atomic int32_t refs;    /* descriptors that refer to it, in all these processes */
     _Atomic uint64_t cookie; /* SO_COOKIE; 0: not read */
     _Atomic uint32_t flags;
-    _Atomic uint32_t own;   /* AF_BIT(...) of the keys that the program settled itself */
-    _Atomic uint32_t owner; /* process slot that opened or accepted it; AF_NO_SLOT: none here */
-    _Atomic uint32_t holder;/* process slot that has it for all we know: who made this record */
-    _Atomic int32_t sent;   /* times it was sent over a Unix socket and not yet seen to arrive */
-    _Atomic int32_t foreign;/* pid of the image that inherited it by exec; 0: none */
+    _Atomic uint32_t own;       /* AF_BIT(...) of the keys that the program settled itself */
+    _Atomic uint32_t owner;     /* process slot that opened or accepted it; AF_NO_SLOT: none here */
+    _Atomic uint32_t holder;    /* process slot that has it for all we know: who made this record */
+    _Atomic int32_t sent;       /* times it was sent over a Unix socket and not yet seen to arrive */
+    _Atomic int32_t foreign;    /* pid of the image that inherited it by exec; 0: none */
     _Atomic uint32_t next_free; /* index + 1 of the next free record; only while free */
     uint16_t local_port;
-    uint16_t linger_s;      /* linger=SECONDS in force */
+    uint16_t linger_s; /* linger=SECONDS in force */
     _Atomic uint64_t opened;
     struct af_addr peer;
     struct af_addr bind_to; /* for AF_FLAG_BOUND_LATE */
@@ -124,13 +124,13 @@ struct af_connection {
     uint8_t family_v6;      /* the socket's family is AF_INET6 */
     uint8_t ending;         /* enum af_ending: how an exec that may yet fail has counted it */
     uint8_t spare[10];
-    uint64_t serial;        /* of its record in the ring, for the same case */
-    _Atomic uint64_t pins;  /* how often it was claimed << 32 | threads at work on it; outlives its use (writer.h) */
+    uint64_t serial;       /* of its record in the ring, for the same case */
+    _Atomic uint64_t pins; /* how often it was claimed << 32 | threads at work on it; outlives its use (writer.h) */
 };
 
 /* How many TIME_WAIT a process left towards one endpoint: the peer, or the local port of accepted ones. */
 struct af_endpoint {
-    _Atomic uint32_t key; /* hash of what follows, never 0; 0: free */
+    _Atomic uint32_t key;   /* hash of what follows, never 0; 0: free */
     _Atomic uint32_t ready; /* the rest is filled in */
     uint32_t slot;
     _Atomic uint32_t count;
@@ -148,11 +148,11 @@ struct af_closed {
     _Atomic uint64_t serial; /* 1 + its position since the start; 0 while being written */
     uint64_t cookie;
     uint64_t at;
-    uint32_t slot;  /* who ended it */
-    uint32_t owner; /* who opened it; AF_NO_SLOT: not here */
+    uint32_t slot;       /* who ended it */
+    uint32_t owner;      /* who opened it; AF_NO_SLOT: not here */
     struct af_addr peer; /* as far as known: port 0 where not */
     uint16_t local_port;
-    uint8_t counted;  /* enum af_ending */
+    uint8_t counted; /* enum af_ending */
     uint8_t accepted;
     uint8_t mptcp;
     uint8_t spare[7];
@@ -167,11 +167,11 @@ struct af_histogram {
 struct af_ledger {
     char magic[8];
     uint32_t version, header_size;
-    uint64_t size; /* of the whole, bytes */
+    uint64_t size;                                                  /* of the whole, bytes */
     uint64_t processes_at, connections_at, endpoints_at, closed_at; /* offsets */
     uint32_t process_size, connection_size, endpoint_size, closed_size;
     uint32_t max_processes, max_connections, max_endpoints, max_closed; /* the last two powers of two */
-    _Atomic uint32_t n_processes;   /* slots handed out so far */
+    _Atomic uint32_t n_processes;                                       /* slots handed out so far */
     _Atomic uint32_t n_connections; /* records ever used: a reader looks no further */
     _Atomic uint64_t free_head;     /* change count << 32 | index + 1 of the first free connection */
     _Atomic uint64_t n_closed;      /* ever; more than max_closed: the oldest are lost */
@@ -184,8 +184,8 @@ struct af_ledger {
     char command[AF_COMMAND_SIZE]; /* arguments, each ended by a NUL */
     uint32_t command_size;         /* of the whole command line; larger than AF_COMMAND_SIZE: it was cut */
     uint32_t histogram_size;
-    char policy[AF_POLICY_SIZE];   /* "linger=ack,keepalive=60", as in the log */
-    uint64_t connect_times_at; /* one struct af_histogram: the time that the program spent inside connect */
+    char policy[AF_POLICY_SIZE]; /* "linger=ack,keepalive=60", as in the log */
+    uint64_t connect_times_at;   /* one struct af_histogram: the time that the program spent inside connect */
 };
 
 #include "ledger/offsets.h"

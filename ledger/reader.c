@@ -67,14 +67,12 @@ static bool section_fits(const struct af_ledger *head, uint64_t at, uint32_t cou
 static bool check_layout(struct af_reader *reader, const struct stat *st, struct af_reader_error *error) {
     const struct af_ledger *head = &reader->head;
     if (head->header_size != sizeof *head || head->process_size != sizeof(struct af_process) ||
-        head->connection_size != sizeof(struct af_connection) ||
-        head->endpoint_size != sizeof(struct af_endpoint) || head->closed_size != sizeof(struct af_closed) ||
-        head->histogram_size != sizeof(struct af_histogram))
+        head->connection_size != sizeof(struct af_connection) || head->endpoint_size != sizeof(struct af_endpoint) ||
+        head->closed_size != sizeof(struct af_closed) || head->histogram_size != sizeof(struct af_histogram))
         return fail(reader, error, "its records have sizes that version %d does not have", AF_LEDGER_VERSION);
     if (!section_fits(head, head->connect_times_at, 1, 1, head->histogram_size) ||
         !section_fits(head, head->processes_at, head->max_processes, AF_MAX_PROCESSES, head->process_size) ||
-        !section_fits(head, head->connections_at, head->max_connections, AF_MAX_CONNECTIONS,
-                      head->connection_size) ||
+        !section_fits(head, head->connections_at, head->max_connections, AF_MAX_CONNECTIONS, head->connection_size) ||
         !section_fits(head, head->endpoints_at, head->max_endpoints, AF_MAX_ENDPOINTS, head->endpoint_size) ||
         !section_fits(head, head->closed_at, head->max_closed, AF_MAX_CLOSED, head->closed_size) ||
         (head->max_closed & (head->max_closed - 1)) != 0)
@@ -113,8 +111,7 @@ bool af_reader_open(struct af_reader *reader, int dir, const char *name, const c
     if (reader->fd < 0)
         return fail(reader, error, "%s", errno == ELOOP ? "a symbolic link" : strerror(errno));
     struct stat st;
-    if (check_file(reader, &st, error) && check_header(reader, &st, boot_id, error) &&
-        check_layout(reader, &st, error))
+    if (check_file(reader, &st, error) && check_header(reader, &st, boot_id, error) && check_layout(reader, &st, error))
         return true;
     af_reader_close(reader);
     return false;
@@ -196,8 +193,8 @@ static uint32_t skip_hole(const struct section *s, uint32_t index, uint32_t n) {
     off_t data = lseek(s->reader->fd, at, SEEK_DATA);
     struct stat st;
     if (data < 0) /* a hole up to the end; but is that still where it was? */
-        return errno == ENXIO && fstat(s->reader->fd, &st) == 0 &&
-               (uint64_t)st.st_size >= s->reader->head.size ? n : index;
+        return errno == ENXIO && fstat(s->reader->fd, &st) == 0 && (uint64_t)st.st_size >= s->reader->head.size ? n
+                                                                                                                : index;
     uint64_t skipped = (uint64_t)(data > at ? data - at : 0) / s->size;
     return skipped < n - index ? index + (uint32_t)skipped : n;
 }
@@ -254,8 +251,15 @@ static void process_record(const struct section *s, const void *record, uint32_t
     if (from.used != 2)
         return;
     struct af_seen_process to = {
-        .slot = index, .ended = from.ended, .pid = from.pid, .ppid = from.ppid, .started = from.started,
-        .ended_at = from.ended_at, .start_ticks = from.start_ticks, .sealed = from.sealed != 0, .lost = from.lost,
+        .slot = index,
+        .ended = from.ended,
+        .pid = from.pid,
+        .ppid = from.ppid,
+        .started = from.started,
+        .ended_at = from.ended_at,
+        .start_ticks = from.start_ticks,
+        .sealed = from.sealed != 0,
+        .lost = from.lost,
         .sharers = from.sharers,
     };
     if (to.ended > AF_EXECED || to.pid <= 0) {
@@ -272,12 +276,16 @@ static void process_record(const struct section *s, const void *record, uint32_t
     s->visit.process(s->context, &to);
 }
 
-bool af_reader_processes(struct af_reader *reader, void (*visit)(void *, const struct af_seen_process *),
-                         void *context, struct af_reader_error *error) {
+bool af_reader_processes(struct af_reader *reader, void (*visit)(void *, const struct af_seen_process *), void *context,
+                         struct af_reader_error *error) {
     uint32_t n;
-    const struct section s = { .reader = reader, .error = error, .at = reader->head.processes_at,
-                               .size = sizeof(struct af_process), .record = process_record,
-                               .visit.process = visit, .context = context };
+    const struct section s = { .reader = reader,
+                               .error = error,
+                               .at = reader->head.processes_at,
+                               .size = sizeof(struct af_process),
+                               .record = process_record,
+                               .visit.process = visit,
+                               .context = context };
     return read_head(reader, &n, sizeof n, offsetof(struct af_ledger, n_processes), error) &&
            each(&s, at_most(n, reader->head.max_processes));
 }
@@ -296,12 +304,16 @@ static void connection_record(const struct section *s, const void *record, uint3
         s->visit.connection(s->context, &conn);
 }
 
-bool af_reader_connections(struct af_reader *reader, void (*visit)(void *, const struct af_connection *),
-                           void *context, struct af_reader_error *error) {
+bool af_reader_connections(struct af_reader *reader, void (*visit)(void *, const struct af_connection *), void *context,
+                           struct af_reader_error *error) {
     uint32_t n;
-    const struct section s = { .reader = reader, .error = error, .at = reader->head.connections_at,
-                               .size = sizeof(struct af_connection), .record = connection_record,
-                               .visit.connection = visit, .context = context };
+    const struct section s = { .reader = reader,
+                               .error = error,
+                               .at = reader->head.connections_at,
+                               .size = sizeof(struct af_connection),
+                               .record = connection_record,
+                               .visit.connection = visit,
+                               .context = context };
     return read_head(reader, &n, sizeof n, offsetof(struct af_ledger, n_connections), error) &&
            each(&s, at_most(n, reader->head.max_connections));
 }
@@ -318,11 +330,15 @@ static void endpoint_record(const struct section *s, const void *record, uint32_
         s->visit.endpoint(s->context, &endpoint);
 }
 
-bool af_reader_endpoints(struct af_reader *reader, void (*visit)(void *, const struct af_endpoint *),
-                         void *context, struct af_reader_error *error) {
-    const struct section s = { .reader = reader, .error = error, .at = reader->head.endpoints_at,
-                               .size = sizeof(struct af_endpoint), .record = endpoint_record,
-                               .visit.endpoint = visit, .context = context };
+bool af_reader_endpoints(struct af_reader *reader, void (*visit)(void *, const struct af_endpoint *), void *context,
+                         struct af_reader_error *error) {
+    const struct section s = { .reader = reader,
+                               .error = error,
+                               .at = reader->head.endpoints_at,
+                               .size = sizeof(struct af_endpoint),
+                               .record = endpoint_record,
+                               .visit.endpoint = visit,
+                               .context = context };
     return each(&s, reader->head.max_endpoints);
 }
 
@@ -343,9 +359,13 @@ bool af_reader_closed(struct af_reader *reader, void (*visit)(void *, const stru
     uint64_t n;
     uint32_t unwritten;
     const uint32_t room = reader->head.max_closed;
-    const struct section s = { .reader = reader, .error = error, .at = reader->head.closed_at,
-                               .size = sizeof(struct af_closed), .record = closed_record,
-                               .visit.closed = visit, .context = context };
+    const struct section s = { .reader = reader,
+                               .error = error,
+                               .at = reader->head.closed_at,
+                               .size = sizeof(struct af_closed),
+                               .record = closed_record,
+                               .visit.closed = visit,
+                               .context = context };
     if (!read_head(reader, &n, sizeof n, offsetof(struct af_ledger, n_closed), error) ||
         !read_head(reader, &unwritten, sizeof unwritten, offsetof(struct af_ledger, lost_closed), error))
         return false;

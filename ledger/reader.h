@@ -57,12 +57,12 @@ const char *af_reader_command(const struct af_reader *reader, size_t *size);
 /* Each calls `visit` for every record that is in use, complete, and makes sense. Slots in them are below
  * n_processes or AF_NO_SLOT; enumerations are in range. Of records that change while they are read the ring
  * hands out none that is torn; processes and connections, as they were at some moment lately. */
-bool af_reader_processes(struct af_reader *reader, void (*visit)(void *, const struct af_seen_process *),
-                         void *context, struct af_reader_error *error);
-bool af_reader_connections(struct af_reader *reader, void (*visit)(void *, const struct af_connection *),
-                           void *context, struct af_reader_error *error);
-bool af_reader_endpoints(struct af_reader *reader, void (*visit)(void *, const struct af_endpoint *),
-                         void *context, struct af_reader_error *error);
+bool af_reader_processes(struct af_reader *reader, void (*visit)(void *, const struct af_seen_process *), void *context,
+                         struct af_reader_error *error);
+bool af_reader_connections(struct af_reader *reader, void (*visit)(void *, const struct af_connection *), void *context,
+                           struct af_reader_error *error);
+bool af_reader_endpoints(struct af_reader *reader, void (*visit)(void *, const struct af_endpoint *), void *context,
+                         struct af_reader_error *error);
 /* *lost: how many closed ones the ring has forgotten since the start, or had no disk for. */
 bool af_reader_closed(struct af_reader *reader, void (*visit)(void *, const struct af_closed *), void *context,
                       uint64_t *lost, struct af_reader_error *error);

@@ -200,8 +200,8 @@ static bool same_endpoint(const struct af_endpoint *e, uint32_t slot, const stru
 }
 
 /* A record is filled in before it is chained, and chained before it is ready. */
-static void fill_endpoint(struct af_ledger *ledger, struct af_endpoint *e, uint32_t slot,
-                          const struct af_addr *addr, bool accepted) {
+static void fill_endpoint(struct af_ledger *ledger, struct af_endpoint *e, uint32_t slot, const struct af_addr *addr,
+                          bool accepted) {
     const struct af_endpoint *all = (void *)((char *)ledger + ledger->endpoints_at);
     struct af_process *process = af_ledger_process(ledger, slot);
     e->slot = slot;
@@ -214,8 +214,8 @@ static void fill_endpoint(struct af_ledger *ledger, struct af_endpoint *e, uint3
     atomic_store_explicit(&e->ready, 1, memory_order_release);
 }
 
-bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr,
-                              bool accepted, int change, af_backed backed) {
+bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr, bool accepted,
+                              int change, af_backed backed) {
     struct af_endpoint *all = (struct af_endpoint *)((char *)ledger + ledger->endpoints_at);
     uint32_t hash = endpoint_hash(slot, addr, accepted);
     for (uint32_t step = 0; step < 256; step++) {
@@ -240,8 +240,9 @@ size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct a
     uint32_t next = atomic_load(&af_ledger_process(ledger, slot)->endpoints);
     for (; next; next = all[next - 1].next) {
         const struct af_endpoint *e = &all[next - 1];
-        const struct af_endpoint now = {.slot = slot, .count = atomic_load(&e->count), .addr = e->addr,
-                                        .accepted = e->accepted};
+        const struct af_endpoint now = {
+            .slot = slot, .count = atomic_load(&e->count), .addr = e->addr, .accepted = e->accepted
+        };
         size_t at = n < room ? n++ : room;
         for (; at > 0 && out[at - 1].count < now.count; at--)
             if (at < room)
@@ -287,12 +288,12 @@ void af_ledger_count_time(struct af_ledger *ledger, uint64_t ns) {
     struct af_histogram *times = (struct af_histogram *)((char *)ledger + ledger->connect_times_at);
     uint64_t max = atomic_load_explicit(&times->max, memory_order_relaxed);
     atomic_fetch_add_explicit(&times->count[af_bucket_of(ns)], 1, memory_order_relaxed);
-    while (ns > max && !atomic_compare_exchange_weak_explicit(&times->max, &max, ns, memory_order_relaxed,
-                                                              memory_order_relaxed))
+    while (ns > max &&
+           !atomic_compare_exchange_weak_explicit(&times->max, &max, ns, memory_order_relaxed, memory_order_relaxed))
         ;
 }
 
 uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]) {
-    return count[AF_COUNT_established] - count[AF_COUNT_time_wait] - count[AF_COUNT_avoided] -
-           count[AF_COUNT_passive] - count[AF_COUNT_aborted] - count[AF_COUNT_passed];
+    return count[AF_COUNT_established] - count[AF_COUNT_time_wait] - count[AF_COUNT_avoided] - count[AF_COUNT_passive] -
+           count[AF_COUNT_aborted] - count[AF_COUNT_passed];
 }

@@ -18,8 +18,10 @@ struct af_ledger_room {
 
 /* All that the layout allows; a small one, of 6 MB, for where address space or file size is limited. Memory
  * follows use in both. */
+/* clang-format off */
 #define AF_LARGE_ROOM {AF_MAX_PROCESSES, AF_MAX_CONNECTIONS, AF_MAX_ENDPOINTS, AF_MAX_CLOSED}
 #define AF_SMALL_ROOM {1 << 10, 1 << 15, 1 << 13, 1 << 14}
+/* clang-format on */
 
 /* The size of the ring for a kernel that keeps `tw_buckets` TIME_WAITs (net.ipv4.tcp_max_tw_buckets; 0 where
  * that is unknown): enough for all of them to have their owner in it. */
@@ -54,8 +56,8 @@ void af_ledger_prepare_process(struct af_process *process);
 void af_ledger_count_error(struct af_process *process, enum af_call call, int error);
 
 /* `change` (1, or -1 to take one back) TIME_WAITs of process `slot` towards addr. False: no room. */
-bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr,
-                              bool accepted, int change, af_backed backed);
+bool af_ledger_count_endpoint(struct af_ledger *ledger, uint32_t slot, const struct af_addr *addr, bool accepted,
+                              int change, af_backed backed);
 /* The `room` endpoints of `slot` with the highest counts, highest first; how many there are. */
 size_t af_ledger_top_endpoints(struct af_ledger *ledger, uint32_t slot, struct af_endpoint *out, size_t room);
 

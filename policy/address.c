@@ -21,7 +21,7 @@ bool af_addr_from(const struct sockaddr *sa, socklen_t len, struct af_addr *out)
     if (family != AF_INET && (family != AF_INET6 || len < offsetof(struct sockaddr_in6, sin6_scope_id)))
         return false;
 
-    *out = (struct af_addr){0};
+    *out = (struct af_addr){ 0 };
     out->port = (uint16_t)(bytes[2] << 8 | bytes[3]); /* one place in both families */
     if (family == AF_INET) {
         __builtin_memcpy(out->ip, bytes + offsetof(struct sockaddr_in, sin_addr), 4);

@@ -9,10 +9,10 @@
 #endif
 
 bool af_policy_touches(const struct af_policy *p, const char *program) {
-    const char *const lists[] = {p->only, p->skip};
-    bool in[2] = {true, false};
+    const char *const lists[] = { p->only, p->skip };
+    bool in[2] = { true, false };
     for (int i = 0; i < 2; i++) {
-        struct af_span list = {lists[i], 0}, item;
+        struct af_span list = { lists[i], 0 }, item;
         if (!list.s)
             continue;
         while (list.s[list.n])
@@ -83,10 +83,9 @@ bool af_policy_acks(const struct af_policy *p) {
     return p->values.linger == AF_LINGER_ACK;
 }
 
-void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr,
-                      struct af_values *out) {
+void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr, struct af_values *out) {
     uint32_t undecided = keys_of_role(role);
-    *out = (struct af_values){0}; /* every default is zero */
+    *out = (struct af_values){ 0 }; /* every default is zero */
     for (size_t i = 0; i < p->n_rules && undecided; i++) {
         const struct af_rule *rule = &p->rules[i];
         if (rule->role != role || !(rule->named & undecided) || !af_target_matches(rule, addr))
@@ -98,7 +97,7 @@ void af_policy_decide(const struct af_policy *p, enum af_role role, const struct
 }
 
 static void add(struct af_option **next, int level, int name, int number) {
-    *(*next)++ = (struct af_option){.level = level, .name = name, .size = sizeof number, .value.number = number};
+    *(*next)++ = (struct af_option){ .level = level, .name = name, .size = sizeof number, .value.number = number };
 }
 
 static void add_linger(struct af_option **next, int on, int seconds) {
@@ -106,7 +105,7 @@ static void add_linger(struct af_option **next, int on, int seconds) {
         .level = SOL_SOCKET,
         .name = SO_LINGER,
         .size = sizeof(struct linger),
-        .value.linger = {on, seconds},
+        .value.linger = { on, seconds },
     };
 }
 
@@ -136,8 +135,8 @@ static void keepalive_options(const struct af_values *v, struct af_option **next
         add(next, IPPROTO_TCP, TCP_KEEPCNT, v->keep_count);
 }
 
-unsigned af_policy_options(const struct af_values *v, enum af_role role, uint16_t port, uint32_t own,
-                           bool override, struct af_option out[AF_OPTIONS_MAX]) {
+unsigned af_policy_options(const struct af_values *v, enum af_role role, uint16_t port, uint32_t own, bool override,
+                           struct af_option out[AF_OPTIONS_MAX]) {
     uint32_t may = override ? UINT32_MAX : ~own;
     struct af_option *next = out;
     if (role == AF_ROLE_BIND) {
@@ -167,16 +166,12 @@ static enum af_key key_of_socket(int name) {
 
 static enum af_key key_of_tcp(int name) {
     switch (name) {
-    case TCP_LINGER2:
-        return AF_KEY_LINGER;
+    case TCP_LINGER2: return AF_KEY_LINGER;
     case TCP_KEEPIDLE:
     case TCP_KEEPINTVL:
-    case TCP_KEEPCNT:
-        return AF_KEY_KEEPALIVE;
-    case TCP_USER_TIMEOUT:
-        return AF_KEY_USER_TIMEOUT;
-    default:
-        return AF_KEYS;
+    case TCP_KEEPCNT: return AF_KEY_KEEPALIVE;
+    case TCP_USER_TIMEOUT: return AF_KEY_USER_TIMEOUT;
+    default: return AF_KEYS;
     }
 }
 

@@ -88,7 +88,7 @@ static void put_why(struct line *line, const struct af_fault *f) {
 }
 
 void af_error_write(struct af_error *error, struct af_span name, struct af_span value, const struct af_fault *f) {
-    struct line line = {error->text, 0, sizeof error->text};
+    struct line line = { error->text, 0, sizeof error->text };
     bool place = f->at.s >= value.s && f->at.s <= value.s + value.n && f->at.n < value.n;
     put_around(&line, name, 0, NAME_ROOM);
     put_text(&line, "=\"");

@@ -34,7 +34,7 @@ static inline size_t af_index(struct af_span s, char c) {
 }
 
 static inline struct af_span af_cut(struct af_span s, size_t from, size_t to) {
-    return (struct af_span){from ? s.s + from : s.s, to - from}; /* an unset value is NULL, and stays so */
+    return (struct af_span){ from ? s.s + from : s.s, to - from }; /* an unset value is NULL, and stays so */
 }
 
 static inline struct af_span af_from(struct af_span s, size_t from) {

@@ -4,7 +4,7 @@
 
 const struct af_key_info af_keys[AF_KEYS] = {
 #define KEY(id, name, roles, fallback, values, help) \
-    [AF_KEY_##id] = {name, "AFTERFIN_" #id, roles, fallback, values, help},
+    [AF_KEY_##id] = { name, "AFTERFIN_" #id, roles, fallback, values, help },
 #include "keys.def"
 #undef KEY
 };

@@ -8,15 +8,15 @@ static const struct row {
     char name[NAME_SIZE], variable[VARIABLE_SIZE], fallback[FALLBACK_SIZE], values[VALUES_SIZE];
     uint8_t roles;
 } rows[AF_KEYS] = {
-#define KEY(id, name, roles, fallback, values, help) \
-    [AF_KEY_##id] = {name, "AFTERFIN_" #id, fallback, values, roles},
+#define KEY(id, name, roles, fallback, values, help) [AF_KEY_##id] = { name, "AFTERFIN_" #id, fallback, values, roles },
 #include "keys.def"
 #undef KEY
 };
 
 #define KEY(id, name, roles, fallback, values, help) \
     _Static_assert(sizeof(name) <= NAME_SIZE && sizeof("AFTERFIN_" #id) <= VARIABLE_SIZE && \
-                       sizeof(fallback) <= FALLBACK_SIZE && sizeof(values) <= VALUES_SIZE, #id " fits its row");
+                       sizeof(fallback) <= FALLBACK_SIZE && sizeof(values) <= VALUES_SIZE, \
+                   #id " fits its row");
 #include "keys.def"
 #undef KEY
 

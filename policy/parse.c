@@ -11,11 +11,11 @@ struct found {
 };
 
 static void clear(struct af_policy *p) {
-    *p = (struct af_policy){.log_interval_s = LOG_INTERVAL};
+    *p = (struct af_policy){ .log_interval_s = LOG_INTERVAL };
 }
 
 static struct af_span whole(const char *s) {
-    struct af_span span = {s, 0};
+    struct af_span span = { s, 0 };
     while (s[span.n])
         span.n++;
     return span;
@@ -133,31 +133,21 @@ static bool read_ledger(struct af_span s, struct af_policy *p, struct af_fault *
 static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s, struct af_rule *rules, size_t room,
                          struct af_fault *f) {
     switch (key) {
-    case AF_KEY_OVERRIDE:
-        return af_flag_read(s, &p->override) || af_fail(f, s, NULL, af_key_values(key));
-    case AF_KEY_STRICT:
-        return af_flag_read(s, &p->strict) || af_fail(f, s, NULL, af_key_values(key));
+    case AF_KEY_OVERRIDE: return af_flag_read(s, &p->override) || af_fail(f, s, NULL, af_key_values(key));
+    case AF_KEY_STRICT: return af_flag_read(s, &p->strict) || af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_RULES:
         p->rules_text = s.s;
         p->rules = rules;
         return af_rules_read(s, rules, room, &p->n_rules, f);
-    case AF_KEY_ONLY:
-        p->only = s.s;
-        return read_names(s, f);
-    case AF_KEY_SKIP:
-        p->skip = s.s;
-        return read_names(s, f);
-    case AF_KEY_LOG:
-        return read_log(s, p, f);
+    case AF_KEY_ONLY: p->only = s.s; return read_names(s, f);
+    case AF_KEY_SKIP: p->skip = s.s; return read_names(s, f);
+    case AF_KEY_LOG: return read_log(s, p, f);
     case AF_KEY_LOG_FORMAT:
         p->json = af_is(s, "json");
         return p->json || af_is(s, "logfmt") || af_fail(f, s, NULL, af_key_values(key));
-    case AF_KEY_LOG_INTERVAL:
-        return read_log_interval(s, &p->log_interval_s, f);
-    case AF_KEY_LEDGER:
-        return read_ledger(s, p, f);
-    default:
-        return af_value_read(key, s, &p->values, f);
+    case AF_KEY_LOG_INTERVAL: return read_log_interval(s, &p->log_interval_s, f);
+    case AF_KEY_LEDGER: return read_ledger(s, p, f);
+    default: return af_value_read(key, s, &p->values, f);
     }
 }
 
@@ -188,7 +178,7 @@ static bool read_all(const struct found *found, struct af_policy *p, struct af_r
 
 bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_rule *rules, size_t n_rules,
                      struct af_error *error) {
-    struct found found = {{NULL}, NULL};
+    struct found found = { { NULL }, NULL };
     const char *culprit;
     struct af_fault f;
     clear(p);

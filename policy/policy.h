@@ -53,10 +53,10 @@ enum af_linger { AF_LINGER_OFF, AF_LINGER_ACK, AF_LINGER_RST, AF_LINGER_SECONDS 
 struct af_values {
     bool reuseaddr;
     bool bind_no_port;
-    bool cycle;             /* port_search=cycle */
-    uint8_t linger;         /* enum af_linger */
-    uint16_t linger_s;      /* for AF_LINGER_SECONDS */
-    uint16_t port_low;      /* port_range; 0: off */
+    bool cycle;        /* port_search=cycle */
+    uint8_t linger;    /* enum af_linger */
+    uint16_t linger_s; /* for AF_LINGER_SECONDS */
+    uint16_t port_low; /* port_range; 0: off */
     uint16_t port_high;
     uint16_t keep_idle;     /* seconds; 0: off. TCP_KEEPIDLE and TCP_KEEPINTVL: 1 to 32767, TCP_KEEPCNT: */
     uint16_t keep_interval; /* 1 to 127 (tcp(7)); 0: not given, the kernel's own stays */
@@ -83,14 +83,14 @@ struct af_policy {
     struct af_values values;
     uint32_t set; /* AF_BIT(...) of the variables that were set and not empty */
     bool override, strict;
-    bool json;                 /* log_format=json */
-    uint8_t log;               /* enum af_sink */
-    uint8_t ledger;            /* enum af_ledger_where */
-    uint32_t log_interval_s;   /* 0: off */
-    const char *log_path;      /* for AF_SINK_FILE, with its % still in */
-    const char *ledger_dir;    /* for AF_LEDGER_DIRECTORY */
-    const char *only, *skip;   /* comma-separated, as given */
-    const char *rules_text;    /* as given */
+    bool json;               /* log_format=json */
+    uint8_t log;             /* enum af_sink */
+    uint8_t ledger;          /* enum af_ledger_where */
+    uint32_t log_interval_s; /* 0: off */
+    const char *log_path;    /* for AF_SINK_FILE, with its % still in */
+    const char *ledger_dir;  /* for AF_LEDGER_DIRECTORY */
+    const char *only, *skip; /* comma-separated, as given */
+    const char *rules_text;  /* as given */
     const struct af_rule *rules;
     size_t n_rules;
 };
@@ -132,8 +132,7 @@ bool af_policy_acks(const struct af_policy *p);
 
 /* The values in force for a socket in this role at this address: first matching rule that names the key,
  * then the variable, then the default. Keys that do not belong to the role come back as their defaults. */
-void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr,
-                      struct af_values *out);
+void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr, struct af_values *out);
 
 /* From sockaddr to af_addr; v4-mapped becomes IPv4. False where it is neither AF_INET nor AF_INET6 or too
  * short (16 and 24 bytes: the kernel's own SIN6_LEN_RFC2133). */

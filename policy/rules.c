@@ -18,7 +18,7 @@ size_t af_policy_count_rules(const char *text) {
     struct af_span rule;
     while (text && text[length])
         length++;
-    while (next_rule((struct af_span){text, length}, &pos, &rule))
+    while (next_rule((struct af_span){ text, length }, &pos, &rule))
         n += rule.n > 0;
     return n;
 }

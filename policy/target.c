@@ -60,8 +60,10 @@ static bool read_prefix(struct af_span s, bool v6, struct af_rule *rule, struct 
     if (!af_read_number(s, &n))
         return af_fail(f, s, "not a prefix length; expected a number of bits", NULL);
     if (n > (v6 ? 128 : 32))
-        return af_fail(f, s, v6 ? "prefix length out of range; expected 0 to 128"
-                                : "prefix length out of range; expected 0 to 32", NULL);
+        return af_fail(f, s,
+                       v6 ? "prefix length out of range; expected 0 to 128"
+                          : "prefix length out of range; expected 0 to 32",
+                       NULL);
     rule->prefix = (uint8_t)n;
     return true;
 }
@@ -109,8 +111,7 @@ static bool read_bracketed(struct af_span s, struct af_rule *rule, struct af_fau
         return af_fail(f, s, "a ] is missing; expected [V6[/N]]:PORTS", NULL);
     struct af_span net = af_cut(s, 1, end), rest = af_from(s, end + 1);
     if (!rest.n || rest.s[0] != ':')
-        return af_fail(f, s, "ports are missing after ]; expected [V6[/N]]:PORTS, or V6[/N] without brackets",
-                       NULL);
+        return af_fail(f, s, "ports are missing after ]; expected [V6[/N]]:PORTS, or V6[/N] without brackets", NULL);
     return read_net(s, net, true, rule, f) && read_ports(rest, rule, f);
 }
 
@@ -121,7 +122,7 @@ static bool looks_v6(struct af_span s) {
 }
 
 bool af_target_read(struct af_span s, struct af_rule *rule, struct af_fault *f) {
-    *rule = (struct af_rule){.port_high = UINT16_MAX};
+    *rule = (struct af_rule){ .port_high = UINT16_MAX };
     if (!s.n)
         return af_fail(f, s, "a TARGET is missing; expected an address, * or :PORTS", NULL);
     if (s.s[0] == '*' || (s.s[0] == ':' && !(s.n > 1 && s.s[1] == ':'))) {
@@ -136,13 +137,12 @@ bool af_target_read(struct af_span s, struct af_rule *rule, struct af_fault *f) 
     if (looks_v6(s))
         return read_net(s, s, true, rule, f);
     size_t colon = af_index(s, ':');
-    return read_net(s, af_cut(s, 0, colon), false, rule, f) &&
-           (colon == s.n || read_ports(af_from(s, colon), rule, f));
+    return read_net(s, af_cut(s, 0, colon), false, rule, f) && (colon == s.n || read_ports(af_from(s, colon), rule, f));
 }
 
 bool af_target_parse(const char *text, size_t len, struct af_rule *rule, const char **why, size_t *at) {
     struct af_fault f;
-    if (af_target_read((struct af_span){text, len}, rule, &f))
+    if (af_target_read((struct af_span){ text, len }, rule, &f))
         return true;
     *why = f.why;
     *at = (size_t)(f.at.s - text);

@@ -27,8 +27,7 @@ static bool read_linger(struct af_span s, struct af_values *out, struct af_fault
     if (!af_read_number(s, &n))
         return af_fail(f, s, NULL, af_key_values(AF_KEY_LINGER));
     if (n == 0)
-        return af_fail(f, s, "no time at all aborts the connection: say rst for that",
-                       "off, ack, rst or 1 to 65535");
+        return af_fail(f, s, "no time at all aborts the connection: say rst for that", "off, ack, rst or 1 to 65535");
     if (n > LINGER_MAX)
         return af_fail(f, s, "seconds out of range", "1 to 65535");
     out->linger = AF_LINGER_SECONDS;
@@ -62,7 +61,7 @@ static bool read_port_range(struct af_span s, struct af_values *out, struct af_f
 
 static bool read_keepalive(struct af_span all, struct af_values *out, struct af_fault *f) {
     struct af_span s = all;
-    uint16_t *const field[] = {&out->keep_idle, &out->keep_interval, &out->keep_count};
+    uint16_t *const field[] = { &out->keep_idle, &out->keep_interval, &out->keep_count };
     for (unsigned i = 0;; i++) {
         size_t colon = af_index(s, ':');
         struct af_span part = af_cut(s, 0, colon);
@@ -95,8 +94,7 @@ static bool read_user_timeout(struct af_span s, struct af_values *out, struct af
     else
         return af_fail(f, s, "unknown unit", "off, Ns, Nms");
     if (n == 0)
-        return af_fail(f, s, "no time at all would leave the kernel's own: say off for that",
-                       "1ms to 2147483647ms");
+        return af_fail(f, s, "no time at all would leave the kernel's own: say off for that", "1ms to 2147483647ms");
     if (n > INT32_MAX / unit) /* the option is an int of milliseconds */
         return af_fail(f, s, "time out of range", "1ms to 2147483647ms");
     out->user_timeout_ms = n * unit;
@@ -106,22 +104,15 @@ static bool read_user_timeout(struct af_span s, struct af_values *out, struct af
 bool af_value_read(enum af_key key, struct af_span s, struct af_values *out, struct af_fault *f) {
     bool off = af_is(s, "off");
     switch (key) {
-    case AF_KEY_REUSEADDR:
-        return af_flag_read(s, &out->reuseaddr) || af_fail(f, s, NULL, af_key_values(key));
-    case AF_KEY_BIND_NO_PORT:
-        return af_flag_read(s, &out->bind_no_port) || af_fail(f, s, NULL, af_key_values(key));
-    case AF_KEY_LINGER:
-        return off || read_linger(s, out, f);
-    case AF_KEY_PORT_RANGE:
-        return off || read_port_range(s, out, f);
+    case AF_KEY_REUSEADDR: return af_flag_read(s, &out->reuseaddr) || af_fail(f, s, NULL, af_key_values(key));
+    case AF_KEY_BIND_NO_PORT: return af_flag_read(s, &out->bind_no_port) || af_fail(f, s, NULL, af_key_values(key));
+    case AF_KEY_LINGER: return off || read_linger(s, out, f);
+    case AF_KEY_PORT_RANGE: return off || read_port_range(s, out, f);
     case AF_KEY_PORT_SEARCH:
         out->cycle = af_is(s, "cycle");
         return out->cycle || af_is(s, "kernel") || af_fail(f, s, NULL, af_key_values(key));
-    case AF_KEY_KEEPALIVE:
-        return off || read_keepalive(s, out, f);
-    case AF_KEY_USER_TIMEOUT:
-        return off || read_user_timeout(s, out, f);
-    default:
-        return af_fail(f, s, "not a policy", NULL);
+    case AF_KEY_KEEPALIVE: return off || read_keepalive(s, out, f);
+    case AF_KEY_USER_TIMEOUT: return off || read_user_timeout(s, out, f);
+    default: return af_fail(f, s, "not a policy", NULL);
     }
 }

@@ -20,8 +20,9 @@ static void clip_port_range(struct af_values *values) {
     if (!values->port_low || !af_port_range(&low, &high))
         return;
     if (values->port_high < low || values->port_low > high) {
-        say_once(&said, (const char *const[]){"port_range has no part inside net.ipv4.ip_local_port_range: "
-                                              "not applied", NULL});
+        say_once(&said, (const char *const[]){ "port_range has no part inside net.ipv4.ip_local_port_range: "
+                                               "not applied",
+                                               NULL });
         values->port_low = values->port_high = 0;
         return;
     }
@@ -50,7 +51,7 @@ static void note_linger(struct af_connection *conn, const struct af_values *valu
     af_clear(conn, AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS);
     if (own || (values->linger == AF_LINGER_ACK && refused)) {
         if (refused && af_has(conn, AF_FLAG_MPTCP))
-            say_once(&said, (const char *const[]){"linger=ack: MPTCP sockets refuse TCP_LINGER2; left alone", NULL});
+            say_once(&said, (const char *const[]){ "linger=ack: MPTCP sockets refuse TCP_LINGER2; left alone", NULL });
         return;
     }
     af_clear(conn, af.policy.override && values->linger != AF_LINGER_OFF ? AF_FLAG_ABORTS : 0);
@@ -79,7 +80,7 @@ void af_apply(int fd, struct af_connection *conn, enum af_role role, const struc
 /* Where the program's SO_LINGER settles it, our TCP_LINGER2 goes back to the system's default: 0; and the other way
  * round. */
 static void undo_linger(int fd, struct af_connection *conn) {
-    const struct linger off = {0};
+    const struct linger off = { 0 };
     int standard = 0;
     if (af_has(conn, AF_FLAG_ACK))
         AF_SYS5(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &standard, sizeof standard);
@@ -112,7 +113,7 @@ static bool has_no_child(void) {
 }
 
 bool af_apply_rst(int fd, struct af_connection *conn) {
-    struct linger abort = {1, 0};
+    struct linger abort = { 1, 0 };
     uint32_t state = atomic_load(&conn->state);
     if (!af_has(conn, AF_FLAG_RST) || (state != AF_CONN_OPEN && state != AF_CONN_PENDING))
         return false;

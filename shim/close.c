@@ -90,9 +90,9 @@ static void note_shutdown(int fd, struct af_connection *conn, int how) {
     struct af_tcp_info tcp;
     if (how == SHUT_RD || how == SHUT_RDWR)
         af_set(conn, AF_FLAG_READS_ODD);
-    if (!af.counting || (how != SHUT_WR && how != SHUT_RDWR) ||
-        af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) || atomic_load(&conn->state) == AF_CONN_NEW ||
-        atomic_load(&conn->state) == AF_CONN_LISTENER || !af_read_tcp_info(fd, conn, &tcp))
+    if (!af.counting || (how != SHUT_WR && how != SHUT_RDWR) || af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) ||
+        atomic_load(&conn->state) == AF_CONN_NEW || atomic_load(&conn->state) == AF_CONN_LISTENER ||
+        !af_read_tcp_info(fd, conn, &tcp))
         return;
     if (atomic_load(&conn->state) == AF_CONN_PENDING && tcp.acked)
         af_established(conn);

@@ -26,7 +26,7 @@ bool af_parent_holds(int fd) {
 /* It has it where we have it, or, as inetd would, on stdin, stdout or stderr. One that has ended, waited for or
  * not, has nothing. Where the kernel does not say (no kcmp, not our process), it is enough that it lives. */
 bool af_vfork_child_holds(int32_t vfork_child, int fd) {
-    const int numbers[] = {fd, 0, 1, 2};
+    const int numbers[] = { fd, 0, 1, 2 };
     for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         long result = AF_SYS5(SYS_kcmp, af_pid(), vfork_child, KCMP_FILE, fd, numbers[i]);
         if (result == 0)
@@ -107,7 +107,7 @@ _Static_assert(sizeof(union asked) == sizeof(struct pollfd), "one number");
 
 /* The last descriptor that is open, -WINDOW: none. */
 static int adopt_open(const union asked *asked, int n) {
-    const uint64_t closed = (union asked){.fd.revents = POLLNVAL}.whole;
+    const uint64_t closed = (union asked){ .fd.revents = POLLNVAL }.whole;
     int last = -WINDOW;
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++)
@@ -125,7 +125,7 @@ void af_scan_inherited(void) {
         do {
 #pragma GCC unroll 8
             for (int i = 0; i < window; i++)
-                asked[i].whole = (union asked){.fd.fd = first + i}.whole;
+                asked[i].whole = (union asked){ .fd.fd = first + i }.whole;
             result = af_poll(asked, (unsigned)window, 0);
         } while (result == -EINVAL && (window /= 2) > 0); /* more than RLIMIT_NOFILE */
         last = result >= 0 ? adopt_open(asked, window) : -WINDOW;
@@ -140,13 +140,12 @@ static bool learn(int fd, long call, struct af_addr *out) {
 
 /* Its linger options were set by an image or a sender of which nothing else is known: ack, or an abort. */
 void af_learn_linger(int fd, struct af_connection *conn) {
-    struct linger linger = {0};
+    struct linger linger = { 0 };
     int after_fin = 0;
     socklen_t size = sizeof linger;
     if (atomic_load(&conn->state) != AF_CONN_INHERITED)
         return;
-    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff &&
-        !linger.l_linger)
+    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff && !linger.l_linger)
         af_set(conn, AF_FLAG_ABORTS);
     size = sizeof after_fin;
     if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &after_fin, &size) == 0 && after_fin < 0)

@@ -3,9 +3,10 @@
 #include "shim/line.h"
 
 static const char event_names[][9] = {
-    [AF_EVENT_EXIT] = "exit", [AF_EVENT_EXEC] = "exec", [AF_EVENT_INTERVAL] = "interval"};
+    [AF_EVENT_EXIT] = "exit", [AF_EVENT_EXEC] = "exec", [AF_EVENT_INTERVAL] = "interval"
+};
 
-static const char call_names[][8] = {"socket", "bind", "listen", "connect", "accept"};
+static const char call_names[][8] = { "socket", "bind", "listen", "connect", "accept" };
 
 /* "linger=ack,bind_no_port=on": linger always, other policies where they were set. */
 static char policy_room[AF_POLICY_SIZE];
@@ -13,7 +14,7 @@ static char policy_room[AF_POLICY_SIZE];
 struct line {
     struct af_text *text;
     bool json;
-    bool inner;   /* inside errors, time_wait_to or policy */
+    bool inner; /* inside errors, time_wait_to or policy */
     bool first;
 };
 
@@ -70,7 +71,7 @@ static void put_errors(struct line *l, const struct af_process *process) {
             if (!process->errors[i].count || key >> 16 == 0 || key >> 16 > AF_CALLS)
                 continue;
             char field[64];
-            struct af_text t = {field, sizeof field - 1, 0};
+            struct af_text t = { field, sizeof field - 1, 0 };
             af_put(&t, call_names[(key >> 16) - 1]);
             af_put_char(&t, ':');
             af_put(&t, key & 0xffff ? af_error_name(key & 0xffff) : "unknown");
@@ -87,7 +88,7 @@ static void put_endpoints(struct line *l) {
     begin(l, "time_wait_to", n == 0);
     for (size_t i = 0; i < n; i++) {
         char text[AF_ADDR_TEXT];
-        struct af_text t = {text, sizeof text - 1, 0};
+        struct af_text t = { text, sizeof text - 1, 0 };
         if (top[i].accepted) {
             af_put_char(&t, ':');
             af_put_number(&t, top[i].addr.port);
@@ -143,7 +144,7 @@ static void put_elapsed(struct line *l, uint64_t ns) {
 }
 
 void af_line(struct af_text *text, const struct af_process *process, enum af_event event, uint64_t now) {
-    struct line l = {.text = text, .json = af.policy.json, .first = true};
+    struct line l = { .text = text, .json = af.policy.json, .first = true };
     af_put(text, l.json ? "{" : "afterfin ");
     put_count(&l, "version", 1);
     put_string(&l, "event", event_names[event]);
@@ -172,10 +173,9 @@ const char *af_policy_text(void) {
 
 /* Only what af.policy was made of: the texts of the variables, in the order of keys.def. */
 void af_line_start(void) {
-    struct af_text t = {policy_room, sizeof policy_room - 1, 0};
+    struct af_text t = { policy_room, sizeof policy_room - 1, 0 };
     uint32_t shown = AF_BIT(REUSEADDR) | AF_BIT(BIND_NO_PORT) | AF_BIT(LINGER) | AF_BIT(PORT_RANGE) |
-                     AF_BIT(PORT_SEARCH) | AF_BIT(KEEPALIVE) | AF_BIT(USER_TIMEOUT) | AF_BIT(OVERRIDE) |
-                     AF_BIT(RULES);
+                     AF_BIT(PORT_SEARCH) | AF_BIT(KEEPALIVE) | AF_BIT(USER_TIMEOUT) | AF_BIT(OVERRIDE) | AF_BIT(RULES);
     for (int key = 0; key < AF_KEYS; key++) {
         bool set = af.policy.set & 1u << key;
         if (!(shown & 1u << key) || (!set && key != AF_KEY_LINGER))

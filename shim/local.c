@@ -3,8 +3,8 @@
 
 /* The address that the program bound, in the socket's own family, port 0. */
 static long bind_again(int fd, const struct af_connection *conn) {
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_scope_id = conn->bind_scope};
+    struct sockaddr_in v4 = { .sin_family = AF_INET };
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_scope_id = conn->bind_scope };
     if (!conn->family_v6) {
         __builtin_memcpy(&v4.sin_addr, conn->bind_to.ip, sizeof v4.sin_addr);
         return AF_SYS3(SYS_bind, fd, &v4, sizeof v4);
@@ -37,8 +37,8 @@ int af_bind_now(int fd, struct af_connection *conn) {
     return (int)result;
 }
 
-static void note_bound(struct af_connection *conn, const struct sockaddr *addr, socklen_t len,
-                       const struct af_addr *to, const struct af_values *values) {
+static void note_bound(struct af_connection *conn, const struct sockaddr *addr, socklen_t len, const struct af_addr *to,
+                       const struct af_values *values) {
     bool late = to->port == 0 && values->bind_no_port &&
                 (af.policy.override || !(atomic_load(&conn->own) & AF_BIT(BIND_NO_PORT)));
     conn->bind_to = *to;
@@ -59,7 +59,7 @@ int af_on_bind(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
     if (!conn)
         return AF_NEXT(raw, bind, fd, addr, len);
     struct af_addr to;
-    struct af_values values = {0};
+    struct af_values values = { 0 };
     int before = errno;
     af_log_if_due();
     af_bind_now(fd, conn); /* a second bind: the kernel is to see what it would have seen */
@@ -84,7 +84,7 @@ int af_on_bindresvport(int fd, struct sockaddr_in *addr) {
     struct af_connection *conn = af_ours(fd);
     if (!conn)
         return af_real.bindresvport(fd, addr);
-    struct af_addr any = {.port = IPPORT_RESERVED - 1};
+    struct af_addr any = { .port = IPPORT_RESERVED - 1 };
     struct af_values values;
     int before = errno;
     if (af.acts)
@@ -138,12 +138,12 @@ void af_listening(int fd, struct af_connection *conn) {
 
 /* reuseaddr for a listen that chooses the port itself: it must be there before. */
 static void apply_unbound(int fd, struct af_connection *conn) {
-    struct af_addr any = {.v6 = conn->family_v6, .port = 1};
+    struct af_addr any = { .v6 = conn->family_v6, .port = 1 };
     struct af_values values;
     struct af_option options[AF_OPTIONS_MAX];
     if (!af.acts || af_has(conn, AF_FLAG_BOUND))
         return;
-    af_policy_decide(&af.policy, AF_ROLE_BIND, &(struct af_addr){.v6 = any.v6}, &values);
+    af_policy_decide(&af.policy, AF_ROLE_BIND, &(struct af_addr){ .v6 = any.v6 }, &values);
     unsigned n = af_policy_options(&values, AF_ROLE_BIND, any.port, conn->own, af.policy.override, options);
     af_set_options(fd, options, n);
 }

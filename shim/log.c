@@ -17,7 +17,7 @@ static struct {
 } at_start[3];
 
 static uint64_t read_clock(clockid_t clock) {
-    struct timespec now = {0};
+    struct timespec now = { 0 };
     if (!af_sealed) /* where the vDSO has no clock it is a system call */
         af_real.clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -71,7 +71,7 @@ static char *room_of(size_t size) {
 
 void af_say(const char *const parts[]) {
     char *room = is_same(2) ? room_of(MESSAGE_ROOM) : NULL;
-    struct af_text text = {room, MESSAGE_ROOM - 1, 0};
+    struct af_text text = { room, MESSAGE_ROOM - 1, 0 };
     if (!room)
         return;
     af_put(&text, "afterfin: ");
@@ -87,7 +87,7 @@ void af_complain(void) {
     static _Atomic bool complained;
     if (AF_LIKELY(!af.complaint.text[0]) || atomic_exchange(&complained, true))
         return;
-    af_say((const char *const[]){af.complaint.text, "; nothing is applied", NULL});
+    af_say((const char *const[]){ af.complaint.text, "; nothing is applied", NULL });
     af.on = false;
 }
 
@@ -135,8 +135,8 @@ static void write_file(const struct af_text *line, struct af_text path, pid_t pi
     if (fd >= 0)
         AF_SYS1(SYS_close, fd);
     if (result < 0 && !atomic_exchange(&said, true))
-        af_say((const char *const[]){"cannot write the log ", fits ? path.to : af.policy.log_path, ": ",
-                                     af_error_name((int)-result), NULL});
+        af_say((const char *const[]){ "cannot write the log ", fits ? path.to : af.policy.log_path, ": ",
+                                      af_error_name((int)-result), NULL });
 }
 
 static void write_line(const struct af_text *line, struct af_text path, pid_t pid) {
@@ -169,15 +169,15 @@ void af_log(enum af_event event) {
         return;
     int error = errno;
     uint64_t now = af_now();
-    struct af_text measure = {NULL, 0, 0};
+    struct af_text measure = { NULL, 0, 0 };
     af_line(&measure, self, event, now);
     size_t size = BEFORE + measure.size + SPARE;
     char *room = room_of(size);
     if (room) {
-        struct af_text line = {room + BEFORE, measure.size + SPARE, 0};
+        struct af_text line = { room + BEFORE, measure.size + SPARE, 0 };
         af_line(&line, self, event, now);
         if (line.size <= line.room)
-            write_line(&line, (struct af_text){room, PATH_ROOM, 0}, self->pid);
+            write_line(&line, (struct af_text){ room, PATH_ROOM, 0 }, self->pid);
         AF_SYS2(SYS_munmap, room, size);
     }
     errno = error;

@@ -19,8 +19,9 @@ static _Atomic uint64_t backed_chunks[(1 << (28 - CHUNK_BITS)) / 64];
 static void cannot_grow(void) {
     static _Atomic bool said;
     if (!atomic_exchange(&said, true))
-        af_say((const char *const[]){"the ledger cannot grow, its disk is full: connections that find no room "
-                                     "in it are neither treated nor counted", NULL});
+        af_say((const char *const[]){ "the ledger cannot grow, its disk is full: connections that find no room "
+                                      "in it are neither treated nor counted",
+                                      NULL });
 }
 
 bool af_ledger_backed(const void *start, size_t size) {
@@ -137,7 +138,7 @@ static long grow(int fd, size_t size) {
     long result = AF_SYS2(SYS_ftruncate, fd, size);
     if (result < 0) {
         uint64_t fsize = 1ull << (25 - 1); /* SIGXFSZ */
-        struct timespec none = {0};
+        struct timespec none = { 0 };
         if (!(before & fsize))
             AF_SYS4(SYS_rt_sigtimedwait, &fsize, NULL, &none, sizeof fsize);
     }
@@ -184,8 +185,8 @@ static long try_file(struct af_ledger_room *room, char path[PATH_ROOM]) {
         AF_SYS1(SYS_close, fd);
     }
     if (af_sys_failed(map)) {
-        af_say((const char *const[]){"no ledger file in ", path, ": ", af_error_name((int)-map),
-                                     "; counting goes on in memory", NULL});
+        af_say((const char *const[]){ "no ledger file in ", path, ": ", af_error_name((int)-map),
+                                      "; counting goes on in memory", NULL });
         *path = 0;
     }
     return map;
@@ -281,7 +282,7 @@ static struct af_ledger *make_ledger(void) {
     long map = make_fork_page() ? map_ledger(&room, path) : -ENOMEM;
     if (af_sys_failed(map)) {
         af.no_memory = true;
-        af_say((const char *const[]){"no memory to keep count in; this process runs as if not preloaded", NULL});
+        af_say((const char *const[]){ "no memory to keep count in; this process runs as if not preloaded", NULL });
         return NULL;
     }
     describe((struct af_ledger *)map, &room);

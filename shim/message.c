@@ -21,7 +21,7 @@ ssize_t af_on_sendto(bool raw, int fd, const void *data, size_t size, int flags,
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (!conn)
         return AF_NEXT(raw, sendto, fd, data, size, flags, addr, len);
-    struct af_attempt attempt = {run_sendto, fd, flags, addr, data, size, len, raw};
+    struct af_attempt attempt = { run_sendto, fd, flags, addr, data, size, len, raw };
     return af_open(conn, &attempt, false);
 }
 
@@ -89,7 +89,9 @@ ssize_t af_on_sendmsg(bool raw, int fd, const struct msghdr *message, int flags)
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     uintptr_t known = AF_NO_PAGE;
     if (conn && af_can_read(message, sizeof *message) && message->msg_name) {
-        struct af_attempt attempt = {run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen, raw};
+        struct af_attempt attempt = {
+            run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen, raw
+        };
         return af_open(conn, &attempt, false);
     }
     bool looked = may_carry(fd) && each_of_sent(message, note_sent, &known);
@@ -115,7 +117,7 @@ int af_on_sendmmsg(bool raw, int fd, struct mmsghdr *messages, unsigned n, int f
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (conn && n && af_can_read(messages, sizeof *messages) && messages->msg_hdr.msg_name) {
         const struct msghdr *first = &messages->msg_hdr;
-        struct af_attempt attempt = {run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen, raw};
+        struct af_attempt attempt = { run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen, raw };
         return (int)af_open(conn, &attempt, false);
     }
     if (n > MOST_MESSAGES)

@@ -8,8 +8,7 @@
 #endif
 
 static bool is_tcp(int domain, int type, int protocol) {
-    return (domain == AF_INET || domain == AF_INET6) &&
-           (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM &&
+    return (domain == AF_INET || domain == AF_INET6) && (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM &&
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
@@ -38,7 +37,7 @@ int af_on_socket(bool raw, int domain, int type, int protocol) {
  * one: who is killed in connect may leave a TIME_WAIT. The address is only read where a rule depends on it: it may
  * lead nowhere, and to ask costs a system call. */
 static bool prepare(int fd, struct af_connection *conn, const struct af_attempt *attempt, struct af_values *values) {
-    struct af_addr peer = {0};
+    struct af_addr peer = { 0 };
     uint32_t state = AF_CONN_NEW;
     if (atomic_load(&conn->state) != AF_CONN_NEW)
         return false;
@@ -104,7 +103,7 @@ static bool note_peer(struct af_connection *conn, const struct af_attempt *attem
  * it waits another thread may close the socket, or end the process and with it every connection; and may have the
  * record, or the number, for another one. */
 long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once) {
-    struct af_values values = {0};
+    struct af_values values = { 0 };
     bool fresh = false;
     int before = errno;
     af_log_if_due();
@@ -167,7 +166,7 @@ int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) 
     struct af_connection *conn = af_ours(fd);
     if (!conn)
         return AF_NEXT(raw, connect, fd, addr, len);
-    struct af_attempt attempt = {.run = run_connect, .fd = fd, .addr = addr, .len = len, .raw = raw};
+    struct af_attempt attempt = { .run = run_connect, .fd = fd, .addr = addr, .len = len, .raw = raw };
     if (atomic_load(&conn->state) != AF_CONN_NEW && len >= sizeof addr->sa_family && af_can_read_address(addr, len) &&
         addr->sa_family == AF_UNSPEC)
         return disconnect(conn, &attempt);
@@ -186,8 +185,11 @@ static void note_listener(int fd, struct af_connection *conn, struct parent *par
     const uint32_t state = atomic_load(&conn->state);
     if (AF_UNLIKELY(state == AF_CONN_INHERITED || state == AF_CONN_NEW))
         af_listening(fd, conn);
-    *parent = (struct parent){.at = conn->bind_to, .flags = atomic_load(&conn->flags), .own = atomic_load(&conn->own),
-                              .port = conn->local_port, .v6 = conn->family_v6};
+    *parent = (struct parent){ .at = conn->bind_to,
+                               .flags = atomic_load(&conn->flags),
+                               .own = atomic_load(&conn->own),
+                               .port = conn->local_port,
+                               .v6 = conn->family_v6 };
 }
 
 /* An MPTCP listener accepts plain sockets from peers that do not speak it (mptcp_stream_accept() of Linux). */

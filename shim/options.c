@@ -19,7 +19,7 @@ static void note_flag(struct af_connection *conn, uint32_t flag, bool on) {
 
 /* SO_LINGER with l_onoff=1, or TCP_LINGER2, settles linger; a zero time or a negative one ends by a reset. */
 static bool settles_linger(struct af_connection *conn, int level, const void *value, socklen_t len) {
-    struct linger linger = {0};
+    struct linger linger = { 0 };
     bool aborts;
     if (level == SOL_SOCKET && len >= sizeof linger) {
         __builtin_memcpy(&linger, value, sizeof linger);

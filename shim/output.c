@@ -13,7 +13,7 @@
 #endif
 
 enum { SIG_BLOCKED = 0, SIG_RESTORED = 2, MS = 1000000 };
-#define SIGNAL_BIT(number) (1ull << ((number) - 1))
+#define SIGNAL_BIT(number) (1ull << ((number)-1))
 
 /* How long the program may still be made to wait, ns. */
 static _Atomic int64_t patience = 1000 * MS;
@@ -26,19 +26,16 @@ enum way {
 };
 
 static long write_once(enum way way, int fd, const char *data, size_t size) {
-    struct iovec one = {(void *)(uintptr_t)data, size};
+    struct iovec one = { (void *)(uintptr_t)data, size };
     switch (way) {
-    case SOCKET:
-        return AF_SYS6(SYS_sendto, fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
-    case NOWAIT:
-        return AF_SYS6(SYS_pwritev2, fd, &one, 1, -1, -1, RWF_NOWAIT);
+    case SOCKET: return AF_SYS6(SYS_sendto, fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+    case NOWAIT: return AF_SYS6(SYS_pwritev2, fd, &one, 1, -1, -1, RWF_NOWAIT);
     case POLLED: {
-        struct pollfd asked = {.fd = fd, .events = POLLOUT};
+        struct pollfd asked = { .fd = fd, .events = POLLOUT };
         if (af_poll(&asked, 1, 0) <= 0)
             return -EAGAIN;
     } /* fall through */
-    default:
-        return AF_SYS3(SYS_write, fd, data, size);
+    default: return AF_SYS3(SYS_write, fd, data, size);
     }
 }
 
@@ -47,7 +44,7 @@ static long write_once(enum way way, int fd, const char *data, size_t size) {
 static long write_unheard(enum way way, int fd, const char *data, size_t size) {
     uint64_t all = ~0ull, before = 0, pending = 0;
     uint64_t ours = SIGNAL_BIT(13 /* PIPE */) | SIGNAL_BIT(22 /* TTOU */) | SIGNAL_BIT(25 /* XFSZ */);
-    struct timespec none = {0};
+    struct timespec none = { 0 };
     AF_SYS4(SYS_rt_sigprocmask, SIG_BLOCKED, &all, &before, sizeof all);
     AF_SYS2(SYS_rt_sigpending, &pending, sizeof pending);
     long result = write_once(way, fd, data, size);
@@ -63,7 +60,7 @@ static bool wait_for_room(int fd) {
     int64_t left = atomic_load(&patience);
     if (left < MS)
         return false;
-    struct pollfd asked = {.fd = fd, .events = POLLOUT};
+    struct pollfd asked = { .fd = fd, .events = POLLOUT };
     const uint64_t began = af_clock();
     long result = af_poll(&asked, 1, (int)(left / MS));
     const int64_t took = (int64_t)(af_clock() - began);

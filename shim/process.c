@@ -9,7 +9,7 @@
 _Thread_local volatile uint8_t af_vforked;
 bool af_sealed;
 
-/* vfork, and clone(CLONE_VM). ---------------------------------------------------------------------------------------- */
+/* vfork, and clone(CLONE_VM). ------------------------------------------------------------------------------- */
 
 void *af_vfork_next(void) {
     if (!af_real.vfork)
@@ -129,13 +129,9 @@ static int detach(int nochdir, int noclose) {
 
 int af_on_daemon(int nochdir, int noclose) {
     switch (af_on_fork()) {
-    case -1:
-        return -1;
-    case 0:
-        return detach(nochdir, noclose);
-    default:
-        af_on__exit(0);
-        return -1;
+    case -1: return -1;
+    case 0: return detach(nochdir, noclose);
+    default: af_on__exit(0); return -1;
     }
 }
 

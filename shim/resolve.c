@@ -16,9 +16,7 @@ struct af_real af_real;
 
 /* Where other libraries that have some of these functions lie; libc, where the search ends, is not among them. */
 enum { MAX_WRAPPERS = 8 };
-static struct range {
-    uintptr_t start, size;
-} wrappers[MAX_WRAPPERS];
+static struct range { uintptr_t start, size; } wrappers[MAX_WRAPPERS];
 static unsigned n_wrappers;
 
 /* GNU hash: 5381 * 33^n + sum of c[i] * 33^(n-1-i), as a constant, for names of up to 20 characters. */
@@ -27,8 +25,8 @@ static unsigned n_wrappers;
 #define P4 (P2 * P2)
 #define P8 (P4 * P4)
 #define P16 (P8 * P8)
-#define POWER(n) (((n) & 1 ? P1 : 1u) * ((n) & 2 ? P2 : 1u) * ((n) & 4 ? P4 : 1u) * ((n) & 8 ? P8 : 1u) * \
-                  ((n) & 16 ? P16 : 1u))
+#define POWER(n) \
+    ((1 & (n) ? P1 : 1u) * (2 & (n) ? P2 : 1u) * (4 & (n) ? P4 : 1u) * (8 & (n) ? P8 : 1u) * (16 & (n) ? P16 : 1u))
 #define TERM(s, i) ((i) < sizeof(s) - 1 ? (uint32_t)(s)[(i) < sizeof(s) ? (i) : 0] * POWER(sizeof(s) - 2 - (i)) : 0)
 #define TERMS(s, i) (TERM(s, i) + TERM(s, i + 1) + TERM(s, i + 2) + TERM(s, i + 3) + TERM(s, i + 4))
 #define HASH(s) (5381u * POWER(sizeof(s) - 1) + TERMS(s, 0) + TERMS(s, 5) + TERMS(s, 10) + TERMS(s, 15))
@@ -38,11 +36,11 @@ static const struct name {
     uint32_t hash;
     char text[20];
 } names[] = {
-#define CALL(result, name, parameters, arguments) {HASH(#name), #name},
+#define CALL(result, name, parameters, arguments) { HASH(#name), #name },
 #define ALIAS(result, name, target, parameters, arguments)
-#define VARIADIC(result, name, parameters) {HASH(#name), #name},
+#define VARIADIC(result, name, parameters) { HASH(#name), #name },
 #define ALSO(name, target)
-#define HELPER(result, name, parameters) {HASH(#name), #name},
+#define HELPER(result, name, parameters) { HASH(#name), #name },
 #include "shim/calls.def"
     AF_HELPERS(HELPER)
 #undef CALL
@@ -74,7 +72,7 @@ static const void *pointer(const struct dl_phdr_info *info, ElfW(Addr) at) {
 }
 
 static bool read_dynamic(const struct dl_phdr_info *info, struct object *object) {
-    *object = (struct object){.base = info->dlpi_addr};
+    *object = (struct object){ .base = info->dlpi_addr };
     const ElfW(Dyn) *dynamic = NULL;
     for (int i = 0; i < info->dlpi_phnum; i++)
         if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
@@ -111,8 +109,8 @@ static inline const ElfW(Sym) *find(const struct object *o, const struct name *n
     for (;; i++) {
         uint32_t chain = chains[i - first];
         const ElfW(Sym) *symbol = &o->symbols[i];
-        if ((chain | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF &&
-            !(o->versions && o->versions[i] & 0x8000) && same(o->strings + symbol->st_name, name->text))
+        if ((chain | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && !(o->versions && o->versions[i] & 0x8000) &&
+            same(o->strings + symbol->st_name, name->text))
             return symbol;
         if (chain & 1)
             return NULL;
@@ -122,8 +120,7 @@ static inline const ElfW(Sym) *find(const struct object *o, const struct name *n
 static bool is_this_library(const struct dl_phdr_info *info) {
     for (int i = 0; i < info->dlpi_phnum; i++) {
         uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-        if (info->dlpi_phdr[i].p_type == PT_LOAD &&
-            (uintptr_t)&af_real - start < info->dlpi_phdr[i].p_memsz)
+        if (info->dlpi_phdr[i].p_type == PT_LOAD && (uintptr_t)&af_real - start < info->dlpi_phdr[i].p_memsz)
             return true;
     }
     return false;
@@ -138,11 +135,12 @@ static struct range range_of(const struct dl_phdr_info *info) {
         low = part->p_vaddr < low ? part->p_vaddr : low;
         high = part->p_vaddr + part->p_memsz > high ? part->p_vaddr + part->p_memsz : high;
     }
-    return (struct range){info->dlpi_addr + low, high > low ? high - low : 0};
+    return (struct range){ info->dlpi_addr + low, high > low ? high - low : 0 };
 }
 
 bool af_is_next_in_line(const void *caller) {
-    extern const char __ehdr_start[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
+    extern const char __ehdr_start[] __attribute__((visibility("hidden"))),
+        _end[] __attribute__((visibility("hidden")));
     if ((uintptr_t)caller - (uintptr_t)__ehdr_start < (uintptr_t)(_end - __ehdr_start))
         return true; /* who is called by a hook, and jumps to syscall, has the hook for his caller */
     for (unsigned i = 0; i < n_wrappers; i++)
@@ -203,9 +201,10 @@ static void ask_for_the_rest(void) {
     for (const struct name *name = names; name < names + N_NAMES; name++, to++)
         if (!*to)
             *to = dlsym(RTLD_NEXT, name->text);
-#define NONE(result) _Generic((result (*)(void))0, FILE *(*)(void): (void *)no_such_stream, default: (void *)no_such_call)
+#define NONE(result) \
+    _Generic((result(*)(void))0, FILE * (*)(void) : (void *)no_such_stream, default : (void *)no_such_call)
 #define CALL(result, name, parameters, arguments) \
-    if (!af_real.name)                            \
+    if (!af_real.name) \
         af_real.name = NONE(result);
 #define ALIAS(result, name, target, parameters, arguments)
 #define VARIADIC(result, name, parameters) CALL(result, name, parameters, )

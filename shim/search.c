@@ -18,7 +18,7 @@
 #define IP_LOCAL_PORT_RANGE 51
 #endif
 
-static const uint16_t widths[] = {1, 1, 8, 32, 128, 512, 2048};
+static const uint16_t widths[] = { 1, 1, 8, 32, 128, 512, 2048 };
 enum { N_WIDTHS = sizeof widths / sizeof *widths };
 enum { NEARBY = 512, NEARBY_TRIES = 3, CROWDED = 2, PROBE_EVERY = 4 };
 
@@ -27,8 +27,8 @@ struct cycle {
     _Atomic uint32_t fork_page;
     _Atomic uint32_t next;
     _Atomic uint64_t key;
-    _Atomic uint32_t start; /* the width that did it last time, less one step; 0: the range is not crowded */
-    _Atomic uint32_t last;  /* the port, or the window's first, that was free last time */
+    _Atomic uint32_t start;   /* the width that did it last time, less one step; 0: the range is not crowded */
+    _Atomic uint32_t last;    /* the port, or the window's first, that was free last time */
     _Atomic uint32_t crowded; /* searches that began nearby */
 };
 
@@ -69,7 +69,7 @@ static uint32_t permute(uint64_t key, uint32_t i, uint32_t n) {
 }
 
 static bool parse_range(const char *text, uint16_t *low, uint16_t *high) {
-    uint32_t n[2] = {0, 0};
+    uint32_t n[2] = { 0, 0 };
     for (int i = 0; i < 2; i++) {
         while (*text == ' ' || *text == '\t')
             text++;
@@ -170,8 +170,8 @@ static void learn_last(struct search *s) {
     struct sockaddr_storage sa;
     socklen_t size = sizeof sa;
     struct af_addr at;
-    if (AF_SYS3(SYS_getsockname, s->attempt->fd, &sa, &size) < 0 ||
-        !af_addr_from((struct sockaddr *)&sa, size, &at) || !at.port)
+    if (AF_SYS3(SYS_getsockname, s->attempt->fd, &sa, &size) < 0 || !af_addr_from((struct sockaddr *)&sa, size, &at) ||
+        !at.port)
         return;
     atomic_store(&s->cycle->last, at.port);
     atomic_store(&s->cycle->start, CROWDED);
@@ -182,8 +182,9 @@ static void learn_last(struct search *s) {
 static long search_blindly(const struct af_attempt *attempt, const struct af_values *values) {
     static _Atomic bool said;
     if (!atomic_exchange(&said, true))
-        af_say((const char *const[]){"port_search=cycle: net.ipv4.ip_local_port_range cannot be read; the kernel searches",
-                                     values->port_low ? " inside port_range" : NULL, NULL});
+        af_say((const char *const[]){
+            "port_search=cycle: net.ipv4.ip_local_port_range cannot be read; the kernel searches",
+            values->port_low ? " inside port_range" : NULL, NULL });
     if (values->port_low)
         set_window(attempt->fd, values->port_low, values->port_high);
     return attempt->run(attempt);
@@ -199,7 +200,7 @@ long af_search(const struct af_attempt *attempt, const struct af_values *values)
         low = values->port_low;
         high = values->port_high;
     }
-    struct search s = {attempt, cycle_of_process(), low, high, errno, 0};
+    struct search s = { attempt, cycle_of_process(), low, high, errno, 0 };
     uint32_t start = atomic_load(&s.cycle->start);
     enum outcome outcome = start ? search_nearby(&s, start) : MISSED;
     if (outcome == MISSED)

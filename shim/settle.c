@@ -16,7 +16,16 @@
 enum { MPTCP_INFO = 1 }; /* linux/mptcp.h, Linux 5.16 */
 
 enum {
-    ESTABLISHED = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN,
+    ESTABLISHED = 1,
+    SYN_SENT,
+    SYN_RECV,
+    FIN_WAIT1,
+    FIN_WAIT2,
+    TIME_WAIT,
+    CLOSE,
+    CLOSE_WAIT,
+    LAST_ACK,
+    LISTEN,
     CLOSING
 };
 
@@ -24,7 +33,7 @@ static long poll_now(struct pollfd *asked) {
 #ifdef SYS_poll
     return AF_SYS3(SYS_poll, asked, 1, 0);
 #else
-    struct timespec none = {0};
+    struct timespec none = { 0 };
     return AF_SYS5(SYS_ppoll, asked, 1, &none, NULL, 0);
 #endif
 }
@@ -39,7 +48,7 @@ static bool fell_back(int fd) {
 /* TCP_INFO is the first subflow's, which knows nothing of a DATA_FIN; FIONREAD says 1 at the end of the data. After a
  * fallback the FIN is sent even if there is data that nobody has read (__mptcp_close() of Linux). */
 static void read_mptcp_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp) {
-    struct pollfd asked = {.fd = fd, .events = POLLIN | POLLRDHUP};
+    struct pollfd asked = { .fd = fd, .events = POLLIN | POLLRDHUP };
     if (poll_now(&asked) < 0)
         return;
     const bool fin = asked.revents & POLLRDHUP;
@@ -49,11 +58,11 @@ static void read_mptcp_info(int fd, const struct af_connection *conn, struct af_
 }
 
 bool af_read_tcp_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp) {
-    struct tcp_info info = {0};
+    struct tcp_info info = { 0 };
     socklen_t size = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received;
     if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
         return false;
-    *tcp = (struct af_tcp_info){info.tcpi_state, -1, info.tcpi_bytes_acked, info.tcpi_bytes_received};
+    *tcp = (struct af_tcp_info){ info.tcpi_state, -1, info.tcpi_bytes_acked, info.tcpi_bytes_received };
     if (af_has(conn, AF_FLAG_MPTCP))
         read_mptcp_info(fd, conn, tcp);
     return true;
@@ -64,13 +73,13 @@ bool af_read_tcp_info(int fd, const struct af_connection *conn, struct af_tcp_in
  * is for the long tcp. */
 static bool poll_for_info(int fd, const struct af_connection *conn, struct af_tcp_info *tcp) {
     const uint32_t odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO | AF_FLAG_READS_ODD;
-    struct pollfd asked = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
+    struct pollfd asked = { .fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP };
     if (atomic_load(&conn->state) != AF_CONN_OPEN || af_has(conn, odd))
         return false;
     if (poll_now(&asked) < 0 || asked.revents & (POLLERR | POLLHUP | POLLNVAL))
         return false;
     bool fin = asked.revents & POLLRDHUP;
-    *tcp = (struct af_tcp_info){.state = fin ? CLOSE_WAIT : ESTABLISHED, .unread = !fin && asked.revents & POLLIN};
+    *tcp = (struct af_tcp_info){ .state = fin ? CLOSE_WAIT : ESTABLISHED, .unread = !fin && asked.revents & POLLIN };
     return true;
 }
 
@@ -117,10 +126,8 @@ static enum af_ending judge_dead(int fd, const struct af_connection *conn) {
 static enum af_ending judge(int fd, const struct af_connection *conn, const struct af_tcp_info *tcp) {
     switch (tcp->state) {
     case CLOSE_WAIT:
-    case LAST_ACK:
-        return AF_END_PASSIVE;
-    case CLOSE:
-        return judge_dead(fd, conn);
+    case LAST_ACK: return AF_END_PASSIVE;
+    case CLOSE: return judge_dead(fd, conn);
     case CLOSING: /* the FINs crossed: TIME_WAIT follows whatever TCP_LINGER2 says */
         return has_unread(fd, tcp) || af_has(conn, AF_FLAG_ABORTS) ? AF_END_ABORTED : AF_END_TIME_WAIT;
     default: /* ESTABLISHED, SYN_RECV, FIN_WAIT1, FIN_WAIT2 */
@@ -131,14 +138,13 @@ static enum af_ending judge(int fd, const struct af_connection *conn, const stru
 }
 
 static const enum af_counter counter_of[] = {
-    [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided,
-    [AF_END_PASSIVE] = AF_COUNT_passive,     [AF_END_ABORTED] = AF_COUNT_aborted,
-    [AF_END_PASSED] = AF_COUNT_passed,
+    [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided, [AF_END_PASSIVE] = AF_COUNT_passive,
+    [AF_END_ABORTED] = AF_COUNT_aborted,     [AF_END_PASSED] = AF_COUNT_passed,
 };
 
 static void count_endpoint(const struct af_connection *conn, int by) {
     const bool accepted = af_has(conn, AF_FLAG_ACCEPTED);
-    const struct af_addr to = accepted ? (struct af_addr){.port = conn->local_port} : conn->peer;
+    const struct af_addr to = accepted ? (struct af_addr){ .port = conn->local_port } : conn->peer;
     if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, accepted, by, af_ledger_backed))
         af_count_lost();
 }
@@ -166,9 +172,15 @@ static void record(struct af_connection *conn, enum af_ending ending) {
         return;
     if (af_ledger_is_file()) {
         struct af_closed closed = {
-            .cookie = conn->cookie, .at = af_now(), .slot = af.slot, .owner = conn->owner, .peer = conn->peer,
-            .local_port = conn->local_port, .counted = (uint8_t)ending,
-            .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0, .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
+            .cookie = conn->cookie,
+            .at = af_now(),
+            .slot = af.slot,
+            .owner = conn->owner,
+            .peer = conn->peer,
+            .local_port = conn->local_port,
+            .counted = (uint8_t)ending,
+            .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0,
+            .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
         };
         conn->serial = af_ledger_append(af.ledger, &closed, af_ledger_backed);
     }
@@ -187,19 +199,16 @@ void af_unsettle(struct af_connection *conn) {
 /* Was there ever a connection? If it is not known yet, TCP_INFO tells, and that is counted. */
 static bool was_connected(struct af_connection *conn, const struct af_tcp_info *tcp) {
     switch (atomic_load(&conn->state)) {
-    case AF_CONN_OPEN:
-        return true;
+    case AF_CONN_OPEN: return true;
     case AF_CONN_INHERITED:
-        return tcp->state != LISTEN && tcp->state != SYN_SENT &&
-               (tcp->state != CLOSE || tcp->acked || tcp->received);
+        return tcp->state != LISTEN && tcp->state != SYN_SENT && (tcp->state != CLOSE || tcp->acked || tcp->received);
     case AF_CONN_PENDING:
         if (tcp->acked)
             af_established(conn);
         else if (tcp->state == CLOSE && !af_has(conn, AF_FLAG_TFO))
             af_connect_failed(conn, 0);
         return tcp->acked || atomic_load(&conn->state) == AF_CONN_OPEN; /* its connect has just returned */
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -208,8 +217,7 @@ static bool is_elsewhere(int fd, const struct af_connection *conn) {
     int32_t vfork_child = atomic_load(&conn->foreign);
     if (atomic_load(&conn->sent) > 0 || (vfork_child && af_vfork_child_holds(vfork_child, fd)))
         return true;
-    return atomic_load(&conn->state) == AF_CONN_INHERITED && !af_has(conn, AF_FLAG_RECEIVED) &&
-           af_parent_holds(fd);
+    return atomic_load(&conn->state) == AF_CONN_INHERITED && !af_has(conn, AF_FLAG_RECEIVED) && af_parent_holds(fd);
 }
 
 static bool read_info(int fd, struct af_connection *conn, struct af_tcp_info *tcp) {
@@ -219,7 +227,9 @@ static bool read_info(int fd, struct af_connection *conn, struct af_tcp_info *tc
     if (!poll_for_info(fd, conn, tcp) && !af_read_tcp_info(fd, conn, tcp)) {
         if (af_sealed || state != AF_CONN_OPEN)
             return false;
-        *tcp = (struct af_tcp_info){.state = ESTABLISHED}; /* another thread has closed the same descriptor just now */
+        *tcp = (struct af_tcp_info){
+            .state = ESTABLISHED
+        }; /* another thread has closed the same descriptor just now */
     }
     if (!was_connected(conn, tcp))
         return false;

@@ -33,12 +33,12 @@
 
 /* What the library itself calls in libc. Imported by name, each would cost every program 600 to 800
  * instructions in ld.so; found by resolve.c it costs a tenth. */
-#define AF_HELPERS(HELPER)                                                                 \
-    HELPER(int, __cxa_atexit, (void (*function)(void *), void *argument, void *object))    \
-    HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object))             \
-    HELPER(int, clock_gettime, (clockid_t clock, struct timespec *now))                    \
-    HELPER(const char *, strerrorname_np, (int error))                                     \
-    HELPER(int, fileno, (FILE * file))                                                     \
+#define AF_HELPERS(HELPER) \
+    HELPER(int, __cxa_atexit, (void (*function)(void *), void *argument, void *object)) \
+    HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object)) \
+    HELPER(int, clock_gettime, (clockid_t clock, struct timespec * now)) \
+    HELPER(const char *, strerrorname_np, (int error)) \
+    HELPER(int, fileno, (FILE * file)) \
     HELPER(void *, dlvsym, (void *handle, const char *name, const char *version))
 
 /* The next function in line for everything in calls.def, and the helpers; NULL where this libc has none. */
@@ -76,7 +76,7 @@ int af_on_fcntl(bool raw, int fd, int command, void *argument);
 
 /* How a hook of a SYSTEM_CALL row goes on: in the next function in line, or, where the program came by syscall(), in that
  * very system call. */
-#define AF_NEXT(raw, name, ...)                                                                  \
+#define AF_NEXT(raw, name, ...) \
     ((raw) ? (__typeof__(af_real.name(__VA_ARGS__)))af_real.syscall(SYS_##name, __VA_ARGS__) \
            : af_real.name(__VA_ARGS__))
 
@@ -86,14 +86,14 @@ bool af_is_next_in_line(const void *caller);
 
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
 struct af_state {
-    bool on;       /* hooks have something to do */
-    bool counting; /* a log or a ledger was asked for: look at sockets, not only treat them */
-    bool acts;     /* some policy is not its default */
-    bool acks;     /* linger=ack is one of them */
-    bool no_memory; /* the ledger could not be mapped */
-    bool shares_memory;    /* a child made by clone(CLONE_VM) may run here too (process.c) */
-    bool finished;         /* the last word is written */
-    bool complained;       /* complaint was printed */
+    bool on;                   /* hooks have something to do */
+    bool counting;             /* a log or a ledger was asked for: look at sockets, not only treat them */
+    bool acts;                 /* some policy is not its default */
+    bool acks;                 /* linger=ack is one of them */
+    bool no_memory;            /* the ledger could not be mapped */
+    bool shares_memory;        /* a child made by clone(CLONE_VM) may run here too (process.c) */
+    bool finished;             /* the last word is written */
+    bool complained;           /* complaint was printed */
     struct af_error complaint; /* the bad setting, empty if none */
     struct af_policy policy;
     const char *program; /* basename of what was exec'd */
@@ -107,10 +107,11 @@ struct af_state {
     int log_fd;              /* 1 or 2 where the log goes there, else -1 */
     uint64_t started;        /* CLOCK_REALTIME, ns */
     _Atomic uint32_t slot;   /* this process in the ledger, or AF_NO_SLOT (track.c) */
-    struct af_process *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (track.c) */
-    _Atomic(struct af_ledger *) ledger; /* NULL until the first TCP socket (memory.c) */
+    struct af_process
+        *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (track.c) */
+    _Atomic(struct af_ledger *) ledger;  /* NULL until the first TCP socket (memory.c) */
     _Atomic uint32_t *_Atomic fork_page; /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
-    _Atomic int64_t next_line;    /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
+    _Atomic int64_t next_line;           /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
 extern struct af_state af;
 
@@ -126,7 +127,7 @@ struct af_table_leaf;
 extern _Atomic(_Atomic uint32_t *) af_table[1 << 15]; /* [fd >> 16][fd & 0xffff] */
 /* An entry: index + 1 of the connection, and above it the ticket of a fork that has taken a reference for it. */
 enum { AF_INDEX_BITS = 21, AF_INDEX = (1 << AF_INDEX_BITS) - 1 };
-extern _Atomic int af_table_end;                      /* no entry at or above this descriptor */
+extern _Atomic int af_table_end; /* no entry at or above this descriptor */
 
 struct af_connection *af_connection_at(uint32_t index);
 void af_adopt_fork_child(void); /* become the child that we are */
@@ -185,7 +186,7 @@ void af_each(unsigned first, unsigned last, void (*visit)(int fd, struct af_conn
 struct af_process *af_self(void);
 void af_add(enum af_counter counter);
 void af_change(uint32_t slot, enum af_counter counter, int by); /* of any slot of this ledger */
-void af_count_lost(void); /* something found no room */
+void af_count_lost(void);                                       /* something found no room */
 void af_add_error(enum af_call call, int error);
 
 static inline bool af_has(const struct af_connection *conn, uint32_t flag) {
@@ -233,14 +234,14 @@ bool af_ledger_backed(const void *start, size_t size); /* may this memory be wri
 
 /* inherit.c ------------------------------------------------------------------------------------------------ */
 
-void af_scan_inherited(void);   /* once, by the constructor: what was open at exec */
+void af_scan_inherited(void);     /* once, by the constructor: what was open at exec */
 void af_adopt_descriptor(int fd); /* a descriptor that just came in by SCM_RIGHTS or pidfd_getfd */
 int af_tcp_protocol(int fd);      /* IPPROTO_TCP or IPPROTO_MPTCP; 0: something else */
 uint64_t af_cookie(int fd, struct af_connection *conn); /* SO_COOKIE, read once; 0 where unreadable */
 /* Peer and local port of a connection that came from elsewhere, while the kernel still tells. */
 void af_learn_addresses(int fd, struct af_connection *conn);
 void af_learn_linger(int fd, struct af_connection *conn); /* the same for its SO_LINGER and TCP_LINGER2 */
-bool af_parent_holds(int fd);   /* does the parent have the same open file at the same number (kcmp)? */
+bool af_parent_holds(int fd); /* does the parent have the same open file at the same number (kcmp)? */
 bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that inherited it, by pid, still got it? */
 
 /* apply.c -------------------------------------------------------------------------------------------------- */
@@ -300,10 +301,10 @@ void af_listening(int fd, struct af_connection *conn);
 
 /* close.c, process.c --------------------------------------------------------------------------------------- */
 
-void af_before_close(int fd); /* fd is about to be closed */
+void af_before_close(int fd);                                              /* fd is about to be closed */
 void af_before_close_range(unsigned first, unsigned last, bool may_reset); /* may linger=rst be applied? */
-void af_note_clone_vm(void); /* a child on our memory comes, and will not wait for it as vfork's does */
-void af_finish(bool raw); /* the process is about to end; raw: by a bare system call */
+void af_note_clone_vm(void);            /* a child on our memory comes, and will not wait for it as vfork's does */
+void af_finish(bool raw);               /* the process is about to end; raw: by a bare system call */
 void af_before_log_stream_closes(void); /* the log's stream is about to go, as at the end of many programs */
 void af_before_fork(void);
 void af_after_fork(pid_t child);
@@ -330,7 +331,7 @@ void af_log_start(void);                /* remember what stderr and stdout are *
 void af_complain(void);                 /* print the bad setting, once */
 void af_say(const char *const parts[]); /* one line on stderr, "afterfin: " in front; NULL-terminated */
 const char *af_policy_text(void);       /* "linger=ack,keepalive=60" */
-const char *af_setting(int key);          /* its value as text, "" where unset; start only */
+const char *af_setting(int key);        /* its value as text, "" where unset; start only */
 const char *af_error_name(int error);   /* "ENOSPC" */
 uint64_t af_now(void);                  /* CLOCK_REALTIME, ns */
 uint64_t af_clock(void);                /* CLOCK_MONOTONIC, ns; 0 where it may not be asked (af_sealed) */

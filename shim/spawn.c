@@ -1,8 +1,8 @@
 /* Hooks: children that do not come from fork. They may inherit connections, and outlive our own descriptors
  * for them.
  *
- * posix_spawn: on x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell. Both are
- * exported here under their versions, so that each caller gets the one that it was linked with. */
+ * posix_spawn: on x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell.
+ * Both are exported here under their versions, so that each caller gets the one that it was linked with. */
 #include "shim/shim.h"
 
 #include <dlfcn.h>
@@ -55,14 +55,14 @@ FILE *af_on_popen(const char *command, const char *mode) {
     return af_real.popen(command, mode);
 }
 
-#define SPAWN(name, function, next)                                                                         \
-    __attribute__((visibility("default"))) spawn_function function;                                         \
-    int function(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,                   \
-                 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) {             \
-        if (AF_UNLIKELY(!af_real.name))                                                                     \
-            af_resolve();                                                                                   \
-        spawn_function *real = (spawn_function *)(next);                                                    \
-        return real ? spawn(real, pid, path, actions, attributes, argv, envp) : ENOSYS;                     \
+#define SPAWN(name, function, next) \
+    __attribute__((visibility("default"))) spawn_function function; \
+    int function(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, \
+                 const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]) { \
+        if (AF_UNLIKELY(!af_real.name)) \
+            af_resolve(); \
+        spawn_function *real = (spawn_function *)(next); \
+        return real ? spawn(real, pid, path, actions, attributes, argv, envp) : ENOSYS; \
     }
 
 #ifdef __x86_64__

@@ -8,7 +8,7 @@
 
 enum { EXIT_CONFIG = 78, TEXT_ROOM = 1024, MAX_SETTINGS = 64 };
 
-struct af_state af = {.slot = AF_NO_SLOT, .log_fd = -1};
+struct af_state af = { .slot = AF_NO_SLOT, .log_fd = -1 };
 
 /* The settings, copied: programs write over their environment (setproctitle), and it goes with putenv. The
  * last setting of a name is the one that counts, so there are never more than names. */
@@ -176,7 +176,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     if (good) {
         begin(envp);
     } else if (af.policy.strict) {
-        af_say((const char *const[]){af.complaint.text, NULL});
+        af_say((const char *const[]){ af.complaint.text, NULL });
         AF_SYS1(SYS_exit_group, EXIT_CONFIG);
     } else {
         af.on = true; /* for the complaint at the first TCP socket, and nothing else */

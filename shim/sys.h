@@ -34,10 +34,7 @@ static inline long af_sys(long n, long a, long b, long c, long d, long e, long f
     register long x3 __asm__("x3") = d;
     register long x4 __asm__("x4") = e;
     register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0"
-                     : "+r"(x0)
-                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
-                     : "memory");
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
     return x0;
 }
 
@@ -78,8 +75,7 @@ static inline long af_own_sys(long n, long a, long b, long c, long d, long e, lo
 #define AF_SYS3(n, a, b, c) af_own_sys(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
 #define AF_SYS4(n, a, b, c, d) af_own_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 #define AF_SYS5(n, a, b, c, d, e) af_own_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
-#define AF_SYS6(n, a, b, c, d, e, f) \
-    af_own_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define AF_SYS6(n, a, b, c, d, e, f) af_own_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* poll, for so many ms; one call for one purpose, since a filter may know no other. */
 static inline long af_poll(void *asked, unsigned n, int ms) {
@@ -88,7 +84,7 @@ static inline long af_poll(void *asked, unsigned n, int ms) {
 #else
     struct {
         long s, ns;
-    } wait = {ms / 1000, ms % 1000 * 1000000L};
+    } wait = { ms / 1000, ms % 1000 * 1000000L };
     return AF_SYS5(SYS_ppoll, asked, n, &wait, NULL, 0);
 #endif
 }

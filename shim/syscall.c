@@ -42,22 +42,22 @@ static long executed(long number, const long a[6]) {
 static long on_process(long number, const long a[6]) {
     switch (number) {
 #ifdef SYS_fork
-    case SYS_fork: case SYS_vfork: /* through a function vfork cannot work; fork serves every right use of it */
+    case SYS_fork:
+    case SYS_vfork: /* through a function vfork cannot work; fork serves every right use of it */
         return forked(SYS_fork, a);
 #endif
-    case SYS_clone: case SYS_clone3:
-        return forked(number, a);
-    case SYS_prctl: case SYS_seccomp:
-        return sealing(number, a);
-    case SYS_execve: case SYS_execveat:
-        return executed(number, a);
+    case SYS_clone:
+    case SYS_clone3: return forked(number, a);
+    case SYS_prctl:
+    case SYS_seccomp: return sealing(number, a);
+    case SYS_execve:
+    case SYS_execveat: return executed(number, a);
     case SYS_exit_group:
         if (!af_in_vfork_child())
             af_finish(true);
         af_leave_sealed();
         /* fall through */
-    default:
-        return af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    default: return af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     }
 }
 
@@ -82,8 +82,7 @@ static long on_descriptor(long number, const long a[6]) {
     case SYS_sendmsg: return af_on_sendmsg(true, fd, (void *)a[1], (int)a[2]);
     case SYS_sendmmsg: return af_on_sendmmsg(true, fd, (void *)a[1], (unsigned)a[2], (int)a[3]);
     case SYS_recvmsg: return af_on_recvmsg(true, fd, (void *)a[1], (int)a[2]);
-    case SYS_recvmmsg:
-        return af_on_recvmmsg(true, fd, (void *)a[1], (unsigned)a[2], (int)a[3], (void *)a[4]);
+    case SYS_recvmmsg: return af_on_recvmmsg(true, fd, (void *)a[1], (unsigned)a[2], (int)a[3], (void *)a[4]);
     default: return on_process(number, a);
     }
 }

@@ -66,8 +66,11 @@ void af_put_logfmt(struct af_text *text, const char *string) {
 /* The length of the UTF-8 sequence at s, 0 where there is none (RFC 3629, section 4). */
 size_t af_utf8(const char *at, size_t room) {
     const unsigned char *s = (const unsigned char *)at;
-    size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
-             : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : 0;
+    size_t n = s[0] < 0x80                    ? 1
+               : s[0] >= 0xc2 && s[0] < 0xe0  ? 2
+               : (s[0] & 0xf0) == 0xe0        ? 3
+               : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4
+                                              : 0;
     if (n == 0 || n > room)
         return 0;
     for (size_t i = 1; i < n; i++)

@@ -94,7 +94,8 @@ void af_enter(int fd, struct af_connection *conn) {
 uint32_t af_pin(int fd, struct af_connection *conn, uint32_t generation) {
     const uint32_t now = af_ledger_pin(conn);
     _Atomic uint32_t *leaf = atomic_load_explicit(&af_table[(unsigned)fd >> 16], memory_order_acquire);
-    if (leaf && (atomic_load(&leaf[fd & (LEAF - 1)]) & AF_INDEX) == index_of(conn) + 1 && (!generation || generation == now))
+    if (leaf && (atomic_load(&leaf[fd & (LEAF - 1)]) & AF_INDEX) == index_of(conn) + 1 &&
+        (!generation || generation == now))
         return now;
     af_unpin(conn);
     return 0;

@@ -14,14 +14,14 @@ static void resolved(void) {
 }
 
 /* Every command takes at most one argument, an int or a pointer, which travel alike. */
-#define FCNTL(name)                                                                           \
-    EXPORT int af_export_##name(int fd, int command, ...) __asm__(#name);                     \
-    int af_export_##name(int fd, int command, ...) {                                          \
-        va_list rest;                                                                         \
-        va_start(rest, command);                                                              \
-        void *argument = va_arg(rest, void *);                                                \
-        va_end(rest);                                                                         \
-        resolved();                                                                           \
+#define FCNTL(name) \
+    EXPORT int af_export_##name(int fd, int command, ...) __asm__(#name); \
+    int af_export_##name(int fd, int command, ...) { \
+        va_list rest; \
+        va_start(rest, command); \
+        void *argument = va_arg(rest, void *); \
+        va_end(rest); \
+        resolved(); \
         return af.on ? af_on_fcntl(false, fd, command, argument) : af_real.fcntl(fd, command, argument); \
     }
 FCNTL(fcntl)
@@ -57,37 +57,36 @@ static void cloned(unsigned long flags, long child) {
         af_after_fork((pid_t)child);
 }
 
-#define CLONE(name)                                                                                   \
-    EXPORT int af_export_##name(int (*run)(void *), void *stack, int flags, void *argument, ...)      \
-        __asm__(#name);                                                                               \
-    int af_export_##name(int (*run)(void *), void *stack, int flags, void *argument, ...) {           \
-        va_list rest;                                                                                 \
-        va_start(rest, argument);                                                                     \
-        void *a[3];                                                                                   \
-        for (int i = 0; i < 3; i++)                                                                   \
-            a[i] = va_arg(rest, void *);                                                              \
-        va_end(rest);                                                                                 \
-        resolved();                                                                                   \
-        if (af.on)                                                                                    \
-            note_clone((unsigned)flags);                                                              \
-        int child = af_real.clone(run, stack, flags, argument, a[0], a[1], a[2]);                     \
-        if (af.on)                                                                                    \
-            cloned((unsigned)flags, child);                                                           \
-        return child;                                                                                 \
+#define CLONE(name) \
+    EXPORT int af_export_##name(int (*run)(void *), void *stack, int flags, void *argument, ...) __asm__(#name); \
+    int af_export_##name(int (*run)(void *), void *stack, int flags, void *argument, ...) { \
+        va_list rest; \
+        va_start(rest, argument); \
+        void *a[3]; \
+        for (int i = 0; i < 3; i++) \
+            a[i] = va_arg(rest, void *); \
+        va_end(rest); \
+        resolved(); \
+        if (af.on) \
+            note_clone((unsigned)flags); \
+        int child = af_real.clone(run, stack, flags, argument, a[0], a[1], a[2]); \
+        if (af.on) \
+            cloned((unsigned)flags, child); \
+        return child; \
     }
 CLONE(clone)
 CLONE(__clone)
 
 /* The arguments of execl and its like, as the array that execv takes. They stop at the first NULL; what
  * follows it is execle's environment. */
-#define COUNT_ARGUMENTS(n, first)                       \
-    int n = 1;                                          \
-    do {                                                \
-        va_list counting;                               \
-        va_start(counting, first);                      \
+#define COUNT_ARGUMENTS(n, first) \
+    int n = 1; \
+    do { \
+        va_list counting; \
+        va_start(counting, first); \
         while (n <= 1 << 20 && va_arg(counting, char *)) \
-            n++;                                        \
-        va_end(counting);                               \
+            n++; \
+        va_end(counting); \
     } while (0)
 
 static char **collect(char **argv, int n, const char *first, va_list *rest) {
@@ -97,19 +96,19 @@ static char **collect(char **argv, int n, const char *first, va_list *rest) {
     return argv;
 }
 
-#define EXEC(name, with_environment, call)                                     \
+#define EXEC(name, with_environment, call) \
     EXPORT int af_export_##name(const char *path, const char *first, ...) __asm__(#name); \
-    int af_export_##name(const char *path, const char *first, ...) {           \
-        COUNT_ARGUMENTS(n, first);                                             \
-        char *argv[n + 1];                                                     \
-        va_list rest;                                                          \
-        va_start(rest, first);                                                 \
-        collect(argv, n, first, &rest);                                        \
-        char **envp = with_environment ? va_arg(rest, char **) : NULL;         \
-        va_end(rest);                                                          \
-        (void)envp;                                                            \
-        resolved();                                                            \
-        return call;                                                           \
+    int af_export_##name(const char *path, const char *first, ...) { \
+        COUNT_ARGUMENTS(n, first); \
+        char *argv[n + 1]; \
+        va_list rest; \
+        va_start(rest, first); \
+        collect(argv, n, first, &rest); \
+        char **envp = with_environment ? va_arg(rest, char **) : NULL; \
+        va_end(rest); \
+        (void)envp; \
+        resolved(); \
+        return call; \
     }
 EXEC(execl, false, af.on ? af_on_execv(path, argv) : af_real.execv(path, argv))
 EXEC(execlp, false, af.on ? af_on_execvp(path, argv) : af_real.execvp(path, argv))

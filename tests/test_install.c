@@ -1,15 +1,15 @@
 /* What make install puts where, and what the shell completes once it is there. */
-#include "tests/shell.h"
+#include "tests/harness/shell.h"
 
 #include <unistd.h>
 
 static const char *const installed[] = {
-    "lib/libafterfin.so", "bin/afterfin", "share/man/man1/afterfin.1", "share/man/man7/afterfin.7",
-    "share/bash-completion/completions/afterfin",
+    "lib/libafterfin.so",        "bin/afterfin",
+    "share/man/man1/afterfin.1", "share/man/man5/afterfin.5",
+    "share/man/man7/afterfin.7", "share/bash-completion/completions/afterfin",
 };
 
-Test(install, make_install_puts_everything_there_and_uninstall_takes_it_away)
-{
+Test(install, make_install_puts_everything_there_and_uninstall_takes_it_away) {
     const char *stage = scratch_path();
     char path[512];
 
@@ -26,8 +26,7 @@ Test(install, make_install_puts_everything_there_and_uninstall_takes_it_away)
     cr_expect_str_empty(shell("find %s -type f", stage).out);
 }
 
-Test(install, the_installed_command_runs_programs_under_the_installed_library)
-{
+Test(install, the_installed_command_runs_programs_under_the_installed_library) {
     const char *prefix = scratch_path();
     char library[512];
 
@@ -43,8 +42,7 @@ Test(install, the_installed_command_runs_programs_under_the_installed_library)
 
 /* ---- completion ------------------------------------------------------------------------------------------- */
 
-Test(install, bash_completes_subcommands_options_keys_values_and_commands)
-{
+Test(install, bash_completes_subcommands_options_keys_values_and_commands) {
     static const char all[] =
 #define COMMAND(name, status, synopsis, help) #name " "
 #include "cli/commands.def"
@@ -63,7 +61,7 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands)
         { "top --o", "--once" },
         { "top --by pro", "process program" },
         { "top --once --sort s", "share" },
-        { "report --clean /etc/host", "/etc/hosts" },
+        { "report --clean /etc/passw", "/etc/passwd" },
         { "doctor --s", "--sysctl" },
         { "doctor ./README.m", "./README.md" },
         { "doctor --pid ''", "" },
@@ -76,11 +74,11 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands)
         { "run -p linger=r", "linger=rst" },
         { "run -p bind_no_port = o", "off on" },
         { "env -p port_search = ''", "kernel cycle" },
-        { "run -p log = /etc/host", "/etc/hosts" },
-        { "run --json = /etc/host", "/etc/hosts" },
+        { "run -p log = /etc/passw", "/etc/passwd" },
+        { "run --json = /etc/passw", "/etc/passwd" },
         { "run -p linger = ack ./README.m", "./README.md" },
         { "run -p keepalive = 60 : 5 : 3 -- ./README.m", "./README.md" },
-        { "run -q -- cat /etc/host", "/etc/hosts" },
+        { "run -q -- cat /etc/passw", "/etc/passwd" },
         { "run -q -- cat -", "" },
         { "env x", "" },
     };
@@ -88,12 +86,15 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands)
         cr_skip_test("no bash");
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct ended e = shell("exec bash --norc -c '. build/man/afterfin.bash; COMP_WORDS=(build/afterfin \"$@\"); "
-                               "COMP_CWORD=$#; _afterfin; echo \"${COMPREPLY[*]}\"' bash %s", rows[i].words);
+                               "COMP_CWORD=$#; _afterfin; echo \"${COMPREPLY[*]}\"' bash %s",
+                               rows[i].words);
         char *first = strtok(strdup(*e.out ? e.out : "\n"), "\n");
-        bool files = strstr(rows[i].words, "/etc/host"); /* hosts.allow and others may be there too */
+        bool files = strstr(rows[i].words, "/etc/passw"); /* passwd- may be there too */
         cr_expect(files ? first && strstr(first, rows[i].expected) : strcmp(first ? first : "", rows[i].expected) == 0,
                   "%s: %s%s", rows[i].words, e.out, e.err);
     }
     cr_expect(strstr(shell("bash --norc -c '. build/man/afterfin.bash; COMP_WORDS=(build/afterfin run -- env); "
-                           "COMP_CWORD=3; _afterfin; echo \"${COMPREPLY[*]}\"'").out, "env"));
+                           "COMP_CWORD=3; _afterfin; echo \"${COMPREPLY[*]}\"'")
+                         .out,
+                     "env"));
 }

@@ -10,26 +10,30 @@
 
 static int listener;
 
-static int taken(int fd)
-{
+static int taken(int fd) {
     MUST(fd >= 0);
     return fd;
 }
-static int one(void) { return taken(accept(listener, NULL, NULL)); }
-static void drop(int fd) { MUST(close(fd) == 0); }
+static int one(void) {
+    return taken(accept(listener, NULL, NULL));
+}
+static void drop(int fd) {
+    MUST(close(fd) == 0);
+}
 
-static void by_accept(int unused) { (void)unused, drop(one()); }
-static void by_accept4(int unused) { (void)unused, drop(taken(accept4(listener, NULL, NULL, SOCK_NONBLOCK))); }
-static void by_syscall_accept(int unused)
-{
+static void by_accept(int unused) {
+    (void)unused, drop(one());
+}
+static void by_accept4(int unused) {
+    (void)unused, drop(taken(accept4(listener, NULL, NULL, SOCK_NONBLOCK)));
+}
+static void by_syscall_accept(int unused) {
     (void)unused, drop(taken((int)syscall(SYS_accept, listener, NULL, NULL)));
 }
-static void by_syscall_accept4(int unused)
-{
+static void by_syscall_accept4(int unused) {
     (void)unused, drop(taken((int)syscall(SYS_accept4, listener, NULL, NULL, SOCK_CLOEXEC)));
 }
-static void by_accept_with_address(int unused)
-{
+static void by_accept_with_address(int unused) {
     struct sockaddr_in from;
     socklen_t size = sizeof from;
 
@@ -38,8 +42,7 @@ static void by_accept_with_address(int unused)
     MUST(size == sizeof from && from.sin_port != 0);
     drop(fd);
 }
-static void by_accept_that_fails_first(int unused)
-{
+static void by_accept_that_fails_first(int unused) {
     (void)unused;
     MUST(fcntl(listener, F_SETFL, O_NONBLOCK) == 0);
     MUST(accept4(listener, NULL, NULL, 1) == -1 && errno == EINVAL);
@@ -47,16 +50,14 @@ static void by_accept_that_fails_first(int unused)
         MUST(errno == EAGAIN && wait_until(listener, POLLIN));
 }
 /* Through a copy of the listener. */
-static void by_a_copy(int unused)
-{
+static void by_a_copy(int unused) {
     int copy = dup(listener);
 
     (void)unused;
     drop(taken(accept(copy, NULL, NULL)));
     drop(copy);
 }
-static void by_peer_first(int unused)
-{
+static void by_peer_first(int unused) {
     int fd = one();
 
     (void)unused;
@@ -64,30 +65,28 @@ static void by_peer_first(int unused)
     drop(fd);
 }
 /* They were reset while they waited in the backlog: the test sees to it, then sends the signal. */
-static void by_reset_already(int unused)
-{
+static void by_reset_already(int unused) {
     int fd = one();
 
     (void)unused;
     MUST(recv(fd, &(char){ 0 }, 1, 0) == -1 && errno == ECONNRESET);
     drop(fd);
 }
-static void by_reset_already_unlooked(int unused)
-{
+static void by_reset_already_unlooked(int unused) {
     (void)unused, drop(one());
 }
-static void by_unread(int unused)
-{
+static void by_unread(int unused) {
     (void)unused;
     int fd = one();
     MUST(wait_until(fd, POLLIN));
     drop(fd);
 }
-static void by_leaving_it_open(int unused) { (void)unused, one(); }
+static void by_leaving_it_open(int unused) {
+    (void)unused, one();
+}
 
 /* The listener's options are those of what it accepts. */
-static void by_inherited_linger_0(int unused)
-{
+static void by_inherited_linger_0(int unused) {
     struct linger abort = { 1, 0 };
 
     (void)unused;
@@ -114,8 +113,7 @@ static const struct way ways[] = {
     { "mptcp_unread", by_unread },
 };
 
-static int listening(const char *port, int protocol)
-{
+static int listening(const char *port, int protocol) {
     struct sockaddr_storage at;
     socklen_t len = address_of("127.0.0.1", port, &at);
     int fd = atoi(port) ? socket(AF_INET, SOCK_STREAM, protocol) : 3, on = 1;
@@ -127,8 +125,7 @@ static int listening(const char *port, int protocol)
     return fd;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 4)
         return 2;
     const struct way *way = WAY_NAMED(ways, argv[1]);

@@ -4,8 +4,7 @@
  * -N non-blocking, -o set on the listener, -O on what it accepted */
 #include "victim.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *before[8], *after[8];
     int n_before = 0, n_after = 0, flag = 0;
     struct sockaddr_storage at;

@@ -4,8 +4,7 @@
  * EACH connections to each PORT in turn. */
 #include "victim.h"
 
-static const char *one(const char *source, const char *address, const char *port)
-{
+static const char *one(const char *source, const char *address, const char *port) {
     struct sockaddr_storage from, to;
     socklen_t from_len = address_of(source, "0", &from), to_len = address_of(address, port, &to);
     int fd = socket(to.ss_family, SOCK_STREAM, 0);
@@ -17,8 +16,7 @@ static const char *one(const char *source, const char *address, const char *port
     return connect(fd, (struct sockaddr *)&to, to_len) != 0 ? "connect" : NULL;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int made = 0, each = argc > 4 ? atoi(argv[3]) : 0;
 
     for (int p = 4; p < argc; p++) {

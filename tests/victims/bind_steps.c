@@ -8,8 +8,7 @@
 static const char *address;
 static unsigned last_port;
 
-static void step_bind(int fd, const char *how)
-{
+static void step_bind(int fd, const char *how) {
     struct sockaddr_storage at;
     socklen_t len = address_of(*how == '@' ? how + 1 : address, *how == ':' ? how + 1 : "0", &at);
 
@@ -21,8 +20,7 @@ static void step_bind(int fd, const char *how)
 }
 
 /* The number itself differs from run to run. */
-static void step_name(int fd)
-{
+static void step_name(int fd) {
     struct sockaddr_storage at = { 0 };
     socklen_t len = sizeof at;
     int result = getsockname(fd, (struct sockaddr *)&at, &len);
@@ -35,16 +33,14 @@ static void step_name(int fd)
     last_port = port;
 }
 
-static void step_serve(int listener)
-{
+static void step_serve(int listener) {
     say_number("serving", (long)port_of(listener));
     int fd = accept(listener, NULL, NULL);
     say("served", read_bytes(fd, SIZE_MAX) ? "0" : strerrorname_np(errno));
     close(fd);
 }
 
-static void step(int fd, const char *what)
-{
+static void step(int fd, const char *what) {
     int on = 1;
     struct sockaddr_storage to;
 
@@ -66,8 +62,7 @@ static void step(int fd, const char *what)
         exit(2);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage any;
 
     if (argc < 3)

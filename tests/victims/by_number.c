@@ -16,8 +16,7 @@ static bool numbers;
         result_; \
     })
 
-static int opened(struct sockaddr_in *to)
-{
+static int opened(struct sockaddr_in *to) {
     int on = 1, fd = CHECKED(DO(socket, AF_INET, SOCK_STREAM, 0));
 
     CHECKED(DO(setsockopt, fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on));
@@ -25,8 +24,7 @@ static int opened(struct sockaddr_in *to)
     return fd;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argc > 4 ? argv[3] : "0")) };
     struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof here;

@@ -7,14 +7,12 @@
 
 #include <sys/ioctl.h>
 
-static void wait_unread(int fd, int n)
-{
+static void wait_unread(int fd, int n) {
     for (int waiting = 0; waiting < n; usleep(1000))
         ioctl(fd, FIONREAD, &waiting);
 }
 
-static void fill(int fd)
-{
+static void fill(int fd) {
     static char chunk[65536];
 
     fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -22,8 +20,7 @@ static void fill(int fd)
         continue;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
     int lowat = 1000;
 

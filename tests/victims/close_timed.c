@@ -5,8 +5,7 @@
 
 #include <time.h>
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
     struct timespec now;
 

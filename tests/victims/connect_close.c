@@ -16,8 +16,7 @@ static struct {
     int n_before, n_after;
 } ask = { .n = 1 };
 
-static const char *one(void)
-{
+static const char *one(void) {
     int fd = socket(ask.to.ss_family, SOCK_STREAM | (ask.nonblocking ? SOCK_NONBLOCK : 0), ask.protocol);
 
     if (fd < 0)
@@ -45,8 +44,7 @@ static const char *one(void)
     return failed;
 }
 
-static void read_arguments(int argc, char **argv)
-{
+static void read_arguments(int argc, char **argv) {
     for (int c; (c = getopt(argc, argv, "n:b:Ns:o:O:r:i:vm")) != -1;) {
         if (c == 'n')
             ask.n = atoi(optarg);
@@ -76,8 +74,7 @@ static void read_arguments(int argc, char **argv)
     ask.to_len = address_of(argv[optind], argv[optind + 1], &ask.to);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int made = 0;
     bool said = false;
 

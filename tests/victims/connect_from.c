@@ -10,8 +10,7 @@
 static struct sockaddr_in in_data, at;
 static int n;
 
-static void cycles(struct sockaddr_in *to)
-{
+static void cycles(struct sockaddr_in *to) {
     char byte = 0;
 
     *to = at;
@@ -23,16 +22,14 @@ static void cycles(struct sockaddr_in *to)
     }
 }
 
-static void *on_this_stack(void *nothing)
-{
+static void *on_this_stack(void *nothing) {
     struct sockaddr_in to;
 
     cycles(&to);
     return nothing;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *where = argc > 4 ? argv[1] : "";
     char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pthread_t thread;

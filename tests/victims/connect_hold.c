@@ -5,8 +5,7 @@
 #include "victim.h"
 
 /* recv's end: 0 at EOF, -1 with errno. */
-static int hold(int fd, bool talks)
-{
+static int hold(int fd, bool talks) {
     for (;;) {
         char chunk[256];
         if (talks && send(fd, "", 1, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
@@ -19,8 +18,7 @@ static int hold(int fd, bool talks)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *before[8], *after[8];
     int n_before = 0, n_after = 0, type = SOCK_STREAM;
     bool talks = false;

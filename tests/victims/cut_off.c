@@ -15,41 +15,35 @@ static union {
 static socklen_t to_len;
 static int fds[4096], n;
 
-static void option(int fd, int level, int name, int value)
-{
+static void option(int fd, int level, int name, int value) {
     MUST(setsockopt(fd, level, name, &value, sizeof value) == 0);
 }
-static int error_of(int fd)
-{
+static int error_of(int fd) {
     int error = -1;
     socklen_t size = sizeof error;
     MUST(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0);
     return error;
 }
-static int unconnected(void)
-{
+static int unconnected(void) {
     int fd = socket(to.storage.ss_family, SOCK_STREAM, 0);
     MUST(fd >= 0);
     return fd;
 }
 
 /* TCP_USER_TIMEOUT holds for the SYN too, but the kernel looks only when that is due again, after a second. */
-static int impatient(void)
-{
+static int impatient(void) {
     int fd = unconnected();
     option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 100);
     return fd;
 }
 
-static void begin(int fd)
-{
+static void begin(int fd) {
     int on = 1;
     MUST(ioctl(fd, FIONBIO, &on) == 0);
     MUST(connect(fd, &to.any, to_len) == -1 && errno == EINPROGRESS);
 }
 
-static void close_all(void)
-{
+static void close_all(void) {
     for (int i = 0; i < n; i++)
         MUST(close(fds[i]) == 0);
 }
@@ -57,8 +51,7 @@ static void close_all(void)
 /* ---- never any answer ------------------------------------------------------------------------------- */
 
 /* Closed while it waits for one. */
-static void giving_up(void)
-{
+static void giving_up(void) {
     for (int i = 0; i < n; i++) {
         begin(fds[i] = unconnected());
         MUST(connect(fds[i], &to.any, to_len) == -1 && errno == EALREADY);
@@ -66,10 +59,11 @@ static void giving_up(void)
     close_all();
 }
 
-static void nothing(int number) { (void)number; }
+static void nothing(int number) {
+    (void)number;
+}
 
-static void interrupted(void)
-{
+static void interrupted(void) {
     struct sigaction action = { .sa_handler = nothing };
     struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, never = { 0 };
 
@@ -83,20 +77,17 @@ static void interrupted(void)
     close_all();
 }
 
-static void *connects(void *fd)
-{
+static void *connects(void *fd) {
     MUST(connect(*(int *)fd, &to.any, to_len) == -1 && errno == ETIMEDOUT);
     return NULL;
 }
-static void *sends(void *fd)
-{
+static void *sends(void *fd) {
     MUST(sendto(*(int *)fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, &to.any, to_len) == -1 && errno == ETIMEDOUT);
     return NULL;
 }
 
 /* A thread for each, since each of them waits. */
-static void all_wait(void *(*run)(void *))
-{
+static void all_wait(void *(*run)(void *)) {
     static pthread_t threads[sizeof fds / sizeof *fds];
 
     for (int i = 0; i < n; i++) {
@@ -107,30 +98,30 @@ static void all_wait(void *(*run)(void *))
         MUST(pthread_join(threads[i], NULL) == 0);
     close_all();
 }
-static void timeout(void) { all_wait(connects); }
-static void timeout_sendto(void) { all_wait(sends); }
+static void timeout(void) {
+    all_wait(connects);
+}
+static void timeout_sendto(void) {
+    all_wait(sends);
+}
 
-static void begin_all(void)
-{
+static void begin_all(void) {
     for (int i = 0; i < n; i++)
         begin(fds[i] = impatient());
     for (int i = 0; i < n; i++)
         MUST(wait_until(fds[i], POLLOUT));
 }
-static void timeout_unlooked(void)
-{
+static void timeout_unlooked(void) {
     begin_all();
     close_all();
 }
-static void timeout_and_looking(void)
-{
+static void timeout_and_looking(void) {
     begin_all();
     for (int i = 0; i < n; i++)
         MUST(error_of(fds[i]) == ETIMEDOUT && error_of(fds[i]) == 0);
     close_all();
 }
-static void timeout_and_sending(void)
-{
+static void timeout_and_sending(void) {
     begin_all();
     for (int i = 0; i < n; i++)
         MUST(send(fds[i], "x", 1, MSG_NOSIGNAL) == -1 && errno == ETIMEDOUT);
@@ -139,16 +130,14 @@ static void timeout_and_sending(void)
 
 /* ---- none any more ---------------------------------------------------------------------------------- */
 
-static void connect_all(void)
-{
+static void connect_all(void) {
     for (int i = 0; i < n; i++) {
         fds[i] = unconnected();
         MUST(connect(fds[i], &to.any, to_len) == 0);
     }
 }
 
-static void await_errors(void)
-{
+static void await_errors(void) {
     for (int i = 0; i < n; i++) {
         struct pollfd p = { .fd = fds[i] };
         MUST(poll(&p, 1, -1) == 1 && p.revents & POLLERR);
@@ -156,8 +145,7 @@ static void await_errors(void)
 }
 
 /* What is sent is not acknowledged in time. */
-static void send_in_vain(bool and_shut)
-{
+static void send_in_vain(bool and_shut) {
     connect_all();
     await_signal();
     for (int i = 0; i < n; i++) {
@@ -167,33 +155,28 @@ static void send_in_vain(bool and_shut)
     }
     await_errors();
 }
-static void timed_out(void)
-{
+static void timed_out(void) {
     send_in_vain(false);
     close_all();
 }
-static void timed_out_after_shut(void)
-{
+static void timed_out_after_shut(void) {
     send_in_vain(true);
     close_all();
 }
-static void timed_out_and_read(void)
-{
+static void timed_out_and_read(void) {
     send_in_vain(false);
     for (int i = 0; i < n; i++)
         MUST(recv(fds[i], &(char){ 0 }, 1, 0) == -1 && errno == ETIMEDOUT);
     close_all();
 }
-static void timed_out_and_looked_at(void)
-{
+static void timed_out_and_looked_at(void) {
     send_in_vain(false);
     for (int i = 0; i < n; i++)
         MUST(error_of(fds[i]) == ETIMEDOUT);
     close_all();
 }
 /* The peer is gone, and only keepalive finds out. */
-static void timed_out_idle(void)
-{
+static void timed_out_idle(void) {
     connect_all();
     for (int i = 0; i < n; i++) {
         option(fds[i], SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -224,8 +207,7 @@ static const struct {
     { "timed_out_idle", timed_out_idle },
 };
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 5 || (n = atoi(argv[4])) > (int)(sizeof fds / sizeof *fds))
         return 2;
     to_len = address_of(argv[2], argv[3], &to.storage);

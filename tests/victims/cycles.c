@@ -3,7 +3,8 @@
  * cycles KIND N [ADDRESS PORT]
  * connect: socket, connect, close. answered: a byte sent and one read in between. shutdown: shutdown(SHUT_WR)
  * before the close. bind: bind(port 0) first. options: the program sets its own. dup: closed twice. listen:
- * socket, listen, close. file, pipe, udp, unix, epoll: descriptors that are no TCP sockets. none: N is ignored, it kills itself. */
+ * socket, listen, close. file, pipe, udp, unix, epoll: descriptors that are no TCP sockets. none: N is ignored,
+ * it kills itself. */
 #include "victim.h"
 
 #include <sys/epoll.h>
@@ -11,8 +12,7 @@
 static struct sockaddr_storage to, any;
 static socklen_t to_len, any_len;
 
-static bool tcp_cycle(const char *kind)
-{
+static bool tcp_cycle(const char *kind) {
     int fd = socket(to.ss_family, SOCK_STREAM, 0), on = 1;
     char byte = 0;
 
@@ -33,8 +33,7 @@ static bool tcp_cycle(const char *kind)
     return close(fd) == 0;
 }
 
-static bool other_cycle(const char *kind)
-{
+static bool other_cycle(const char *kind) {
     int fd[2] = { -1, -1 };
 
     if (strcmp(kind, "file") == 0)
@@ -55,8 +54,7 @@ static bool other_cycle(const char *kind)
     return close(fd[0]) == 0 && (fd[1] < 0 || close(fd[1]) == 0);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const char *const of_tcp[] = { "connect", "answered", "shutdown", "bind", "options", "dup", "listen" };
     bool tcp = false;
 

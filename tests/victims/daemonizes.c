@@ -4,8 +4,7 @@
  * daemonizes ADDRESS PORT N NOCHDIR NOCLOSE */
 #include "show.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int fds[64], n, out;
     char cwd[4096] = "", link[4096];
 

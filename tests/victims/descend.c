@@ -9,16 +9,14 @@
 static struct sockaddr_storage to;
 static socklen_t to_len;
 
-static void cycle(void)
-{
+static void cycle(void) {
     int fd = socket(to.ss_family, SOCK_STREAM, 0);
 
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, to_len) != 0 || close(fd) != 0)
         exit(1);
 }
 
-static void give_up(const char *what)
-{
+static void give_up(const char *what) {
     int result = 0;
 
     if (strcmp(what, "setuid") == 0)
@@ -31,8 +29,7 @@ static void give_up(const char *what)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int status;
 
     if (argc != 5)

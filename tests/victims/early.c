@@ -9,8 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-__attribute__((constructor)) static void early(void)
-{
+__attribute__((constructor)) static void early(void) {
     int fd = socket(AF_INET, SOCK_STREAM, 0), status = 1;
     struct sockaddr_in nowhere = { .sin_family = AF_INET, .sin_port = htons(9) };
 

@@ -11,48 +11,67 @@ static char *image[] = { "exec_by", "close", NULL, NULL, NULL };
 static char path[4096];
 static bool fails;
 
-/* Of the new image: argv[0] "exec_by", "close", first and last descriptor. */
-static int close_inherited(char **argv)
-{
+/* Of the new image: argv[0] "exec_by", "close", first and last descriptor; the script that it came by, if any. */
+static int close_inherited(char **argv) {
+    MUST(!argv[4] || unlink(argv[4]) == 0);
     for (int fd = atoi(argv[2]); fd <= atoi(argv[3]); fd++)
         if (fcntl(fd, F_GETFD) >= 0)
             MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0);
     return 0;
 }
 
-static void by_execl(int fd) { (void)fd, execl(path, image[0], image[1], image[2], image[3], NULL); }
-static void by_execlp(int fd) { (void)fd, execlp(image[0], image[0], image[1], image[2], image[3], NULL); }
-static void by_execle(int fd) { (void)fd, execle(path, image[0], image[1], image[2], image[3], NULL, environ); }
-static void by_execv(int fd) { (void)fd, execv(path, image); }
-static void by_execve(int fd) { (void)fd, execve(path, image, environ); }
-static void by_execvp(int fd) { (void)fd, execvp(image[0], image); }
-static void by_execvpe(int fd) { (void)fd, execvpe(image[0], image, environ); }
-static void by_fexecve(int fd) { (void)fd, fexecve(open(path, O_RDONLY | O_CLOEXEC), image, environ); }
-static void by_execveat(int fd) { (void)fd, execveat(AT_FDCWD, path, image, environ, 0); }
-static void by_execveat_empty(int fd)
-{
+static void by_execl(int fd) {
+    (void)fd, execl(path, image[0], image[1], image[2], image[3], NULL);
+}
+static void by_execlp(int fd) {
+    (void)fd, execlp(image[0], image[0], image[1], image[2], image[3], NULL);
+}
+static void by_execle(int fd) {
+    (void)fd, execle(path, image[0], image[1], image[2], image[3], NULL, environ);
+}
+static void by_execv(int fd) {
+    (void)fd, execv(path, image);
+}
+static void by_execve(int fd) {
+    (void)fd, execve(path, image, environ);
+}
+static void by_execvp(int fd) {
+    (void)fd, execvp(image[0], image);
+}
+static void by_execvpe(int fd) {
+    (void)fd, execvpe(image[0], image, environ);
+}
+static void by_fexecve(int fd) {
+    (void)fd, fexecve(open(path, O_RDONLY | O_CLOEXEC), image, environ);
+}
+static void by_execveat(int fd) {
+    (void)fd, execveat(AT_FDCWD, path, image, environ, 0);
+}
+static void by_execveat_empty(int fd) {
     (void)fd, execveat(open(path, O_PATH | O_CLOEXEC), "", image, environ, AT_EMPTY_PATH);
 }
-static void by_syscall_execve(int fd) { (void)fd, syscall(SYS_execve, path, image, environ); }
-static void by_syscall_execveat(int fd) { (void)fd, syscall(SYS_execveat, AT_FDCWD, path, image, environ, 0); }
+static void by_syscall_execve(int fd) {
+    (void)fd, syscall(SYS_execve, path, image, environ);
+}
+static void by_syscall_execveat(int fd) {
+    (void)fd, syscall(SYS_execveat, AT_FDCWD, path, image, environ, 0);
+}
 
 /* A shell script without #!: execvp hands it to the shell. */
-static void by_script(int fd)
-{
+static void by_script(int fd) {
     FILE *file = NULL;
     char name[] = "/tmp/afterfin-script.XXXXXX";
     int made = mkstemp(name);
 
     (void)fd;
     MUST(made >= 0 && (file = fdopen(made, "w")));
-    fprintf(file, "rm %s\nexec %s close %s %s\n", name, path, image[2], image[3]);
+    fprintf(file, "exec %s close %s %s %s\n", path, image[2], image[3], name);
     MUST(fclose(file) == 0 && chmod(name, 0700) == 0);
     execvp(name, (char *[]){ name, NULL });
 }
 
 /* Nothing of it works: everything stays as it was. */
-static void by_nothing_that_works(int fd)
-{
+static void by_nothing_that_works(int fd) {
     char *argv[] = { "x", NULL }, *volatile nothing = NULL;
 
     (void)fd;
@@ -71,8 +90,7 @@ static void by_nothing_that_works(int fd)
 }
 
 /* These fail after the kernel has had a look. */
-static void by_what_is_no_program(int fd)
-{
+static void by_what_is_no_program(int fd) {
     char *argv[] = { "x", NULL }, name[] = "/tmp/afterfin-script.XXXXXX";
     int made = mkstemp(name);
 
@@ -104,8 +122,7 @@ static const struct way ways[] = {
 };
 
 /* Where we are, so that the ways that search PATH find us. */
-static void find_ourselves(void)
-{
+static void find_ourselves(void) {
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
     char *slash;
 
@@ -117,12 +134,11 @@ static void find_ourselves(void)
     *slash = '/';
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static char first[16], last[16];
     static int fds[4096], copies[4096], n;
 
-    if (argc == 4 && strcmp(argv[1], "close") == 0)
+    if (argc <= 5 && argc >= 4 && strcmp(argv[1], "close") == 0)
         return close_inherited(argv);
     if (argc != 6 || (n = atoi(argv[4])) > 4096)
         return 2;

@@ -3,8 +3,7 @@
  * exec_close ADDRESS PORT BYTES */
 #include "victim.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
     char number[16];
 

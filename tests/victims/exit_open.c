@@ -4,8 +4,7 @@
  * exec becomes /bin/true, the descriptors are close-on-exec. */
 #include "victim.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
 
     if (argc != 6)
@@ -13,8 +12,7 @@ int main(int argc, char **argv)
     socklen_t len = address_of(argv[2], argv[3], &to);
     for (int i = 0; i < atoi(argv[4]); i++) {
         int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) != 0 ||
-            !send_payload(fd, (size_t)atol(argv[5]))) {
+        if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) != 0 || !send_payload(fd, (size_t)atol(argv[5]))) {
             say_result("error", -1);
             return 1;
         }

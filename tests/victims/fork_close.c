@@ -6,8 +6,7 @@
 
 #include <sys/wait.h>
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
     int parent_lives[2];
     char byte;

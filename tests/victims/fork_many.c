@@ -8,14 +8,12 @@
 static struct sockaddr_storage to;
 static socklen_t to_len;
 
-static int cycle(void)
-{
+static int cycle(void) {
     int fd = socket(to.ss_family, SOCK_STREAM, 0);
     return fd < 0 || connect(fd, (struct sockaddr *)&to, to_len) != 0 || close(fd) != 0;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int failed, status;
 
     if (argc != 4)

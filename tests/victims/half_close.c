@@ -3,8 +3,7 @@
  * half_close ADDRESS PORT BYTES ANSWER */
 #include "victim.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
 
     if (argc != 5)

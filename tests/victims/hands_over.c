@@ -7,8 +7,7 @@
 
 #include <sys/wait.h>
 
-static void end(int fd, const char *option)
-{
+static void end(int fd, const char *option) {
     struct linger linger = { 1, 60 };
     socklen_t size = sizeof linger;
     int seconds = 7;
@@ -25,15 +24,16 @@ static void end(int fd, const char *option)
 }
 
 /* In the other image: the connection is 3, or comes by a message to 3. */
-static void other(const char *way, const char *option)
-{
+static void other(const char *way, const char *option) {
     union {
         char room[CMSG_SPACE(sizeof(int))];
         struct cmsghdr head;
     } control;
     char byte;
     struct iovec one = { &byte, 1 };
-    struct msghdr message = { .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr message = {
+        .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
     int fd = 3;
 
     if (!strcmp(way, "message")) {
@@ -44,21 +44,21 @@ static void other(const char *way, const char *option)
     end(fd, option);
 }
 
-static void send_over(int to, int fd)
-{
+static void send_over(int to, int fd) {
     union {
         char room[CMSG_SPACE(sizeof(int))];
         struct cmsghdr head;
     } control = { .head = { .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
     struct iovec one = { "x", 1 };
-    struct msghdr message = { .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+    struct msghdr message = {
+        .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
 
     memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
     MUST(sendmsg(to, &message, 0) == 1);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *way = argc > 2 ? argv[1] : "";
     char byte = 0;
     int pair[2], ready[2], go[2], status = 0;

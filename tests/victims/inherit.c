@@ -9,8 +9,7 @@
 
 #include <sys/wait.h>
 
-static void put_listener(const char *port)
-{
+static void put_listener(const char *port) {
     struct sockaddr_storage at;
     socklen_t len = address_of("127.0.0.1", port, &at);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -21,15 +20,13 @@ static void put_listener(const char *port)
     setenv("LISTEN_FDS", "1", 1);
 }
 
-static void put_connection(const char *port)
-{
+static void put_connection(const char *port) {
     int fd = connected("127.0.0.1", port);
 
     MUST(dup2(fd, 0) == 0 && dup2(fd, 1) == 1 && dup2(fd, 2) == 2 && close(fd) == 0);
 }
 
-static int one_after_the_other(const char *port, int n, char **command)
-{
+static int one_after_the_other(const char *port, int n, char **command) {
     for (int i = 0; i < n; i++) {
         int status = -1;
         pid_t child = fork();
@@ -45,8 +42,7 @@ static int one_after_the_other(const char *port, int n, char **command)
     return 0;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int status = 0;
 
     if (argc < 4)

@@ -13,8 +13,7 @@
 
 static int read_end = -1, print_what_came;
 
-static int stopped_terminal(void)
-{
+static int stopped_terminal(void) {
     int other, fd;
 
     MUST(openpty(&read_end, &other, NULL, NULL, NULL) == 0);
@@ -23,8 +22,7 @@ static int stopped_terminal(void)
     return fd;
 }
 
-static int full_pipe(void)
-{
+static int full_pipe(void) {
     int ends[2], flags;
     char some[4096] = { 0 };
 
@@ -38,8 +36,7 @@ static int full_pipe(void)
     return ends[1];
 }
 
-static int unix_socket(int type)
-{
+static int unix_socket(int type) {
     int pair[2];
 
     MUST(socketpair(AF_UNIX, type, 0, pair) == 0);
@@ -48,8 +45,7 @@ static int unix_socket(int type)
     return pair[1];
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *what = argc > 2 ? argv[1] : "";
     int fd = !strcmp(what, "unix")       ? unix_socket(SOCK_STREAM)
              : !strcmp(what, "datagram") ? unix_socket(SOCK_DGRAM)

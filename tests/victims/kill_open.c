@@ -12,8 +12,7 @@
 static struct sockaddr_storage to;
 static socklen_t to_len;
 
-static int open_one(size_t bytes)
-{
+static int open_one(size_t bytes) {
     int fd = socket(to.ss_family, SOCK_STREAM, 0);
 
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, to_len) != 0 || !send_payload(fd, bytes))
@@ -21,22 +20,19 @@ static int open_one(size_t bytes)
     return fd;
 }
 
-static void open_all(int *fds, int n, size_t bytes)
-{
+static void open_all(int *fds, int n, size_t bytes) {
     for (int i = 0; i < n; i++)
         fds[i] = open_one(bytes);
 }
 
-static void die(const int *fds, int n, bool to_end, bool unread)
-{
+static void die(const int *fds, int n, bool to_end, bool unread) {
     for (int i = 0; i < n; i++)
         if ((to_end && !read_bytes(fds[i], SIZE_MAX)) || (unread && !wait_until(fds[i], POLLIN)))
             exit(1);
     raise(SIGKILL);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     bool to_end = false, unread = false, child = false, parent_first = false;
     int fds[1024], alive[2];
     char byte;

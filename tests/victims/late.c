@@ -3,8 +3,7 @@
  * late ADDRESS PORT */
 #include "way.h"
 
-static void before_all(int argc, char **argv, char **envp)
-{
+static void before_all(int argc, char **argv, char **envp) {
     (void)argc, (void)argv, (void)envp;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd < 0 || close(fd) != 0)
@@ -12,8 +11,7 @@ static void before_all(int argc, char **argv, char **envp)
 }
 __attribute__((section(".preinit_array"), used)) static void (*preinit)(int, char **, char **) = before_all;
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
 
     if (argc != 3)

@@ -6,23 +6,44 @@
 #include <err.h>
 #include <pthread.h>
 
-static void by_exit(int fd) { (void)fd; exit(0); }
-static void by__exit(int fd) { (void)fd; _exit(0); }
-static void by__Exit(int fd) { (void)fd; _Exit(0); }
-static void by_quick_exit(int fd) { (void)fd; quick_exit(0); }
-static void by_return(int fd) { (void)fd; }
-static void by_exit_group(int fd) { (void)fd; syscall(SYS_exit_group, 0); }
-static void by_errx(int fd) { (void)fd; errx(0, "%s", "leaves"); }
-static void by_pthread_exit(int fd) { (void)fd; pthread_exit(NULL); }
+static void by_exit(int fd) {
+    (void)fd;
+    exit(0);
+}
+static void by__exit(int fd) {
+    (void)fd;
+    _exit(0);
+}
+static void by__Exit(int fd) {
+    (void)fd;
+    _Exit(0);
+}
+static void by_quick_exit(int fd) {
+    (void)fd;
+    quick_exit(0);
+}
+static void by_return(int fd) {
+    (void)fd;
+}
+static void by_exit_group(int fd) {
+    (void)fd;
+    syscall(SYS_exit_group, 0);
+}
+static void by_errx(int fd) {
+    (void)fd;
+    errx(0, "%s", "leaves");
+}
+static void by_pthread_exit(int fd) {
+    (void)fd;
+    pthread_exit(NULL);
+}
 
-static void *exits(void *unused)
-{
+static void *exits(void *unused) {
     (void)unused;
     exit(0);
 }
 
-static void by_thread(int fd)
-{
+static void by_thread(int fd) {
     pthread_t thread;
 
     (void)fd;
@@ -30,14 +51,12 @@ static void by_thread(int fd)
     pause();
 }
 
-static void on_signal(int number)
-{
+static void on_signal(int number) {
     (void)number;
     _exit(0);
 }
 
-static void by_signal_handler(int fd)
-{
+static void by_signal_handler(int fd) {
     (void)fd;
     signal(SIGUSR1, on_signal);
     raise(SIGUSR1);
@@ -45,26 +64,29 @@ static void by_signal_handler(int fd)
 
 /* Handlers run in the reverse order: what they close was closed by them, not by the exit. */
 static int to_close[4096], n_to_close;
-static void close_all(void)
-{
+static void close_all(void) {
     for (int i = 0; i < n_to_close; i++)
         MUST(close(to_close[i]) == 0);
 }
 
-static void by_atexit_handler(int fd)
-{
+static void by_atexit_handler(int fd) {
     atexit(close_all);
     (void)fd;
 }
 
-static void by_destructor_of_a_stream(int fd)
-{
+static void by_destructor_of_a_stream(int fd) {
     FILE *file = fdopen(fd, "w"); /* flushed by exit, after all handlers */
     MUST(file && fputs("last words", file) > 0);
 }
 
-static void by_sigkill(int fd) { (void)fd; raise(SIGKILL); }
-static void by_abort(int fd) { (void)fd; abort(); }
+static void by_sigkill(int fd) {
+    (void)fd;
+    raise(SIGKILL);
+}
+static void by_abort(int fd) {
+    (void)fd;
+    abort();
+}
 
 static const struct way ways[] = {
     { "exit", by_exit },
@@ -83,8 +105,7 @@ static const struct way ways[] = {
     { "abort", by_abort },
 };
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int fd = -1;
 
     if (argc != 5 || atoi(argv[4]) > 4096)

@@ -4,8 +4,7 @@
  * lets_go N */
 #include "way.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int fd = socket(AF_INET, SOCK_STREAM, 0), kept = dup(2);
 
     for (int i = 0; i < atoi(argc > 1 ? argv[1] : "0"); i++) {

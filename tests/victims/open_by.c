@@ -15,56 +15,50 @@ static union {
 } to;
 static socklen_t to_len;
 
-static int unconnected(int flags)
-{
+static int unconnected(int flags) {
     int fd = socket(to.storage.ss_family, SOCK_STREAM | flags, 0);
     MUST(fd >= 0);
     return fd;
 }
 
-static void done(int fd) { MUST(close(fd) == 0); }
+static void done(int fd) {
+    MUST(close(fd) == 0);
+}
 
-static void by_connect(int fd)
-{
+static void by_connect(int fd) {
     MUST(connect(fd, &to.any, to_len) == 0);
     done(fd);
 }
-static void by___connect(int fd)
-{
+static void by___connect(int fd) {
     MUST(__connect(fd, &to.any, to_len) == 0);
     done(fd);
 }
-static void by_syscall(int fd)
-{
+static void by_syscall(int fd) {
     done(fd);
     fd = (int)syscall(SYS_socket, to.storage.ss_family, SOCK_STREAM, 0);
     MUST(syscall(SYS_connect, fd, &to.any, to_len) == 0);
     done(fd);
 }
-static void by_bind_and_connect(int fd)
-{
+static void by_bind_and_connect(int fd) {
     struct sockaddr_in any = { .sin_family = AF_INET };
     MUST(bind(fd, (struct sockaddr *)&any, sizeof any) == 0);
     MUST(connect(fd, &to.any, to_len) == 0);
     done(fd);
 }
-static void by_syscall_bind_and_connect(int fd)
-{
+static void by_syscall_bind_and_connect(int fd) {
     struct sockaddr_in any = { .sin_family = AF_INET };
     MUST(syscall(SYS_bind, fd, &any, sizeof any) == 0);
     MUST(connect(fd, &to.any, to_len) == 0);
     done(fd);
 }
-static void by_bindresvport(int fd)
-{
+static void by_bindresvport(int fd) {
     struct sockaddr_in any = { .sin_family = AF_INET };
     MUST(bindresvport(fd, &any) == 0 && port_of(fd) < 1024);
     MUST(connect(fd, &to.any, to_len) == 0);
     done(fd);
 }
 /* A second connect on the same socket, in vain. */
-static void by_connect_twice(int fd)
-{
+static void by_connect_twice(int fd) {
     MUST(connect(fd, &to.any, to_len) == 0);
     MUST(connect(fd, &to.any, to_len) == -1 && errno == EISCONN);
     done(fd);
@@ -72,9 +66,10 @@ static void by_connect_twice(int fd)
 #include "open_mptcp.h"
 
 /* A socket that was never a connection. */
-static void by_nothing(int fd) { done(fd); }
-static void by_bad_address(int fd)
-{
+static void by_nothing(int fd) {
+    done(fd);
+}
+static void by_bad_address(int fd) {
     MUST(connect(fd, &to.any, 1) == -1 && errno == EINVAL);
     MUST(connect(fd, NULL, to_len) == -1 && errno == EFAULT);
     MUST(connect(fd, (struct sockaddr *)-1, to_len) == -1 && errno == EFAULT);
@@ -83,28 +78,24 @@ static void by_bad_address(int fd)
 
 /* Non-blocking. ------------------------------------------------------------------------------------------ */
 
-static void begun(int fd)
-{
+static void begun(int fd) {
     int on = 1;
     MUST(ioctl(fd, FIONBIO, &on) == 0);
     MUST(connect(fd, &to.any, to_len) == -1 && errno == EINPROGRESS);
 }
-static int error_of(int fd)
-{
+static int error_of(int fd) {
     int error = -1;
     socklen_t size = sizeof error;
     MUST(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0);
     return error;
 }
 
-static void by_looking_at_the_error(int fd)
-{
+static void by_looking_at_the_error(int fd) {
     begun(fd);
     MUST(wait_until(fd, POLLOUT) && error_of(fd) == 0);
     done(fd);
 }
-static void by_syscall_looking(int fd)
-{
+static void by_syscall_looking(int fd) {
     int error = -1;
     socklen_t size = sizeof error;
     begun(fd);
@@ -112,14 +103,12 @@ static void by_syscall_looking(int fd)
     MUST(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0);
     done(fd);
 }
-static void by_poll_alone(int fd)
-{
+static void by_poll_alone(int fd) {
     begun(fd);
     MUST(wait_until(fd, POLLOUT));
     done(fd);
 }
-static void by_connecting_again(int fd)
-{
+static void by_connecting_again(int fd) {
     begun(fd);
     MUST(wait_until(fd, POLLOUT));
     MUST(connect(fd, &to.any, to_len) == 0);
@@ -127,13 +116,11 @@ static void by_connecting_again(int fd)
     done(fd);
 }
 /* Over loopback the handshake is done when connect returns; nobody looks. */
-static void by_no_look(int fd)
-{
+static void by_no_look(int fd) {
     begun(fd);
     done(fd);
 }
-static void by_a_send(int fd)
-{
+static void by_a_send(int fd) {
     begun(fd);
     MUST(send_payload(fd, 100));
     done(fd);
@@ -143,46 +130,39 @@ static void by_a_send(int fd)
 
 static struct iovec hello = { (char[]){ "hello" }, 5 };
 
-static void by_sendto(int fd)
-{
+static void by_sendto(int fd) {
     MUST(sendto(fd, "hello", 5, MSG_FASTOPEN, &to.any, to_len) == 5);
     done(fd);
 }
-static void by_syscall_sendto(int fd)
-{
+static void by_syscall_sendto(int fd) {
     MUST(syscall(SYS_sendto, fd, "hello", 5, MSG_FASTOPEN, &to.any, to_len) == 5);
     done(fd);
 }
-static void by_sendmsg(int fd)
-{
+static void by_sendmsg(int fd) {
     struct msghdr message = { .msg_name = &to, .msg_namelen = to_len, .msg_iov = &hello, .msg_iovlen = 1 };
     MUST(sendmsg(fd, &message, MSG_FASTOPEN) == 5);
     done(fd);
 }
-static void by_sendmmsg(int fd)
-{
+static void by_sendmmsg(int fd) {
     struct mmsghdr message = {
         .msg_hdr = { .msg_name = &to, .msg_namelen = to_len, .msg_iov = &hello, .msg_iovlen = 1 },
     };
     MUST(sendmmsg(fd, &message, 1, MSG_FASTOPEN) == 1);
     done(fd);
 }
-static void by_syscall_sendmsg(int fd)
-{
+static void by_syscall_sendmsg(int fd) {
     struct msghdr message = { .msg_name = &to, .msg_namelen = to_len, .msg_iov = &hello, .msg_iovlen = 1 };
     MUST(syscall(SYS_sendmsg, fd, &message, MSG_FASTOPEN) == 5);
     done(fd);
 }
-static void by_syscall_sendmmsg(int fd)
-{
+static void by_syscall_sendmmsg(int fd) {
     struct mmsghdr message = {
         .msg_hdr = { .msg_name = &to, .msg_namelen = to_len, .msg_iov = &hello, .msg_iovlen = 1 },
     };
     MUST(syscall(SYS_sendmmsg, fd, &message, 1, MSG_FASTOPEN) == 1);
     done(fd);
 }
-static void by_fastopen_connect(int fd)
-{
+static void by_fastopen_connect(int fd) {
     int on = 1;
     MUST(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on) == 0);
     MUST(connect(fd, &to.any, to_len) == 0);
@@ -191,8 +171,7 @@ static void by_fastopen_connect(int fd)
     done(fd);
 }
 /* With a cookie connect sends nothing: there is no connection before the data. */
-static void by_fastopen_connect_alone(int fd)
-{
+static void by_fastopen_connect_alone(int fd) {
     int on = 1;
     MUST(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on) == 0);
     MUST(connect(fd, &to.any, to_len) == 0);
@@ -201,19 +180,16 @@ static void by_fastopen_connect_alone(int fd)
 
 /* Failures: nobody listens, or nobody answers. ------------------------------------------------------------- */
 
-static void by_refused(int fd)
-{
+static void by_refused(int fd) {
     MUST(connect(fd, &to.any, to_len) == -1 && errno == ECONNREFUSED);
     done(fd);
 }
-static void by_refused_and_looking(int fd)
-{
+static void by_refused_and_looking(int fd) {
     begun(fd);
     MUST(wait_until(fd, POLLOUT) && error_of(fd) == ECONNREFUSED && error_of(fd) == 0);
     done(fd);
 }
-static void by_refused_and_syscall_looking(int fd)
-{
+static void by_refused_and_syscall_looking(int fd) {
     int error = -1;
     socklen_t size = sizeof error;
     begun(fd);
@@ -221,58 +197,49 @@ static void by_refused_and_syscall_looking(int fd)
     MUST(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == ECONNREFUSED);
     done(fd);
 }
-static void by_refused_unlooked(int fd)
-{
+static void by_refused_unlooked(int fd) {
     begun(fd);
     MUST(wait_until(fd, POLLOUT));
     done(fd);
 }
-static void by_refused_connecting_again(int fd)
-{
+static void by_refused_connecting_again(int fd) {
     begun(fd);
     MUST(wait_until(fd, POLLOUT));
     MUST(connect(fd, &to.any, to_len) == -1 && errno == ECONNREFUSED);
     done(fd);
 }
-static void by_refused_and_sending(int fd)
-{
+static void by_refused_and_sending(int fd) {
     begun(fd);
     MUST(wait_until(fd, POLLOUT));
     MUST(send(fd, "x", 1, MSG_NOSIGNAL) == -1 && errno == ECONNREFUSED);
     done(fd);
 }
 /* Nothing leads there (TEST-NET-1). */
-static void by_unreachable(int fd)
-{
+static void by_unreachable(int fd) {
     struct sockaddr_in nowhere = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201), .sin_port = htons(9) };
     MUST(connect(fd, (struct sockaddr *)&nowhere, sizeof nowhere) == -1 && errno == ENETUNREACH);
     done(fd);
 }
-static void by_bad_length(int fd)
-{
+static void by_bad_length(int fd) {
     MUST(connect(fd, &to.any, 1) == -1 && errno == EINVAL);
     done(fd);
 }
-static void by_refused_twice(int fd)
-{
+static void by_refused_twice(int fd) {
     MUST(connect(fd, &to.any, to_len) == -1 && errno == ECONNREFUSED);
     MUST(connect(fd, &to.any, to_len) == -1 && errno == ECONNREFUSED);
     done(fd);
 }
-static void by_refused_sendto(int fd)
-{
+static void by_refused_sendto(int fd) {
     MUST(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, &to.any, to_len) == -1 && errno == ECONNREFUSED);
     done(fd);
 }
-static void impatient(int fd)
-{
+static void impatient(int fd) {
     int ms = 100; /* TCP_USER_TIMEOUT holds for the SYN too */
     MUST(setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms) == 0);
 }
 /* Another thread closes the socket, and has its number for another one, before connect returns. Nobody answers at
  * port 9. */
-static void *connects_in_vain(void *number)
-{
+static void *connects_in_vain(void *number) {
     const int fd = (int)(intptr_t)number;
     struct sockaddr_in nobody = *(struct sockaddr_in *)&to;
 
@@ -281,8 +248,7 @@ static void *connects_in_vain(void *number)
     MUST(connect(fd, (struct sockaddr *)&nobody, sizeof nobody) == -1 && errno == ETIMEDOUT);
     return NULL;
 }
-static void by_closed_meanwhile(int fd)
-{
+static void by_closed_meanwhile(int fd) {
     struct tcp_info info = { 0 };
     socklen_t size = sizeof info;
     pthread_t thread;
@@ -298,26 +264,22 @@ static void by_closed_meanwhile(int fd)
 
 /* connect(AF_UNSPEC) ends what there is; the socket is as new. --------------------------------------------- */
 
-static void disconnect(int fd)
-{
+static void disconnect(int fd) {
     struct sockaddr none = { .sa_family = AF_UNSPEC };
     MUST(connect(fd, &none, sizeof none) == 0);
 }
-static void by_unspec(int fd)
-{
+static void by_unspec(int fd) {
     MUST(connect(fd, &to.any, to_len) == 0);
     disconnect(fd);
     done(fd);
 }
-static void by_unspec_and_again(int fd)
-{
+static void by_unspec_and_again(int fd) {
     MUST(connect(fd, &to.any, to_len) == 0);
     disconnect(fd);
     MUST(connect(fd, &to.any, to_len) == 0);
     done(fd);
 }
-static void by_unspec_of_nothing(int fd)
-{
+static void by_unspec_of_nothing(int fd) {
     disconnect(fd);
     MUST(connect(fd, &to.any, to_len) == 0);
     done(fd);
@@ -368,8 +330,7 @@ static const struct way ways[] = {
     { "unspec_of_nothing", by_unspec_of_nothing },
 };
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 5)
         return 2;
     const struct way *way = WAY_NAMED(ways, argv[1]);

@@ -5,8 +5,7 @@
 
 extern char **environ;
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
     char *first = argv[0], *end = argv[argc - 1] + strlen(argv[argc - 1]) + 1;
 

@@ -9,8 +9,7 @@
 
 static int in_main;
 
-static void *next_dlsym(void *handle, const char *name)
-{
+static void *next_dlsym(void *handle, const char *name) {
     static const char *const versions[] = { "GLIBC_2.34", "GLIBC_2.17", "GLIBC_2.2.5" };
     static void *(*real)(void *, const char *);
     void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
@@ -20,14 +19,12 @@ static void *next_dlsym(void *handle, const char *name)
     return real(handle == RTLD_NEXT ? libc : handle, name);
 }
 
-void *dlsym(void *handle, const char *name)
-{
+void *dlsym(void *handle, const char *name) {
     const char *way = getenv("PHDR");
     return way && !strcmp(way, "lacks") && !strcmp(name, "pidfd_getfd") ? NULL : next_dlsym(handle, name);
 }
 
-int dl_iterate_phdr(int (*visit)(struct dl_phdr_info *, size_t, void *), void *context)
-{
+int dl_iterate_phdr(int (*visit)(struct dl_phdr_info *, size_t, void *), void *context) {
     int (*real)(int (*)(struct dl_phdr_info *, size_t, void *), void *);
     const char *way = getenv("PHDR");
     struct dl_phdr_info itself = { .dlpi_name = "" };
@@ -40,8 +37,7 @@ int dl_iterate_phdr(int (*visit)(struct dl_phdr_info *, size_t, void *), void *c
     return real(visit, context);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int (*getfd)(int, int, unsigned) = (int (*)(int, int, unsigned))next_dlsym(RTLD_DEFAULT, "pidfd_getfd");
     char byte = 0;
 

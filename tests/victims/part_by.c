@@ -9,14 +9,12 @@
 
 static pid_t parent;
 
-static void await_parent_end(void)
-{
+static void await_parent_end(void) {
     while (getppid() == parent)
         nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
 }
 
-static pid_t child_of(void)
-{
+static pid_t child_of(void) {
     pid_t child = fork();
     MUST(child >= 0);
     return child;
@@ -24,50 +22,56 @@ static pid_t child_of(void)
 
 /* ---- both leave with it open ------------------------------------------------------------------------ */
 
-static void parent_first(void (*leave_now)(int))
-{
+static void parent_first(void (*leave_now)(int)) {
     if (child_of() == 0)
         await_parent_end();
     leave_now(0);
 }
-static void child_first(void (*leave_now)(int))
-{
+static void child_first(void (*leave_now)(int)) {
     pid_t child = child_of();
     if (child)
         MUST(waitpid(child, NULL, 0) == child);
     leave_now(0);
 }
-static void parent_exits_first(int fd) { (void)fd; parent_first(exit); }
-static void parent__exits_first(int fd) { (void)fd; parent_first(_exit); }
-static void child_exits_first(int fd) { (void)fd; child_first(exit); }
-static void child__exits_first(int fd) { (void)fd; child_first(_exit); }
+static void parent_exits_first(int fd) {
+    (void)fd;
+    parent_first(exit);
+}
+static void parent__exits_first(int fd) {
+    (void)fd;
+    parent_first(_exit);
+}
+static void child_exits_first(int fd) {
+    (void)fd;
+    child_first(exit);
+}
+static void child__exits_first(int fd) {
+    (void)fd;
+    child_first(_exit);
+}
 
 /* ---- a daemon --------------------------------------------------------------------------------------- */
 
-static void daemon_closes(int fd)
-{
+static void daemon_closes(int fd) {
     MUST(daemon(0, 0) == 0);
     await_parent_end();
     MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0);
     _exit(0);
 }
-static void daemon_keeps_stdio(int fd)
-{
+static void daemon_keeps_stdio(int fd) {
     MUST(daemon(1, 1) == 0);
     await_parent_end();
     MUST(close(fd) == 0);
     _exit(0);
 }
-static void daemon_exits(int fd)
-{
+static void daemon_exits(int fd) {
     (void)fd;
     MUST(daemon(0, 0) == 0);
     await_parent_end();
     exit(0);
 }
 /* As one did before there was daemon(3). */
-static void daemon_closes_all(int fd)
-{
+static void daemon_closes_all(int fd) {
     (void)fd;
     if (child_of() != 0)
         _exit(0);
@@ -90,15 +94,13 @@ static const struct way ways[] = {
 };
 
 /* Grandchildren come to us. */
-static void collect_all(void)
-{
+static void collect_all(void) {
     int status;
     while (wait(&status) > 0)
         MUST(status == 0);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 5)
         return 2;
     const struct way *way = WAY_NAMED(ways, argv[1]);

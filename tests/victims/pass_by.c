@@ -19,11 +19,12 @@ union control {
     struct cmsghdr align;
 };
 
-static void send_fds(const int *fds, int count, bool many)
-{
+static void send_fds(const int *fds, int count, bool many) {
     union control control = { 0 };
     struct iovec data = { "x", 1 };
-    struct mmsghdr message = { .msg_hdr = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+    struct mmsghdr message = { .msg_hdr = { .msg_iov = &data,
+                                            .msg_iovlen = 1,
+                                            .msg_control = &control,
                                             .msg_controllen = CMSG_SPACE((size_t)count * sizeof(int)) } };
     struct cmsghdr *c = CMSG_FIRSTHDR(&message.msg_hdr);
 
@@ -38,13 +39,13 @@ static void send_fds(const int *fds, int count, bool many)
 }
 
 /* The first of the descriptors that came; all others are closed. */
-static int receive_fd(bool many)
-{
+static int receive_fd(bool many) {
     union control control = { 0 };
     char byte;
     struct iovec data = { &byte, 1 };
-    struct mmsghdr message = { .msg_hdr = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
-                                            .msg_controllen = sizeof control } };
+    struct mmsghdr message = {
+        .msg_hdr = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control }
+    };
     int fds[2], result = many ? recvmmsg(SOCKET, &message, 1, 0, NULL) : (int)recvmsg(SOCKET, &message.msg_hdr, 0);
     struct cmsghdr *c = CMSG_FIRSTHDR(&message.msg_hdr);
 
@@ -55,14 +56,19 @@ static int receive_fd(bool many)
     return fds[0];
 }
 
-static void tell(void) { MUST(write(SOCKET, "x", 1) == 1); }
-static void hear(void) { MUST(read(SOCKET, &(char){ 0 }, 1) == 1); }
-static void last(int fd) { MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0); }
+static void tell(void) {
+    MUST(write(SOCKET, "x", 1) == 1);
+}
+static void hear(void) {
+    MUST(read(SOCKET, &(char){ 0 }, 1) == 1);
+}
+static void last(int fd) {
+    MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0);
+}
 
 /* ---- the other process -------------------------------------------------------------------------------------- */
 
-static void takes_last(bool many)
-{
+static void takes_last(bool many) {
     for (int i = 0; i < n; i++) {
         int fd = receive_fd(many);
         tell();
@@ -71,15 +77,13 @@ static void takes_last(bool many)
         tell();
     }
 }
-static void takes_first(bool many)
-{
+static void takes_first(bool many) {
     for (int i = 0; i < n; i++) {
         MUST(close(receive_fd(many)) == 0);
         tell();
     }
 }
-static void grabs_last(void)
-{
+static void grabs_last(void) {
     int parent = pidfd_open(getppid(), 0);
 
     for (int i = 0; i < n; i++) {
@@ -96,8 +100,7 @@ static void grabs_last(void)
 
 /* ---- this one ---------------------------------------------------------------------------------------------- */
 
-static void gives_first(bool many, int copies)
-{
+static void gives_first(bool many, int copies) {
     for (int i = 0; i < n; i++) {
         int fd = connected(address, port);
         send_fds((int[]){ fd, fd }, copies, many);
@@ -107,8 +110,7 @@ static void gives_first(bool many, int copies)
         hear();
     }
 }
-static void gives_at_once(void)
-{
+static void gives_at_once(void) {
     for (int i = 0; i < n; i++) {
         int fd = connected(address, port);
         send_fds(&fd, 1, false);
@@ -118,8 +120,7 @@ static void gives_at_once(void)
         hear();
     }
 }
-static void gives_last(bool many)
-{
+static void gives_last(bool many) {
     for (int i = 0; i < n; i++) {
         int fd = connected(address, port);
         send_fds(&fd, 1, many);
@@ -127,8 +128,7 @@ static void gives_last(bool many)
         last(fd);
     }
 }
-static void is_grabbed_first(void)
-{
+static void is_grabbed_first(void) {
     for (int i = 0; i < n; i++) {
         int fd = connected(address, port);
         MUST(write(SOCKET, &fd, sizeof fd) == sizeof fd);
@@ -139,8 +139,7 @@ static void is_grabbed_first(void)
     }
 }
 /* Into a socket that is closed before anyone receives it. */
-static void is_lost(void)
-{
+static void is_lost(void) {
     for (int i = 0; i < n; i++) {
         int pair[2], fd = connected(address, port);
         MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
@@ -151,8 +150,7 @@ static void is_lost(void)
     }
 }
 
-static void play(const char *way, bool other)
-{
+static void play(const char *way, bool other) {
     bool many = strstr(way, "many") != NULL, both = strstr(way, "twice") != NULL;
 
     if (strncmp(way, "lost", 4) == 0)
@@ -167,8 +165,7 @@ static void play(const char *way, bool other)
         other ? takes_first(many) : gives_last(many);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int pair[2], status;
 
     if (argc != 5 && argc != 6)

@@ -5,8 +5,7 @@
 
 #include <sys/syscall.h>
 
-static void leave_now(long status)
-{
+static void leave_now(long status) {
 #if defined __x86_64__
     __asm__ volatile("syscall" : : "a"((long)SYS_exit_group), "D"(status) : "rcx", "r11", "memory");
 #elif defined __aarch64__
@@ -18,8 +17,7 @@ static void leave_now(long status)
 #endif
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
 
     if (argc != 4)

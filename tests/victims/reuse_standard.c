@@ -3,8 +3,7 @@
  * reuse_standard 1|2 FILE ADDRESS PORT N */
 #include "victim.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
 
     if (argc != 6)

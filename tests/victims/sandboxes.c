@@ -10,25 +10,40 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#define ALLOW(number) \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ALLOW(number) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 static struct sock_filter filter[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-    ALLOW(SYS_close), ALLOW(SYS_dup3), ALLOW(SYS_execve), ALLOW(SYS_exit_group), ALLOW(SYS_brk), ALLOW(SYS_mmap),
-    ALLOW(SYS_mprotect), ALLOW(SYS_openat), ALLOW(SYS_read), ALLOW(SYS_fstat), ALLOW(SYS_pread64), ALLOW(SYS_munmap),
-    ALLOW(SYS_set_tid_address), ALLOW(SYS_set_robust_list), ALLOW(334 /* rseq */), ALLOW(293 /* rseq */),
-    ALLOW(SYS_prlimit64), ALLOW(SYS_getrandom), ALLOW(SYS_newfstatat),
+    ALLOW(SYS_close),
+    ALLOW(SYS_dup3),
+    ALLOW(SYS_execve),
+    ALLOW(SYS_exit_group),
+    ALLOW(SYS_brk),
+    ALLOW(SYS_mmap),
+    ALLOW(SYS_mprotect),
+    ALLOW(SYS_openat),
+    ALLOW(SYS_read),
+    ALLOW(SYS_fstat),
+    ALLOW(SYS_pread64),
+    ALLOW(SYS_munmap),
+    ALLOW(SYS_set_tid_address),
+    ALLOW(SYS_set_robust_list),
+    ALLOW(334 /* rseq */),
+    ALLOW(293 /* rseq */),
+    ALLOW(SYS_prlimit64),
+    ALLOW(SYS_getrandom),
+    ALLOW(SYS_newfstatat),
 #ifdef SYS_dup2
-    ALLOW(SYS_dup2), ALLOW(SYS_access), ALLOW(SYS_arch_prctl),
+    ALLOW(SYS_dup2),
+    ALLOW(SYS_access),
+    ALLOW(SYS_arch_prctl),
 #endif
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 };
 
 static int fd;
 
-static void child(int way)
-{
+static void child(int way) {
     struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
     char *argv[] = { "/bin/true", NULL }, *envp[] = { NULL };
 
@@ -47,8 +62,7 @@ static void child(int way)
     _exit(7);
 }
 
-static void ended(const char *what, pid_t pid)
-{
+static void ended(const char *what, pid_t pid) {
     int status = 0;
 
     MUST(waitpid(pid, &status, 0) == pid);
@@ -57,8 +71,7 @@ static void ended(const char *what, pid_t pid)
     fflush(stdout);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     char byte = 0;
 
     MUST(argc == 3 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);

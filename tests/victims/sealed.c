@@ -12,37 +12,47 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#define ALLOW(name) \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ALLOW(name) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 static struct sock_filter only_ours[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-    ALLOW(socket), ALLOW(connect), ALLOW(close), ALLOW(sendto), ALLOW(shutdown), ALLOW(dup), ALLOW(dup2),
-    ALLOW(bind), ALLOW(listen), ALLOW(setsockopt), ALLOW(close_range), ALLOW(clone), ALLOW(vfork), ALLOW(wait4),
-    ALLOW(execve), ALLOW(exit_group), ALLOW(set_robust_list), ALLOW(rt_sigprocmask),
+    ALLOW(socket),
+    ALLOW(connect),
+    ALLOW(close),
+    ALLOW(sendto),
+    ALLOW(shutdown),
+    ALLOW(dup),
+    ALLOW(dup2),
+    ALLOW(bind),
+    ALLOW(listen),
+    ALLOW(setsockopt),
+    ALLOW(close_range),
+    ALLOW(clone),
+    ALLOW(vfork),
+    ALLOW(wait4),
+    ALLOW(execve),
+    ALLOW(exit_group),
+    ALLOW(set_robust_list),
+    ALLOW(rt_sigprocmask),
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 };
 static struct sock_filter all[] = { BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
 static struct sock_fprog program = { sizeof only_ours / sizeof *only_ours, only_ours };
 
-static void by_prctl(int unused)
-{
+static void by_prctl(int unused) {
     (void)unused;
     MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
-static void by_syscall_prctl(int unused)
-{
+static void by_syscall_prctl(int unused) {
     (void)unused;
     MUST(syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0);
 }
-static void by_syscall_seccomp(int unused)
-{
+static void by_syscall_seccomp(int unused) {
     (void)unused;
     MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0);
 }
 /* None of them installs anything. */
-static void by_none(int unused)
-{
+static void by_none(int unused) {
     unsigned action = SECCOMP_RET_ALLOW;
 
     (void)unused;
@@ -61,8 +71,7 @@ static const struct way ways[] = {
     { "none", by_none },
 };
 
-static void children(int fd)
-{
+static void children(int fd) {
     char *argv[] = { "x", NULL };
     int status;
     pid_t child = fork();
@@ -79,8 +88,7 @@ static void children(int fd)
     MUST(waitpid(child, &status, 0) == child && status == 0);
 }
 
-static void use_all(const char *address, const char *port)
-{
+static void use_all(const char *address, const char *port) {
     int fd = connected(address, port), copy = dup(fd), on = 1;
 
     MUST(copy >= 0 && dup2(copy, fd) == fd && close(copy) == 0);
@@ -92,8 +100,7 @@ static void use_all(const char *address, const char *port)
     MUST(fd >= 0 && listen(fd, 1) == 0 && close_range((unsigned)fd, (unsigned)fd, 0) == 0);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc < 3)
         return 2;
     MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);

@@ -16,8 +16,7 @@ static struct {
     int n_before, n_after;
 } ask = { .n = 1 };
 
-static void read_arguments(int argc, char **argv)
-{
+static void read_arguments(int argc, char **argv) {
     for (int c; (c = getopt(argc, argv, "n:q:b:Nuo:O:x:")) != -1;) {
         if (c == 'n')
             ask.n = atoi(optarg);
@@ -43,14 +42,12 @@ static void read_arguments(int argc, char **argv)
     ask.at_len = address_of(argv[optind], argv[optind + 1], &ask.at);
 }
 
-static int fail(const char *call)
-{
+static int fail(const char *call) {
     printf("error %s:%s\n", call, strerrorname_np(errno));
     return 1;
 }
 
-static bool serve_one(int listener)
-{
+static bool serve_one(int listener) {
     if (ask.nonblocking && !wait_until(listener, POLLIN))
         return false;
     int fd = accept4(listener, NULL, NULL, ask.nonblocking ? SOCK_NONBLOCK : 0);
@@ -63,8 +60,7 @@ static bool serve_one(int listener)
     return (ask.how || close(fd) == 0) && sent;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     read_arguments(argc, argv);
     int listener = socket(ask.at.ss_family, SOCK_STREAM | (ask.nonblocking ? SOCK_NONBLOCK : 0), 0);
 

@@ -5,8 +5,7 @@
 
 #include <sys/prctl.h>
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage to;
 
     if (argc < 3)

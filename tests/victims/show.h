@@ -15,16 +15,14 @@ enum { UNTOUCHED = 77 }; /* an errno that none of the calls gives */
         shown(#call, (long)(call)); \
     } while (0)
 
-static inline void shown(const char *call, long result)
-{
+static inline void shown(const char *call, long result) {
     int error = errno;
     printf("%s = %ld %s\n", call, result, error == UNTOUCHED ? "" : strerrorname_np(error));
     fflush(stdout);
 }
 
 /* The descriptors that are open. */
-static inline void show_descriptors(const char *when)
-{
+static inline void show_descriptors(const char *when) {
     DIR *dir = opendir("/proc/self/fd");
     bool open[256] = { false };
 

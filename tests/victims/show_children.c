@@ -10,27 +10,30 @@
 
 extern char **environ;
 
-static int tcp(void)
-{
+static int tcp(void) {
     return socket(AF_INET, SOCK_STREAM, 0);
 }
 
 static int prepared, in_parent;
-static void on_prepare(void) { prepared++; }
-static void on_parent(void) { in_parent++; }
+static void on_prepare(void) {
+    prepared++;
+}
+static void on_parent(void) {
+    in_parent++;
+}
 
-static void show_end(pid_t child)
-{
+static void show_end(pid_t child) {
     int status = -1;
     SHOW(child > 0 && waitpid(child, &status, 0) == child);
     SHOW(status);
     SHOW(prepared * 10 + in_parent);
 }
 
-static void on_child(void) { close(tcp()); } /* a hook inside fork itself */
+static void on_child(void) {
+    close(tcp());
+} /* a hook inside fork itself */
 
-static void forks(void)
-{
+static void forks(void) {
     pid_t child;
 
     fflush(stdout);
@@ -57,14 +60,12 @@ static void forks(void)
     show_end(child);
 }
 
-static int in_clone(void *unused)
-{
+static int in_clone(void *unused) {
     (void)unused;
     return close(3) == 0 ? 11 : 12;
 }
 
-static void clones(void)
-{
+static void clones(void) {
     static char stack[65536] __attribute__((aligned(16)));
 
     show_end(clone(in_clone, stack + sizeof stack, SIGCHLD, NULL));
@@ -74,8 +75,7 @@ static void clones(void)
     show_descriptors("after clone");
 }
 
-static void spawns(void)
-{
+static void spawns(void) {
     char *argv[] = { "sh", "-c", "ls /proc/self/fd | tr '\\n' ' '; exit 13", NULL };
     pid_t child;
 
@@ -89,8 +89,7 @@ static void spawns(void)
     SHOW(system("exit 3"));
 }
 
-static void failing_execs(void)
-{
+static void failing_execs(void) {
     char *argv[] = { "x", NULL };
 
     SHOW(execv("/nowhere", argv));
@@ -109,14 +108,12 @@ static void failing_execs(void)
 
 /* Cancellation: accept is a point of it, a bare system call is none. */
 static int listener;
-static void *accepts(void *unused)
-{
+static void *accepts(void *unused) {
     (void)unused;
     accept(listener, NULL, NULL);
     return NULL;
 }
-static void *closes_bare(void *fd)
-{
+static void *closes_bare(void *fd) {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     pthread_cancel(pthread_self());
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
@@ -124,8 +121,7 @@ static void *closes_bare(void *fd)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     return (void *)(result + 1);
 }
-static void *closes(void *fd)
-{
+static void *closes(void *fd) {
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     pthread_cancel(pthread_self());
     pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
@@ -133,8 +129,7 @@ static void *closes(void *fd)
     return NULL;
 }
 
-static void cancels(void)
-{
+static void cancels(void) {
     pthread_t thread;
     void *result;
     int fd = tcp();
@@ -155,8 +150,7 @@ static void cancels(void)
     show_descriptors("after cancelling");
 }
 
-int main(void)
-{
+int main(void) {
     close_range(3, ~0u, 0);
     SHOW(tcp());
     SHOW(fcntl(tcp(), F_SETFD, FD_CLOEXEC));

@@ -12,13 +12,11 @@
 
 static void *volatile null;
 
-static int tcp(void)
-{
+static int tcp(void) {
     return socket(AF_INET, SOCK_STREAM, 0);
 }
 
-static void copies(void)
-{
+static void copies(void) {
     int fd;
 
     SHOW(fd = tcp());
@@ -55,8 +53,7 @@ static void copies(void)
     show_descriptors("after copying");
 }
 
-static void closes(void)
-{
+static void closes(void) {
     SHOW(close_range(90, 80, 0));
     SHOW(close_range(80, 90, 1 << 20));
     SHOW(close_range(80, 80, CLOSE_RANGE_CLOEXEC));
@@ -80,8 +77,7 @@ static void closes(void)
     show_descriptors("after closing everything");
 }
 
-static void streams(void)
-{
+static void streams(void) {
     FILE *file;
 
     SHOW((file = fdopen(tcp(), "r+")) != NULL);
@@ -104,8 +100,7 @@ static void streams(void)
     SHOW(close_range(3, ~0u, 0));
 }
 
-static void messages(int fd)
-{
+static void messages(int fd) {
     int pair[2];
     union {
         char room[CMSG_SPACE(sizeof(int))];
@@ -144,8 +139,7 @@ static void messages(int fd)
     show_descriptors("after messages");
 }
 
-static void others(int fd)
-{
+static void others(int fd) {
     int self;
 
     SHOW(self = pidfd_open(getpid(), 0));
@@ -160,8 +154,7 @@ static void others(int fd)
 }
 
 /* With no descriptor left. */
-static void exhausted(void)
-{
+static void exhausted(void) {
     struct rlimit low = { 20, 1024 };
     int fd;
 
@@ -182,8 +175,7 @@ static void exhausted(void)
     show_descriptors("at the limit");
 }
 
-int main(void)
-{
+int main(void) {
     int fd;
 
     close_range(3, ~0u, 0);

@@ -16,13 +16,11 @@ static struct sockaddr_in at;
 static char *edge; /* the first byte that cannot be read; there are two pages before it, and none behind */
 static struct iovec one = { "x", 1 };
 
-static int tcp(void)
-{
+static int tcp(void) {
     return socket(AF_INET, SOCK_STREAM, 0);
 }
 
-static void addresses(void *bad, const char *name)
-{
+static void addresses(void *bad, const char *name) {
     static const socklen_t lens[] = { 0, 1, 2, 16, 28, 128, 129, (socklen_t)-1 };
 
     printf("%s\n", name);
@@ -46,8 +44,7 @@ static void addresses(void *bad, const char *name)
     }
 }
 
-static void of_connection(void *bad)
-{
+static void of_connection(void *bad) {
     int fd = tcp();
 
     SHOW(connect(fd, (void *)&at, sizeof at));
@@ -58,8 +55,7 @@ static void of_connection(void *bad)
 }
 
 /* The connection is there, and goes, for want of a place to say whose it is. */
-static void accepted(void *bad)
-{
+static void accepted(void *bad) {
     struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof here;
     int listener = tcp(), fd = tcp();
@@ -76,8 +72,7 @@ static void accepted(void *bad)
     close(fd);
 }
 
-static void messages(void *bad)
-{
+static void messages(void *bad) {
     struct msghdr good = { .msg_iov = &one, .msg_iovlen = 1 };
     struct msghdr control = good, name = good, odd = good, wide = good;
     struct mmsghdr many[3] = { { .msg_hdr = good }, { .msg_hdr = good }, { .msg_hdr = good } };
@@ -117,8 +112,7 @@ static void messages(void *bad)
     close(fd);
 }
 
-static void processes(void *bad)
-{
+static void processes(void *bad) {
     SHOW(syscall(SYS_clone3, bad, sizeof(struct clone_args)));
     SHOW(syscall(SYS_clone3, edge - 4, sizeof(struct clone_args)));
     SHOW(execve(bad, (char *[]){ "x", NULL }, NULL));
@@ -128,13 +122,12 @@ static void processes(void *bad)
     SHOW(syscall(SYS_execveat, AT_FDCWD, bad, NULL, NULL, 0));
 }
 
-static void *all(void *nothing)
-{
+static void *all(void *nothing) {
     const struct {
         void *bad;
         const char *name;
     } rows[] = { { (void *)8, "first page" }, { (void *)-64, "last page" }, { (void *)-1, "last byte" },
-                 { edge, "PROT_NONE" }, { edge - 1, "one byte" }, { edge - 4, "family and port" } };
+                 { edge, "PROT_NONE" },       { edge - 1, "one byte" },     { edge - 4, "family and port" } };
 
     memset(edge - 4096, 0, 4096);
     memcpy(edge - 4, &at, 4);
@@ -150,11 +143,11 @@ static void *all(void *nothing)
     return nothing;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     pthread_t thread;
 
-    at = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "0")),
+    at = (struct sockaddr_in){ .sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)atoi(argc > 1 ? argv[1] : "0")),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     edge = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     edge += 2 * 4096;

@@ -13,8 +13,7 @@ static struct sockaddr_in6 at6;
 
 static void *volatile null;
 
-static void wrong_sockets(void)
-{
+static void wrong_sockets(void) {
     SHOW(socket(-1, SOCK_STREAM, 0));
     SHOW(socket(AF_INET, -1, 0));
     SHOW(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP));
@@ -26,8 +25,7 @@ static void wrong_sockets(void)
     SHOW(close(4));
 }
 
-static void wrong_descriptors(void)
-{
+static void wrong_descriptors(void) {
     static const int bad[] = { -1, 999, 1 << 30, 0x7fffffff, (int)0x80000000 };
     socklen_t len = sizeof at;
     int value = 0;
@@ -56,8 +54,7 @@ static void wrong_descriptors(void)
 }
 
 /* Files, pipes and Unix sockets: none of it is ours to touch. */
-static void what_is_no_socket(void)
-{
+static void what_is_no_socket(void) {
     int pair[2], fd = open("/dev/null", O_RDWR);
     socklen_t len = sizeof at;
 
@@ -80,8 +77,7 @@ static void what_is_no_socket(void)
     SHOW(close(pair[1]));
 }
 
-static void wrong_connects(int fd)
-{
+static void wrong_connects(int fd) {
     SHOW(connect(fd, null, 16));
     SHOW(connect(fd, BAD, 16));
     SHOW(connect(fd, (struct sockaddr *)&at, 0));
@@ -93,8 +89,7 @@ static void wrong_connects(int fd)
     SHOW(connect(fd, (struct sockaddr *)&nowhere, sizeof nowhere));
 }
 
-static void wrong_options(int fd)
-{
+static void wrong_options(int fd) {
     int value = 1;
     socklen_t len = sizeof value, huge = (socklen_t)-1;
     struct linger linger = { 0, 0 };
@@ -124,8 +119,7 @@ static void wrong_options(int fd)
     SHOW(value);
 }
 
-static void wrong_names(int fd)
-{
+static void wrong_names(int fd) {
     struct sockaddr_in name;
     socklen_t len = sizeof name, huge = (socklen_t)-1;
 
@@ -139,8 +133,7 @@ static void wrong_names(int fd)
     SHOW(len);
 }
 
-static void server_s_mistakes(int fd)
-{
+static void server_s_mistakes(int fd) {
     struct sockaddr_in name;
     socklen_t len = sizeof name, huge = (socklen_t)-1;
 
@@ -165,8 +158,7 @@ static void server_s_mistakes(int fd)
     SHOW(ntohs(name.sin_port) == ntohs(at.sin_port));
 }
 
-static void connection(int listener)
-{
+static void connection(int listener) {
     struct sockaddr_in from = { 0 };
     socklen_t len = sizeof from;
     int fd, other;
@@ -193,8 +185,7 @@ static void connection(int listener)
     SHOW(close(fd));
 }
 
-static void bad_accept_addresses(int listener)
-{
+static void bad_accept_addresses(int listener) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     socklen_t len = sizeof at;
 
@@ -203,8 +194,7 @@ static void bad_accept_addresses(int listener)
     SHOW(close(fd));
 }
 
-static void later_binds(void)
-{
+static void later_binds(void) {
     struct sockaddr_in any = { .sin_family = AF_INET };
     int fd;
 
@@ -227,8 +217,7 @@ static void later_binds(void)
     SHOW(close(fd));
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int fd;
 
     if (argc != 2)

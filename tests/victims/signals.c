@@ -6,13 +6,11 @@
 static const int watched[] = { SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM };
 static volatile sig_atomic_t count[65];
 
-static void on_signal(int number)
-{
+static void on_signal(int number) {
     count[number]++;
 }
 
-int main(void)
-{
+int main(void) {
     sigset_t all, before;
     int said[65] = { 0 };
 

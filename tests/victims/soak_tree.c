@@ -1,8 +1,8 @@
 /* A tree of processes that opens and closes connections until all of the book's are done: forks of forks, some of
- * them with threads, some of them another image (tests/soak.h).
+ * them with threads, some of them another image (tests/soak/soak.h).
  *
  * soak_tree BOOK [NODE DESCRIPTOR...]: the node, with what it was left by the image before it */
-#include "tests/soak.h"
+#include "tests/soak/soak.h"
 #include "way.h"
 
 #include <pthread.h>
@@ -23,21 +23,18 @@ struct work {
 static struct soak_book *book;
 static const char *self_path, *book_path;
 
-static struct soak_node *node_of(const struct work *w)
-{
+static struct soak_node *node_of(const struct work *w) {
     return &book->node[w->node];
 }
 
-static void count(_Atomic uint64_t *ending, struct soak_count *to)
-{
+static void count(_Atomic uint64_t *ending, struct soak_count *to) {
     to->established++;
     ++*ending;
 }
 
 /* ---- one connection to a peer ------------------------------------------------------------------------- */
 
-static int open_one(struct work *w)
-{
+static int open_one(struct work *w) {
     struct sockaddr_in to = soak_address(w->node, w->thread);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -49,28 +46,24 @@ static int open_one(struct work *w)
     return fd;
 }
 
-static void ends_it(struct work *w, int fd)
-{
+static void ends_it(struct work *w, int fd) {
     MUST(close(fd) == 0);
     count(&node_of(w)->count.time_wait, &node_of(w)->count);
 }
 
-static void ends_it_by_its_copy(struct work *w, int fd)
-{
+static void ends_it_by_its_copy(struct work *w, int fd) {
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
     MUST(copy >= 0 && close(fd) == 0);
     ends_it(w, copy);
 }
 
-static void ends_its_sending(struct work *w, int fd)
-{
+static void ends_its_sending(struct work *w, int fd) {
     MUST(shutdown(fd, SHUT_WR) == 0 && read_bytes(fd, SIZE_MAX));
     ends_it(w, fd);
 }
 
-static void is_reset(struct work *w, int fd)
-{
+static void is_reset(struct work *w, int fd) {
     char byte = 'r';
 
     MUST(send(fd, &byte, 1, MSG_NOSIGNAL) == 1 && recv(fd, &byte, 1, 0) < 0 && errno == ECONNRESET);
@@ -78,8 +71,7 @@ static void is_reset(struct work *w, int fd)
     count(&node_of(w)->count.aborted, &node_of(w)->count);
 }
 
-static void resets_it(struct work *w, int fd)
-{
+static void resets_it(struct work *w, int fd) {
     struct linger abort = { 1, 0 };
 
     MUST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort) == 0 && close(fd) == 0);
@@ -87,8 +79,7 @@ static void resets_it(struct work *w, int fd)
 }
 
 /* The oldest of several that are kept goes; the last ones at exit. */
-static void keeps_it(struct work *w, int fd)
-{
+static void keeps_it(struct work *w, int fd) {
     int *place = &w->held[w->n_held++ % HELD];
 
     if (w->n_held > HELD)
@@ -99,16 +90,14 @@ static void keeps_it(struct work *w, int fd)
 
 /* For a byte, or the parent's end: children of several threads hold each other's pipes, and would wait for ever for
  * an end of file. */
-static void await(int gate, pid_t parent)
-{
+static void await(int gate, pid_t parent) {
     struct pollfd p = { .fd = gate, .events = POLLIN };
 
     while (getppid() == parent && poll(&p, 1, 50) == 0)
         ;
 }
 
-static void shares_it(struct work *w, int fd, bool child_is_last)
-{
+static void shares_it(struct work *w, int fd, bool child_is_last) {
     const pid_t self = getpid();
     int gate[2];
 
@@ -132,8 +121,7 @@ static void shares_it(struct work *w, int fd, bool child_is_last)
         count(&node_of(w)->count.passed, &node_of(w)->count);
 }
 
-static void one_to_a_peer(struct work *w)
-{
+static void one_to_a_peer(struct work *w) {
     const unsigned what = (unsigned)(soak_random(&w->random) % 1000);
     const bool forks = !soak_has_threads(w->node) || book->forks_in_threads;
 
@@ -159,8 +147,7 @@ static void one_to_a_peer(struct work *w)
 
 /* ---- one connection to itself --------------------------------------------------------------------------- */
 
-static int listen_here(uint32_t node)
-{
+static int listen_here(uint32_t node) {
     struct sockaddr_in at = soak_address(node, 9);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -170,8 +157,7 @@ static int listen_here(uint32_t node)
 }
 
 /* From a port that it uses once: the SYN of a second time would end the TIME_WAIT of the accepting side. */
-static int connect_from(uint32_t node, uint16_t port)
-{
+static int connect_from(uint32_t node, uint16_t port) {
     struct sockaddr_in from = soak_address(node, 10), to = soak_address(node, 9);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -182,8 +168,7 @@ static int connect_from(uint32_t node, uint16_t port)
     return fd;
 }
 
-static void one_to_itself(struct work *w, int listener, uint16_t port)
-{
+static void one_to_itself(struct work *w, int listener, uint16_t port) {
     int end[2] = { connect_from(w->node, port) };
 
     MUST((end[1] = accept(listener, NULL, NULL)) >= 0);
@@ -194,8 +179,7 @@ static void one_to_itself(struct work *w, int listener, uint16_t port)
 }
 
 /* It waits for nobody, and would leave no work for the others. */
-static void talk_to_itself(struct work *w)
-{
+static void talk_to_itself(struct work *w) {
     int listener = listen_here(w->node);
     uint64_t share = book->connections / book->nodes;
 
@@ -206,8 +190,7 @@ static void talk_to_itself(struct work *w)
 
 /* ---- a process ---------------------------------------------------------------------------------------- */
 
-static void *works(void *argument)
-{
+static void *works(void *argument) {
     struct work *w = argument;
 
     w->own = &node_of(w)->thread[w->thread];
@@ -221,16 +204,14 @@ static void *works(void *argument)
 }
 
 /* The image before this one has left it some connections, which are ended here. */
-static void end_heirlooms(uint32_t node, char **descriptors)
-{
+static void end_heirlooms(uint32_t node, char **descriptors) {
     for (; *descriptors; descriptors++) {
         MUST(close(atoi(*descriptors)) == 0);
         count(&book->node[node].count.time_wait, &book->node[node].count);
     }
 }
 
-static void become_another_image(uint32_t node)
-{
+static void become_another_image(uint32_t node) {
     struct work w = { .node = node, .own = &book->node[node].thread[0] };
     char text[SOAK_HEIRLOOMS + 1][12];
     char *argv[SOAK_HEIRLOOMS + 4] = { (char *)self_path, (char *)book_path, text[SOAK_HEIRLOOMS] };
@@ -250,8 +231,7 @@ static void become_another_image(uint32_t node)
 
 static void live(uint32_t node);
 
-static void start_children(uint32_t node)
-{
+static void start_children(uint32_t node) {
     for (uint32_t child = node * SOAK_FANOUT + 1; child <= node * SOAK_FANOUT + SOAK_FANOUT; child++) {
         if (child >= book->nodes)
             return;
@@ -266,8 +246,7 @@ static void start_children(uint32_t node)
     }
 }
 
-static void live(uint32_t node)
-{
+static void live(uint32_t node) {
     struct work work[SOAK_THREADS] = { { 0 } };
     pthread_t thread[SOAK_THREADS];
     const unsigned n = soak_threads(node);
@@ -287,8 +266,7 @@ static void live(uint32_t node)
         ;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc < 2)
         return 2;
     self_path = argv[0];

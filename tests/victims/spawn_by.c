@@ -18,8 +18,7 @@ static char path[] = "/proc/self/exe", first[16], waits[] = "waits";
 static char *image[] = { "spawn_by", "close", first, NULL, NULL };
 
 /* The new image: close FD, and if it waits: say that it is there, and wait for a word, before that. */
-static int close_inherited(int argc, char **argv)
-{
+static int close_inherited(int argc, char **argv) {
     if (argc > 3)
         MUST(write(READY + 1, "x", 1) == 1 && read(CHANNEL, &(char){ 0 }, 1) == 1);
     int fd = atoi(argv[2]);
@@ -28,25 +27,26 @@ static int close_inherited(int argc, char **argv)
     return 0;
 }
 
-static void collect(pid_t child)
-{
+static void collect(pid_t child) {
     int status;
     MUST(waitpid(child, &status, 0) == child && status == 0);
 }
 
-static void last(int fd) { MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0); }
-static void tell(void) { MUST(write(CHANNEL + 1, "x", 1) == 1); }
+static void last(int fd) {
+    MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0);
+}
+static void tell(void) {
+    MUST(write(CHANNEL + 1, "x", 1) == 1);
+}
 
-static void prepare(int fd, bool child_waits)
-{
+static void prepare(int fd, bool child_waits) {
     sprintf(first, "%d", fd);
     image[3] = child_waits ? waits : NULL;
 }
 
 /* ---- on our memory ----------------------------------------------------------------------------------------- */
 
-static void vfork_closes_all(int fd)
-{
+static void vfork_closes_all(int fd) {
     pid_t child = vfork();
 
     if (child == 0) {
@@ -57,8 +57,7 @@ static void vfork_closes_all(int fd)
     collect(child);
     last(fd);
 }
-static void __vfork_closes_all(int fd)
-{
+static void __vfork_closes_all(int fd) {
     pid_t child = __vfork();
 
     if (child == 0) {
@@ -68,8 +67,7 @@ static void __vfork_closes_all(int fd)
     collect(child);
     last(fd);
 }
-static void vfork_puts_something_else_there(int fd)
-{
+static void vfork_puts_something_else_there(int fd) {
     pid_t child = vfork();
 
     if (child == 0) {
@@ -81,8 +79,7 @@ static void vfork_puts_something_else_there(int fd)
     collect(child);
     last(fd);
 }
-static void vfork_leaves_at_once(int fd)
-{
+static void vfork_leaves_at_once(int fd) {
     pid_t child = vfork();
 
     if (child == 0)
@@ -90,8 +87,7 @@ static void vfork_leaves_at_once(int fd)
     collect(child);
     last(fd);
 }
-static void vfork_and_exec_fails(int fd)
-{
+static void vfork_and_exec_fails(int fd) {
     pid_t child = vfork();
 
     if (child == 0) {
@@ -102,16 +98,14 @@ static void vfork_and_exec_fails(int fd)
     collect(child);
 }
 
-static int closes_all(void *unused)
-{
+static int closes_all(void *unused) {
     (void)unused;
     for (int i = 3; i < 256; i++)
         close(i);
     _exit(0);
 }
 typedef int cloner(int (*run)(void *), void *stack, int flags, void *argument, ...);
-static void cloned_closes_all(int fd, cloner *cloned, int flags)
-{
+static void cloned_closes_all(int fd, cloner *cloned, int flags) {
     static char stack[STACK] __attribute__((aligned(16)));
     pid_t child = cloned(closes_all, stack + sizeof stack, flags | SIGCHLD, NULL);
 
@@ -119,16 +113,25 @@ static void cloned_closes_all(int fd, cloner *cloned, int flags)
     collect(child);
     last(fd);
 }
-static void clone_vm_closes_all(int fd) { cloned_closes_all(fd, clone, CLONE_VM); }
-static void __clone_vm_closes_all(int fd) { cloned_closes_all(fd, __clone, CLONE_VM); }
-static void clone_vfork_closes_all(int fd) { cloned_closes_all(fd, clone, CLONE_VM | CLONE_VFORK); }
-static void clone_closes_all(int fd) { cloned_closes_all(fd, clone, 0); }
-static void __clone_closes_all(int fd) { cloned_closes_all(fd, __clone, 0); }
+static void clone_vm_closes_all(int fd) {
+    cloned_closes_all(fd, clone, CLONE_VM);
+}
+static void __clone_vm_closes_all(int fd) {
+    cloned_closes_all(fd, __clone, CLONE_VM);
+}
+static void clone_vfork_closes_all(int fd) {
+    cloned_closes_all(fd, clone, CLONE_VM | CLONE_VFORK);
+}
+static void clone_closes_all(int fd) {
+    cloned_closes_all(fd, clone, 0);
+}
+static void __clone_closes_all(int fd) {
+    cloned_closes_all(fd, __clone, 0);
+}
 
 /* ---- another image ------------------------------------------------------------------------------------------ */
 
-static pid_t vforked(int fd, bool child_waits)
-{
+static pid_t vforked(int fd, bool child_waits) {
     prepare(fd, child_waits);
     pid_t child = vfork();
     if (child == 0) {
@@ -137,8 +140,7 @@ static pid_t vforked(int fd, bool child_waits)
     }
     return child;
 }
-static pid_t forked(int fd, bool child_waits)
-{
+static pid_t forked(int fd, bool child_waits) {
     prepare(fd, child_waits);
     pid_t child = fork();
     if (child == 0) {
@@ -147,23 +149,20 @@ static pid_t forked(int fd, bool child_waits)
     }
     return child;
 }
-static pid_t spawned(int fd, bool child_waits)
-{
+static pid_t spawned(int fd, bool child_waits) {
     pid_t child;
     prepare(fd, child_waits);
     MUST(posix_spawn(&child, path, NULL, NULL, image, environ) == 0);
     return child;
 }
-static pid_t spawnp_ed(int fd, bool child_waits)
-{
+static pid_t spawnp_ed(int fd, bool child_waits) {
     pid_t child;
     prepare(fd, child_waits);
     MUST(posix_spawnp(&child, path, NULL, NULL, image, environ) == 0);
     return child;
 }
 /* The child gets it as its stdin only, or not at all. */
-static pid_t spawned_with(int fd, bool moved)
-{
+static pid_t spawned_with(int fd, bool moved) {
     posix_spawn_file_actions_t actions;
     pid_t child;
 
@@ -176,15 +175,13 @@ static pid_t spawned_with(int fd, bool moved)
     posix_spawn_file_actions_destroy(&actions);
     return child;
 }
-static void spawned_with_it_on_stdin(int fd)
-{
+static void spawned_with_it_on_stdin(int fd) {
     pid_t child = spawned_with(fd, true);
     MUST(close(fd) == 0);
     tell();
     collect(child);
 }
-static void spawned_with_it_closed(int fd)
-{
+static void spawned_with_it_closed(int fd) {
     pid_t child = spawned_with(fd, false);
     last(fd);
     tell();
@@ -192,21 +189,18 @@ static void spawned_with_it_closed(int fd)
 }
 
 typedef pid_t make(int fd, bool child_waits);
-static void child_first(int fd, make *made)
-{
+static void child_first(int fd, make *made) {
     collect(made(fd, false));
     last(fd);
 }
-static void child_last(int fd, make *made)
-{
+static void child_last(int fd, make *made) {
     pid_t child = made(fd, true);
     MUST(close(fd) == 0);
     tell();
     collect(child);
 }
 /* It never has the connection. */
-static void child_without(int fd, make *made)
-{
+static void child_without(int fd, make *made) {
     MUST(fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
     pid_t child = made(fd, true);
     MUST(read(READY, &(char){ 0 }, 1) == 1);
@@ -216,29 +210,32 @@ static void child_without(int fd, make *made)
 }
 
 #define WITH(how) \
-    static void how##_child_first(int fd) { child_first(fd, how); } \
-    static void how##_child_last(int fd) { child_last(fd, how); } \
-    static void how##_child_without(int fd) { child_without(fd, how); }
+    static void how##_child_first(int fd) { \
+        child_first(fd, how); \
+    } \
+    static void how##_child_last(int fd) { \
+        child_last(fd, how); \
+    } \
+    static void how##_child_without(int fd) { \
+        child_without(fd, how); \
+    }
 WITH(vforked)
 WITH(forked)
 WITH(spawned)
 WITH(spawnp_ed)
 
-static void system_child_first(int fd)
-{
+static void system_child_first(int fd) {
     char command[64];
     sprintf(command, "exec 9>&%d; echo x >&9", fd);
     MUST(system(command) == 0);
     last(fd);
 }
-static void popen_child_first(int fd)
-{
+static void popen_child_first(int fd) {
     FILE *file = popen("read line", "w");
     MUST(file && fputs("go\n", file) > 0 && pclose(file) == 0);
     last(fd);
 }
-static void popen_child_last(int fd)
-{
+static void popen_child_last(int fd) {
     FILE *file = popen("read line", "w");
     MUST(file && send(fd, "x", 1, 0) == 1 && close(fd) == 0);
     MUST(fputs("go\n", file) > 0 && pclose(file) == 0);
@@ -255,9 +252,11 @@ static const struct way ways[] = {
     { "clone_vm_closes_all", clone_vm_closes_all },
     { "clone_vfork_closes_all", clone_vfork_closes_all },
     { "clone_closes_all", clone_closes_all },
+/* clang-format off */
 #define ROWS(how) \
     { #how "_child_first", how##_child_first }, { #how "_child_last", how##_child_last }, \
     { #how "_child_without", how##_child_without }
+    /* clang-format on */
     ROWS(vforked),
     ROWS(forked),
     ROWS(spawned),
@@ -269,8 +268,7 @@ static const struct way ways[] = {
     { "popen_child_last", popen_child_last },
 };
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int pair[2];
 
     if (argc >= 3 && strcmp(argv[1], "close") == 0)

@@ -14,8 +14,7 @@ static socklen_t to_len;
 static volatile sig_atomic_t handled, failures;
 static int limit;
 
-static bool one(void)
-{
+static bool one(void) {
     int fd = socket(to.storage.ss_family, SOCK_STREAM, 0);
     int copy = dup(fd);
     bool good = fd >= 0 && copy >= 0 && connect(fd, &to.any, to_len) == 0;
@@ -23,8 +22,7 @@ static bool one(void)
     return close(fd) == 0 && send(copy, "x", 1, MSG_NOSIGNAL) == 1 && close(copy) == 0 && good;
 }
 
-static void on_alarm(int number)
-{
+static void on_alarm(int number) {
     int error = errno;
 
     (void)number;
@@ -35,8 +33,7 @@ static void on_alarm(int number)
     errno = error;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
     struct itimerval often = { { 0, 300 }, { 0, 300 } }, never = { 0 };
 

@@ -13,18 +13,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static FILE *streams_of_no_descriptor(int i)
-{
+static FILE *streams_of_no_descriptor(int i) {
     static char *text, room[100];
     static size_t size;
     cookie_io_functions_t none = { 0 };
 
-    return i == 0 ? open_memstream(&text, &size) : i == 1 ? fmemopen(room, sizeof room, "w+")
-                                                          : fopencookie(NULL, "w", none);
+    return i == 0   ? open_memstream(&text, &size)
+           : i == 1 ? fmemopen(room, sizeof room, "w+")
+                    : fopencookie(NULL, "w", none);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argc > 2 ? argv[2] : "0")) };
     char byte = 0;
     sigset_t go;

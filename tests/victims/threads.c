@@ -15,8 +15,7 @@ static bool copies;
 static _Atomic int closed;
 static pthread_barrier_t barrier;
 
-static void *opens_and_closes(void *unused)
-{
+static void *opens_and_closes(void *unused) {
     (void)unused;
     pthread_barrier_wait(&barrier); /* the first socket of all is everybody's */
     for (int i = 0; i < n; i++)
@@ -25,8 +24,7 @@ static void *opens_and_closes(void *unused)
 }
 
 /* A server of its own, and its only client. */
-static void *serves_itself(void *unused)
-{
+static void *serves_itself(void *unused) {
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t size = sizeof at;
     int listener = socket(AF_INET, SOCK_STREAM, 0);
@@ -45,8 +43,7 @@ static void *serves_itself(void *unused)
 }
 
 /* All at the same descriptor, or each at its own copy. */
-static void *closes_at_once(void *number)
-{
+static void *closes_at_once(void *number) {
     for (int i = 0; i < n; i++) {
         pthread_barrier_wait(&barrier); /* main has opened */
         closed += close(shared[copies ? (intptr_t)number : 0]) == 0;
@@ -55,8 +52,7 @@ static void *closes_at_once(void *number)
     return NULL;
 }
 
-static void open_for_all(void)
-{
+static void open_for_all(void) {
     for (int i = 0; i < n; i++) {
         closed = 0;
         shared[0] = connected(address, port);
@@ -69,8 +65,7 @@ static void open_for_all(void)
 }
 
 /* Children are born while the threads open and close; each closes all it has and ends. */
-static void fork_all_along(void)
-{
+static void fork_all_along(void) {
     for (int i = 0; i < n; i++) {
         pid_t child = fork();
         MUST(child >= 0);
@@ -82,8 +77,7 @@ static void fork_all_along(void)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     pthread_t thread[THREADS];
 
     if (argc != 5)

@@ -10,8 +10,7 @@ static socklen_t to_len;
 static int each;
 static pthread_barrier_t gate;
 
-static void *work(void *unused)
-{
+static void *work(void *unused) {
     pthread_barrier_wait(&gate);
     for (int i = 0; i < each; i++) {
         int fd = socket(to.ss_family, SOCK_STREAM, 0);
@@ -21,8 +20,7 @@ static void *work(void *unused)
     return unused;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     pthread_t thread[256];
     int n = argc == 5 ? atoi(argv[3]) : 0;
 

@@ -14,21 +14,22 @@ extern pid_t __fork(void);
 
 /* ---- births ----------------------------------------------------------------------------------------- */
 
-static pid_t by_syscall_fork(void) { return (pid_t)syscall(SYS_fork); }
-static pid_t by_syscall_clone(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); }
-static pid_t by_syscall_clone3(void)
-{
+static pid_t by_syscall_fork(void) {
+    return (pid_t)syscall(SYS_fork);
+}
+static pid_t by_syscall_clone(void) {
+    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+static pid_t by_syscall_clone3(void) {
     struct clone_args args = { .exit_signal = SIGCHLD };
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
-static pid_t by_forkpty(void)
-{
+static pid_t by_forkpty(void) {
     int terminal; /* stays open: closing it would hang the child up */
     return forkpty(&terminal, NULL, NULL, NULL);
 }
 /* Past libc: nobody can see it. */
-static pid_t by_instruction(void)
-{
+static pid_t by_instruction(void) {
     long result = SYS_fork;
     __asm__ volatile("syscall" : "+a"(result) : : "rcx", "r11", "memory");
     return (pid_t)result;
@@ -49,15 +50,13 @@ static const struct {
 };
 static pid_t (*born)(void);
 
-static pid_t child_of(void)
-{
+static pid_t child_of(void) {
     pid_t child = born();
     MUST(child >= 0);
     return child;
 }
 
-static void collect(pid_t child)
-{
+static void collect(pid_t child) {
     int status;
     MUST(waitpid(child, &status, 0) == child && (status == 0 || WIFSIGNALED(status)));
 }
@@ -65,13 +64,16 @@ static void collect(pid_t child)
 /* ---- a word from one to the other ----------------------------------------------------------------------- */
 
 static int down[2];
-static void tell(const int pipe[2]) { MUST(write(pipe[1], "x", 1) == 1); }
-static void hear(const int pipe[2]) { MUST(read(pipe[0], &(char){ 0 }, 1) == 1); }
+static void tell(const int pipe[2]) {
+    MUST(write(pipe[1], "x", 1) == 1);
+}
+static void hear(const int pipe[2]) {
+    MUST(read(pipe[0], &(char){ 0 }, 1) == 1);
+}
 
 /* ---- ways ------------------------------------------------------------------------------------------------ */
 
-static void child_closes_last(int fd)
-{
+static void child_closes_last(int fd) {
     pid_t child = child_of();
 
     if (child == 0) {
@@ -84,8 +86,7 @@ static void child_closes_last(int fd)
     collect(child);
 }
 
-static void parent_closes_last(int fd)
-{
+static void parent_closes_last(int fd) {
     pid_t child = child_of();
 
     if (child == 0) {
@@ -96,8 +97,7 @@ static void parent_closes_last(int fd)
     MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0);
 }
 
-static void child_exits_last(int fd)
-{
+static void child_exits_last(int fd) {
     pid_t child = child_of();
 
     if (child == 0) {
@@ -109,8 +109,7 @@ static void child_exits_last(int fd)
     collect(child);
 }
 
-static void child_exits_first(int fd)
-{
+static void child_exits_first(int fd) {
     pid_t child = child_of();
 
     if (child == 0)
@@ -119,8 +118,7 @@ static void child_exits_first(int fd)
     MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0);
 }
 
-static void grandchild_closes_last(int fd)
-{
+static void grandchild_closes_last(int fd) {
     pid_t child = child_of();
 
     if (child == 0) {
@@ -138,8 +136,7 @@ static void grandchild_closes_last(int fd)
 }
 
 /* The child holds two, the parent none: the first to go ends nothing. */
-static void child_copies_and_closes_both(int fd)
-{
+static void child_copies_and_closes_both(int fd) {
     pid_t child = child_of();
 
     if (child == 0) {
@@ -153,8 +150,7 @@ static void child_copies_and_closes_both(int fd)
     collect(child);
 }
 
-static void child_closes_all_and_opens_none(int fd)
-{
+static void child_closes_all_and_opens_none(int fd) {
     pid_t child = child_of();
 
     if (child == 0) {
@@ -165,8 +161,7 @@ static void child_closes_all_and_opens_none(int fd)
     MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0);
 }
 
-static void child_is_killed_last(int fd)
-{
+static void child_is_killed_last(int fd) {
     pid_t child = child_of();
 
     if (child == 0) {
@@ -178,8 +173,7 @@ static void child_is_killed_last(int fd)
     collect(child);
 }
 
-static void child_is_killed_first(int fd)
-{
+static void child_is_killed_first(int fd) {
     pid_t child = child_of();
 
     if (child == 0)
@@ -200,8 +194,7 @@ static const struct way ways[] = {
     { "child_is_killed_first", child_is_killed_first },
 };
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (argc != 6)
         return 2;
     const struct way *way = WAY_NAMED(ways, argv[1]);

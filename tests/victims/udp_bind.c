@@ -1,8 +1,7 @@
 /* Binds two UDP sockets to one port and says how each went. udp_bind ADDRESS PORT */
 #include "victim.h"
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct sockaddr_storage at;
 
     if (argc != 3)

@@ -21,26 +21,22 @@
 #define IP_LOCAL_PORT_RANGE 51
 #endif
 
-static inline void say(const char *name, const char *value)
-{
+static inline void say(const char *name, const char *value) {
     printf("%s %s\n", name, value);
     fflush(stdout);
 }
 
-static inline void say_number(const char *name, long value)
-{
+static inline void say_number(const char *name, long value) {
     printf("%s %ld\n", name, value);
     fflush(stdout);
 }
 
 /* The outcome of a call: 0, or the name of its errno. */
-static inline void say_result(const char *name, int result)
-{
+static inline void say_result(const char *name, int result) {
     say(name, result < 0 ? strerrorname_np(errno) : "0");
 }
 
-static inline socklen_t address_of(const char *text, const char *port, struct sockaddr_storage *out)
-{
+static inline socklen_t address_of(const char *text, const char *port, struct sockaddr_storage *out) {
     struct sockaddr_in *v4 = (struct sockaddr_in *)out;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
 
@@ -59,8 +55,7 @@ static inline socklen_t address_of(const char *text, const char *port, struct so
     return sizeof *v6;
 }
 
-static inline unsigned port_of(int fd)
-{
+static inline unsigned port_of(int fd) {
     struct sockaddr_storage name = { 0 };
     socklen_t len = sizeof name;
 
@@ -69,15 +64,13 @@ static inline unsigned port_of(int fd)
     return ntohs(((struct sockaddr_in *)&name)->sin_port);
 }
 
-static inline bool wait_until(int fd, short events)
-{
+static inline bool wait_until(int fd, short events) {
     struct pollfd p = { .fd = fd, .events = events };
     return poll(&p, 1, -1) == 1;
 }
 
 /* True once all are handed to the kernel, on blocking and non-blocking sockets. */
-static inline bool send_payload(int fd, size_t n)
-{
+static inline bool send_payload(int fd, size_t n) {
     static unsigned char cycle[251 * 256];
     size_t sent = 0;
 
@@ -96,8 +89,7 @@ static inline bool send_payload(int fd, size_t n)
 }
 
 /* Read n bytes, or to EOF with n = SIZE_MAX. */
-static inline bool read_bytes(int fd, size_t n)
-{
+static inline bool read_bytes(int fd, size_t n) {
     char chunk[4096];
 
     while (n > 0) {
@@ -112,8 +104,7 @@ static inline bool read_bytes(int fd, size_t n)
 }
 
 /* connect, and on a non-blocking socket wait for its outcome as poll(2) programs do. */
-static inline int connect_wait(int fd, const struct sockaddr_storage *to, socklen_t len)
-{
+static inline int connect_wait(int fd, const struct sockaddr_storage *to, socklen_t len) {
     int error = 0;
     socklen_t size = sizeof error;
 
@@ -128,15 +119,17 @@ static inline int connect_wait(int fd, const struct sockaddr_storage *to, sockle
 }
 
 /* An option as on the command line: "linger:ONOFF:SECONDS", "NAME:NUMBER". Says how the call went. */
-static inline void set_option(int fd, const char *text)
-{
+static inline void set_option(int fd, const char *text) {
     static const struct {
         const char *name;
         int level, option;
     } names[] = {
-        { "linger2", IPPROTO_TCP, TCP_LINGER2 },       { "reuseaddr", SOL_SOCKET, SO_REUSEADDR },
-        { "keepalive", SOL_SOCKET, SO_KEEPALIVE },     { "keepidle", IPPROTO_TCP, TCP_KEEPIDLE },
-        { "user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT }, { "port_range", IPPROTO_IP, IP_LOCAL_PORT_RANGE },
+        { "linger2", IPPROTO_TCP, TCP_LINGER2 },
+        { "reuseaddr", SOL_SOCKET, SO_REUSEADDR },
+        { "keepalive", SOL_SOCKET, SO_KEEPALIVE },
+        { "keepidle", IPPROTO_TCP, TCP_KEEPIDLE },
+        { "user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT },
+        { "port_range", IPPROTO_IP, IP_LOCAL_PORT_RANGE },
         { "bind_no_port", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
     };
     struct linger linger;
@@ -156,8 +149,7 @@ static inline void set_option(int fd, const char *text)
 }
 
 /* Leave the process in the way named. */
-static inline int leave(const char *how)
-{
+static inline int leave(const char *how) {
     if (strcmp(how, "exit") == 0)
         exit(0);
     if (strcmp(how, "_exit") == 0)

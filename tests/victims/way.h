@@ -15,8 +15,7 @@
             failed(#what, __FILE__, __LINE__); \
     } while (0)
 
-__attribute__((noreturn)) static inline void failed(const char *what, const char *file, int line)
-{
+__attribute__((noreturn)) static inline void failed(const char *what, const char *file, int line) {
     fprintf(stderr, "%s:%d: %s: %s\n", file, line, what, strerrorname_np(errno));
     fflush(NULL);
     syscall(SYS_exit_group, 3); /* by no way that is being tested */
@@ -24,8 +23,7 @@ __attribute__((noreturn)) static inline void failed(const char *what, const char
 }
 
 /* Wait until the test sends SIGUSR1, after saying "ready". */
-static inline void await_signal(void)
-{
+static inline void await_signal(void) {
     sigset_t usr1;
     int number;
 
@@ -37,8 +35,7 @@ static inline void await_signal(void)
 }
 
 /* A connection to argv's ADDRESS PORT. */
-static inline int connected(const char *address, const char *port)
-{
+static inline int connected(const char *address, const char *port) {
     struct sockaddr_storage to;
     socklen_t len = address_of(address, port, &to);
     int fd = socket(to.ss_family, SOCK_STREAM, 0);
@@ -56,8 +53,7 @@ struct way {
     void (*run)(int fd);
 };
 
-static inline const struct way *way_named(const struct way *table, size_t n, const char *wanted)
-{
+static inline const struct way *way_named(const struct way *table, size_t n, const char *wanted) {
     for (size_t i = 0; i < n; i++)
         if (strcmp(table[i].name, wanted) == 0)
             return &table[i];

@@ -9,16 +9,14 @@
 
 static int says;
 
-__attribute__((constructor)) static void begin(void)
-{
+__attribute__((constructor)) static void begin(void) {
     says = getenv("WRAPS_SAYS") != NULL;
 }
 
 /* In a tail call, so that syscall() sees our caller. */
 #define WRAP(name, parameters, ...) \
     long wrap_##name parameters __asm__(#name); \
-    long wrap_##name parameters \
-    { \
+    long wrap_##name parameters { \
         if (says) \
             syscall(SYS_write, 2, #name "\n", sizeof #name); \
         return syscall(SYS_##name, __VA_ARGS__); \

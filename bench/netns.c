@@ -1,0 +1,243 @@
+/* Where the driver runs: network namespace, server, processors. */
+#include "bench/bench.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CLIENT_CPU, SERVER_CPU, MOST_ARGS = 32 };
+
+static char library[512], empty[512], driver[512], ledgers[64];
+static pid_t server;
+
+static void write_file(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        fprintf(stderr, "bench: %s: %s\n", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+}
+
+/* An ordinary user becomes root of a user namespace. */
+static void become_root(void) {
+    char map[32];
+    unsigned uid = getuid(), gid = getgid();
+
+    if (geteuid() == 0 || unshare(CLONE_NEWUSER) != 0)
+        return;
+    write_file("/proc/self/setgroups", "deny");
+    snprintf(map, sizeof map, "0 %u 1", uid);
+    write_file("/proc/self/uid_map", map);
+    snprintf(map, sizeof map, "0 %u 1", gid);
+    write_file("/proc/self/gid_map", map);
+}
+
+void place_init(const char *build) {
+    struct rlimit files;
+
+    snprintf(library, sizeof library, "%s/libafterfin.so", build);
+    snprintf(empty, sizeof empty, "%s/bench/empty.so", build);
+    snprintf(driver, sizeof driver, "%s/bench/driver", build);
+    /* The default directory is in /run, which is memory on most systems; a disk has costs of its own. */
+    snprintf(ledgers, sizeof ledgers, "%s/afterfin-bench.%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+             (int)getpid());
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    become_root();
+    if (mkdir(ledgers, 0700) != 0)
+        perror(ledgers);
+}
+
+const char *place_ledgers(void) {
+    return ledgers;
+}
+
+void place_end(void) {
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", ledgers);
+    if (system(command) != 0)
+        fprintf(stderr, "bench: %s is left\n", ledgers);
+}
+
+static void pin(int cpu) {
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+        sched_setaffinity(0, sizeof set, &set);
+}
+
+/* Never first: it reads to the end of each connection before it closes. */
+static void serve(int listener) {
+    char chunk[512];
+
+    pin(SERVER_CPU);
+    for (;;) {
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        while (fd >= 0 && recv(fd, chunk, sizeof chunk, 0) > 0)
+            continue;
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+static bool start_server(void) {
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(BENCH_PORT)) };
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 4096) != 0) {
+        perror("bench: server");
+        return false;
+    }
+    fflush(NULL);
+    server = fork();
+    if (server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        serve(listener);
+    }
+    close(listener);
+    return server > 0;
+}
+
+bool place_enter(void) {
+    struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+    int fd;
+
+    if (unshare(CLONE_NEWNET) != 0) {
+        perror("bench: no network namespace");
+        return false;
+    }
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ioctl(fd, SIOCSIFFLAGS, &up);
+    close(fd);
+    write_file("/proc/sys/net/ipv4/tcp_tw_reuse", "0");
+    write_file("/proc/sys/net/ipv4/tcp_rfc1337", "1"); /* no RST ends a TIME_WAIT */
+    return start_server();
+}
+
+void place_leave(void) {
+    if (server > 0) {
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+    }
+    server = 0;
+}
+
+long place_time_waits(void) {
+    FILE *file = fopen("/proc/net/sockstat", "re");
+    char line[256];
+    long tw = -1;
+
+    while (file && fgets(line, sizeof line, file)) {
+        char *at = strncmp(line, "TCP:", 4) == 0 ? strstr(line, " tw ") : NULL;
+        tw = at ? atol(at + 4) : tw;
+    }
+    if (file)
+        fclose(file);
+    return tw;
+}
+
+/* The variables of `settings`, as NAME=VALUE; returns how many. */
+static int variables(const char *settings, char *out[], int room) {
+    char *rest = NULL;
+    bool none = settings && strcmp(settings, "empty") == 0;
+    int n = 0;
+
+    if (settings && asprintf(&out[n], "LD_PRELOAD=%s", none ? empty : library) > 0)
+        n++;
+    for (char *one = settings && !none ? strtok_r(strdup(settings), "|", &rest) : NULL; one && n < room;
+         one = strtok_r(NULL, "|", &rest))
+        if (asprintf(&out[n], "AFTERFIN_%s", one) > 0)
+            n++;
+    return n;
+}
+
+static void become_driver(const struct start *start, int out) {
+    char *argv[MOST_ARGS] = { driver }, *variable[MOST_ARGS], *rest = NULL;
+    int n = 1, set = variables(start->settings, variable, MOST_ARGS / 2);
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!start->everywhere)
+        pin(CLIENT_CPU);
+    dup2(out, 1);
+    for (char *word = strtok_r(strdup(start->arguments), " ", &rest); word && n < MOST_ARGS / 2;
+         word = strtok_r(NULL, " ", &rest))
+        argv[n++] = word;
+    for (int i = 0; i < set; i++)
+        if (start->for_children)
+            argv[n++] = variable[i];
+        else
+            putenv(variable[i]);
+    execv(driver, argv);
+    perror(driver);
+    _exit(127);
+}
+
+static pid_t start_driver(const struct start *start, int *in) {
+    int ends[2];
+    pid_t child;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    child = fork();
+    if (child == 0)
+        become_driver(start, ends[1]);
+    close(ends[1]);
+    *in = ends[0];
+    return child;
+}
+
+static bool read_figures(const struct start *start, pid_t child, int in, double out[], size_t n) {
+    FILE *file = fdopen(in, "r");
+    size_t got = 0;
+    int status = -1;
+
+    while (file && got < n && fscanf(file, "%lf", &out[got]) == 1)
+        got++;
+    if (file)
+        fclose(file);
+    waitpid(child, &status, 0);
+    if (status == 0 && got == n)
+        return true;
+    fprintf(stderr, "bench: driver %s with '%s': status %d, %zu figures of %zu\n", start->arguments,
+            start->settings ? start->settings : "bare", status, got, n);
+    return false;
+}
+
+bool run_driver(const struct start *start, double out[], size_t n) {
+    int in = -1;
+    pid_t child = start_driver(start, &in);
+
+    return child > 0 && read_figures(start, child, in, out, n);
+}
+
+bool run_drivers(const struct start *starts, size_t n, double out[]) {
+    pid_t child[MOST_FIGURES];
+    int in[MOST_FIGURES];
+    bool good = true;
+
+    for (size_t i = 0; i < n; i++)
+        child[i] = start_driver(&starts[i], &in[i]);
+    for (size_t i = 0; i < n; i++)
+        good &= child[i] > 0 && read_figures(&starts[i], child[i], in[i], &out[i], 1);
+    return good;
+}

@@ -1,0 +1,196 @@
+/* afterfin compare: CMD under policy A and under policy B in turn, and what differs beyond noise. */
+#include "cli/commands.h"
+#include "cli/compare/experiment.h"
+#include "cli/kernel/diag.h"
+#include "cli/launch/preload.h"
+#include "cli/launch/reach.h"
+#include "cli/options.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { WARMUP = AF_NO_LETTER, PREPARE, NETNS, SETTLE, JSON, PLOT };
+enum { ROUNDS = 10, MOST_ROUNDS = 10000 };
+
+static const struct af_option_row rows[] = {
+    { 'a', NULL, AF_TAKES_VALUE, "KEY=VALUE", "policy A; beats the environment; may be repeated" },
+    { 'b', NULL, AF_TAKES_VALUE, "KEY=VALUE", "policy B" },
+    { 'r', NULL, AF_TAKES_VALUE, "RUNS", "how often each is run (10)" },
+    { WARMUP, "warmup", AF_TAKES_VALUE, "N", "first run each N times that do not count" },
+    { PREPARE, "prepare", AF_TAKES_VALUE, "CMD",
+      "sh -c CMD before each run; what it leaves in the background ends "
+      "with the run" },
+    { 'i', NULL, AF_TAKES_NOTHING, NULL, "go on where CMD ends with another status than 0" },
+    { NETNS, "netns", AF_TAKES_NOTHING, NULL, "each run in a network namespace of its own, loopback up" },
+    { SETTLE, "settle", AF_TAKES_VALUE, "wait|reap",
+      "after a run wait until its TIME_WAITs have expired, or end them "
+      "(CAP_NET_ADMIN)" },
+    { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout in place of the table, or to FILE beside it" },
+    { PLOT, "plot", AF_TAKES_VALUE, "FILE.svg", "draw every round (needs gnuplot)" },
+    { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
+};
+
+/* ---- what is asked ------------------------------------------------------------------------------------------ */
+
+static bool read_settling(struct af_experiment *e, struct af_options *options) {
+    const bool waits = strcmp(options->value, "wait") == 0, reaps = strcmp(options->value, "reap") == 0;
+    e->settling = waits ? AF_SETTLE_WAIT : AF_SETTLE_REAP;
+    if (!waits && !reaps)
+        af_misuse(options, "--settle needs wait or reap, not '%s'", options->value);
+    return waits || reaps;
+}
+
+static bool take(struct af_experiment *e, struct af_options *options, int id) {
+    switch (id) {
+    case 'a':
+    case 'b':
+        return af_option_accepted(options, af_settings_add(&e->side[id - 'a'].settings, (char[]){ '-', (char)id, 0 },
+                                                           options->value));
+    case 'r': return af_option_number(options, "-r", 1, MOST_ROUNDS, &e->rounds);
+    case WARMUP: return af_option_number(options, "--warmup", 0, MOST_ROUNDS, &e->warmup);
+    case SETTLE: return read_settling(e, options);
+    case PREPARE: e->prepare = options->value; return true;
+    case JSON:
+        e->json_path = options->value;
+        e->json = true;
+        return true;
+    case PLOT: e->plot_path = options->value; return true;
+    default: *(id == 'i' ? &e->ignore : &e->netns) = true; return true;
+    }
+}
+
+/* False: the status to exit with is in *status. */
+static bool read_options(struct af_experiment *e, int argc, char **argv, int *status) {
+    struct af_options options = { .command = "compare", .rows = rows, .argc = argc, .argv = argv, .next = 1 };
+    bool policies = false, ok = true;
+    int id;
+    while (ok && (id = af_next_option(&options)) > 0) {
+        ok = take(e, &options, id);
+        policies |= id == 'a' || id == 'b';
+    }
+    e->command = argv + options.next;
+    if (ok && id == 0 && !policies)
+        id = af_misuse(&options, "what is to be compared? -a KEY=VALUE is one side, -b KEY=VALUE the other");
+    else if (ok && id == 0 && options.next >= argc)
+        id = af_misuse(&options, "which CMD?");
+    else if (ok && id == 0 && e->netns && e->settling)
+        id = af_misuse(&options, "--settle is for runs that share a network namespace: it excludes --netns");
+    *status = options.status;
+    return ok && id == 0;
+}
+
+/* Everything that can be wrong is found before CMD starts. */
+static bool prepare(struct af_experiment *e) {
+    char why[512];
+    if (e->settling == AF_SETTLE_REAP && af_diag_may_destroy() != 0) {
+        af_tell("compare: --settle=reap needs CAP_NET_ADMIN in this network namespace");
+        return false;
+    }
+    if (!af_reachable(e->command[0], getenv("PATH"), why)) {
+        af_tell("compare: %s", why);
+        return false;
+    }
+    for (int s = 0; s < 2; s++) {
+        e->side[s].name = s ? "B" : "A";
+        e->side[s].runs = af_array(NULL, e->rounds, sizeof *e->side[s].runs);
+        if (!af_settings_check(&e->side[s].settings) || !af_preload(&e->side[s].settings))
+            return false;
+    }
+    e->first = af_array(NULL, e->rounds, sizeof *e->first);
+    e->terminal = isatty(STDERR_FILENO) ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1;
+    sigprocmask(SIG_SETMASK, NULL, &e->mask); /* af_child_call leaves signals blocked, and SIGCHLD its own */
+    sigaction(SIGCHLD, NULL, &e->on_child);
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* what a --prepare leaves behind comes to us, to be ended and collected */
+    return !e->plot_path || af_compare_can_plot();
+}
+
+/* ---- rounds ------------------------------------------------------------------------------------------------- */
+
+/* A and B once each, in random order: what the test stands on (stats.h). */
+static bool play(struct af_experiment *e, unsigned round, bool counts, struct af_measure into[2], int *status) {
+    uint8_t coin = 0;
+    while (getrandom(&coin, 1, 0) < 0 && errno == EINTR)
+        ;
+    coin &= 1;
+    for (int i = 0; i < 2; i++) {
+        const int s = i ^ coin;
+        const bool last = counts && i == 1 && round + 1 == e->rounds;
+        af_compare_progress(e, "%s %u of %u, %s", counts ? "round" : "warm-up", round + 1,
+                            counts ? e->rounds : e->warmup, e->side[s].name);
+        if (!af_compare_run(e, &e->side[s], last, &into[s], status))
+            return false;
+    }
+    if (counts)
+        e->first[round] = coin;
+    return true;
+}
+
+static bool play_all(struct af_experiment *e, int *status) {
+    struct af_measure into[2];
+    for (unsigned i = 0; i < e->warmup; i++)
+        if (!play(e, i, false, into, status))
+            return false;
+    for (; e->done < e->rounds; e->done++) {
+        if (!play(e, e->done, true, into, status))
+            return false;
+        for (int s = 0; s < 2; s++)
+            e->side[s].runs[e->done] = into[s];
+    }
+    return true;
+}
+
+/* ---- what came of it ---------------------------------------------------------------------------------------- */
+
+static void judge(struct af_experiment *e) {
+    double *a[AF_METRICS], *b[AF_METRICS];
+    for (int m = 0; m < AF_METRICS; m++) {
+        a[m] = af_compare_values(e, 0, m);
+        b[m] = af_compare_values(e, 1, m);
+        e->varying += af_varies(a[m], b[m], e->done);
+    }
+    for (int m = 0; m < AF_METRICS; m++) {
+        e->difference[m] = af_difference_of(a[m], b[m], e->done, e->varying);
+        free(a[m]);
+        free(b[m]);
+    }
+}
+
+static int tell(struct af_experiment *e) {
+    bool ok = true;
+    judge(e);
+    if (!e->json || e->json_path)
+        af_compare_print(e);
+    if (e->json)
+        ok = af_compare_write_json(e);
+    if (e->plot_path)
+        ok &= af_compare_plot(e);
+    return ok ? 0 : AF_EXIT_RUN;
+}
+
+int af_command_compare(int argc, char **argv) {
+    struct af_experiment e = { .rounds = ROUNDS, .terminal = -1 };
+    int status;
+    for (int s = 0; s < 2; s++)
+        af_settings_init(&e.side[s].settings, environ);
+    if (!read_options(&e, argc, argv, &status))
+        return status;
+    if (!prepare(&e))
+        return AF_EXIT_RUN;
+    bool all = play_all(&e, &status);
+    af_compare_progress(&e, "%s", "");
+    if (!all && !e.interrupted)
+        return status;
+    if (e.interrupted)
+        af_tell("compare: interrupted after %u of %u rounds", e.done, e.rounds);
+    status = e.done ? tell(&e) : 0;
+    return e.interrupted ? 128 + e.interrupted : status;
+}

@@ -1,0 +1,129 @@
+/* What compare writes for machines: DESIGN's `compare --json`. */
+#include "cli/compare/experiment.h"
+#include "cli/launch/result.h"
+#include "cli/ledgers/names.h"
+#include "cli/output/json.h"
+#include "cli/output/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A count stays a whole number; what is infinite is null. */
+static json_t *number(double x) {
+    if (!isfinite(x))
+        return json_null();
+    return x == floor(x) && fabs(x) < 1e15 ? json_integer((json_int_t)x) : json_real(x);
+}
+
+static json_t *spread(double *values, size_t n) {
+    const struct af_spread s = af_spread_of(values, n);
+    json_t *object = json_object();
+    json_object_set_new(object, "median", number(s.median));
+    json_object_set_new(object, "min", number(s.min));
+    json_object_set_new(object, "max", number(s.max));
+    free(values);
+    return object;
+}
+
+static json_t *policy_of(const struct af_side *side) {
+    json_t *object = json_object();
+    for (int key = 0; key < AF_KEYS; key++)
+        if (side->settings.policy.set & 1u << key) {
+            const char *value = af_settings_get(&side->settings, af_keys[key].variable);
+            json_object_set_new(object, af_keys[key].name, af_json_text(value, strlen(value)));
+        }
+    return object;
+}
+
+static double *failed(const struct af_side *side, unsigned rounds, unsigned call, unsigned error) {
+    double *values = af_array(NULL, rounds, sizeof *values);
+    for (unsigned r = 0; r < rounds; r++)
+        values[r] = side->runs[r].failed[call][error];
+    return values;
+}
+
+static json_t *errors_of(const struct af_experiment *e, const struct af_side *side) {
+    json_t *object = json_object();
+    for (unsigned call = 0; call < AF_CALLS; call++)
+        for (unsigned error = 0; error < AF_ERRNOS; error++) {
+            double *values = failed(side, e->done, call, error);
+            if (af_spread_of(values, e->done).max > 0) {
+                char *name = af_format("%s:%s", af_call_name(call), af_errno_name(error));
+                json_object_set_new(object, name, spread(values, e->done));
+                free(name);
+            } else {
+                free(values);
+            }
+        }
+    return object;
+}
+
+/* {"0": 9, "1": 1}: how often each was CMD's exit status. */
+static json_t *statuses_of(const struct af_experiment *e, const struct af_side *side) {
+    json_t *object = json_object();
+    for (unsigned r = 0; r < e->done; r++) {
+        char *name = af_format("%d", side->runs[r].status);
+        json_t *n = json_object_get(object, name);
+        json_object_set_new(object, name, json_integer(json_integer_value(n) + 1));
+        free(name);
+    }
+    return object;
+}
+
+static json_t *side_of(const struct af_experiment *e, int s) {
+    json_t *object = json_object();
+    json_object_set_new(object, "policy", policy_of(&e->side[s]));
+    for (int m = 0; m < AF_METRICS; m++)
+        json_object_set_new(object, af_metrics[m].name, spread(af_compare_values(e, s, m), e->done));
+    json_object_set_new(object, "errors", errors_of(e, &e->side[s]));
+    json_object_set_new(object, "exit_status", statuses_of(e, &e->side[s]));
+    return object;
+}
+
+static json_t *differences(const struct af_experiment *e) {
+    json_t *array = json_array();
+    for (int m = 0; m < AF_METRICS; m++) {
+        const struct af_difference *d = &e->difference[m];
+        json_t *object = json_object();
+        json_object_set_new(object, "metric", json_string(af_metrics[m].name));
+        json_object_set_new(object, "ratio", number(d->ratio));
+        json_object_set_new(object, "low", number(d->low));
+        json_object_set_new(object, "high", number(d->high));
+        json_object_set_new(object, "differs", json_boolean(d->differs));
+        json_array_append_new(array, object);
+    }
+    return array;
+}
+
+/* Every round as it was, for whoever would judge otherwise. */
+static json_t *rounds(const struct af_experiment *e) {
+    json_t *array = json_array();
+    for (unsigned r = 0; r < e->done; r++) {
+        json_t *round = json_object();
+        json_object_set_new(round, "first", json_string(e->first[r] ? "b" : "a"));
+        for (int s = 0; s < 2; s++) {
+            json_t *run = json_object();
+            for (int m = 0; m < AF_METRICS; m++)
+                json_object_set_new(run, af_metrics[m].name, number(e->side[s].runs[r].value[m]));
+            af_json_put(run, "time_wait_before", e->side[s].runs[r].tw_before);
+            json_object_set_new(round, s ? "b" : "a", run);
+        }
+        json_array_append_new(array, round);
+    }
+    return array;
+}
+
+bool af_compare_write_json(const struct af_experiment *e) {
+    json_t *all = json_object(), *command = json_array();
+    for (char **word = e->command; *word; word++)
+        json_array_append_new(command, af_json_text(*word, strlen(*word)));
+    json_object_set_new(all, "version", json_integer(1));
+    json_object_set_new(all, "command", command);
+    json_object_set_new(all, "runs", json_integer(e->done));
+    json_object_set_new(all, "a", side_of(e, 0));
+    json_object_set_new(all, "b", side_of(e, 1));
+    json_object_set_new(all, "differences", differences(e));
+    json_object_set_new(all, "rounds", rounds(e));
+    return af_json_write(all, "compare", e->json_path);
+}

@@ -1,0 +1,142 @@
+/* What doctor prints of a program and of a process: first the verdict. */
+#include "cli/doctor/print.h"
+#include "cli/output/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILTER = 2 }; /* Seccomp: of /proc/N/status, SECCOMP_MODE_FILTER */
+
+/* ---- a program ------------------------------------------------------------------------------------------------ */
+
+static void print_chain(const struct af_program *p) {
+    for (size_t i = 1; i < p->reach.n_files; i++) {
+        const char *from = p->reach.files[i - 1], *slash = strrchr(from, '/');
+        const bool env = i > 1 && strcmp(slash ? slash + 1 : from, "env") == 0;
+        af_doctor_line(AF_INDENT, "%s %s %s", from, env ? "runs" : "is a script for", p->reach.files[i]);
+    }
+    if (p->kind && strcmp(p->kind, "other") == 0)
+        af_doctor_line(AF_INDENT, "%s is neither ELF nor a script (#!): it is handed to /bin/sh",
+                       p->reach.files[p->reach.n_files - 1]);
+}
+
+static void print_facts(const struct af_program *p) {
+    const struct af_elf *elf = &p->elf;
+    if (!elf->class)
+        return;
+    const bool native = af_elf_native(elf);
+    af_doctor_line(AF_INDENT, "%s: %s%s%s%s%s%s%s%s%s", p->reach.files[p->reach.n_files - 1], af_elf_machine(elf),
+                   !native          ? ""
+                   : elf->loader[0] ? ", dynamic, "
+                                    : ", static",
+                   p->libc ? p->libc : "", p->libc && strcmp(p->libc, "other") == 0 ? " C library" : "",
+                   native && elf->moves ? ", PIE" : "", p->code.go ? ", Go" : "", p->setuid ? ", setuid" : "",
+                   p->setgid ? ", setgid" : "", p->capabilities ? ", file capabilities" : "");
+    if (elf->loader[0])
+        af_doctor_line(AF_INDENT, "loader: %s", elf->loader);
+}
+
+/* Of a library only the calls that matter. */
+static void print_through(const struct af_program *p) {
+    const char *own = p->reach.files[p->reach.n_files - 1];
+    for (size_t i = 0; i < p->n_through; i++) {
+        const struct af_through *t = &p->through[i];
+        const size_t n = strcmp(t->path, own) == 0 ? t->n_calls : t->n_opening;
+        char *list = af_format("%s", t->calls[0]);
+        for (size_t k = 1; k < n; k++) {
+            char *more = af_format("%s, %s", list, t->calls[k]);
+            free(list);
+            list = more;
+        }
+        af_doctor_line(AF_INDENT, "through %s: %s", t->path, list);
+        free(list);
+    }
+}
+
+static void print_doubts(const struct af_program *p) {
+    for (size_t i = 0; i < p->n_libraries; i++)
+        if (!p->libraries[i].path)
+            af_doctor_line(AF_INDENT, "%s is needed, and was not found", p->libraries[i].name);
+    if (!af_program_opens(p) && p->elf.class && p->reached == AF_REACHED)
+        af_doctor_line(AF_INDENT, "neither it nor its libraries take a call for connections from libc%s",
+                       p->loads_later ? "" : ": it opens none itself; programs that it starts are reached");
+    if (p->loads_later)
+        af_doctor_line(AF_INDENT, "it can load more while it runs (dlopen): what that calls is not seen from here");
+    if (p->io_uring)
+        af_doctor_line(AF_INDENT, "it uses io_uring: what goes that way passes the library by");
+    if (p->code.kernel_calls && p->reached == AF_REACHED)
+        af_doctor_line(AF_INDENT,
+                       "it has %llu instructions of its own that enter the kernel: what they do passes "
+                       "the library by",
+                       (unsigned long long)p->code.kernel_calls);
+    if ((p->setuid || p->setgid || p->capabilities) && p->reached == AF_REACHED)
+        af_doctor_line(AF_INDENT, "for us it gains no privilege; run by another user it does, and is not reached");
+}
+
+void af_doctor_print_program(const struct af_program *p) {
+    static const char *const verdicts[][2] = {
+        [AF_REACHED] = { "run reaches", "" },
+        [AF_ONLY_LOADED] = { "run loads the library into", ", to little use" },
+        [AF_NOT_REACHED] = { "run does not reach", "" },
+    };
+    char *title = af_format("Program: %s %s%s", verdicts[p->reached][0], p->name, verdicts[p->reached][1]);
+    af_doctor_heading(title);
+    free(title);
+    if (p->why)
+        af_doctor_line(AF_INDENT, "%s", p->why);
+    print_chain(p);
+    print_facts(p);
+    if (p->reached == AF_NOT_REACHED)
+        return;
+    print_through(p);
+    print_doubts(p);
+}
+
+/* ---- a process ------------------------------------------------------------------------------------------------ */
+
+static void print_settings(const struct af_process_seen *p) {
+    if (!p->n_settings && p->library)
+        af_doctor_line(AF_INDENT, "no AFTERFIN_ variable was set at its start: it does nothing");
+    if (p->n_settings)
+        af_doctor_line(AF_INDENT, "settings at its start:");
+    for (size_t i = 0; i < p->n_settings; i++)
+        af_doctor_line(AF_INDENT * 2, "%s", p->settings[i]);
+}
+
+static void print_ledger(const struct af_process_seen *p) {
+    if (p->ledger)
+        af_doctor_line(AF_INDENT, "its ledger is %s; in force, it says: %s", p->ledger,
+                       *p->policy ? p->policy : "no policy");
+    else if (p->keeps_ledger)
+        af_doctor_line(AF_INDENT, "its ledger was not found: it has had no TCP socket yet, or we may not read it");
+    if (p->sealed)
+        af_doctor_line(AF_INDENT, "it has installed a seccomp filter: the library does nothing more in it");
+    else if (p->seccomp == FILTER)
+        af_doctor_line(AF_INDENT,
+                       "it has a seccomp filter: inherited it is no hindrance; if it installed one "
+                       "itself, the library does nothing more in it%s",
+                       p->ledger ? ", but its ledger says no such thing" : "");
+    if (p->no_new_privs == 1)
+        af_doctor_line(AF_INDENT, "no_new_privs is set: setuid programs that it starts gain nothing: reached");
+    if (p->net_ns)
+        af_doctor_line(AF_INDENT,
+                       "it is in another network namespace (%llu): what is said of the machine here is "
+                       "not of that; nsenter -t %d -n afterfin doctor",
+                       (unsigned long long)p->net_ns, (int)p->pid);
+}
+
+void af_doctor_print_process(const struct af_process_seen *p) {
+    char *title = af_format("Process %d, %s: the library is %s", (int)p->pid, p->program,
+                            p->inside    ? "in there"
+                            : p->library ? "in there, to no effect"
+                                         : "not in there");
+    af_doctor_heading(title);
+    free(title);
+    if (p->why)
+        af_doctor_line(AF_INDENT, "%s", p->why);
+    if (p->library)
+        af_doctor_line(AF_INDENT, "%s%s", p->library, p->deleted ? ", which has been removed or replaced since" : "");
+    print_settings(p);
+    print_ledger(p);
+}

@@ -1,0 +1,148 @@
+/* See child.h. */
+#include "cli/launch/child.h"
+#include "cli/output/say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CANNOT_RUN = 126, NOT_FOUND = 127 };
+
+static const int forwarded[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 };
+
+/* What the child is to be: a program, or (argv NULL) a function. */
+struct start {
+    const char *who;
+    char **argv, **environment;
+    int (*function)(void *);
+    void *context;
+};
+
+static int exec_failed(const char *who, const char *command, int error) {
+    af_tell("%s: %s: %s", who, command, strerror(error));
+    return error == ENOENT ? NOT_FOUND : CANNOT_RUN;
+}
+
+int af_child_become(char **argv, char **environment) {
+    execvpe(argv[0], argv, environment);
+    return exec_failed("run", argv[0], errno);
+}
+
+/* Waiting for signals needs them blocked, not caught: no handler, and CMD inherits no disposition of ours.
+ * SIGCHLD must not be ignored, or the kernel would throw CMD's status away. */
+static void take_signals(sigset_t *waited, sigset_t *mask, struct sigaction *on_child) {
+    sigemptyset(waited);
+    sigaddset(waited, SIGCHLD);
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
+        sigaddset(waited, forwarded[i]);
+    sigprocmask(SIG_BLOCK, waited, mask);
+    sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL }, on_child);
+}
+
+/* In the child: errno goes back through a pipe that closes itself on success. */
+static void begin(const struct start *start, int report, const sigset_t *mask, const struct sigaction *on_child) {
+    sigaction(SIGCHLD, on_child, NULL);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    if (!start->argv) {
+        close(report);
+        _exit(start->function(start->context));
+    }
+    execvpe(start->argv[0], start->argv, start->environment);
+    int error = errno;
+    while (write(report, &error, sizeof error) < 0 && errno == EINTR)
+        ;
+    _exit(NOT_FOUND);
+}
+
+/* What a terminal sends (SI_KERNEL) went to the whole foreground group, CMD in it: once is enough. Only the
+ * hang-up goes to the leader of the session alone. */
+static bool is_for_child(const siginfo_t *info) {
+    if (info->si_signo == SIGHUP && getsid(0) == getpid())
+        return true;
+    return info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL;
+}
+
+static bool reap(struct af_child *child) {
+    int status;
+    pid_t pid;
+    bool ended = false;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == child->pid) {
+            ended = true;
+            child->signaled = WIFSIGNALED(status);
+            child->status = child->signaled ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        }
+    return ended;
+}
+
+static double now_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The next signal, 0 where `until` comes first, -1 with errno. */
+static int next_signal(const sigset_t *waited, double until, siginfo_t *info) {
+    double left = until - now_s();
+    struct timespec timeout = { .tv_sec = (time_t)left, .tv_nsec = (long)((left - (double)(time_t)left) * 1e9) };
+    if (until <= 0)
+        return sigwaitinfo(waited, info);
+    int signal = left > 0 ? sigtimedwait(waited, info, &timeout) : 0;
+    return signal < 0 && errno == EAGAIN ? 0 : signal;
+}
+
+static void wait_for(struct af_child *child, const sigset_t *waited, const struct af_periodic *periodic) {
+    double due = periodic->interval_s ? now_s() + periodic->interval_s : 0;
+    while (!reap(child)) {
+        siginfo_t info;
+        int signal = next_signal(waited, due, &info);
+        if (signal == SIGTERM || signal == SIGHUP || signal == SIGINT || signal == SIGQUIT)
+            child->asked = signal;
+        if (signal > 0 && signal != SIGCHLD && is_for_child(&info))
+            kill(child->pid, signal);
+        if (signal == 0) {
+            periodic->call(periodic->context);
+            due = now_s() + periodic->interval_s;
+        }
+    }
+}
+
+static void run(const struct start *start, const struct af_periodic *periodic, struct af_child *child) {
+    int report[2], error = 0;
+    sigset_t waited, mask;
+    struct sigaction on_child;
+    const double began = now_s();
+    *child = (struct af_child){ .status = AF_EXIT_RUN };
+    if (pipe2(report, O_CLOEXEC) != 0) {
+        af_tell("%s: pipe: %s", start->who, strerror(errno));
+        return;
+    }
+    take_signals(&waited, &mask, &on_child);
+    child->pid = fork();
+    if (child->pid == 0)
+        begin(start, report[1], &mask, &on_child);
+    close(report[1]);
+    if (child->pid < 0) {
+        af_tell("%s: fork: %s", start->who, strerror(errno));
+    } else {
+        child->started = read(report[0], &error, sizeof error) != (ssize_t)sizeof error;
+        wait_for(child, &waited, periodic);
+        if (!child->started)
+            child->status = exec_failed(start->who, start->argv[0], error);
+    }
+    close(report[0]);
+    child->elapsed_s = now_s() - began;
+}
+
+void af_child_run(const char *who, char **argv, char **environment, const struct af_periodic *periodic,
+                  struct af_child *child) {
+    run(&(struct start){ .who = who, .argv = argv, .environment = environment }, periodic, child);
+}
+
+void af_child_call(const char *who, int (*function)(void *), void *context, struct af_child *child) {
+    run(&(struct start){ .who = who, .function = function, .context = context }, &(struct af_periodic){ 0 }, child);
+}

@@ -1,0 +1,67 @@
+/* See preload.h. */
+#include "cli/launch/preload.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LIBRARY "libafterfin.so"
+#ifndef AF_LIBDIR
+#define AF_LIBDIR "/usr/local/lib"
+#endif
+
+/* Beside the command first: a checkout must not run the library that is installed. */
+static const char *find_library(void) {
+    static const char *const places[] = { LIBRARY, "../lib/" LIBRARY, "../lib/afterfin/" LIBRARY };
+    char here[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", here, sizeof here - 1);
+    here[len > 0 ? len : 0] = 0;
+    char *slash = strrchr(here, '/');
+    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+        char *found = realpath(af_format("%.*s/%s", (int)(slash - here), here, places[i]), NULL);
+        if (found && access(found, R_OK) == 0)
+            return found;
+    }
+    return access(AF_LIBDIR "/" LIBRARY, R_OK) == 0 ? AF_LIBDIR "/" LIBRARY : NULL;
+}
+
+static bool is_library(const char *entry, size_t len) {
+    const size_t size = strlen(LIBRARY);
+    return len >= size && memcmp(entry + len - size, LIBRARY, size) == 0 &&
+           (len == size || entry[len - size - 1] == '/');
+}
+
+/* Another copy of the library among the entries would count everything twice: it gives way. */
+char *af_preload_value(const char *library, const char *former) {
+    char *value = af_format("%s", library);
+    const char *entry = former ? former : "";
+    while (*(entry += strspn(entry, ": "))) {
+        size_t len = strcspn(entry, ": ");
+        if (len == strlen(library) && memcmp(entry, library, len) == 0)
+            return af_format("%s", former);
+        if (!is_library(entry, len))
+            value = af_format("%s:%.*s", value, (int)len, entry);
+        entry += len;
+    }
+    return value;
+}
+
+bool af_preload(struct af_settings *settings) {
+    const char *library = find_library();
+    if (!library) {
+        af_tell("cannot find " LIBRARY ": it is neither beside this command nor in " AF_LIBDIR);
+        return false;
+    }
+    if (library[strcspn(library, " :$")]) {
+        af_tell("%s cannot be preloaded: the dynamic linker splits LD_PRELOAD at spaces and colons, and "
+                "expands $; install it elsewhere",
+                library);
+        return false;
+    }
+    af_settings_set(settings, "LD_PRELOAD", af_preload_value(library, af_settings_get(settings, "LD_PRELOAD")));
+    return true;
+}

@@ -1,0 +1,14 @@
+/* Where the library is, and how CMD comes to load it. */
+#ifndef AFTERFIN_CLI_LAUNCH_PRELOAD_H
+#define AFTERFIN_CLI_LAUNCH_PRELOAD_H
+
+#include "cli/launch/settings.h"
+
+/* Put the library in front of LD_PRELOAD. What is there stays, in its order; an entry that is the library
+ * already stays where it is. False: it was not found or cannot be preloaded, which has been said. */
+bool af_preload(struct af_settings *settings);
+
+/* The new value of LD_PRELOAD, for `library` and a former value (or NULL). */
+char *af_preload_value(const char *library, const char *former);
+
+#endif

@@ -1,0 +1,73 @@
+/* Makes CMD's environment out of ours and the -p options, and checks it with the library's own parser. */
+#include "cli/launch/settings.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void af_settings_init(struct af_settings *settings, char *const *environment) {
+    size_t n = 0;
+    while (environment[n])
+        n++;
+    memset(settings, 0, sizeof *settings);
+    settings->environment = af_array(NULL, n + 1, sizeof *settings->environment);
+    memcpy(settings->environment, environment, (n + 1) * sizeof *environment);
+}
+
+static bool is_named(const char *setting, const char *name, size_t len) {
+    return strncmp(setting, name, len) == 0 && setting[len] == '=';
+}
+
+const char *af_settings_get(const struct af_settings *settings, const char *name) {
+    size_t len = strlen(name);
+    for (char **e = settings->environment; *e; e++)
+        if (is_named(*e, name, len))
+            return *e + len + 1;
+    return NULL;
+}
+
+void af_settings_set(struct af_settings *settings, const char *name, const char *value) {
+    size_t kept = 0, len = strlen(name);
+    for (size_t i = 0; settings->environment[i]; i++)
+        if (!is_named(settings->environment[i], name, len))
+            settings->environment[kept++] = settings->environment[i];
+    settings->environment[kept] = NULL;
+    if (!value)
+        return;
+    settings->environment = af_array(settings->environment, kept + 2, sizeof *settings->environment);
+    settings->environment[kept] = af_format("%s=%s", name, value);
+    settings->environment[kept + 1] = NULL;
+}
+
+char *af_settings_add(struct af_settings *settings, const char *shown, const char *key_value) {
+    const char *equals = strchr(key_value, '=');
+    if (!equals)
+        return af_format("%s %s: expected KEY=VALUE", shown, key_value);
+    char *name = af_format("%.*s", (int)(equals - key_value), key_value);
+    for (int i = 0; i < AF_KEYS; i++)
+        if (strcmp(af_keys[i].name, name) == 0) {
+            af_settings_set(settings, af_keys[i].variable, equals + 1);
+            free(name);
+            return NULL;
+        }
+    const char *meant = af_closest(name, af_keys, AF_KEYS, sizeof *af_keys);
+    free(name);
+    return af_format("%s %s: no policy key has this name%s%s%s", shown, key_value, meant ? ", did you mean " : "",
+                     meant ? meant : "", meant ? "?" : "");
+}
+
+bool af_settings_parse(struct af_settings *settings, struct af_error *error) {
+    const char *rules = af_settings_get(settings, af_keys[AF_KEY_RULES].variable);
+    size_t n = af_policy_count_rules(rules);
+    settings->rules = af_array(settings->rules, n, sizeof *settings->rules);
+    return af_policy_parse(&settings->policy, (const char *const *)settings->environment, settings->rules, n, error);
+}
+
+bool af_settings_check(struct af_settings *settings) {
+    struct af_error error;
+    if (af_settings_parse(settings, &error))
+        return true;
+    af_tell("%s", error.text);
+    return false;
+}

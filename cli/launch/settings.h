@@ -1,0 +1,27 @@
+/* What is asked of afterfin: the environment, and -p on top of it. */
+#ifndef AFTERFIN_CLI_LAUNCH_SETTINGS_H
+#define AFTERFIN_CLI_LAUNCH_SETTINGS_H
+
+#include "policy/policy.h"
+
+struct af_settings {
+    char **environment; /* of CMD: NULL-terminated, its own array */
+    struct af_policy policy;
+    struct af_rule *rules;
+};
+
+/* Start from `environment` (environ). */
+void af_settings_init(struct af_settings *settings, char *const *environment);
+
+/* Take the KEY=VALUE of an option, `shown` as "-p". NULL, or what is wrong with it, from malloc. */
+char *af_settings_add(struct af_settings *settings, const char *shown, const char *key_value);
+
+/* Parse what is there now into settings->policy. False: the parser's line is in *error; or has been printed. */
+bool af_settings_parse(struct af_settings *settings, struct af_error *error);
+bool af_settings_check(struct af_settings *settings);
+
+/* NAME's value, or NULL; put NAME=value in place of what was there, or take it out (NULL). */
+const char *af_settings_get(const struct af_settings *settings, const char *name);
+void af_settings_set(struct af_settings *settings, const char *name, const char *value);
+
+#endif

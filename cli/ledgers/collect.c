@@ -1,0 +1,266 @@
+/* See collect.h. */
+#include "cli/ledgers/collect.h"
+#include "cli/kernel/process.h"
+#include "cli/ledgers/endpoints.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
+#include "ledger/histogram.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DEPTH = 8 };
+
+/* A walk through a directory of ledgers. */
+struct walk {
+    struct af_collection *to;
+    const char *where;                 /* what goes before the names of its files */
+    const struct af_strings *left_out; /* NULL: nothing */
+    const char *entry;                 /* where it is in the uppermost one */
+};
+
+/* While one ledger is read: its slots -> rows. */
+struct reading {
+    struct af_collection *to;
+    size_t image;
+    size_t *row_of;
+    uint32_t n_slots;
+};
+
+static size_t row_at(const struct reading *r, uint32_t slot) {
+    return slot < r->n_slots ? r->row_of[slot] : AF_NO_ROW;
+}
+
+static void add_process(void *context, const struct af_seen_process *p) {
+    struct reading *r = context;
+    struct af_collection *c = r->to;
+    if (p->slot >= r->n_slots) { /* claimed since the array was made */
+        r->row_of = af_array(r->row_of, p->slot + 1, sizeof *r->row_of);
+        for (; r->n_slots <= p->slot; r->n_slots++)
+            r->row_of[r->n_slots] = AF_NO_ROW;
+    }
+    r->row_of[p->slot] = c->n_rows;
+    c->rows = af_room_for_one(c->rows, c->n_rows, sizeof *c->rows);
+    struct af_row *row = &c->rows[c->n_rows++];
+    *row = (struct af_row){ .image = r->image, .seen = *p };
+}
+
+static void add_endpoint(void *context, const struct af_endpoint *endpoint) {
+    const struct reading *r = context;
+    af_endpoint_add(r->to, row_at(r, endpoint->slot), endpoint);
+}
+
+static void add_closing(void *context, const struct af_closed *closed) {
+    const struct reading *r = context;
+    struct af_collection *c = r->to;
+    if (!closed->cookie || closed->counted == AF_END_NONE) /* not read; taken back */
+        return;
+    c->closings = af_room_for_one(c->closings, c->n_closings, sizeof *c->closings);
+    c->closings[c->n_closings++] = (struct af_closing){
+        .cookie = closed->cookie,
+        .at = closed->at,
+        .row = row_at(r, closed->slot),
+        .owner = row_at(r, closed->owner),
+        .peer = closed->peer,
+        .local_port = closed->local_port,
+        .counted = closed->counted,
+        .accepted = closed->accepted,
+        .mptcp = closed->mptcp,
+    };
+}
+
+static void add_live(void *context, const struct af_connection *conn) {
+    const struct reading *r = context;
+    struct af_collection *c = r->to;
+    /* One with an ending was handed over by an exec, or freed by a process that was killed in the middle: it
+     * is counted already. */
+    if (!conn->cookie || conn->state == AF_CONN_LISTENER || conn->state == AF_CONN_NEW || conn->ending)
+        return;
+    c->live = af_room_for_one(c->live, c->n_live, sizeof *c->live);
+    c->live[c->n_live++] = (struct af_live){
+        .cookie = conn->cookie,
+        .image = r->image,
+        .holder = row_at(r, conn->holder),
+        .owner = row_at(r, conn->owner),
+        .state = conn->state,
+        .flags = conn->flags,
+        .peer = conn->peer,
+        .local_port = conn->local_port,
+    };
+}
+
+void af_collect_complain(struct af_collection *c, const char *where, const char *why) {
+    c->complaints = af_room_for_one(c->complaints, c->n_complaints, sizeof *c->complaints);
+    c->complaints[c->n_complaints++] = af_format("%s%s", where, why);
+}
+
+static size_t add_image(struct af_collection *c, const struct af_reader *reader, const char *entry) {
+    const struct af_ledger *head = &reader->head;
+    c->images = af_room_for_one(c->images, c->n_images, sizeof *c->images);
+    struct af_image *image = &c->images[c->n_images];
+    *image = (struct af_image){ .entry = af_format("%s", entry),
+                                .net_ns = head->net_ns,
+                                .pid_ns = head->pid_ns,
+                                .started = head->started,
+                                .uid = reader->uid,
+                                .pid = head->pid };
+    const char *command = af_reader_command(reader, &image->command_size);
+    image->command = af_array(NULL, image->command_size, 1);
+    memcpy(image->command, command, image->command_size);
+    image->command_cut = head->command_size > sizeof head->command;
+    memcpy(image->program, head->program, sizeof image->program);
+    memcpy(image->policy, head->policy, sizeof image->policy);
+    return c->n_images++;
+}
+
+/* False: its writer is not ready with it. One that has just been removed is none. */
+static bool read_ledger(const struct walk *w, int directory, const char *name, bool wait) {
+    struct af_collection *c = w->to;
+    struct af_reader reader;
+    struct af_reader_error error;
+    if (!af_reader_open(&reader, directory, name, c->boot_id, &error)) {
+        if (error.unfinished && wait)
+            return false;
+        if (!error.gone)
+            af_collect_complain(c, w->where, error.text);
+        return true;
+    }
+    struct reading r = { .to = c, .image = add_image(c, &reader, w->entry) };
+    struct af_histogram times;
+    uint64_t lost = 0;
+    /* Processes first: what the others refer to. */
+    if (!af_reader_processes(&reader, add_process, &r, &error) ||
+        !af_reader_endpoints(&reader, add_endpoint, &r, &error) ||
+        !af_reader_connections(&reader, add_live, &r, &error) ||
+        !af_reader_closed(&reader, add_closing, &r, &lost, &error) || !af_reader_times(&reader, &times, &error))
+        af_collect_complain(c, w->where, error.text);
+    else
+        af_histogram_add(&c->connect_times, &times);
+    c->images[r.image].lost = lost;
+    c->bad += reader.bad;
+    free(r.row_of);
+    af_reader_close(&reader);
+    return true;
+}
+
+bool af_is_ledger_name(const char *name) {
+    static const char suffix[] = ".ledger";
+    size_t len = strlen(name);
+    return len >= sizeof suffix && strcmp(name + len - (sizeof suffix - 1), suffix) == 0;
+}
+
+static void read_unfinished(struct walk *w, int directory, const struct af_strings *names, int depth) {
+    for (size_t i = 0; i < names->n; i++) {
+        w->entry = depth ? w->entry : names->all[i];
+        while (!read_ledger(w, directory, names->all[i], af_wait_for_writer(&w->to->waited_ms)))
+            ;
+    }
+}
+
+static void read_directory(struct walk *w, int directory, int depth) {
+    int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = again < 0 ? NULL : fdopendir(again);
+    struct af_strings unfinished = { .n = 0 };
+    for (struct dirent *e; list && (e = readdir(list));) {
+        w->entry = depth ? w->entry : e->d_name;
+        if (!depth && w->left_out && af_strings_have(w->left_out, e->d_name))
+            continue;
+        if (af_is_ledger_name(e->d_name)) {
+            if (read_ledger(w, directory, e->d_name, true))
+                continue;
+            af_strings_add(&unfinished, af_format("%s", e->d_name));
+        } else if (strncmp(e->d_name, "run-", 4) == 0 && depth < DEPTH) {
+            int below = openat(directory, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (below < 0)
+                continue;
+            read_directory(w, below, depth + 1);
+            close(below);
+        }
+    }
+    read_unfinished(w, directory, &unfinished, depth);
+    af_strings_free(&unfinished);
+    if (list)
+        closedir(list);
+    else if (again >= 0)
+        close(again);
+}
+
+static enum af_fate fate_of(const struct af_image *image, const struct af_seen_process *p) {
+    if (p->ended != AF_RUNNING)
+        return p->ended == AF_EXECED ? AF_FATE_EXEC : AF_FATE_EXIT;
+    return af_process_running(image->pid_ns, p->pid, p->start_ticks) ? AF_FATE_RUNNING : AF_FATE_SIGNAL;
+}
+
+/* Once all is read: who has begun meanwhile is not to be missed. */
+static void judge_fates(struct af_collection *c) {
+    af_process_list_anew();
+    for (size_t i = 0; i < c->n_rows; i++) {
+        struct af_image *image = &c->images[c->rows[i].image];
+        c->rows[i].fate = fate_of(image, &c->rows[i].seen);
+        image->runs |= c->rows[i].fate == AF_FATE_RUNNING;
+    }
+}
+
+void af_collect_begin(struct af_collection *c) {
+    memset(c, 0, sizeof *c);
+    af_boot_id(c->boot_id);
+}
+
+void af_collect_add(struct af_collection *c, int directory, const char *where, const struct af_strings *left_out) {
+    struct walk walk = { .to = c, .where = where, .left_out = left_out };
+    read_directory(&walk, directory, 0);
+}
+
+void af_collect_end(struct af_collection *c) {
+    judge_fates(c);
+    af_endpoints_sum(c);
+}
+
+void af_collect(struct af_collection *c, int directory) {
+    af_collect_except(c, directory, NULL);
+}
+
+void af_collect_except(struct af_collection *c, int directory, const struct af_strings *left_out) {
+    af_collect_begin(c);
+    af_collect_add(c, directory, "", left_out);
+    af_collect_end(c);
+}
+
+void af_collection_free(struct af_collection *c) {
+    for (size_t i = 0; i < c->n_images; i++) {
+        free(c->images[i].entry);
+        free(c->images[i].command);
+    }
+    for (size_t i = 0; i < c->n_complaints; i++)
+        free(c->complaints[i]);
+    free(c->images);
+    free(c->rows);
+    free(c->closings);
+    free(c->live);
+    free(c->targets);
+    free(c->complaints);
+    memset(c, 0, sizeof *c);
+}
+
+bool af_collection_runs(const struct af_collection *c) {
+    bool runs = false;
+    for (size_t i = 0; i < c->n_images; i++)
+        runs |= c->images[i].runs;
+    return runs;
+}
+
+void af_collection_tell(const struct af_collection *c, const char *command) {
+    unsigned long long lost = 0;
+    for (size_t i = 0; i < c->n_complaints; i++)
+        af_tell("%s: left out: %s", command, c->complaints[i]);
+    for (size_t i = 0; i < c->n_images; i++)
+        lost += c->images[i].lost;
+    if (c->bad)
+        af_tell("%s: %u records made no sense and were left out", command, c->bad);
+    if (lost)
+        af_tell("%s: %llu closed connections were too many for their ledger and are forgotten", command, lost);
+}

@@ -1,0 +1,17 @@
+/* Names of what ledgers tell, the same in columns, JSON and metrics. */
+#ifndef AFTERFIN_CLI_LEDGERS_NAMES_H
+#define AFTERFIN_CLI_LEDGERS_NAMES_H
+
+#include "cli/ledgers/collect.h"
+
+/* "connect", of enum af_call; "EADDRNOTAVAIL", or "unknown" for 0. */
+const char *af_call_name(uint32_t call);
+const char *af_errno_name(uint32_t error);
+
+/* "exit", "signal", "exec" or "running". */
+const char *af_fate_name(enum af_fate fate);
+
+/* "10.0.0.5:443", or ":443" for an accepted one. */
+void af_endpoint_text(const struct af_endpoint *endpoint, char out[AF_ADDR_TEXT]);
+
+#endif

@@ -1,0 +1,75 @@
+/* Messages of the command: one line each, on stderr. */
+
+#include "cli/output/say.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void (*hears)(const char *line);
+
+void af_tell_to(void (*hear)(const char *line)) {
+    hears = hear;
+}
+
+void af_tell(const char *format, ...) {
+    char line[1024];
+    int used = snprintf(line, sizeof line, "afterfin: ");
+    va_list args;
+    va_start(args, format);
+    int wanted = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, args);
+    va_end(args);
+    if (wanted < 0)
+        return;
+    size_t len = strlen(line);
+    for (size_t i = 0; i < len; i++) /* a file's name, too, may be made to fool a terminal */
+        if ((unsigned char)line[i] < ' ' || line[i] == 127)
+            line[i] = '?';
+    if (hears) {
+        hears(line);
+        return;
+    }
+    line[len] = '\n'; /* one write, so that lines of several processes do not mix */
+    fwrite(line, 1, len + 1, stderr);
+}
+
+enum { WORD_MAX = 32 };
+
+static unsigned least(unsigned a, unsigned b, unsigned c) {
+    unsigned ab = a < b ? a : b;
+    return ab < c ? ab : c;
+}
+
+/* Edits (insert, delete, replace, swap two neighbours) from a to b. */
+static unsigned distance(const char *a, const char *b) {
+    size_t m = strlen(a), n = strlen(b);
+    unsigned d[WORD_MAX + 1][WORD_MAX + 1];
+    if (m > WORD_MAX || n > WORD_MAX)
+        return WORD_MAX;
+    for (unsigned i = 0; i <= m; i++)
+        for (unsigned j = 0; j <= n; j++) {
+            if (!i || !j) {
+                d[i][j] = i + j;
+                continue;
+            }
+            d[i][j] = least(d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1, d[i][j]);
+        }
+    return d[m][n];
+}
+
+const char *af_closest(const char *text, const void *records, size_t n, size_t stride) {
+    const char *best = NULL;
+    unsigned best_distance = 1 + (unsigned)strlen(text) / 3;
+    for (size_t i = 0; i < n; i++) {
+        const char *word;
+        memcpy(&word, (const char *)records + i * stride, sizeof word);
+        unsigned edits = word ? distance(text, word) : WORD_MAX;
+        if (edits <= best_distance && edits < strlen(text)) {
+            best = word;
+            best_distance = edits - (edits > 0);
+        }
+    }
+    return best;
+}

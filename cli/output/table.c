@@ -1,0 +1,157 @@
+/* See table.h. */
+#include "cli/output/table.h"
+#include "cli/output/memory.h"
+#include "cli/output/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { DEFAULT_WIDTH = 80, SHORTEST_TEXT = 8, INDENT = 8 };
+
+size_t af_width_of(int fd) {
+    struct winsize size;
+    return isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : DEFAULT_WIDTH;
+}
+
+bool af_colour_on(int fd) {
+    const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return isatty(fd) && !(no && *no) && !(terminal && strcmp(terminal, "dumb") == 0);
+}
+
+static struct af_table_line *add_line(struct af_table *table) {
+    table->lines = af_room_for_one(table->lines, table->n_lines, sizeof *table->lines);
+    struct af_table_line *line = &table->lines[table->n_lines++];
+    *line = (struct af_table_line){ NULL, NULL };
+    return line;
+}
+
+char **af_table_row(struct af_table *table) {
+    struct af_table_line *line = add_line(table);
+    line->cells = af_array(NULL, table->n_columns, sizeof *line->cells);
+    memset(line->cells, 0, table->n_columns * sizeof *line->cells);
+    return line->cells;
+}
+
+void af_table_note(struct af_table *table, char *note) {
+    add_line(table)->note = note;
+}
+
+void af_table_free(struct af_table *table) {
+    for (size_t i = 0; i < table->n_lines; i++) {
+        for (size_t c = 0; table->lines[i].cells && c < table->n_columns; c++)
+            free(table->lines[i].cells[c]);
+        free(table->lines[i].cells);
+        free(table->lines[i].note);
+    }
+    free(table->lines);
+}
+
+/* How wide a column wants to be; 0: not at all. */
+static size_t wanted(const struct af_table *table, size_t column) {
+    const struct af_column *c = &table->columns[column];
+    size_t width = strlen(c->title);
+    bool empty = c->optional;
+    for (size_t i = 0; i < table->n_lines; i++) {
+        const char *cell = table->lines[i].cells ? table->lines[i].cells[column] : "";
+        size_t w = af_columns(cell);
+        width = w > width ? w : width;
+        empty &= !*cell || strcmp(cell, "0") == 0;
+    }
+    return empty ? 0 : width;
+}
+
+static size_t total(const size_t *widths, size_t n) {
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += widths[i] ? widths[i] + 1 : 0;
+    return sum ? sum - 1 : 0;
+}
+
+/* Leave columns out, only spare ones or any, until the rest is no wider than that. */
+static void leave_out(const struct af_table *table, size_t *widths, size_t width, bool spare) {
+    const size_t n = table->n_columns;
+    while (total(widths, n) > width) {
+        size_t least = n;
+        for (size_t i = 0; i < n; i++)
+            if (widths[i] && table->columns[i].rank && (table->columns[i].spare || !spare) &&
+                (least == n || table->columns[i].rank > table->columns[least].rank))
+                least = i;
+        if (least == n)
+            return;
+        widths[least] = 0;
+    }
+}
+
+static void shorten(const struct af_table *table, size_t *widths, size_t width, bool legible) {
+    const size_t n = table->n_columns;
+    for (size_t i = 0; i < n; i++) {
+        const size_t least = legible && table->columns[i].least ? table->columns[i].least : SHORTEST_TEXT;
+        while (table->columns[i].text && widths[i] > least && total(widths, n) > width)
+            widths[i]--;
+    }
+}
+
+/* Spare columns go first, then texts are shortened, then others go, then texts are shortened as far as can be. */
+static void squeeze(const struct af_table *table, size_t *widths, size_t width) {
+    leave_out(table, widths, width, true);
+    shorten(table, widths, width, true);
+    leave_out(table, widths, width, false);
+    shorten(table, widths, width, false);
+}
+
+static void print_row(const struct af_table *table, const size_t *widths, const char *const *cells, FILE *to) {
+    size_t pending = 0; /* blanks, not printed at the end of a line */
+    bool first = true;
+    for (size_t i = 0; i < table->n_columns; i++) {
+        if (!widths[i])
+            continue;
+        char *shown = af_array(NULL, widths[i] + 3, 4);
+        size_t used = af_fit(cells[i], widths[i], shown), rest = widths[i] - used;
+        pending += !first;
+        first = false;
+        bool text = table->columns[i].text;
+        if (*shown)
+            fprintf(to, "%*s%s", (int)(pending + (text ? 0 : rest)), "", shown);
+        pending = *shown ? (text ? rest : 0) : pending + widths[i];
+        free(shown);
+    }
+    fputc('\n', to);
+}
+
+void af_print_wrapped(FILE *to, size_t width, size_t indent, const char *text) {
+    const size_t room = width > indent + SHORTEST_TEXT ? width - indent : SHORTEST_TEXT;
+    while (*text) {
+        size_t len = strlen(text);
+        if (len > room) {
+            for (len = room; len > 0 && text[len] != ' '; len--)
+                ;
+            if (!len)
+                len = room;
+        }
+        fprintf(to, "%*s%.*s\n", (int)indent, "", (int)len, text);
+        text += len;
+        text += *text == ' ';
+    }
+}
+
+void af_table_print(struct af_table *table, FILE *to, size_t width, bool colour) {
+    size_t *widths = af_array(NULL, table->n_columns, sizeof *widths);
+    const char **titles = af_array(NULL, table->n_columns, sizeof *titles);
+    for (size_t i = 0; i < table->n_columns; i++) {
+        titles[i] = table->columns[i].title;
+        widths[i] = wanted(table, i);
+    }
+    squeeze(table, widths, width);
+    fputs(colour ? "\033[1m" : "", to);
+    print_row(table, widths, titles, to);
+    fputs(colour ? "\033[0m" : "", to);
+    for (size_t i = 0; i < table->n_lines; i++)
+        if (table->lines[i].cells)
+            print_row(table, widths, (const char *const *)table->lines[i].cells, to);
+        else
+            af_print_wrapped(to, width, width > 40 ? INDENT : 2, table->lines[i].note);
+    free(widths);
+    free(titles);
+}

@@ -1,0 +1,87 @@
+/* See text.h. */
+#include "cli/output/text.h"
+
+#include <langinfo.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <wchar.h>
+
+size_t af_utf8_length(const char *s, size_t n) {
+    const unsigned char *u = (const unsigned char *)s;
+    if (!n)
+        return 0;
+    if (u[0] < 0x80)
+        return 1;
+    size_t len = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : 2;
+    if (u[0] < 0xc2 || u[0] > 0xf4 || len > n)
+        return 0;
+    uint32_t c = u[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((u[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (u[i] & 0x3f);
+    }
+    /* Overlong forms, surrogates, beyond Unicode. */
+    bool bad = (len == 3 && c < 0x800) || (len == 4 && (c < 0x10000 || c > 0x10ffff)) || (c >> 11) == 0x1b;
+    return bad ? 0 : len;
+}
+
+/* One character of text as it is to be shown: bytes in `shown`, columns in *columns. Returns bytes eaten. */
+static size_t next_shown(const char *text, size_t n, char shown[8], size_t *columns) {
+    wchar_t wide;
+    mbstate_t state = { 0 };
+    if (*text >= ' ' && *text <= '~') { /* nearly all there is; a long list is printed in no time */
+        shown[0] = *text;
+        shown[1] = 0;
+        *columns = 1;
+        return 1;
+    }
+    size_t eaten = mbrtowc(&wide, text, n, &state);
+    int width = eaten && eaten <= n ? wcwidth(wide) : -1;
+    if (width > 0 && eaten <= 4) {
+        memcpy(shown, text, eaten);
+        shown[eaten] = 0;
+        *columns = (size_t)width;
+        return eaten;
+    }
+    *columns = (size_t)snprintf(shown, 8, "\\x%02x", (unsigned char)*text);
+    return 1;
+}
+
+size_t af_columns(const char *text) {
+    char shown[8];
+    size_t total = 0, n = strlen(text), columns;
+    while (n) {
+        size_t eaten = next_shown(text, n, shown, &columns);
+        total += columns;
+        text += eaten;
+        n -= eaten;
+    }
+    return total;
+}
+
+size_t af_fit(const char *text, size_t width, char *out) {
+    bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    const char *ellipsis = utf8 ? "\u2026" : "~";
+    size_t used = 0, n = strlen(text), columns;
+    bool cut = af_columns(text) > width;
+    size_t room = cut && width ? width - 1 : width;
+    *out = 0;
+    while (n) {
+        char shown[8];
+        size_t eaten = next_shown(text, n, shown, &columns);
+        if (used + columns > room)
+            break;
+        out = stpcpy(out, shown);
+        used += columns;
+        text += eaten;
+        n -= eaten;
+    }
+    if (cut && width) {
+        strcpy(out, ellipsis);
+        used++;
+    }
+    return used;
+}

@@ -1,0 +1,262 @@
+/* Log lines as the library writes them (shim/line.c): logfmt or JSON, each line by itself. Both become a JSON
+ * object first, and one check is made of both. */
+#include "cli/output/json.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
+#include "cli/report/report.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char ours[] = "afterfin ";
+
+/* ---- logfmt ------------------------------------------------------------------------------------------------- */
+
+static int hex(char c) {
+    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* One escape behind a backslash; bytes eaten, 0: there is none such. */
+static size_t unescape(const char *s, char *out) {
+    if (s[0] == '"' || s[0] == '\\' || s[0] == 'n') {
+        *out = s[0] == 'n' ? '\n' : s[0];
+        return 1;
+    }
+    if (s[0] != 'x' || hex(s[1]) < 0 || hex(s[2]) < 0)
+        return 0;
+    *out = (char)(hex(s[1]) << 4 | hex(s[2]));
+    return 3;
+}
+
+/* A value at *at, quoted or plain, unescaped in place; *at is moved behind it. NULL: broken. */
+static char *value_at(char **at) {
+    char *from = *at, *to = *at, *value = *at;
+    const bool quoted = *from == '"';
+    from += quoted;
+    while (*from && (quoted ? *from != '"' : *from != ' ')) {
+        size_t eaten = 1;
+        if (quoted && *from == '\\')
+            eaten += unescape(from + 1, to++);
+        else
+            *to++ = *from;
+        if (eaten == 1 && quoted && *from == '\\')
+            return NULL;
+        from += eaten;
+    }
+    if (quoted && *from++ != '"')
+        return NULL;
+    if (*from && *from != ' ')
+        return NULL;
+    *at = from + (*from == ' ');
+    *to = 0;
+    return value;
+}
+
+static bool number(const char *text, json_int_t *out) {
+    char *end;
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && errno == 0;
+}
+
+/* "a=1,b=2" */
+static json_t *pairs(char *text) {
+    json_t *object = json_object();
+    char *rest = NULL;
+    for (char *pair = strtok_r(text, ",", &rest); pair; pair = strtok_r(NULL, ",", &rest)) {
+        json_int_t n;
+        char *equals = strrchr(pair, '=');
+        if (equals)
+            *equals = 0;
+        if (!equals || !number(equals + 1, &n) || json_object_set_new(object, pair, json_integer(n)) != 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static json_t *typed(const char *name, char *value) {
+    static const char *const texts[] = { "event", "time", "program", "policy" };
+    json_int_t n;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strcmp(name, texts[i]) == 0)
+            return af_json_text(value, strlen(value));
+    if (strcmp(name, "errors") == 0 || strcmp(name, "time_wait_to") == 0)
+        return pairs(value);
+    if (number(value, &n))
+        return json_integer(n);
+    if (strcmp(name, "elapsed_s") == 0) {
+        char *end;
+        double seconds = strtod(value, &end);
+        return *value >= '0' && *value <= '9' && !*end && isfinite(seconds) ? json_real(seconds) : NULL;
+    }
+    return af_json_text(value, strlen(value)); /* a field of a later release */
+}
+
+static json_t *from_logfmt(char *line) {
+    json_t *object = json_object();
+    while (*line) {
+        char *name = line, *value = NULL;
+        json_t *field = NULL;
+        line += strcspn(line, "= ");
+        if (*line == '=') {
+            *line++ = 0;
+            value = value_at(&line);
+        }
+        if (value && !json_object_get(object, name))
+            field = typed(name, value);
+        if (!field || json_object_set_new(object, name, field) != 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+/* ---- what a line says --------------------------------------------------------------------------------------- */
+
+static bool read_time(const char *text, uint64_t *ns) {
+    struct tm tm = { 0 };
+    int ms, used = 0;
+    if (!text ||
+        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+               &tm.tm_sec, &ms, &used) != 7 ||
+        !used || text[used] || ms < 0)
+        return false;
+    tm.tm_year -= 1900;
+    tm.tm_mon -= 1;
+    time_t seconds = timegm(&tm);
+    *ns = (uint64_t)seconds * 1000000000u + (uint64_t)ms * 1000000u;
+    return seconds >= 0;
+}
+
+static bool read_count(const json_t *object, const char *name, uint64_t *out) {
+    const json_t *value = json_object_get(object, name);
+    *out = (uint64_t)json_integer_value(value);
+    return json_is_integer(value) && json_integer_value(value) >= 0 &&
+           json_integer_value(value) < INT64_MAX / (AF_COUNTERS + 1);
+}
+
+/* NULL where there are none; false where a count in it is none. */
+static bool read_pairs(json_t *object, const char *name, json_t **out) {
+    json_t *value = json_object_get(object, name), *one;
+    const char *key;
+    uint64_t n;
+    if (!json_is_object(value))
+        return false;
+    json_object_foreach(value, key, one)
+        if (!read_count(value, key, &n))
+            return false;
+    *out = json_object_size(value) ? json_incref(value) : NULL;
+    return true;
+}
+
+/* NULL, or why not. */
+static const char *read_counts(const json_t *object, uint64_t count[AF_COUNTERS]) {
+    uint64_t open;
+#define COUNTER(name, help) \
+    if (!read_count(object, #name, &count[AF_COUNT_##name])) \
+        return "no count of " #name;
+#define DERIVED(name, help) \
+    if (!read_count(object, #name, &name)) \
+        return "no count of " #name;
+#include "ledger/counters.def"
+#undef COUNTER
+#undef DERIVED
+    return (int64_t)open == af_seen_open(count) ? NULL : "its counts do not add up";
+}
+
+static const char *read_object(json_t *object, struct af_entry *e) {
+    const char *program = json_string_value(json_object_get(object, "program"));
+    const json_t *version = json_object_get(object, "version");
+    const double elapsed = json_number_value(json_object_get(object, "elapsed_s"));
+    uint64_t pid;
+    if (!json_is_integer(version))
+        return "not a line of afterfin's log";
+    if (json_integer_value(version) != 1)
+        return "a line of another version";
+    if (!program || !json_is_string(json_object_get(object, "event")) || !read_count(object, "pid", &pid) || !pid)
+        return "no event, program or pid";
+    if (!read_time(json_string_value(json_object_get(object, "time")), &e->at) ||
+        !json_is_number(json_object_get(object, "elapsed_s")) || !(elapsed >= 0) || elapsed * 1e9 > (double)e->at)
+        return "no time or elapsed_s";
+    const char *why = read_counts(object, e->count);
+    if (why)
+        return why;
+    if (!read_pairs(object, "errors", &e->errors) || !read_pairs(object, "time_wait_to", &e->time_wait_to))
+        return "its errors or time_wait_to are none";
+    e->pid = (int64_t)pid;
+    e->started = e->at - (uint64_t)(elapsed * 1e9);
+    e->program = af_format("%s", program);
+    return NULL;
+}
+
+/* ---- a file ------------------------------------------------------------------------------------------------- */
+
+static void free_entry(struct af_entry *e) {
+    json_decref(e->errors);
+    json_decref(e->time_wait_to);
+}
+
+static const char *read_line(struct af_entries *entries, char *line, size_t size) {
+    struct af_entry e = { .order = entries->n };
+    json_t *object = NULL;
+    if (strlen(line) != size)
+        return "a NUL in it";
+    if (*line == '{')
+        object = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
+    else if (strncmp(line, ours, sizeof ours - 1) == 0)
+        object = from_logfmt(line + sizeof ours - 1);
+    else
+        return "not a line of afterfin's log";
+    if (!object)
+        return "broken";
+    const char *why = read_object(object, &e);
+    json_decref(object);
+    if (why) {
+        free_entry(&e);
+        return why;
+    }
+    entries->all = af_room_for_one(entries->all, entries->n, sizeof *entries->all);
+    entries->all[entries->n++] = e;
+    return NULL;
+}
+
+static bool read_stream(struct af_entries *entries, FILE *file, const char *name) {
+    char *line = NULL;
+    size_t room = 0, number_of = 0;
+    for (ssize_t got; (errno = 0, got = getline(&line, &room, file)) > 0;) {
+        size_t size = (size_t)got - (line[got - 1] == '\n');
+        line[size] = 0;
+        number_of++;
+        const char *why = size ? read_line(entries, line, size) : NULL;
+        entries->lines += size && !why;
+        entries->skipped += why != NULL;
+        if (why)
+            af_tell("report: %s:%zu: %s", name, number_of, why);
+    }
+    int error = ferror(file) ? errno : 0;
+    free(line);
+    if (error)
+        af_tell("report: %s: %s", name, strerror(error));
+    return !error;
+}
+
+bool af_report_read_log(struct af_entries *entries, const char *path) {
+    if (strcmp(path, "-") == 0)
+        return read_stream(entries, stdin, "stdin");
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        af_tell("report: %s: %s", path, strerror(errno));
+        return false;
+    }
+    bool ok = read_stream(entries, file, path);
+    fclose(file);
+    return ok;
+}

@@ -1,0 +1,130 @@
+/* What report writes for Prometheus: its text format. */
+#include "cli/output/file.h"
+#include "cli/output/memory.h"
+#include "cli/report/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* https://prometheus.io/docs/instrumenting/exposition_formats/: \, " and newline are escaped. */
+static void put_label(FILE *to, const char *name, const char *value, size_t size) {
+    fprintf(to, "%s=\"", name);
+    for (size_t i = 0; i < size; i++)
+        if (value[i] == '\n')
+            fputs("\\n", to);
+        else
+            fprintf(to, value[i] == '"' || value[i] == '\\' ? "\\%c" : "%c", value[i]);
+    fputc('"', to);
+}
+
+static void put_family(FILE *to, const char *name, const char *type, const char *help) {
+    fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void put_sample(FILE *to, const char *name, const char *program, uint64_t value) {
+    fprintf(to, "%s{", name);
+    put_label(to, "program", program, strlen(program));
+    fprintf(to, "} %llu\n", (unsigned long long)value);
+}
+
+#define EACH(r, name, type, help, value) \
+    do { \
+        put_family(to, name, type, help); \
+        for (size_t i = 0; i < (r)->totals.n_sums; i++) { \
+            const struct af_sum *sum = &(r)->totals.sums[i]; \
+            put_sample(to, name, sum->program, (uint64_t)(value)); \
+        } \
+    } while (0)
+
+static json_int_t told(const struct af_sum *sum, const char *name) {
+    return json_integer_value(json_object_get(sum->told, name));
+}
+
+static void put_counts(FILE *to, const struct af_report *r) {
+    EACH(r, "afterfin_processes", "gauge", "processes that had a TCP socket, as far as recorded", sum->processes);
+    EACH(r, "afterfin_processes_running", "gauge", "those that have a ledger and run", sum->running);
+#define COUNTER(name, help) EACH(r, "afterfin_" #name "_total", "counter", help, told(sum, #name));
+#define DERIVED(name, help) EACH(r, "afterfin_" #name, "gauge", help, af_seen_##name(sum->count));
+#include "ledger/counters.def"
+#undef COUNTER
+#undef DERIVED
+}
+
+/* "connect:EADDRNOTAVAIL" comes apart into two labels. */
+static void put_errors(FILE *to, const struct af_report *r) {
+    static const char name[] = "afterfin_errors_total";
+    bool any = false;
+    for (size_t i = 0; i < r->totals.n_sums; i++) {
+        const char *key;
+        json_t *n;
+        json_object_foreach(r->totals.sums[i].told, key, n) {
+            const char *colon = strchr(key, ':');
+            if (!colon)
+                continue;
+            if (!any)
+                put_family(to, name, "counter", "calls that failed, by call and errno");
+            any = true;
+            fprintf(to, "%s{", name);
+            put_label(to, "program", r->totals.sums[i].program, strlen(r->totals.sums[i].program));
+            put_label(to, ",call", key, (size_t)(colon - key));
+            put_label(to, ",errno", colon + 1, strlen(colon + 1));
+            fprintf(to, "} %lld\n", (long long)json_integer_value(n));
+        }
+    }
+}
+
+/* ---- the kernel's side --------------------------------------------------------------------------------------- */
+
+static void put_one(FILE *to, const char *name, const char *type, const char *help, int64_t value) {
+    if (value < 0)
+        return;
+    put_family(to, name, type, help);
+    fprintf(to, "%s %lld\n", name, (long long)value);
+}
+
+static void put_busiest(FILE *to, const struct af_ports *p) {
+    static const char name[] = "afterfin_destination_ports";
+    if (p->n_busiest)
+        put_family(to, name, "gauge", "ephemeral ports in use to one destination, of the busiest eight");
+    for (size_t i = 0; i < p->n_busiest; i++) {
+        char local[AF_ADDR_TEXT], peer[AF_ADDR_TEXT];
+        size_t size = af_addr_text(&p->busiest[i].local, local);
+        fprintf(to, "%s{", name);
+        put_label(to, "local", local, size - strlen(":0"));
+        put_label(to, ",peer", peer, af_addr_text(&p->busiest[i].peer, peer));
+        fprintf(to, "} %u\n", p->busiest[i].ports);
+    }
+}
+
+static void put_ports(FILE *to, const struct af_report *r) {
+    const struct af_ports *p = &r->ports;
+    if (r->totals.n_sums)
+        EACH(r, "afterfin_time_wait_now", "gauge", "TIME_WAIT sockets in this network namespace that it left",
+             sum->time_wait_now);
+    put_one(to, "afterfin_time_wait_sockets", "gauge", "TIME_WAIT sockets in this network namespace, whoever left them",
+            p->time_wait);
+    put_one(to, "afterfin_time_wait_limit", "gauge", "net.ipv4.tcp_max_tw_buckets", p->time_wait_limit);
+    put_one(to, "afterfin_time_wait_overflow_total", "counter",
+            "connections that were denied a TIME_WAIT by this limit: TCPTimeWaitOverflow", p->time_wait_overflow);
+    put_one(to, "afterfin_ephemeral_ports", "gauge", "net.ipv4.ip_local_port_range, less ip_local_reserved_ports",
+            p->ephemeral);
+    put_one(to, "afterfin_ephemeral_ports_used", "gauge", "those that some TCP socket has, whatever its destination",
+            p->used);
+    put_busiest(to, p);
+}
+
+bool af_report_write_prometheus(const struct af_report *r, const char *path) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    if (to && r->totals.n_sums) {
+        put_counts(to, r);
+        put_errors(to, r);
+    }
+    if (to && r->has_ports)
+        put_ports(to, r);
+    bool ok = to && fclose(to) == 0 && af_output(text, "report", "metrics", path);
+    free(text);
+    return ok;
+}

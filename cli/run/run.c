@@ -1,0 +1,103 @@
+/* afterfin run: CMD under the library, and what came of it. */
+#include "cli/run/run.h"
+#include "cli/commands.h"
+#include "cli/launch/preload.h"
+#include "cli/launch/reach.h"
+#include "cli/launch/result.h"
+#include "cli/options.h"
+#include "cli/output/say.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { JSON = AF_NO_LETTER, EXEC };
+
+static const struct af_option_row rows[] = {
+    { 'p', NULL, AF_TAKES_VALUE, "KEY=VALUE", "a policy; beats the environment; may be repeated" },
+    { 'q', NULL, AF_TAKES_NOTHING, NULL, "no table" },
+    { 'f', NULL, AF_TAKES_NOTHING, NULL, "run a CMD that the library cannot reach, with a warning" },
+    { JSON, "json", AF_MAY_TAKE, "FILE", "write the result as JSON to stdout, or to FILE" },
+    { EXEC, "exec", AF_TAKES_NOTHING, NULL, "become CMD: no table, no process between (for entrypoints)" },
+    { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
+};
+
+struct request {
+    struct af_settings settings;
+    char **command;
+    bool quiet, force, json, exec;
+    const char *json_path; /* NULL: stdout */
+};
+
+static int misuse(struct af_options *options, const char *what) {
+    af_misuse(options, "%s", what);
+    return options->status;
+}
+
+/* 0, or the status to exit with in *status: false. */
+static bool read_options(struct request *q, int argc, char **argv, int *status) {
+    struct af_options options = { .command = "run", .rows = rows, .argc = argc, .argv = argv, .next = 1 };
+    int id;
+    while ((id = af_next_option(&options)) > 0) {
+        if (id == 'p' && !af_option_accepted(&options, af_settings_add(&q->settings, "-p", options.value))) {
+            *status = options.status;
+            return false;
+        }
+        q->quiet |= id == 'q';
+        q->force |= id == 'f';
+        q->exec |= id == EXEC;
+        if (id == JSON) {
+            q->json = true;
+            q->json_path = options.value;
+        }
+    }
+    q->command = argv + options.next;
+    *status = id < 0                 ? options.status
+              : options.next >= argc ? misuse(&options, "which CMD?")
+              : q->exec && q->json   ? misuse(&options, "--json and --exec exclude each other")
+                                     : -1;
+    return *status < 0;
+}
+
+/* Everything that can be wrong is found before CMD starts. */
+static bool prepare(struct request *q) {
+    char why[512];
+    if (!af_settings_check(&q->settings) || !af_preload(&q->settings))
+        return false;
+    if (af_reachable(q->command[0], getenv("PATH"), why))
+        return true;
+    af_tell("run: %s%s", why, q->force ? "" : "; -f runs it all the same");
+    return q->force;
+}
+
+/* ---- the run ------------------------------------------------------------------------------------------------ */
+
+/* Without a table or JSON nobody asks for counts: then there is no ledger, unless the user wants one. */
+static int run_recorded(struct request *q) {
+    struct af_result result;
+    struct af_child child;
+    if (q->quiet && !q->json) {
+        af_child_run("run", q->command, q->settings.environment, &(struct af_periodic){ 0 }, &child);
+        return child.status;
+    }
+    af_run_recorded(&result, "run", q->command, &q->settings);
+    child = result.child;
+    if (result.recorded && child.started) {
+        if (!q->quiet)
+            af_result_print(&result);
+        if (q->json)
+            af_result_write_json(&result, q->json_path);
+    }
+    af_result_free(&result);
+    return child.status;
+}
+
+int af_command_run(int argc, char **argv) {
+    struct request q = { .json_path = NULL };
+    int status;
+    af_settings_init(&q.settings, environ);
+    if (!read_options(&q, argc, argv, &status))
+        return status;
+    if (!prepare(&q))
+        return AF_EXIT_RUN;
+    return q.exec ? af_child_become(q.command, q.settings.environment) : run_recorded(&q);
+}

@@ -1,0 +1,258 @@
+/* The table that run prints when CMD has ended. */
+#include "cli/launch/result.h"
+#include "cli/ledgers/names.h"
+#include "cli/output/memory.h"
+#include "cli/output/table.h"
+#include "cli/run/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum column {
+    PID,
+    PROGRAM,
+    ENDED,
+    CONNECTS,
+    ACCEPTS,
+    ESTABLISHED,
+    TIME_WAIT,
+    CONFIRMED,
+    AVOIDED,
+    PASSIVE,
+    ABORTED,
+    PASSED,
+    OPEN,
+    COLUMNS
+};
+
+static const struct af_column columns[COLUMNS] = {
+    [PID] = { "PID", .rank = 9 },
+    [PROGRAM] = { "PROGRAM", .text = true },
+    [ENDED] = { "ENDED", .text = true, .optional = true, .rank = 8 },
+    [CONNECTS] = { "CONNECTS", .optional = true, .rank = 7 },
+    [ACCEPTS] = { "ACCEPTS", .optional = true, .rank = 6 },
+    [ESTABLISHED] = { "ESTAB", .rank = 3 },
+    [TIME_WAIT] = { "TIME_WAIT", .rank = 0 },
+    [CONFIRMED] = { "CONFIRMED", .rank = 1 },
+    [AVOIDED] = { "AVOIDED", .optional = true, .rank = 2 },
+    [PASSIVE] = { "PASSIVE", .optional = true, .rank = 4 },
+    [ABORTED] = { "ABORTED", .optional = true, .rank = 5 },
+    [PASSED] = { "PASSED", .optional = true, .rank = 11 },
+    [OPEN] = { "OPEN", .optional = true, .rank = 10 },
+};
+
+static bool is_idle(const struct af_row *row) {
+    for (int i = 0; i < AF_COUNTERS; i++)
+        if (row->seen.count[i])
+            return false;
+    return row->seen.n_errors == 0 && row->confirmed == 0;
+}
+
+static char *number(uint64_t n) {
+    return af_format("%llu", (unsigned long long)n);
+}
+
+static void put_counts(char **cells, const uint64_t *count) {
+    cells[CONNECTS] = number(count[AF_COUNT_connects]);
+    cells[ACCEPTS] = number(count[AF_COUNT_accepts]);
+    cells[ESTABLISHED] = number(count[AF_COUNT_established]);
+    cells[TIME_WAIT] = number(count[AF_COUNT_time_wait]);
+    cells[AVOIDED] = number(count[AF_COUNT_avoided]);
+    cells[PASSIVE] = number(count[AF_COUNT_passive]);
+    cells[ABORTED] = number(count[AF_COUNT_aborted]);
+    cells[PASSED] = number(count[AF_COUNT_passed]);
+    cells[OPEN] = number((uint64_t)af_seen_open(count));
+}
+
+/* Adds one word, and frees what it is added to. */
+static char *join(char *text, char *word) {
+    char *both = af_format("%s %s", text, word);
+    free(text);
+    free(word);
+    return both;
+}
+
+static void add_notes(struct af_table *table, const struct af_row *row) {
+    if (row->seen.n_errors) {
+        char *note = af_format("errors:");
+        for (uint32_t i = 0; i < row->seen.n_errors; i++) {
+            const struct af_seen_error *e = &row->seen.errors[i];
+            note = join(note, af_format("%s:%s=%u", af_call_name(e->call), af_errno_name(e->error), e->count));
+        }
+        af_table_note(table, note);
+    }
+    if (row->n_top) {
+        char *note = af_format("TIME_WAIT to:"), text[AF_ADDR_TEXT];
+        for (uint32_t i = 0; i < row->n_top; i++) {
+            af_endpoint_text(&row->top[i], text);
+            note = join(note, af_format("%s=%u", text, row->top[i].count));
+        }
+        if (row->n_endpoints > row->n_top)
+            note = join(note, af_format("and %u more", row->n_endpoints - row->n_top));
+        af_table_note(table, note);
+    }
+    if (row->seen.sealed)
+        af_table_note(table, af_format("installed a seccomp filter: its later closes were not looked at"));
+    if (row->seen.sharers)
+        af_table_note(table,
+                      af_format("counts %u more processes: its ledger has no room for a row each", row->seen.sharers));
+    if (row->seen.lost)
+        af_table_note(table, af_format("%u connections or endpoints found no room in its ledger", row->seen.lost));
+}
+
+static void add_row(struct af_table *table, const struct af_result *r, const struct af_row *row) {
+    char **cells = af_table_row(table);
+    cells[PID] = af_format("%d", (int)row->seen.pid);
+    cells[PROGRAM] = af_format("%s", r->found.images[row->image].program);
+    cells[ENDED] = af_format("%s", row->fate == AF_FATE_EXIT ? "" : af_fate_name(row->fate));
+    put_counts(cells, row->seen.count);
+    cells[CONFIRMED] = r->dumped && row->confirmable ? number(row->confirmed) : af_format("-");
+    add_notes(table, row);
+}
+
+static void add_total(struct af_table *table, const struct af_result *r) {
+    uint64_t count[AF_COUNTERS], confirmed;
+    bool confirmable = false;
+    af_result_totals(r, count, &confirmed);
+    for (size_t i = 0; i < r->found.n_rows; i++)
+        confirmable |= r->dumped && r->found.rows[i].confirmable;
+    char **cells = af_table_row(table);
+    cells[PID] = af_format("%s", "");
+    cells[PROGRAM] = af_format("total");
+    cells[ENDED] = af_format("%s", "");
+    put_counts(cells, count);
+    cells[CONFIRMED] = confirmable ? number(confirmed) : af_format("-");
+}
+
+/* ---- below the table -------------------------------------------------------------------------------------- */
+
+static void say(size_t width, char *text) {
+    af_print_wrapped(stderr, width, 0, text);
+    free(text);
+}
+
+static long max_buckets(void) {
+    char text[32] = "";
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_max_tw_buckets", "re");
+    if (file && !fgets(text, sizeof text, file))
+        text[0] = 0;
+    if (file)
+        fclose(file);
+    return atol(text);
+}
+
+/* Their TIME_WAIT carries the cookie of a subflow, which no program can read. */
+static unsigned long long count_mptcp(const struct af_result *r) {
+    unsigned long long n = 0;
+    for (size_t i = 0; i < r->found.n_closings; i++)
+        n += r->found.closings[i].mptcp && r->found.closings[i].counted == AF_END_TIME_WAIT;
+    return n;
+}
+
+static void say_missing(const struct af_result *r, size_t width, unsigned long long missing) {
+    unsigned long long mptcp = count_mptcp(r);
+    mptcp = mptcp < missing ? mptcp : missing;
+    if (mptcp)
+        say(width, af_format("note: %llu in TIME_WAIT are MPTCP connections, which cannot be confirmed: the "
+                             "kernel keeps them under another cookie",
+                             mptcp));
+    if (missing > mptcp)
+        say(width, af_format("note: %llu counted in TIME_WAIT but not seen in the kernel's table: a TIME_WAIT "
+                             "ends after 60 s (the run took %.0f s) or when a new connection takes its port "
+                             "(tcp_tw_reuse), and none is made where the peer still sends to what was closed, "
+                             "nor beyond tcp_max_tw_buckets (%ld)",
+                             missing - mptcp, r->child.elapsed_s, max_buckets()));
+}
+
+static void say_difference(const struct af_result *r, size_t width) {
+    unsigned long long missing = 0, extra = 0, elsewhere = 0;
+    for (size_t i = 0; i < r->found.n_rows; i++) {
+        const struct af_row *row = &r->found.rows[i];
+        uint64_t counted = row->seen.count[AF_COUNT_time_wait];
+        if (!row->confirmable)
+            elsewhere += counted;
+        else if (counted > row->confirmed)
+            missing += counted - row->confirmed;
+        else
+            extra += row->confirmed - counted;
+    }
+    say_missing(r, width, missing);
+    if (extra)
+        say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, or "
+                             "connections whose end the library could not see",
+                             extra));
+    if (elsewhere)
+        say(width, af_format("note: %llu counted in another network namespace, which was not looked into", elsewhere));
+}
+
+static void say_rest(const struct af_result *r, size_t width) {
+    unsigned long long lost = 0, guessed = 0;
+    for (size_t i = 0; i < r->found.n_images; i++)
+        lost += r->found.images[i].lost;
+    for (size_t i = 0; i < r->found.n_rows; i++)
+        guessed += r->found.rows[i].guessed;
+    if (guessed)
+        say(width, af_format("note: %llu connections were open when their process was killed, and the kernel has "
+                             "them no more: counted as passive, though some may have been reset",
+                             guessed));
+    if (lost)
+        say(width, af_format("note: %llu closed connections were too many for the ledger and cannot be "
+                             "confirmed",
+                             lost));
+    if (r->found.bad)
+        say(width, af_format("note: %u records made no sense and were left out", r->found.bad));
+    for (size_t i = 0; i < r->found.n_complaints; i++)
+        say(width, af_format("note: a ledger was left out: %s", r->found.complaints[i]));
+}
+
+static void say_kernel(const struct af_result *r, size_t width) {
+    if (!r->dumped) {
+        say(width, af_format("note: not confirmed, the kernel's table cannot be read: %s", r->why));
+        return;
+    }
+    say(width,
+        af_format("kernel: %llu TIME_WAIT before, %llu now, %llu of them left by these processes",
+                  (unsigned long long)r->before, (unsigned long long)r->after, (unsigned long long)r->attributed));
+    if (r->expired)
+        say(width, af_format("kernel: %llu more were seen in TIME_WAIT while CMD ran, and are gone",
+                             (unsigned long long)r->expired));
+    if (!r->settled)
+        say(width, af_format("note: some connections are still closing"));
+    say_difference(r, width);
+}
+
+/* A CMD that only or skip leaves alone did perhaps use sockets; nobody looked. */
+static void say_nothing(const struct af_result *r, size_t width) {
+    const char *name = strrchr(r->command[0], '/');
+    name = name ? name + 1 : r->command[0];
+    if (!af_policy_touches(&r->settings->policy, name))
+        say(width, af_format("afterfin: %s is left alone by only or skip, and no other process reported a TCP "
+                             "socket",
+                             name));
+    else
+        say(width, af_format("afterfin: no TCP socket was used"));
+    if (r->dumped && r->after > r->before)
+        say(width, af_format("note: the kernel has %llu TIME_WAIT more than before: left by others, or by what "
+                             "the library cannot reach (static and setuid programs, sudo, env -i)",
+                             (unsigned long long)(r->after - r->before)));
+    say_rest(r, width);
+}
+
+void af_result_print(const struct af_result *r) {
+    struct af_table table = { .columns = columns, .n_columns = COLUMNS };
+    const size_t width = af_width_of(STDERR_FILENO);
+    for (size_t i = 0; i < r->found.n_rows; i++)
+        if (!is_idle(&r->found.rows[r->order[i]]))
+            add_row(&table, r, &r->found.rows[r->order[i]]);
+    if (!table.n_lines) {
+        say_nothing(r, width);
+        return;
+    }
+    add_total(&table, r);
+    af_table_print(&table, stderr, width, af_colour_on(STDERR_FILENO));
+    say_kernel(r, width);
+    say_rest(r, width);
+    af_table_free(&table);
+}

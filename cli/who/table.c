@@ -1,0 +1,110 @@
+/* What who prints: the sockets, then how many each process left. */
+#include "cli/kernel/process.h"
+#include "cli/output/memory.h"
+#include "cli/output/table.h"
+#include "cli/who/who.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { LOCAL, PEER, STATE, EXPIRES, PID, PROGRAM, USER, ROLE, NET_NS, SOCKET_COLUMNS };
+static const struct af_column socket_columns[SOCKET_COLUMNS] = {
+    [LOCAL] = { "LOCAL", .text = true, .rank = 4 },
+    [PEER] = { "PEER", .text = true, .rank = 1 },
+    [STATE] = { "STATE", .text = true, .optional = true, .rank = 5 },
+    [EXPIRES] = { "EXPIRES", .rank = 3 },
+    [PID] = { "PID", .rank = 2 },
+    [PROGRAM] = { "PROGRAM", .text = true },
+    [USER] = { "USER", .text = true, .optional = true, .rank = 7 },
+    [ROLE] = { "ROLE", .text = true, .optional = true, .rank = 6 },
+    [NET_NS] = { "NET_NS", .optional = true, .rank = 8 },
+};
+
+enum { TOTAL_PID, TOTAL_PROGRAM, TOTAL_USER, TOTAL_TIME_WAIT, TOTAL_COLUMNS };
+static const struct af_column total_columns[TOTAL_COLUMNS] = {
+    [TOTAL_PID] = { "PID", .rank = 1 },
+    [TOTAL_PROGRAM] = { "PROGRAM", .text = true },
+    [TOTAL_USER] = { "USER", .text = true, .optional = true, .rank = 2 },
+    [TOTAL_TIME_WAIT] = { "TIME_WAIT", .rank = 0 },
+};
+
+static char *pid_text(const struct af_who *w, size_t row) {
+    return row == AF_NO_ROW ? af_format("-") : af_pid_text(w->owners.found.rows[row].seen.pid, af_who_pid_ns(w, row));
+}
+
+static char *program_text(const struct af_who *w, size_t row) {
+    const struct af_collection *found = &w->owners.found;
+    return af_format("%s", row == AF_NO_ROW ? "unknown" : found->images[found->rows[row].image].program);
+}
+
+/* Empty where it is our own. Sockets are ordered by process: the last answer mostly does again. */
+static char *user_text(const struct af_who *w, size_t row) {
+    static uint32_t last;
+    static const struct passwd *user;
+    const uint32_t uid = row == AF_NO_ROW ? geteuid() : af_who_uid(w, row);
+    if (uid == geteuid())
+        return af_format("%s", "");
+    if (uid != last)
+        user = getpwuid(uid);
+    last = uid;
+    return user ? af_format("%s", user->pw_name) : af_format("%u", uid);
+}
+
+static char *address_text(const struct af_addr *addr) {
+    char *text = af_array(NULL, AF_ADDR_TEXT, 1);
+    af_addr_text(addr, text);
+    return text;
+}
+
+static void add_socket(struct af_table *table, const struct af_who *w, const struct af_owned *owned, bool states) {
+    const size_t row = owned->owner.row;
+    char **cells = af_table_row(table);
+    cells[LOCAL] = address_text(&owned->socket.local);
+    cells[PEER] = address_text(&owned->socket.peer);
+    cells[STATE] = af_format("%s", states ? af_who_state(owned) : "");
+    cells[EXPIRES] = af_format("%.1fs", owned->socket.expires_ms / 1000.0);
+    cells[PID] = pid_text(w, row);
+    cells[PROGRAM] = program_text(w, row);
+    cells[USER] = user_text(w, row);
+    cells[ROLE] = af_format("%s", row == AF_NO_ROW ? "" : owned->owner.accepted ? "accept" : "connect");
+    cells[NET_NS] = owned->net_ns ? af_format("%llu", (unsigned long long)owned->net_ns) : af_format("%s", "");
+}
+
+static void add_total(struct af_table *table, char *pid, char *program, char *user, uint64_t n) {
+    char **cells = af_table_row(table);
+    cells[TOTAL_PID] = pid;
+    cells[TOTAL_PROGRAM] = program;
+    cells[TOTAL_USER] = user;
+    cells[TOTAL_TIME_WAIT] = af_format("%llu", (unsigned long long)n);
+}
+
+static void print(struct af_table *table, size_t width) {
+    af_table_print(table, stdout, width, af_colour_on(STDOUT_FILENO));
+    af_table_free(table);
+}
+
+void af_who_print(const struct af_who *w) {
+    /* Whoever reads a pipe can use a whole address. */
+    const size_t width = isatty(STDOUT_FILENO) ? af_width_of(STDOUT_FILENO) : 1 << 12;
+    struct af_table sockets = { .columns = socket_columns, .n_columns = SOCKET_COLUMNS };
+    struct af_table totals = { .columns = total_columns, .n_columns = TOTAL_COLUMNS };
+    bool states = false; /* a column of nothing but TIME_WAIT tells nothing */
+    if (!w->owners.n) {
+        puts("no TIME_WAIT sockets");
+        return;
+    }
+    for (size_t i = 0; i < w->owners.n; i++)
+        states |= w->owners.all[i].socket.state != AF_IN_TIME_WAIT;
+    for (size_t i = 0; i < w->owners.n; i++)
+        add_socket(&sockets, w, &w->owners.all[i], states);
+    print(&sockets, width);
+    putchar('\n');
+    for (size_t i = 0; i < w->n_order; i++)
+        add_total(&totals, pid_text(w, w->order[i]), program_text(w, w->order[i]), user_text(w, w->order[i]),
+                  w->left[w->order[i]]);
+    if (w->unknown)
+        add_total(&totals, pid_text(w, AF_NO_ROW), program_text(w, AF_NO_ROW), af_format("%s", ""), w->unknown);
+    add_total(&totals, af_format("%s", ""), af_format("total"), af_format("%s", ""), w->owners.n);
+    print(&totals, width);
+}

@@ -1,0 +1,235 @@
+/* What compare measures, held against the kernel's books; and how it treats CMD. */
+#include "tests/harness/command.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *format(const char *how, ...) __attribute__((format(printf, 1, 2)));
+static char *format(const char *how, ...) {
+    va_list args;
+    char *text;
+    va_start(args, how);
+    cr_assert_gt(vasprintf(&text, how, args), 0);
+    va_end(args);
+    return text;
+}
+
+/* `afterfin compare --json=FILE OPTION... sh -c CMD`; the options are separated by '|'. */
+static json_t *compare_json(int status, const char *options, const char *cmd, const char **err) {
+    const char *argv[64] = { command_path(), "compare" }, *path = scratch_path();
+    char *rest = NULL;
+    int n = 2;
+    argv[n++] = format("--json=%s", path);
+    for (char *word = strtok_r(strdup(options), "|", &rest); word; word = strtok_r(NULL, "|", &rest))
+        argv[n++] = word;
+    argv[n++] = "/bin/sh";
+    argv[n++] = "-c";
+    argv[n++] = cmd;
+    struct ended e = run_argv(NULL, argv);
+    cr_assert_eq(e.status, status, "%d: %s%s", e.status, e.out, e.err);
+    *err = e.err;
+    return json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+}
+
+static const json_t *difference(const json_t *json, const char *metric, const char *field) {
+    const json_t *one, *all = json_object_get(json, "differences");
+    size_t i;
+    json_array_foreach(all, i, one)
+        if (strcmp(json_string_value(json_object_get(one, "metric")), metric) == 0)
+            return json_object_get(one, field);
+    return NULL;
+}
+
+static void expect_all(const json_t *json, const char *metric, long a, long b, bool differs) {
+    static const char *const numbers[] = { "median", "min", "max" };
+    for (int k = 0; k < 6; k++) {
+        const char *path = format("%s.%s.%s", k < 3 ? "a" : "b", metric, numbers[k % 3]);
+        cr_expect_eq(json_number(json, path), k < 3 ? a : b, "%s is %ld", path, json_number(json, path));
+    }
+    cr_expect_eq(json_is_true(difference(json, metric, "differs")), differs, "%s", metric);
+}
+
+Test(compare_runs, measures_what_the_kernel_has_and_claims_what_differs) {
+    enum { N = 20, ROUNDS = 10 };
+    const char *err;
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *cmd = format("%s 127.0.0.1 %u -n %d", victim_path("connect_close"), peer.port, N);
+    json_t *json = compare_json(0, "-a|linger=off|-b|linger=ack|-r|10", cmd, &err);
+    cr_assert(json, "%s", err);
+    expect_all(json, "connects", N, N, false);
+    expect_all(json, "established", N, N, false);
+    expect_all(json, "time_wait", N, 0, true);
+    expect_all(json, "avoided", 0, N, true);
+    expect_all(json, "failed_calls", 0, 0, false);
+    expect_all(json, "ports", N, 0, true);
+    cr_expect_eq(ns_tw(), N * ROUNDS);
+    cr_expect_eq(json_number(json, "rounds.9.a.time_wait_before") % N, 0);
+    cr_expect(json_is_null(difference(json, "avoided", "ratio")), "from 0: no ratio");
+    cr_expect_gt(json_number_value(json_find(json, "a.connect_p50_us.min")), 0);
+    cr_expect_leq(json_number_value(json_find(json, "a.connect_p50_us.max")),
+                  json_number_value(json_find(json, "a.connect_max_us.max")));
+}
+
+Test(compare_runs, counts_failures_by_errno) {
+    const char *err;
+    ns_enter();
+    ns_port_range(20000, 20009);
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *cmd = format("%s 127.0.0.1 %u -n 15", victim_path("connect_close"), peer.port);
+    json_t *json = compare_json(0, "-a|linger=off|-b|linger=ack|-r|1|-i", cmd, &err);
+    cr_assert(json, "%s", err);
+    /* Who goes second finds the range full if A was first. */
+    cr_expect_geq(json_number(json, "a.errors.connect:EADDRNOTAVAIL.median"), 1, "%s", json_dumps(json, 0));
+    cr_expect_eq(json_number(json, "a.failed_calls.median"),
+                 json_number(json, "a.errors.connect:EADDRNOTAVAIL.median"));
+}
+
+/* The server of each run is started by --prepare in that run's own namespace, and ends with the run. */
+Test(compare_runs, can_give_each_run_a_namespace_of_its_own) {
+    const char *err, *pids = scratch_path();
+    ns_enter();
+    const char *prepare = format("build/examples/server 127.0.0.1 8080 & echo $! >>%s; "
+                                 "cd /proc/sys/net/ipv4; echo '21000 21099' >ip_local_port_range; echo 1 >tcp_rfc1337; "
+                                 "while ! grep -q ':1F90 ' /proc/net/tcp; do sleep 0.01; done",
+                                 pids);
+    const char *cmd = format("%s 127.0.0.1 8080 -n 100", victim_path("connect_close"));
+    json_t *json = compare_json(0, format("-a|linger=off|-b|linger=ack|-r|3|--netns|--prepare|%s", prepare), cmd, &err);
+    cr_assert(json, "%s", err);
+    /* 100 ports for 100 connections: no run has been loaded by another. */
+    expect_all(json, "established", 100, 100, false);
+    expect_all(json, "time_wait", 100, 0, false);
+    expect_all(json, "ports", 100, 0, false);
+    for (int r = 0; r < 3; r++)
+        cr_expect_eq(json_number(json, format("rounds.%d.a.time_wait_before", r)), 0, "round %d", r);
+    cr_expect_eq(ns_tw(), 0, "%ld", ns_tw());
+    unsigned servers = 0;
+    char *rest = NULL;
+    for (char *pid = strtok_r(strdup(file_text(pids)), "\n", &rest); pid; pid = strtok_r(NULL, "\n", &rest), servers++)
+        cr_expect(kill(atoi(pid), 0) != 0, "the server %s still runs", pid);
+    cr_expect_eq(servers, 6);
+    unlink(pids);
+}
+
+/* Its own, and nobody else's: 3 of somebody else stand there all along, and one comes beside each run. */
+Test(compare_runs, can_end_what_a_run_left) {
+    const char *err;
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    run(NULL, "connect_close 127.0.0.1 %u -n 3", peer.port);
+    cr_assert_eq(ns_tw(), 3);
+    const char *client = format("%s 127.0.0.1 %u", victim_path("connect_close"), peer.port);
+    json_t *json = compare_json(0, "-a|linger=off|-r|3|--settle=reap",
+                                format("%s -n 5; LD_PRELOAD= %s", client, client), &err);
+    cr_assert(json, "%s", err);
+    expect_all(json, "time_wait", 5, 5, false);
+    for (int r = 0; r < 6; r++) {
+        const bool second = *json_string_value(json_find(json, format("rounds.%d.first", r / 2))) != "ab"[r % 2];
+        const long before = json_number(json, format("rounds.%d.%c.time_wait_before", r / 2, "ab"[r % 2]));
+        cr_expect_eq(before, 3 + r / 2 * 2 + second, "run %d: %ld", r, before);
+    }
+    cr_expect_eq(ns_tw(), 3 + 6, "%ld", ns_tw());
+    if (geteuid() != 0)
+        return;
+    struct ended e = run_argv(NULL, (const char *[]){ "setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin",
+                                                      command_path(), "compare", "-a", "linger=off", "--settle=reap",
+                                                      "true", NULL });
+    cr_expect_eq(e.status, 125, "%d: %s", e.status, e.err);
+    cr_expect(strstr(e.err, "--settle=reap needs CAP_NET_ADMIN"), "%s", e.err);
+}
+
+/* Orphans in FIN_WAIT2, which the kernel books as TIME_WAIT, with a time that a test can wait for. */
+Test(compare_runs, can_wait_until_what_a_run_left_has_expired) {
+    static const struct {
+        const char *name, *settle;
+        bool loaded;
+    } rows[] = { { "not", "-r|2", true }, { "wait", "-r|2|--settle=wait", false } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *err;
+        ns_enter();
+        ns_sysctl("tcp_fin_timeout", "1");
+        struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+        const char *cmd = format("%s 127.0.0.1 %u -n 5", victim_path("connect_close"), peer.port);
+        json_t *json = compare_json(0, format("-a|linger=off|%s", rows[i].settle), cmd, &err);
+        cr_assert(json, "%s: %s", rows[i].name, err);
+        long most = 0;
+        for (int r = 0; r < 4; r++) {
+            long before = json_number(json, format("rounds.%d.%s.time_wait_before", r / 2, r % 2 ? "b" : "a"));
+            most = before > most ? before : most;
+        }
+        cr_expect_eq(most > 0, rows[i].loaded, "%s: %ld", rows[i].name, most);
+        peer_stop(&peer);
+    }
+}
+
+Test(compare_runs, stops_where_cmd_fails_and_goes_on_if_told) {
+    static const struct {
+        const char *options, *cmd;
+        int status;
+        const char *says;
+    } rows[] = {
+        { "-a|linger=off|-r|2", "echo to nobody; echo why >&2; exit 3", 3,
+          "why\nafterfin: compare: CMD ended with "
+          "status 3 under " },
+        { "-a|linger=off|-r|2|-i", "exit 3", 0, "" },
+        { "-a|linger=off|-r|2", "kill -9 $$", 137, "CMD ended with status 137" },
+        { "-a|linger=off|-r|2|--warmup|1", "exit 4", 4, "status 4" },
+        { "-a|linger=off|-r|2|--prepare|exit 5", "true", 125, "--prepare 'exit 5' ended with status 5" },
+        { "-a|linger=off|-r|2|--prepare|kill $$", "true", 125, "ended with status 143" },
+        { "-a|linger=off|-r|2", "exec /dev/null", 126, "status 126" },
+    };
+    ns_enter();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *err;
+        json_t *json = compare_json(rows[i].status, rows[i].options, rows[i].cmd, &err);
+        cr_expect(strstr(err, rows[i].says), "%s, %s: %s", rows[i].options, rows[i].cmd, err);
+        cr_expect_eq(json != NULL, rows[i].status == 0, "%s", rows[i].cmd);
+        if (json)
+            cr_expect_eq(json_number(json, "a.exit_status.3"), 2);
+        json_decref(json);
+    }
+}
+
+/* Its own signals and descriptors; no terminal, no output of its own. */
+Test(compare_runs, leaves_cmd_as_it_found_it) {
+    const char *err, *path = scratch_path();
+    ns_enter();
+    json_t *json = compare_json(0, "-a|linger=off|-r|2",
+                                format("grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status >>%s; "
+                                       "ls /proc/self/fd >>%s; pwd >>%s",
+                                       path, path, path),
+                                &err);
+    cr_assert(json, "%s", err);
+    struct ended bare = run_argv(NULL, (const char *[]){ "/bin/sh", "-c",
+                                                         "grep -E '^Sig(Blk|Ign|Cgt)' "
+                                                         "/proc/self/status; ls /proc/self/fd; pwd",
+                                                         NULL });
+    cr_expect_str_eq(file_text(path), format("%s%s%s%s", bare.out, bare.out, bare.out, bare.out));
+    unlink(path);
+}
+
+Test(compare_runs, tells_what_it_has_when_interrupted_and_leaves_nothing_behind) {
+    const char *count = scratch_path(), *directory = format("%s.d", count);
+    const char *sleep = format("sleep 1000.%d", (int)getpid());
+    ns_enter();
+    cr_assert_eq(mkdir(directory, 0700), 0);
+    /* The fifth run, in the third round, does not come to an end. */
+    const char *cmd = format("echo x >>%s; [ $(wc -l <%s) -lt 5 ] || { echo waiting >>%s; exec %s; }", count, count,
+                             count, sleep);
+    struct victim v = command_start(NULL, "compare", "-a", format("ledger=%s", directory), "-b",
+                                    format("ledger=%s", directory), "-r", "9", "--prepare", format("%s &", sleep), "sh",
+                                    "-c", cmd, NULL);
+    while (victim_runs(&v) && !(file_text(count) && strstr(file_text(count), "waiting")))
+        usleep(10000);
+    struct ended e = victim_kill(&v, SIGINT);
+    cr_expect_eq(e.status, 128 + SIGINT, "%d", e.status);
+    cr_expect(strstr(e.err, "compare: interrupted after 2 of 9 rounds"), "%s", e.err);
+    cr_expect(strstr(e.out, "medians of 2 rounds"), "%s", e.out);
+    cr_expect_eq(entries(directory, "run-"), 0);
+    struct ended left = run_argv(NULL, (const char *[]){ "pgrep", "-fx", sleep, NULL });
+    cr_expect_str_empty(left.out);
+    rmdir(directory);
+    unlink(count);
+}

@@ -1,0 +1,195 @@
+/* afterfin run as a wrapper: CMD must not be able to tell. */
+#include "tests/harness/command.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *script(const char *text, mode_t mode) {
+    const char *path = scratch_path();
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    fchmod(fd, mode);
+    close(fd);
+    return path;
+}
+
+/* env(1) is the measure: it wraps a command too, and DESIGN names it. */
+Test(run, ends_with_the_status_that_env_would_end_with) {
+    const char *rows[][4] = {
+        { "true" },
+        { "false" },
+        { "sh", "-c", "exit 3" },
+        { "sh", "-c", "exit 126" },
+        { "/nonexistent" },
+        { "no-such-program-anywhere" },
+        { "/etc/passwd" },
+        { "/" },
+        { script("#!/nonexistent\n", 0700) },
+        { script("#!/bin/sh\nexit 7\n", 0700) },
+        { script("exit 8\n", 0700) },
+        { script("#!/bin/sh\nexit 7\n", 0600) },
+        { "sh", "-c", "kill -TERM $$" },
+        { "sh", "-c", "kill -KILL $$" },
+        { "sh", "-c", "kill -SEGV $$; sleep 9" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char **r = rows[i];
+        struct ended bare = run_argv(NULL, (const char *[]){ "/usr/bin/env", r[0], r[1], r[2], NULL });
+        struct ended ours = command(NULL, "run", r[0], r[1], r[2], NULL);
+        cr_expect_eq(ours.status, bare.status, "%s %s: %d, bare %d", r[0], r[2] ? r[2] : "", ours.status, bare.status);
+        cr_expect_str_eq(ours.out, bare.out);
+    }
+}
+
+Test(run, ends_with_125_and_one_line_where_it_fails_itself) {
+    static const struct {
+        const char *environment, *arguments[3], *says;
+    } rows[] = {
+        { NULL, { NULL }, "which CMD?" },
+        { NULL, { "-p", "linger=foo", "true" }, "AFTERFIN_LINGER" },
+        { NULL, { "-plinger=foo", "true" }, "AFTERFIN_LINGER" },
+        { NULL, { "-p", "lingr=ack", "true" }, "did you mean linger?" },
+        { NULL, { "-p", "linger", "true" }, "expected KEY=VALUE" },
+        { NULL, { "-p" }, "needs KEY=VALUE" },
+        { "AFTERFIN_LINGER=foo", { "true" }, "AFTERFIN_LINGER" },
+        { "AFTERFIN_LINGR=ack", { "true" }, "AFTERFIN_LINGR" },
+        { NULL, { "--jsn", "true" }, "did you mean --json?" },
+        { NULL, { "-x", "true" }, "unknown option -x" },
+        { NULL, { "--exec=1", "true" }, "takes no value" },
+        { NULL, { "--json=", "true" }, "needs FILE" },
+        { NULL, { "--json", "--exec", "true" }, "exclude each other" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *const *a = rows[i].arguments;
+        struct ended e = command(rows[i].environment, "run", a[0], a[1], a[2], NULL);
+        cr_expect_eq(e.status, 125, "row %zu: %d", i, e.status);
+        cr_expect(strstr(e.err, rows[i].says), "row %zu: %s", i, e.err);
+        cr_expect_eq(strchr(e.err, '\n') - e.err + 1, (ptrdiff_t)strlen(e.err), "row %zu: one line: %s", i, e.err);
+        cr_expect_str_empty(e.out);
+    }
+}
+
+Test(run, lets_p_beat_the_environment_and_a_later_p_an_earlier_one) {
+    static const struct {
+        const char *environment, *p1, *p2, *wanted;
+    } rows[] = {
+        { "AFTERFIN_LINGER=rst", "linger=ack", "keepalive=5", "ack" },
+        { "AFTERFIN_LINGER=rst", "linger=ack", "linger=3", "3" },
+        { "AFTERFIN_LINGER=rst", "keepalive=5", "keepalive=6", "rst" },
+        { "AFTERFIN_LINGER=wrong", "linger=ack", "keepalive=6", "ack" },
+        { "AFTERFIN_LINGER=rst", "linger=", "keepalive=6", "" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ended e = command(rows[i].environment, "run", "-q", "-p", rows[i].p1, "-p", rows[i].p2, "printenv",
+                                 "AFTERFIN_LINGER", NULL);
+        cr_expect_eq(e.status, 0, "row %zu: %s", i, e.err);
+        cr_expect_eq(strncmp(e.out, rows[i].wanted, strlen(rows[i].wanted)), 0, "row %zu: %s", i, e.out);
+        cr_expect_eq(strlen(e.out), strlen(rows[i].wanted) + 1, "row %zu: %s", i, e.out);
+    }
+}
+
+Test(run, leaves_what_follows_the_first_operand_to_CMD) {
+    static const char *const rows[][6] = {
+        { "echo", "-p", "--json", "-x", "--", "--exec" },
+        { "--", "echo", "-p", "--json", "-x", "--" },
+        { "-q", "echo", "--exec", "-V", "-h" },
+    };
+    static const char *const wanted[] = { "-p --json -x -- --exec\n", "-p --json -x --\n", "--exec -V -h\n" };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *const *r = rows[i];
+        struct ended e = command(NULL, "run", r[0], r[1], r[2], r[3], r[4], r[5], NULL);
+        cr_expect_eq(e.status, 0, "row %zu: %s", i, e.err);
+        cr_expect_str_eq(e.out, wanted[i]);
+    }
+}
+
+/* What CMD may see of its process: descriptors, signal mask and dispositions. `env` sets odd ones first. */
+Test(run, gives_CMD_the_descriptors_and_signals_that_it_was_started_with) {
+    static const char *const look = "ls -l /proc/self/fd | sed 's/.*[0-9] \\([0-9]*\\) ->.*/\\1/' | sort -n;"
+                                    "grep -E '^Sig(Blk|Ign)' /proc/self/status; test -e /proc/self/fd/0; echo $?";
+    static const char *const before[] = {
+        "exec \"$@\"",
+        "exec env --ignore-signal=HUP,CHLD,PIPE --block-signal=USR1,TERM \"$@\"",
+        "exec \"$@\" <&-",
+        "exec \"$@\" 5</dev/null",
+    };
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        const char *bare[] = { "sh", "-c", before[i], "sh", "sh", "-c", look, NULL };
+        const char *ours[] = { "sh", "-c", before[i], "sh", command_path(), "run", "sh", "-c", look, NULL };
+        struct ended b = run_argv(NULL, bare), o = run_argv(NULL, ours);
+        cr_expect_eq(o.status, b.status, "row %zu", i);
+        cr_expect_str_eq(o.out, b.out, "row %zu: %s\nbare: %s", i, o.out, b.out);
+    }
+}
+
+/* No shell between: it would set SIGCHLD right. */
+Test(run, gives_CMD_the_dispositions_that_it_was_started_with) {
+    static const char *const argv[] = {
+        "env", "--ignore-signal=HUP,CHLD,PIPE,INT", "grep", "^SigIgn", "/proc/self/status", NULL
+    };
+    struct ended bare = run_argv(NULL, argv);
+    struct ended ours = run_argv(NULL, (const char *[]){ argv[0], argv[1], command_path(), "run", argv[2], argv[3],
+                                                         argv[4], NULL });
+    cr_assert_eq(bare.status, 0);
+    cr_assert_str_eq(ours.out, bare.out);
+}
+
+Test(run, knows_CMDs_status_even_where_children_are_ignored) {
+    struct ended e = run_argv(NULL, (const char *[]){ "env", "--ignore-signal=CHLD", command_path(), "run", "sh", "-c",
+                                                      "exit 5", NULL });
+    cr_assert_eq(e.status, 5);
+}
+
+Test(run, keeps_the_preloads_that_are_there_behind_its_own) {
+    struct ended e = command("LD_PRELOAD=libm.so.6:libdl.so.2", "run", "-q", "printenv", "LD_PRELOAD", NULL);
+    char wanted[512];
+    snprintf(wanted, sizeof wanted, "%s:libm.so.6:libdl.so.2\n", library_path());
+    cr_assert_str_eq(e.out, wanted);
+    e = command(NULL, "run", "-q", command_path(), "run", "-q", "printenv", "LD_PRELOAD", NULL);
+    snprintf(wanted, sizeof wanted, "%s\n", library_path());
+    cr_assert_str_eq(e.out, wanted, "a run in a run: %s", e.out);
+}
+
+Test(run, with_exec_becomes_CMD) {
+    const char *script_text = "echo $$; exec \"$0\" run -p linger=ack --exec sh -c "
+                              "'echo $$; echo $AFTERFIN_LINGER $AFTERFIN_LEDGER; echo $LD_PRELOAD; exit 6'";
+    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", script_text, command_path(), NULL });
+    char library[512];
+    int first = 0, second = -1;
+    cr_assert_eq(e.status, 6);
+    cr_assert_eq(sscanf(e.out, "%d\n%d\nack\n%511s", &first, &second, library), 3, "%s", e.out);
+    cr_assert_eq(first, second, "%s", e.out);
+    cr_assert_str_eq(library, library_path());
+    cr_assert_str_empty(e.err, "no table");
+    cr_assert_eq(command(NULL, "run", "--exec", "/nonexistent", NULL).status, 127);
+    cr_assert_eq(command(NULL, "run", "--exec", "/etc/passwd", NULL).status, 126);
+}
+
+Test(run, says_where_it_looked_for_the_library_and_where_it_cannot_be_preloaded_from) {
+    const char *directory = scratch_path();
+    char path[512];
+    struct ended e = run_argv(
+        NULL, (const char *[]){
+                  "sh", "-c",
+                  "mkdir -p \"$1/bin\" \"$1/lib\" \"$1/a b\" && cp \"$2\" \"$1/bin/\" && cp \"$2\" \"$3\" \"$1/a b/\"",
+                  "sh", directory, command_path(), library_path(), NULL });
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    snprintf(path, sizeof path, "%s/bin/afterfin", directory);
+    e = run_argv(NULL, (const char *[]){ path, "run", "echo", "started", NULL });
+    if (access("/usr/local/lib/libafterfin.so", F_OK) != 0) {
+        cr_expect_eq(e.status, 125, "%s", e.out);
+        cr_expect(strstr(e.err, "cannot find libafterfin.so"), "%s", e.err);
+        cr_expect_str_empty(e.out);
+    }
+    snprintf(path, sizeof path, "%s/a b/afterfin", directory);
+    e = run_argv(NULL, (const char *[]){ path, "run", "echo", "started", NULL });
+    cr_expect_eq(e.status, 125);
+    cr_expect(strstr(e.err, "cannot be preloaded"), "%s", e.err);
+    /* bin/ and lib/ side by side, as installed. */
+    e = run_argv(NULL, (const char *[]){ "sh", "-c", "cp \"$1\" \"$2/lib/\" && exec \"$2/bin/afterfin\" env", "sh",
+                                         library_path(), directory, NULL });
+    snprintf(path, sizeof path, "LD_PRELOAD=%s/lib/libafterfin.so\n", directory);
+    cr_expect_str_eq(e.out, path);
+}

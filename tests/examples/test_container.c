@@ -1,0 +1,261 @@
+/* examples/container/Dockerfile without Docker: its instructions carried out in a directory for each stage (what asks a
+ * package server for something is only looked at), and its entrypoints run with its variables and no others. */
+#include "tests/examples/examples.h"
+
+#include <unistd.h>
+
+static const char dockerfile[] = "examples/container/Dockerfile";
+
+enum { MOST = 8 };
+
+struct stage {
+    const char *name, *root;
+    char env[1024];      /* NAME=VALUE..., as in the file, paths moved */
+    char packages[1024]; /* that it installs */
+    json_t *entrypoint;
+};
+
+struct image {
+    struct stage stages[MOST];
+    size_t n;
+};
+
+static struct stage *last(struct image *image) {
+    cr_assert_gt(image->n, 0, "an instruction before FROM");
+    return &image->stages[image->n - 1];
+}
+
+static struct stage *find(struct image *image, const char *name, size_t size) {
+    for (size_t i = 0; i < image->n; i++)
+        if (strlen(image->stages[i].name) == size && strncmp(image->stages[i].name, name, size) == 0)
+            return &image->stages[i];
+    give_up("no stage %.*s", (int)size, name);
+    return NULL;
+}
+
+static const char *in(const struct stage *stage, const char *text) {
+    char *root;
+    cr_assert_gt(asprintf(&root, "%s/", stage->root), 0);
+    return moved(text, "/", root);
+}
+
+static void do_from(struct image *image, char *rest) {
+    char *as = strstr(rest, " AS ");
+    cr_assert_lt(image->n, MOST);
+    image->stages[image->n++] = (struct stage){ .name = as ? strdup(as + 4) : "", .root = new_directory() };
+}
+
+static void do_run(struct image *image, char *rest) {
+    static const char install[] = "apt-get update && apt-get install -y --no-install-recommends ";
+    struct stage *stage = last(image);
+    if (strncmp(rest, install, strlen(install)) == 0) {
+        snprintf(stage->packages, sizeof stage->packages, " %s ", rest + strlen(install));
+        return;
+    }
+    struct ended e = shell("CFLAGS=-O0 MAKEFLAGS=-j2 %s", in(stage, rest));
+    cr_assert_eq(e.status, 0, "RUN %s: %s", rest, e.err);
+}
+
+/* Of a directory its content is copied. */
+static void do_copy(struct image *image, char *rest) {
+    struct stage *stage = last(image), *from = NULL;
+    char source[256], target[256];
+    if (strncmp(rest, "--from=", 7) == 0) {
+        size_t size = strcspn(rest += 7, " ");
+        from = find(image, rest, size);
+        rest += size;
+    }
+    cr_assert_eq(sscanf(rest, " %255s %255s", source, target), 2, "COPY %s", rest);
+    const char *to = in(stage, target);
+    struct ended e = from ? shell("mkdir -p %s && f=%s && if [ -d $f ]; then f=$f/.; fi && cp -a $f %s", to,
+                                  in(from, source), to)
+                          : shell("mkdir -p %s && tar c --exclude=./build --exclude=./.git %s | "
+                                  "tar x --no-same-owner -C %s",
+                                  to, source, to);
+    cr_assert_eq(e.status, 0, "COPY %s: %s", rest, e.err);
+}
+
+static void do_one(struct image *image, char *line) {
+    char *rest = line + strcspn(line, " ");
+    cr_assert_eq(*rest, ' ', "%s", line);
+    *rest++ = 0;
+    rest += strspn(rest, " ");
+    if (strcmp(line, "FROM") == 0)
+        do_from(image, rest);
+    else if (strcmp(line, "RUN") == 0)
+        do_run(image, rest);
+    else if (strcmp(line, "COPY") == 0)
+        do_copy(image, rest);
+    else if (strcmp(line, "ENV") == 0)
+        snprintf(last(image)->env, sizeof last(image)->env, "%s", in(last(image), rest));
+    else if (strcmp(line, "ENTRYPOINT") == 0)
+        cr_assert((last(image)->entrypoint = json_loads(rest, 0, NULL)), "%s", rest);
+    else if (strcmp(line, "CMD") == 0)
+        cr_assert(json_loads(rest, 0, NULL), "%s", rest);
+    else
+        cr_assert_str_eq(line, "ARG");
+}
+
+/* Comments go, continued lines are joined. */
+static struct image build(void) {
+    struct image image = { .n = 0 };
+    char *rest = NULL, whole[2048] = "";
+    for (char *line = strtok_r(text_of(dockerfile), "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        size_t used = strlen(whole), size = strlen(line);
+        bool goes_on = size && line[size - 1] == '\\';
+        if (*line == '#')
+            continue;
+        line[size - goes_on] = 0;
+        snprintf(whole + used, sizeof whole - used, "%s", line + (used ? strspn(line, " ") : 0));
+        if (goes_on)
+            continue;
+        do_one(&image, whole);
+        whole[0] = 0;
+    }
+    return image;
+}
+
+/* `docker run IMAGE COMMAND`: this environment, and nothing else. */
+static const char *docker_run(const struct stage *stage, const char *command) {
+    char *line;
+    json_t *word;
+    size_t i;
+    cr_assert_gt(asprintf(&line, "exec env -i PATH=%s/usr/local/bin:/usr/bin:/bin %s", stage->root, stage->env), 0);
+    json_array_foreach(stage->entrypoint, i, word)
+        cr_assert_gt(asprintf(&line, "%s '%s'", line, json_string_value(word)), 0);
+    cr_assert_gt(asprintf(&line, "%s %s", line, command), 0);
+    return line;
+}
+
+/* `library` (a file's name) is in a package that is installed there, or in one that comes with it. */
+static void expect_package(const struct stage *stage, const char *library) {
+    struct ended e = shell("p=$(dpkg -S '*/%s' | sed 's/:.*//' | sort -u); for q in $p; do case '%s' in *\" $q \"*) "
+                           "exit 0; esac; dpkg-query -W -f='${Depends}\\n' %s | grep -qw \"$q\" && exit 0; done; "
+                           "echo $p; exit 1",
+                           library, stage->packages, stage->packages);
+    cr_expect_eq(e.status, 0, "stage %s has no package with %s: %s", stage->name, library, e.out);
+}
+
+static void expect_packages(struct image *image) {
+    char *rest = NULL, *list;
+    if (shell("command -v dpkg-query").status != 0)
+        return;
+    list = strdup(shell("readelf -d build/afterfin | sed -n 's/.*NEEDED.*\\[\\(.*\\)\\]/\\1/p' | grep -v libc.so").out);
+    for (char *name = strtok_r(list, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
+        expect_package(find(image, "afterfin", 8), name);
+        expect_package(find(image, "entrypoint", 10), name);
+    }
+    list = strdup(shell("sed -n 's/^CLI_LIBRARIES = //p' Makefile | tr ' ' '\\n' | sed 's/-l\\(.*\\)/lib\\1.so/'").out);
+    cr_assert(*list, "what the command is linked with");
+    for (char *name = strtok_r(list, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest))
+        expect_package(find(image, "build", 5), name);
+}
+
+Test(examples_container, the_dockerfile_makes_images_that_leave_no_time_wait) {
+    ns_enter();
+    const char *program = typed(dockerfile, "docker run --rm legacy ");
+    if (shell("%s", program).status != 0)
+        cr_skip_test("no perl");
+    cr_assert_eq(ns_tw(), 1, "the test itself: bare, it leaves one");
+    ns_enter();
+    struct image image = build();
+    cr_expect_str_empty(last(&image)->name, "the last stage is what docker build makes");
+    expect_avoided(docker_run(last(&image), program), 1, "by variables");
+    expect_avoided(docker_run(find(&image, "entrypoint", 10), program), 1, "by its entrypoint");
+    struct ended e = shell("%s", docker_run(find(&image, "afterfin", 8), "--version"));
+    cr_expect(strncmp(e.out, "afterfin ", 9) == 0, "%s%s", e.out, e.err);
+    expect_packages(&image);
+}
+
+/* ---- Kubernetes ------------------------------------------------------------------------------------------------ */
+
+static const char pod_file[] = "examples/kubernetes/pod.yaml";
+
+static json_t *read_yaml(const char *path) {
+    static const char *const pythons[] = { "python3", "/usr/bin/python3" };
+    for (size_t i = 0; i < ROWS(pythons); i++) {
+        if (shell("%s -c 'import yaml'", pythons[i]).status != 0)
+            continue;
+        struct ended e = shell("%s -c 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)' <%s",
+                               pythons[i], path);
+        json_t *json = json_loads(e.out, 0, NULL);
+        cr_assert(json, "%s: %s", path, e.err);
+        return json;
+    }
+    cr_skip_test("no python3-yaml");
+}
+
+static const char *text_at(const json_t *json, const char *path) {
+    const char *text = json_string_value(json_find(json, path));
+    cr_assert(text, "no %s", path);
+    return text;
+}
+
+/* A container of the pod: its user, its paths below `directory`, where volume NAME is DIRECTORY/NAME. */
+static const char *in_container(const json_t *pod, const json_t *container, const char *directory, const char *text) {
+    const json_t *mount;
+    size_t i;
+    json_array_foreach(json_object_get(container, "volumeMounts"), i, mount) {
+        char by[512];
+        snprintf(by, sizeof by, "%s/%s", directory, text_at(mount, "name"));
+        text = moved(text, text_at(mount, "mountPath"), by);
+    }
+    char *line, user[128] = "";
+    if (geteuid() == 0 && shell("setpriv --reuid 1 --regid 1 --clear-groups true").status == 0)
+        snprintf(user, sizeof user, "setpriv --reuid %ld --regid %ld --clear-groups",
+                 json_number(pod, "spec.securityContext.runAsUser"),
+                 json_number(pod, "spec.securityContext.runAsGroup"));
+    cr_assert_gt(asprintf(&line, "exec %s env -i PATH=%s/bin:/usr/bin:/bin %s", user, directory, text), 0);
+    return line;
+}
+
+/* Every mount has a volume, which an emptyDir is: made with the mode that Kubernetes gives it. */
+static void make_volumes(const json_t *pod, const char *directory) {
+    static const char *const kinds[] = { "spec.initContainers", "spec.containers" };
+    const json_t *volume, *container, *mount;
+    size_t i, j;
+    json_array_foreach(json_find(pod, "spec.volumes"), i, volume)
+        cr_assert_eq(shell("mkdir -m 777 %s/%s && chmod 777 %s/%s", directory, text_at(volume, "name"), directory,
+                           text_at(volume, "name"))
+                         .status,
+                     0);
+    for (size_t k = 0; k < ROWS(kinds); k++)
+        json_array_foreach(json_find(pod, kinds[k]), i, container)
+            json_array_foreach(json_object_get(container, "volumeMounts"), j, mount)
+                cr_expect_eq(shell("test -d %s/%s", directory, text_at(mount, "name")).status, 0, "%s: no volume %s",
+                             text_at(container, "name"), text_at(mount, "name"));
+}
+
+static const char *variables_of(const json_t *container) {
+    const json_t *one;
+    size_t i;
+    char *text = strdup("");
+    json_array_foreach(json_object_get(container, "env"), i, one)
+        cr_assert_gt(asprintf(&text, "%s %s=%s", text, text_at(one, "name"), text_at(one, "value")), 0);
+    return text;
+}
+
+Test(examples_container, the_pod_brings_the_library_and_leaves_no_time_wait) {
+    ns_enter();
+    const char *directory = new_directory();
+    json_t *pod = read_yaml(pod_file);
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    cr_assert_eq(shell("cd %s && chmod 755 . && mkdir bin && cp %s %s %s bin && chmod -R a+rX bin", directory,
+                       command_path(), library_path(), victim_path("connect_close"))
+                     .status,
+                 0);
+    make_volumes(pod, directory);
+    const json_t *init = json_find(pod, "spec.initContainers.0"), *legacy = json_find(pod, "spec.containers.0");
+    char *line, brought[512];
+    cr_assert_gt(asprintf(&line, "%s -c '%s'", text_at(init, "command.0"), text_at(init, "command.2")), 0);
+    snprintf(brought, sizeof brought, "%s/bin", directory);
+    struct ended e = shell("%s", moved(in_container(pod, init, directory, line), "/usr/local/lib", brought));
+    cr_assert_eq(e.status, 0, "%s: %s", line, e.err);
+    cr_assert_gt(asprintf(&line, "%s connect_close 127.0.0.1 %u -n 5", variables_of(legacy), peer.port), 0);
+    expect_avoided(in_container(pod, legacy, directory, line), 5, "the pod");
+    const char *asked = typed(pod_file, "kubectl exec legacy -c afterfin -- ");
+    cr_expect_str_eq(text_at(pod, "spec.containers.1.name"), "afterfin");
+    e = shell("%s", in_container(pod, json_find(pod, "spec.containers.1"), directory, asked));
+    cr_expect(strstr(e.out, "connect_close         1        5     5         0       5\n"), "%s: %s%s", asked, e.out,
+              e.err);
+}

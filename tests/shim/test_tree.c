@@ -1,0 +1,129 @@
+/* Connections that more than one process holds: whoever ends one has it, whoever opened it has it as `passed`,
+ * and the tree's connections are the sum of established less the sum of passed. */
+#include "tests/shim/ending_rows.h"
+
+#include <time.h>
+#include <unistd.h>
+
+enum { N = 10 };
+
+Test(tree, fork_with_whoever_is_the_last_to_let_go) {
+    rows_logged(&fork_ways);
+}
+
+Test(tree, every_way_to_fork) {
+    rows_logged(&birth_ways);
+}
+
+Test(tree, a_child_that_is_killed_leaves_its_share_open) {
+    rows_logged(&killed_ways);
+}
+
+Test(tree, a_child_on_our_memory_disturbs_nothing) {
+    rows_logged(&memory_ways);
+}
+
+Test(tree, a_child_that_becomes_another_image) {
+    rows_logged(&image_ways);
+}
+
+/* linger=rst is for the close that ends a connection: while such a child lives, ours does not. */
+Test(tree, linger_rst_spares_what_a_child_of_popen_has) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .raw = true });
+    struct ended e = run("LINGER=rst", "spawn_by popen_child_last 127.0.0.1 %u %d", peer.port, N);
+    cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+    peer_expect_clean(&peer, 0, N, 1, "popen");
+    peer_stop(&peer);
+}
+
+Test(tree, a_descriptor_that_is_sent_to_another_process) {
+    rows_logged(&sent_ways);
+    rows_logged(&sent_last_ways);
+}
+
+/* ---- exec ------------------------------------------------------------------------------------------- */
+
+Test(tree, exec_hands_over_what_is_not_close_on_exec_and_ends_what_is) {
+    rows_logged(&exec_ways);
+}
+
+/* Where only the kernel's own look at the file tells, the line of the exec is written; the next one takes it back. */
+Test(tree, an_exec_that_the_kernel_refuses_is_taken_back) {
+    static const struct tally ended = CLIENT(passive);
+    const char *log = scratch_path();
+
+    ns_enter();
+    struct peer peer = script_start("bc", 0);
+    struct ended e = run(text("LOG=%s", log), "exec_by what_is_no_program 127.0.0.1 %u %d copied", peer.port, N);
+    cr_assert(e.status == 0, "%d %s%s", e.status, e.out, e.err);
+    const char *whole = file_text(log), *line = log_line(whole, log_lines(whole) - 1);
+    cr_assert_str_eq(log_text(log_line(whole, 0), "event"), "exec");
+    cr_assert_str_eq(log_text(line, "event"), "exit");
+    FILE *last = fopen(log, "w");
+    fprintf(last, "%s\n", line);
+    fclose(last);
+    tally_expect("what is no program", log, &ended, N);
+    cr_assert_eq(ns_tw(), N);
+    peer_stop(&peer);
+}
+
+/* ---- daemon ----------------------------------------------------------------------------------------- */
+
+/* What a daemon has said by the time that it has closed all: it outlives the process that was started. */
+static const char *said_by_daemon(const char *settings, const char *log, struct peer *peer, unsigned before, int how) {
+    struct victim v = victim_start(settings, "daemonizes 127.0.0.1 %u %d %d %d", peer->port, N, how & 1, how >> 1);
+
+    peer_wait_ended(peer, before + N);
+    for (int i = 0; log && i < 12000 && log_lines(file_text(log)) < 2; i++)
+        nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL);
+    const char *out = victim_out(&v);
+    struct ended e = victim_wait(&v);
+    cr_assert(e.status == 0 && !*e.err, "%d %s%s", e.status, e.out, e.err);
+    return out;
+}
+
+Test(tree, daemon_hands_over_to_its_child) {
+    /* The parent's line is written while the daemon has them still: open. */
+    static const struct tally both = { .sockets = 1, .connects = 1, .established = 2, .time_wait = 1, .open = 1 };
+
+    for (int how = 0; how < 4; how++) {
+        const char *log = scratch_path(), *name = text("daemon(%d, %d)", how & 1, how >> 1);
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        const char *bare = said_by_daemon(NULL, NULL, &peer, 0, how);
+        const char *wrapped = said_by_daemon(text("LOG=%s", log), log, &peer, N, how);
+        cr_assert(strlen(bare) > 100, "%s: %s", name, bare);
+        cr_assert_str_eq(wrapped, bare, "%s", name);
+        tally_expect(name, log, &both, N);
+        cr_assert_eq(ns_tw(), 2 * N, "%s", name);
+        peer_stop(&peer);
+    }
+}
+
+/* ---- what no process can know ----------------------------------------------------------------------- */
+
+/* The counts of a way whose outcome neither side can see; a reader settles it by cookie. What is asserted: the
+ * invariant, and that the kernel has each connection once. */
+static void expect_whole(const char *victim, const char *way, const char *extra) {
+    const char *name = text("%s %s %s", victim, way, extra), *log = scratch_path();
+
+    ns_enter();
+    struct peer peer = script_start("ec", 0);
+    struct ended e = run(text("LOG=%s", log), "%s %s 127.0.0.1 %u %d %s", victim, way, peer.port, N, extra);
+    cr_assert(e.status == 0, "%s: %d %s%s", name, e.status, e.out, e.err);
+    struct tally sum = tally_log(name, log);
+    struct books b = books_of(name, peer.port);
+    cr_assert(sum.connects == N && sum.sockets == N, "%s: %s", name, file_text(log));
+    cr_assert(sum.time_wait + sum.passed >= N, "%s: %s", name, file_text(log));
+    cr_assert(b.to == N && b.made == N, "%s: the kernel has %ld", name, b.to);
+    peer_stop(&peer);
+}
+
+Test(tree, what_no_process_can_know_keeps_the_invariant) {
+    expect_whole("pass_by", "lost", "");    /* sent, and never received */
+    expect_whole("pass_by", "grabbed", ""); /* taken by pidfd_getfd, its owner unaware */
+    expect_whole("pass_by", "grabbed_image", "");
+    expect_whole("tree_by", "child_closes_last", "instruction"); /* forked past libc */
+    expect_whole("tree_by", "parent_closes_last", "instruction");
+}

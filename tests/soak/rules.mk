@@ -1,0 +1,29 @@
+# What takes minutes: a short dose of each is in `make check`, the whole is here.
+
+SOAK_CONNECTIONS ?= 1000000
+SOAK_PROCESSES ?= 200
+SOAK_SEED ?= 1
+SOAK = SOAK_CONNECTIONS=$(SOAK_CONNECTIONS) SOAK_PROCESSES=$(SOAK_PROCESSES) SOAK_SEED=$(SOAK_SEED)
+
+soak: all tests ## what takes minutes: a million connections, TIME_WAITs that really expire
+	$(Q)AFTERFIN_SOAK=1 $(SOAK) $(B)/tests/check -j1 --filter 'soak/*'
+
+TIMES ?= 1000
+
+endings: all tests ## every way to end a connection, 1,000 times over (in `make check` 20 times)
+	$(Q)TIMES=$(TIMES) $(B)/tests/check -j2 --filter 'endings/*'
+
+# The runner and the command stay as they are; the library and its victims are instrumented.
+TSAN = $(B)/tsan
+TSAN_VICTIMS = $(addprefix $(TSAN)/tests/victims/,soak_tree threads storm open_by threads_close)
+TSAN_OPTIONS = report_thread_leaks=0:atexit_sleep_ms=50:log_path=$(abspath $(TSAN))/report
+TSAN_TESTS = soak/every|invisible/threads|invisible/forks|invisible/a_signal|invisible/an_exit|opens/a_connect|threads/
+
+tsan: all tests ## threads, under ThreadSanitizer: the short dose, and tests of threads
+	$(Q)$(MAKE) -s B=$(TSAN) CFLAGS='-O1 -g -fsanitize=thread -Wno-tsan' $(TSAN)/libafterfin.so $(TSAN_VICTIMS)
+	$(Q)cp $(B)/afterfin $(TSAN)/ && cp $(B)/tests/check $(TSAN)/tests/ && rm -f $(TSAN)/report.*
+	$(Q)TSAN_OPTIONS=$(TSAN_OPTIONS) $(TSAN)/tests/check --filter '@($(TSAN_TESTS))*' || \
+		{ cat $(TSAN)/report.*; false; }
+	$(Q)! cat $(TSAN)/report.* 2>/dev/null
+
+.PHONY: soak endings tsan
