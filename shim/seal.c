@@ -22,14 +22,23 @@ static void seal_vfork_child(void) {
     af_vforked = AF_VFORK_SEALED;
 }
 
+/* A port that was left to connect could not be told to who asks for it later. */
+static void choose_port(int fd, struct af_connection *conn, void *context) {
+    (void)context;
+    af_bind_now(fd, conn);
+}
+
 /* A child that came by clone(CLONE_VM) and whose parent does not wait is neither. */
 bool af_seal_here(void) {
     if (af_sealed || af_vforked == AF_VFORK_SEALED)
         return false;
-    if (!af_in_vfork_child())
+    if (!af_in_vfork_child()) {
+        if (af.ledger)
+            af_each(0, ~0u, choose_port, NULL);
         af_seal();
-    else if (af_vforked == AF_VFORKED)
+    } else if (af_vforked == AF_VFORKED) {
         seal_vfork_child();
+    }
     return true;
 }
 

@@ -249,7 +249,7 @@ bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that in
 /* Decide for this role and address and set the options; *values gets what is in force. */
 void af_apply(int fd, struct af_connection *conn, enum af_role role, const struct af_addr *addr,
               struct af_values *values);
-bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was ack refused? */
+bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was one refused that is relied on? */
 /* The program has set an option of this key: undo ours, or with override put it back. */
 void af_reapply(int fd, struct af_connection *conn, enum af_key key);
 /* rst: is this the close that ends a connection of our own (DESIGN: AFTERFIN_LINGER)? Then make it abort. */
