@@ -36,7 +36,7 @@ WRITER = ledger/writer.c
 READER = $(filter-out $(WRITER),$(wildcard ledger/*.c))
 CLI = $(wildcard cli/*.c cli/*/*.c)
 TESTS = $(wildcard tests/*.c $(patsubst %,tests/%/*.c,policy ledger shim cli cli/* examples harness soak))
-LIBRARIES = $(addprefix tests/victims/,early.c wraps.c)
+LIBRARIES = $(addprefix tests/victims/,early.c faults.c wraps.c)
 VICTIMS = $(patsubst %.c,$(B)/%,$(filter-out $(LIBRARIES),$(wildcard tests/victims/*.c))) \
 	$(patsubst %.c,$(B)/%.so,$(LIBRARIES))
 
