@@ -36,12 +36,11 @@ WRITER = ledger/writer.c
 READER = $(filter-out $(WRITER),$(wildcard ledger/*.c))
 CLI = $(wildcard cli/*.c cli/*/*.c)
 TESTS = $(wildcard tests/*.c $(patsubst %,tests/%/*.c,policy ledger shim cli cli/* examples harness soak))
-LIBRARIES = $(addprefix tests/victims/,early.c faults.c wraps.c)
-VICTIMS = $(patsubst %.c,$(B)/%,$(filter-out $(LIBRARIES),$(wildcard tests/victims/*.c))) \
-	$(patsubst %.c,$(B)/%.so,$(LIBRARIES))
+PRELOADED = $(patsubst %,tests/victims/%.c,early faults wraps)
+VICTIMS = $(patsubst %.c,$(B)/%,$(filter-out $(PRELOADED),$(wildcard tests/victims/*.c))) $(PRELOADED:%.c=$(B)/%.so)
 
 # A start touches these, in this order, and no page besides; the large table of track.c comes last.
-START = $(patsubst %,shim/%.c,start resolve string calls log inherit line text)
+START = $(patsubst %,shim/%.c,start resolve string calls log inherit line text output seal)
 SHIM = $(START) $(filter-out $(START) shim/track.c,$(wildcard shim/*.c shim/*.S)) shim/track.c
 
 objects = $(patsubst %,$(B)/$(1)/%.o,$(basename $(2)))

@@ -205,6 +205,16 @@ static bool has_line(const char *lines, const char *line) {
     return false;
 }
 
+/* So that one that was built on Debian 13 loads on 12, and on what is older. */
+Test(docs, the_library_needs_no_glibc_newer_than_2_34) {
+    struct ended e =
+        shell("nm -D --undefined-only build/libafterfin.so | sed -n 's/.*@GLIBC_//p' | sort -V | tail -n 1");
+    int minor = -1;
+
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    cr_expect(sscanf(e.out, "2.%d", &minor) == 1 && minor <= 34, "it needs %s%s", e.out, e.err);
+}
+
 Test(docs, the_library_exports_the_calls_of_its_list_and_nothing_else) {
     const char *all = exports();
     char *rest = NULL, *list = strdup(all);

@@ -64,7 +64,7 @@ static ino_t uts_of(const char *pid) {
 /* By a descriptor, so that the number cannot become another process's in between. */
 static bool kill_ours(const char *name) {
     const pid_t pid = atoi(name);
-    const bool other = isdigit((unsigned char)*name) && pid != getpid() && pid != sweeper;
+    const bool other = isdigit((unsigned char)*name) && pid != getpid() && pid != test;
     const int fd = other ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
     bool ours = fd >= 0 && uts_of(name) == own_uts;
 
@@ -118,22 +118,26 @@ unsigned long test_cpu_time(void) {
     return sum;
 }
 
+/* Where it may not be told, as by a test that is another user by now, it sees the end by itself. */
 static void end_test(void) {
-    if (getpid() != test)
-        return;
-    kill_all_of_ours();
-    remove_scratch(test);
+    if (getpid() == test && kill(sweeper, SIGTERM) == 0)
+        waitpid(sweeper, NULL, 0);
 }
 
-/* However the test ends: it may crash, be killed, or be another user by then. */
-static void sweep(void) {
+static void told(int signal) {
+    (void)signal;
+}
+
+/* A process of its own, since the test may crash, be killed, or be another user by the end. */
+static void sweep(const sigset_t *before) {
     struct pollfd ended = { .events = POLLIN };
 
     setsid(); /* the terminal's Ctrl-C is not for us */
     close_range(0, ~0u, 0);
+    sigaction(SIGTERM, &(struct sigaction){ .sa_handler = told }, NULL);
     ended.fd = (int)syscall(SYS_pidfd_open, test, 0);
-    while (ended.fd >= 0 && getppid() == test && poll(&ended, 1, -1) < 0)
-        continue;
+    if (ended.fd >= 0 && getppid() == test)
+        ppoll(&ended, 1, NULL, before);
     kill_all_of_ours();
     remove_scratch(test);
     _exit(0);
@@ -143,14 +147,19 @@ void test_begins(void) {
     if (test != 0) /* its children among them */
         return;
     const ino_t before = uts_of("thread-self");
+    sigset_t term, mask;
     test = getpid();
     if (unshare(CLONE_NEWUTS) == 0 && before && uts_of("thread-self") != before)
         own_uts = uts_of("thread-self");
     atexit(end_test);
     fflush(NULL);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    sigprocmask(SIG_BLOCK, &term, &mask); /* SIGTERM is heard in ppoll, and not missed before */
     sweeper = fork();
     if (sweeper == 0)
-        sweep();
+        sweep(&mask);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 /* ---- the namespace ------------------------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* compare as it is asked for, and what it says: options, table, JSON, plot. */
 #include "tests/harness/command.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* `afterfin compare ARGUMENTS -- CMD`, the arguments split at blanks. */
@@ -55,7 +56,12 @@ Test(compare, does_not_start_what_it_cannot_reach_or_draw) {
                              NULL);
     cr_expect_eq(e.status, 125, "%d", e.status);
     cr_expect(strstr(e.err, "--plot needs gnuplot, which is not in PATH"), "%s", e.err);
-    e = command(NULL, "compare", "-b", "linger=ack", "/no/such/program", NULL);
+    const char *ledgers = scratch_path();
+    char setting[300];
+    cr_assert_eq(mkdir(ledgers, 0700), 0);
+    snprintf(setting, sizeof setting, "AFTERFIN_LEDGER=%s", ledgers);
+    e = command(setting, "compare", "-b", "linger=ack", "/no/such/program", NULL);
+    cr_expect_eq(entries(ledgers, ""), 0, "its directory stays");
     cr_expect_eq(e.status, 127, "%d: %s", e.status, e.err);
     cr_expect(strstr(e.err, "compare: /no/such/program: No such file or directory"), "%s", e.err);
     cr_expect(access(ran, F_OK) != 0, "CMD was started");
