@@ -144,7 +144,7 @@ static const enum af_counter counter_of[] = {
 
 static void count_endpoint(const struct af_connection *conn, int by) {
     const bool accepted = af_has(conn, AF_FLAG_ACCEPTED);
-    const struct af_addr to = accepted ? (struct af_addr){ .port = conn->local_port } : conn->peer;
+    const struct af_addr to = accepted ? (struct af_addr){ .port = conn->local_port } : af_peer(conn);
     if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, accepted, by, af_ledger_backed))
         af_count_lost();
 }
@@ -176,7 +176,7 @@ static void record(struct af_connection *conn, enum af_ending ending) {
             .at = af_now(),
             .slot = af.slot,
             .owner = conn->owner,
-            .peer = conn->peer,
+            .peer = af_peer(conn),
             .local_port = conn->local_port,
             .counted = (uint8_t)ending,
             .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0,

@@ -189,6 +189,11 @@ void af_change(uint32_t slot, enum af_counter counter, int by); /* of any slot o
 void af_count_lost(void);                                       /* something found no room */
 void af_add_error(enum af_call call, int error);
 
+/* All zeros as long as it is not known. */
+static inline struct af_addr af_peer(const struct af_connection *conn) {
+    return __atomic_load_n(&conn->peer.port, __ATOMIC_ACQUIRE) ? conn->peer : (struct af_addr){ 0 };
+}
+
 static inline bool af_has(const struct af_connection *conn, uint32_t flag) {
     return atomic_load_explicit(&conn->flags, memory_order_relaxed) & flag;
 }
@@ -208,11 +213,12 @@ bool af_can_read_elsewhere(const void *start, size_t size, uintptr_t *known);
 
 /* From our own frame up to the program's arguments the stack of the first thread has no holes; a stack that the
  * program has made for itself is not within 64 MB of them (mmap_base() of Linux keeps 128 free). */
-static inline bool af_can_read_from(const void *start, size_t size, uintptr_t *known) {
+static inline bool af_is_on_stack(const void *start, size_t size) {
     const uintptr_t at = (uintptr_t)start, frame = (uintptr_t)__builtin_frame_address(0);
-    if (at >= frame && at <= af.stack_end && size <= af.stack_end - at && af.stack_end - frame < 64 << 20)
-        return true;
-    return af_can_read_elsewhere(start, size, known);
+    return at >= frame && at <= af.stack_end && size <= af.stack_end - at && af.stack_end - frame < 64 << 20;
+}
+static inline bool af_can_read_from(const void *start, size_t size, uintptr_t *known) {
+    return af_is_on_stack(start, size) || af_can_read_elsewhere(start, size, known);
 }
 static inline bool af_can_read(const void *start, size_t size) {
     uintptr_t known = (uintptr_t)__builtin_frame_address(0) / 4096; /* we stand on it */
