@@ -30,17 +30,19 @@ static void clip_port_range(struct af_values *values) {
     values->port_high = values->port_high > high ? high : values->port_high;
 }
 
-static bool is_ack(const struct af_option *option) {
-    return option->level == IPPROTO_TCP && option->name == TCP_LINGER2 && option->value.number < 0;
+/* What is done later depends on whether it is there: ack, and a port that is left to connect. */
+static bool is_relied_on(const struct af_option *option) {
+    return (option->level == IPPROTO_TCP && option->name == TCP_LINGER2 && option->value.number < 0) ||
+           (option->level == IPPROTO_IP && option->name == IP_BIND_ADDRESS_NO_PORT);
 }
 
-/* The options one by one; whether ack was refused. */
+/* The options one by one; whether one that is relied on was refused. */
 bool af_set_options(int fd, const struct af_option *options, unsigned n) {
     bool refused = false;
     for (unsigned i = 0; i < n; i++) {
         long result = AF_SYS5(SYS_setsockopt, fd, options[i].level, options[i].name, &options[i].value,
                               options[i].size);
-        refused |= result < 0 && is_ack(&options[i]);
+        refused |= result < 0 && is_relied_on(&options[i]);
     }
     return refused;
 }
@@ -75,6 +77,8 @@ void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af
     bool refused = af_set_options(fd, options, n);
     if (role != AF_ROLE_BIND)
         note_linger(conn, values, refused);
+    else if (refused)
+        values->bind_no_port = 0;
 }
 
 /* Where the program's SO_LINGER settles it, our TCP_LINGER2 goes back to the system's default: 0; and the other way

@@ -140,8 +140,7 @@ void af_scan_inherited(void) {
 #pragma GCC unroll 8
             for (int i = 0; i < window; i++)
                 asked[i].whole = (union asked){ .fd.fd = first + i }.whole;
-            struct timespec now = { 0 };
-            result = AF_SYS5(SYS_ppoll, asked, window, &now, NULL, 0);
+            result = af_poll(asked, (unsigned)window, 0);
         } while (result == -EINVAL && (window /= 2) > 0); /* more than RLIMIT_NOFILE */
         last = result >= 0 ? adopt_open(asked, window) : -WINDOW;
     }
@@ -174,9 +173,8 @@ void af_learn_addresses(int fd, struct af_socket *conn) {
     if (atomic_load(&conn->state) != AF_CONN_INHERITED)
         return;
     struct af_addr local;
-    struct af_addr peer;
-    if (!af_has(conn, AF_FLAG_PEER) && learn(fd, SYS_getpeername, &peer))
-        af_know_peer(conn, &peer);
+    if (!conn->peer.port)
+        learn(fd, SYS_getpeername, &conn->peer);
     if (!conn->local_port && learn(fd, SYS_getsockname, &local))
         conn->local_port = local.port;
 }

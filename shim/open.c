@@ -33,19 +33,23 @@ int af_on_socket(bool raw, int domain, int type, int protocol) {
     return fd;
 }
 
+/* To ask whether the address can be read costs a system call, and is only done where a rule depends on it. */
+static bool read_early(const struct af_attempt *attempt, struct af_addr *peer) {
+    const bool readable = af.by_address & 1 << AF_ROLE_CONNECT ? af_can_read_address(attempt->addr, attempt->len)
+                                                               : af_is_on_stack(attempt->addr, attempt->len);
+    return readable && af_addr_from(attempt->addr, attempt->len, peer);
+}
+
 /* The policies of an outgoing connection, on a socket that has none yet: was it such? Its cookie is read before there is
- * one: who is killed in connect may leave a TIME_WAIT. The address is only read where a rule depends on it: it may
- * lead nowhere, and to ask costs a system call. */
+ * one: who is killed in connect may leave a TIME_WAIT. */
 static bool prepare(int fd, struct af_socket *conn, const struct af_attempt *attempt, struct af_values *values) {
     struct af_addr peer = { 0 };
     uint32_t state = AF_CONN_NEW;
     if (atomic_load(&conn->state) != AF_CONN_NEW)
         return false;
-    if (af.by_address & 1 << AF_ROLE_CONNECT &&
-        !(af_can_read_address(attempt->addr, attempt->len) && af_addr_from(attempt->addr, attempt->len, &peer)))
+    if (!read_early(attempt, &peer) && af.by_address & 1 << AF_ROLE_CONNECT)
         return false;
-    if (peer.port)
-        af_know_peer(conn, &peer);
+    conn->peer = peer;
     if (af.acts)
         af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
     if (af_ledger_is_file())
@@ -89,22 +93,25 @@ static void make_new(struct af_socket *conn) {
     while (state != AF_CONN_FREE && !atomic_compare_exchange_weak(&conn->state, &state, AF_CONN_NEW))
         ;
     conn->ending = AF_END_NONE;
-    af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED | AF_FLAG_PEER);
+    af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
     af_show(conn);
 }
 
-/* The kernel has read the address. False: it was AF_UNSPEC, and there is no connection. */
+/* The kernel has read the address. False: it was AF_UNSPEC, and there is no connection. Another thread may end this one
+ * meanwhile: the port comes last, and who finds none knows no peer (af_peer). */
 static bool note_peer(struct af_socket *conn, const struct af_attempt *attempt) {
     struct af_addr peer;
-    const bool known = af_addr_from(attempt->addr, attempt->len, &peer);
-    if (!known) {
+    if (conn->peer.port)
+        return true;
+    if (!af_addr_from(attempt->addr, attempt->len, &peer)) {
         make_new(conn);
-    } else {
-        if (!af_has(conn, AF_FLAG_PEER))
-            af_know_peer(conn, &peer);
-        af_show(conn);
+        return false;
     }
-    return known;
+    __builtin_memcpy(conn->peer.ip, peer.ip, sizeof peer.ip);
+    conn->peer.v6 = peer.v6;
+    __atomic_store_n(&conn->peer.port, peer.port, __ATOMIC_RELEASE);
+    af_show(conn);
+    return true;
 }
 
 /* connect, or a send that opens the connection (MSG_FASTOPEN): `at_once` where success means established. While

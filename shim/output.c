@@ -12,11 +12,11 @@
 #define RWF_NOWAIT 8
 #endif
 
-enum { SIG_BLOCKED = 0, SIG_RESTORED = 2 };
+enum { SIG_BLOCKED = 0, SIG_RESTORED = 2, MS = 1000000 };
 #define SIGNAL_BIT(number) (1ull << ((number)-1))
 
 /* How long the program may still be made to wait, ns. */
-static _Atomic int64_t patience = 1000000000;
+static _Atomic int64_t patience = 1000 * MS;
 
 enum way {
     PLAIN,  /* write: a file on a disk, or a descriptor of ours that is O_NONBLOCK */
@@ -32,8 +32,7 @@ static long write_once(enum way way, int fd, const char *data, size_t size) {
     case NOWAIT: return AF_SYS6(SYS_pwritev2, fd, &one, 1, -1, -1, RWF_NOWAIT);
     case POLLED: {
         struct pollfd asked = { .fd = fd, .events = POLLOUT };
-        struct timespec now = { 0 };
-        if (AF_SYS5(SYS_ppoll, &asked, 1, &now, NULL, 0) <= 0)
+        if (af_poll(&asked, 1, 0) <= 0)
             return -EAGAIN;
     } /* fall through */
     default: return AF_SYS3(SYS_write, fd, data, size);
@@ -59,12 +58,11 @@ static long write_unheard(enum way way, int fd, const char *data, size_t size) {
 /* With the program's own signals. False: it has waited enough. */
 static bool wait_for_room(int fd) {
     int64_t left = atomic_load(&patience);
-    if (left <= 0)
+    if (left < MS)
         return false;
     struct pollfd asked = { .fd = fd, .events = POLLOUT };
-    struct timespec most = { left / 1000000000, left % 1000000000 };
     const uint64_t began = af_clock();
-    long result = AF_SYS5(SYS_ppoll, &asked, 1, &most, NULL, 0);
+    long result = af_poll(&asked, 1, (int)(left / MS));
     const int64_t took = (int64_t)(af_clock() - began);
     atomic_fetch_sub(&patience, result == 0 ? left : took);
     return result > 0 || result == -EINTR;

@@ -275,9 +275,7 @@ void af_learn_from_relatives(struct af_socket *conn) {
         return;
     const uint32_t owner = atomic_load(&shared->owner);
     if (state != atomic_load(&conn->state)) {
-        const struct af_addr peer = shared->peer;
-        if (peer.port)
-            af_know_peer(conn, &peer);
+        conn->peer = shared->peer;
         conn->local_port = shared->local_port;
         atomic_store(&conn->state, state);
         atomic_store(&conn->owner, owner < af.ledger->section[AF_PROCESSES].max ? owner : AF_NO_SLOT);

@@ -243,6 +243,11 @@ void af_change(uint32_t slot, enum af_counter counter, int by); /* of any slot o
 void af_count_lost(void);                                       /* something found no room */
 void af_add_error(enum af_call call, int error);
 
+/* All zeros as long as it is not known. */
+static inline struct af_addr af_peer(const struct af_socket *conn) {
+    return __atomic_load_n(&conn->peer.port, __ATOMIC_ACQUIRE) ? conn->peer : (struct af_addr){ 0 };
+}
+
 static inline bool af_has(const struct af_socket *conn, uint32_t flag) {
     return atomic_load_explicit(&conn->flags, memory_order_relaxed) & flag;
 }
@@ -264,11 +269,12 @@ bool af_can_read_elsewhere(const void *start, size_t size, uintptr_t *known);
 
 /* From our own frame up to the program's arguments the stack of the first thread has no holes; a stack that the
  * program has made for itself is not within 64 MB of them (mmap_base() of Linux keeps 128 free). */
-static inline bool af_can_read_from(const void *start, size_t size, uintptr_t *known) {
+static inline bool af_is_on_stack(const void *start, size_t size) {
     const uintptr_t at = (uintptr_t)start, frame = (uintptr_t)__builtin_frame_address(0);
-    if (at >= frame && at <= af.stack_end && size <= af.stack_end - at && af.stack_end - frame < 64 << 20)
-        return true;
-    return af_can_read_elsewhere(start, size, known);
+    return at >= frame && at <= af.stack_end && size <= af.stack_end - at && af.stack_end - frame < 64 << 20;
+}
+static inline bool af_can_read_from(const void *start, size_t size, uintptr_t *known) {
+    return af_is_on_stack(start, size) || af_can_read_elsewhere(start, size, known);
 }
 static inline bool af_can_read(const void *start, size_t size) {
     uintptr_t known = (uintptr_t)__builtin_frame_address(0) / 4096; /* we stand on it */
@@ -277,16 +283,6 @@ static inline bool af_can_read(const void *start, size_t size) {
 /* The kernel takes none that is longer than this. */
 static inline bool af_can_read_address(const struct sockaddr *addr, socklen_t len) {
     return len <= sizeof(struct sockaddr_storage) && af_can_read(addr, len);
-}
-
-/* The peer, once it is known: a thread that ends the process may ask while another is still in connect. */
-static inline void af_know_peer(struct af_socket *conn, const struct af_addr *peer) {
-    conn->peer = *peer;
-    atomic_fetch_or_explicit(&conn->flags, AF_FLAG_PEER, memory_order_release);
-}
-static inline struct af_addr af_peer(const struct af_socket *conn) {
-    const bool known = atomic_load_explicit(&conn->flags, memory_order_acquire) & AF_FLAG_PEER;
-    return known ? conn->peer : (struct af_addr){ 0 };
 }
 
 /* memory.c ------------------------------------------------------------------------------------------------ */
@@ -313,7 +309,7 @@ bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that in
 
 /* Decide for this role and address and set the options; *values gets what is in force. */
 void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr, struct af_values *values);
-bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was ack refused? */
+bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was one refused that is relied on? */
 /* The program has set an option of this key: undo ours, or with override put it back. */
 void af_reapply(int fd, struct af_socket *conn, enum af_key key);
 /* rst: is this the close that ends a connection of our own (DESIGN: AFTERFIN_LINGER)? Then make it abort. */

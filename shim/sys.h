@@ -72,6 +72,18 @@ static inline long af_own_sys(long n, long a, long b, long c, long d, long e, lo
 #define AF_SYS5(n, a, b, c, d, e) af_own_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define AF_SYS6(n, a, b, c, d, e, f) af_own_sys(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
+/* poll, for so many ms; one call for one purpose, since a filter may know no other. */
+static inline long af_poll(void *asked, unsigned n, int ms) {
+#ifdef SYS_poll
+    return AF_SYS3(SYS_poll, asked, n, ms);
+#else
+    struct {
+        long s, ns;
+    } wait = { ms / 1000, ms % 1000 * 1000000L };
+    return AF_SYS5(SYS_ppoll, asked, n, &wait, NULL, 0);
+#endif
+}
+
 /* mmap's answer: an address, or -errno in the last page. */
 static inline int af_sys_failed(long result) {
     return (unsigned long)result > -4096UL;

@@ -104,6 +104,7 @@ static bool prepare(struct af_experiment *e) {
         e->side[s].runs = af_array(NULL, e->rounds, sizeof *e->side[s].runs);
         if (!af_settings_check(&e->side[s].settings) || !af_preload(&e->side[s].settings))
             return false;
+        af_preload_beside_sanitizer(&e->side[s].settings, e->command[0]);
     }
     e->first = af_array(NULL, e->rounds, sizeof *e->first);
     e->terminal = isatty(STDERR_FILENO) ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1;

@@ -1,5 +1,7 @@
 /* See preload.h. */
 #include "cli/launch/preload.h"
+#include "cli/elf/elf.h"
+#include "cli/launch/reach.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 
@@ -64,4 +66,26 @@ bool af_preload(struct af_settings *settings) {
     }
     af_settings_set(settings, "LD_PRELOAD", af_preload_value(library, af_settings_get(settings, "LD_PRELOAD")));
     return true;
+}
+
+static bool needs_sanitizer(const char *program) {
+    static const char runtime[] = "libasan.so";
+    struct af_elf_dynamic dynamic;
+    bool needs = false;
+    if (af_elf_dynamic_of(program, &dynamic))
+        for (size_t i = 0; i < dynamic.n_needed; i++)
+            needs |= strncmp(dynamic.needed[i], runtime, sizeof runtime - 1) == 0;
+    af_elf_dynamic_free(&dynamic);
+    return needs;
+}
+
+void af_preload_beside_sanitizer(struct af_settings *settings, const char *command) {
+    static const char option[] = "verify_asan_link_order=0";
+    const char *former = af_settings_get(settings, "ASAN_OPTIONS");
+    struct af_reach reach;
+    af_reach(command, getenv("PATH"), &reach);
+    if (reach.n_files && needs_sanitizer(reach.files[reach.n_files - 1]))
+        af_settings_set(settings, "ASAN_OPTIONS",
+                        former && *former ? af_format("%s:%s", former, option) : af_format("%s", option));
+    af_reach_free(&reach);
 }

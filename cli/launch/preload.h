@@ -8,6 +8,11 @@
  * already stays where it is. False: it was not found or cannot be preloaded, which has been said. */
 bool af_preload(struct af_settings *settings);
 
+/* AddressSanitizer's runtime, as a library (gcc), ends a program in which another library comes first, unless ASAN_OPTIONS
+ * says otherwise: so that does, where the program that `command` comes to needs it. To preload the runtime itself would
+ * bring it into every child. */
+void af_preload_beside_sanitizer(struct af_settings *settings, const char *command);
+
 /* The new value of LD_PRELOAD, for `library` and a former value (or NULL). */
 char *af_preload_value(const char *library, const char *former);
 

@@ -63,6 +63,7 @@ static bool prepare(struct request *q) {
     char why[512];
     if (!af_settings_check(&q->settings) || !af_preload(&q->settings))
         return false;
+    af_preload_beside_sanitizer(&q->settings, q->command[0]);
     if (af_reachable(q->command[0], getenv("PATH"), why))
         return true;
     af_tell("run: %s%s", why, q->force ? "" : "; -f runs it all the same");

@@ -27,3 +27,9 @@ Test(sandboxes, a_child_that_has_sealed_itself_adds_no_system_call_and_its_paren
         peer_stop(&peer);
     }
 }
+
+Test(sandboxes, a_port_that_was_left_to_connect_is_there_behind_the_filter) {
+    ns_enter();
+    struct ended e = run("BIND_NO_PORT=on|LOG=/dev/null", "bind_seal 127.0.0.1");
+    cr_assert(e.status == 0 && strcmp(e.out, "0 0 a port\n0 0 a port\n") == 0, "%d %s%s", e.status, e.out, e.err);
+}
