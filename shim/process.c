@@ -333,6 +333,12 @@ void af_on__exit(int status) {
     af_real._exit(status);
 }
 
+/* A port that was left to connect could not be told to who asks for it later. */
+static void choose_port(int fd, struct af_socket *conn, void *context) {
+    (void)context;
+    af_bind_now(fd, conn);
+}
+
 /* seccomp: after this nothing of ours reaches the kernel, so what is to be said is said now. */
 bool af_seal(void) {
     if (af_sealed || af_in_vfork_child())
@@ -341,6 +347,7 @@ bool af_seal(void) {
         af_sealed = true;
         return true;
     }
+    af_each(0, ~0u, choose_port, NULL);
     struct af_process *self = af_self();
     if (self)
         atomic_store(&self->sealed, 1);
