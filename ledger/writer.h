@@ -52,6 +52,7 @@ struct af_ledger_map {
     struct af_ledger *header;
     struct af_histogram *times;
     struct af_section section[AF_SECTIONS];
+    _Atomic uint32_t last_endpoint; /* index + 1 of the one that was counted last */
     /* Asked before a record is touched: is it there? More of the section may have to be mapped, and a file on a full
      * disk has no memory for it: touching that would be SIGBUS. */
     bool (*reach)(struct af_ledger_map *map, enum af_section_of section, uint32_t index);

@@ -47,33 +47,74 @@ bool af_set_options(int fd, const struct af_option *options, unsigned n) {
     return refused;
 }
 
+#define LINGER_FLAGS (AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS)
+
+static uint32_t flag_of(const struct af_values *values) {
+    return values->linger == AF_LINGER_ACK       ? AF_FLAG_ACK
+           : values->linger == AF_LINGER_RST     ? AF_FLAG_RST
+           : values->linger == AF_LINGER_SECONDS ? AF_FLAG_SECONDS
+                                                 : 0;
+}
+
 static void note_linger(struct af_socket *conn, const struct af_values *values, bool refused) {
     static _Atomic bool said;
-    bool own = atomic_load(&conn->own) & AF_BIT(LINGER) && !af.policy.override;
-    af_clear(conn, AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS);
-    if (own || (values->linger == AF_LINGER_ACK && refused)) {
-        if (refused && af_has(conn, AF_FLAG_MPTCP))
-            say_once(&said, (const char *const[]){ "linger=ack: MPTCP sockets refuse TCP_LINGER2; left alone", NULL });
-        return;
-    }
-    af_clear(conn, af.policy.override && values->linger != AF_LINGER_OFF ? AF_FLAG_ABORTS : 0);
-    if (values->linger == AF_LINGER_ACK)
-        af_set(conn, AF_FLAG_ACK);
-    else if (values->linger == AF_LINGER_RST)
-        af_set(conn, AF_FLAG_RST);
-    else if (values->linger == AF_LINGER_SECONDS)
-        af_set(conn, AF_FLAG_SECONDS);
+    const bool own = atomic_load(&conn->own) & AF_BIT(LINGER) && !af.policy.override;
+    uint32_t flag = flag_of(values);
+    if (AF_UNLIKELY(refused && af_has(conn, AF_FLAG_MPTCP)))
+        say_once(&said, (const char *const[]){ "linger=ack: MPTCP sockets refuse TCP_LINGER2; left alone", NULL });
+    if (own || (flag == AF_FLAG_ACK && refused))
+        flag = 0;
+    af_clear(conn, LINGER_FLAGS & ~flag);
+    if (flag && af.policy.override)
+        af_clear(conn, AF_FLAG_ABORTS);
+    if (flag)
+        af_set(conn, flag);
     af_show(conn);
+}
+
+/* Where no rule looks at the address, and nothing at the port range, a role's decision is always the same. */
+static struct {
+    struct af_values values;
+    struct af_option options[AF_OPTIONS_MAX];
+    uint32_t n, flag;
+    bool known;
+} plain[AF_ROLE_LISTEN + 1];
+
+void af_prepare_policy(void) {
+    const struct af_addr any = { .port = 0 };
+    af.searches = af.policy.values.cycle;
+    for (size_t i = 0; i < af.policy.n_rules; i++)
+        af.searches |= af.policy.rules[i].values.cycle;
+    for (int role = 0; role <= AF_ROLE_LISTEN && !af.policy.n_rules && !af.policy.values.port_low; role++) {
+        af_policy_decide(&af.policy, (enum af_role)role, &any, &plain[role].values);
+        plain[role].n = af_policy_options(&plain[role].values, (enum af_role)role, 1, 0, af.policy.override,
+                                          plain[role].options);
+        plain[role].flag = flag_of(&plain[role].values);
+        plain[role].known = role != AF_ROLE_BIND; /* there it is the port that counts */
+    }
 }
 
 void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr, struct af_values *values) {
     struct af_option options[AF_OPTIONS_MAX];
+    const uint32_t own = atomic_load(&conn->own);
+    if (AF_LIKELY(plain[role].known && !own)) {
+        *values = plain[role].values;
+        if (af_has(conn, AF_FLAG_PORT_CHOSEN))
+            values->cycle = 0;
+        bool refused = af_set_options(fd, plain[role].options, plain[role].n);
+        if (AF_LIKELY(!refused && !af.policy.override && !af_has(conn, LINGER_FLAGS)))
+            af_set(conn, plain[role].flag);
+        else
+            note_linger(conn, values, refused);
+        af_show(conn);
+        return;
+    }
     af_policy_decide(&af.policy, role, addr, values);
     clip_port_range(values);
-    bool own_range = atomic_load(&conn->own) & AF_BIT(PORT_RANGE) && !af.policy.override;
+    bool own_range = own & AF_BIT(PORT_RANGE) && !af.policy.override;
     if (af_has(conn, AF_FLAG_PORT_CHOSEN) || own_range)
         values->port_low = values->port_high = values->cycle = 0;
-    unsigned n = af_policy_options(values, role, addr->port, atomic_load(&conn->own), af.policy.override, options);
+    unsigned n = af_policy_options(values, role, addr->port, own, af.policy.override, options);
     bool refused = af_set_options(fd, options, n);
     if (role != AF_ROLE_BIND)
         note_linger(conn, values, refused);
@@ -118,12 +159,12 @@ static bool has_no_child(void) {
            -ECHILD;
 }
 
-bool af_apply_rst(int fd, struct af_socket *conn) {
+bool af_apply_rst_now(int fd, struct af_socket *conn) {
     struct linger abort = { 1, 0 };
     uint32_t state = atomic_load(&conn->state);
-    if (!af_has(conn, AF_FLAG_RST) || (state != AF_CONN_OPEN && state != AF_CONN_PENDING))
+    if (state != AF_CONN_OPEN && state != AF_CONN_PENDING)
         return false;
-    if (conn->generation != af_forks.generation || af_has(conn, AF_FLAG_SHARED | AF_FLAG_RECEIVED | AF_FLAG_SENT))
+    if (conn->generation != af_generation() || af_has(conn, AF_FLAG_SHARED | AF_FLAG_RECEIVED | AF_FLAG_SENT))
         return false;
     if ((af_was_forked(conn) || af_was_spawned(conn)) && (atomic_load(&af_forks.on_the_way) || !has_no_child()))
         return false;

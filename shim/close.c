@@ -115,7 +115,7 @@ static void note_shutdown(int fd, struct af_socket *conn, int how) {
 
 int af_on_shutdown(bool raw, int fd, int how) {
     struct af_socket *conn = af_ours(fd);
-    if (conn && af_pin(fd, conn, 0)) {
+    if (conn && af_pin(fd, conn)) {
         note_shutdown(fd, conn, how);
         af_unpin(conn);
     }

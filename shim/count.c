@@ -73,13 +73,8 @@ void af_change(uint32_t slot, enum af_counter counter, int by) {
         atomic_fetch_add_explicit(&af.own_counts->count[counter], add, memory_order_relaxed);
 }
 
-void af_add(enum af_counter counter) {
-    struct af_process *self = af_self();
-    if (!self)
-        return;
-    atomic_fetch_add_explicit(&self->count[counter], 1, memory_order_relaxed);
-    if (AF_UNLIKELY(af.own_counts != NULL))
-        atomic_fetch_add_explicit(&af.own_counts->count[counter], 1, memory_order_relaxed);
+void af_add_own(enum af_counter counter, int by) {
+    atomic_fetch_add_explicit(&af.own_counts->count[counter], (uint64_t)(int64_t)by, memory_order_relaxed);
 }
 
 void af_count_lost(void) {

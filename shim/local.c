@@ -82,7 +82,7 @@ int af_on_bind(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
     int error = result < 0 ? errno : before;
     if (result < 0) {
         bind_failed(error);
-    } else if (af_addr_from(addr, len, &to) && af_pin(fd, conn, 0)) { /* the kernel has read it */
+    } else if (af_addr_from(addr, len, &to) && af_pin(fd, conn)) { /* the kernel has read it */
         note_bound(conn, addr, len, &to, &values);
         af_unpin(conn);
     }
@@ -178,7 +178,7 @@ int af_on_listen(bool raw, int fd, int backlog) {
     int error = result < 0 ? errno : before;
     if (result < 0) {
         af_add_error(AF_CALL_listen, error);
-    } else if (first && af_pin(fd, conn, 0)) {
+    } else if (first && af_pin(fd, conn)) {
         af_clear(conn, AF_FLAG_BOUND_LATE);
         become_listener(conn, state);
         learn_local(fd, conn);

@@ -83,7 +83,7 @@ void af_say(const char *const parts[]) {
     AF_SYS2(SYS_munmap, room, MESSAGE_ROOM);
 }
 
-void af_complain(void) {
+void af_complain_now(void) {
     static _Atomic bool complained;
     if (AF_LIKELY(!af.complaint.text[0]) || atomic_exchange(&complained, true))
         return;
@@ -189,7 +189,7 @@ void af_log(enum af_event event) {
 }
 
 /* The first call after the interval writes; the clock is the vDSO's coarse one, a few ns. */
-void af_log_if_due(void) {
+void af_log_if_due_now(void) {
     if (af.policy.log == AF_SINK_OFF || !af.policy.log_interval_s || af_sealed)
         return;
     int64_t now = seconds(), due = atomic_load(&af.next_line);

@@ -389,10 +389,7 @@ static struct af_ledger_map *make_ledger(void) {
     return first ? first : map;
 }
 
-struct af_ledger_map *af_ledger_get(void) {
-    struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
-    if (AF_LIKELY(ledger != NULL))
-        return ledger;
+struct af_ledger_map *af_ledger_make(void) {
     if (af_sealed || af.no_memory)
         return NULL;
     if (!af.pid)

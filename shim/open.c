@@ -12,46 +12,68 @@ static bool is_tcp(int domain, int type, int protocol) {
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
+static void note_socket(int fd, int domain, int protocol) {
+    af_add(AF_COUNT_sockets);
+    struct af_socket *conn = af_record(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
+    if (AF_LIKELY(conn != NULL))
+        af_enter(fd, conn);
+}
+
+static int socket_failed(void) {
+    int error = errno;
+    af_add_error(AF_CALL_socket, error);
+    errno = error;
+    return -1;
+}
+
+static int first_socket(int fd, int domain, int protocol) {
+    int error = errno;
+    if (af_ready()) {
+        if (fd < 0)
+            af_add_error(AF_CALL_socket, error);
+        else
+            note_socket(fd, domain, protocol);
+    }
+    errno = error;
+    return fd;
+}
+
+/* Where the call succeeds, nothing here touches errno. Whether a line is due is asked at what follows: a socket alone
+ * is worth none. */
 int af_on_socket(bool raw, int domain, int type, int protocol) {
     if (!is_tcp(domain, type, protocol) || af_in_vfork_child())
         return AF_NEXT(raw, socket, domain, type, protocol);
     af_complain();
     int fd = AF_NEXT(raw, socket, domain, type, protocol);
-    int error = errno;
-    if (!af.on || !af_ready())
+    if (!af.on)
         return fd;
-    af_log_if_due();
-    if (fd < 0) {
-        af_add_error(AF_CALL_socket, error);
-        errno = error;
-        return fd;
-    }
-    af_add(AF_COUNT_sockets);
-    struct af_socket *conn = af_record(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
-    if (conn)
-        af_enter(fd, conn);
+    if (AF_UNLIKELY(!af.ledger))
+        return first_socket(fd, domain, protocol);
+    if (AF_UNLIKELY(fd < 0))
+        return socket_failed();
+    note_socket(fd, domain, protocol);
     return fd;
 }
 
 /* To ask whether the address can be read costs a system call, and is only done where a rule depends on it. */
-static bool read_early(const struct af_attempt *attempt, struct af_addr *peer) {
-    const bool readable = af.by_address & 1 << AF_ROLE_CONNECT ? af_can_read_address(attempt->addr, attempt->len)
-                                                               : af_is_on_stack(attempt->addr, attempt->len);
-    return readable && af_addr_from(attempt->addr, attempt->len, peer);
+static inline bool read_early(const void *addr, socklen_t len, struct af_addr *peer) {
+    const bool readable = af.by_address & 1 << AF_ROLE_CONNECT ? af_can_read_address(addr, len)
+                                                               : af_is_on_stack(addr, len);
+    return readable && af_addr_from(addr, len, peer);
 }
 
 /* The policies of an outgoing connection, on a socket that has none yet: was it such? Its cookie is read before there is
  * one: who is killed in connect may leave a TIME_WAIT. */
-static bool prepare(int fd, struct af_socket *conn, const struct af_attempt *attempt, struct af_values *values) {
+static inline bool prepare(int fd, struct af_socket *conn, const void *addr, socklen_t len, struct af_values *values) {
     struct af_addr peer = { 0 };
     uint32_t state = AF_CONN_NEW;
-    if (atomic_load(&conn->state) != AF_CONN_NEW)
+    if (atomic_load_explicit(&conn->state, memory_order_acquire) != AF_CONN_NEW)
         return false;
-    if (!read_early(attempt, &peer) && af.by_address & 1 << AF_ROLE_CONNECT)
+    if (!read_early(addr, len, &peer) && af.by_address & 1 << AF_ROLE_CONNECT)
         return false;
     conn->peer = peer;
     if (af.acts)
-        af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
+        af_apply(fd, conn, AF_ROLE_CONNECT, &conn->peer, values);
     if (af_ledger_is_file())
         af_cookie(fd, conn);
     const bool fresh = atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING);
@@ -99,11 +121,11 @@ static void make_new(struct af_socket *conn) {
 
 /* The kernel has read the address. False: it was AF_UNSPEC, and there is no connection. Another thread may end this one
  * meanwhile: the port comes last, and who finds none knows no peer (af_peer). */
-static bool note_peer(struct af_socket *conn, const struct af_attempt *attempt) {
+static inline bool note_peer(struct af_socket *conn, const void *addr, socklen_t len) {
     struct af_addr peer;
     if (conn->peer.port)
         return true;
-    if (!af_addr_from(attempt->addr, attempt->len, &peer)) {
+    if (!af_addr_from(addr, len, &peer)) {
         make_new(conn);
         return false;
     }
@@ -115,29 +137,29 @@ static bool note_peer(struct af_socket *conn, const struct af_attempt *attempt) 
 }
 
 /* connect, or a send that opens the connection (MSG_FASTOPEN): `at_once` where success means established. While
- * it waits another thread may close the socket, or end the process and with it every connection; and may have the
- * record, or the number, for another one. */
+ * it waits another thread may close the socket, or end the process and with it every connection; the record stays pinned,
+ * so that it is nobody else's. A thread that is cancelled there never unpins it: then it is not used again. */
 long af_open(struct af_socket *conn, const struct af_attempt *attempt, bool at_once) {
-    struct af_values values = { 0 };
+    struct af_values values;
     bool fresh = false;
-    int before = errno;
+    const int before = errno;
+    values.cycle = false;
     af_log_if_due();
-    uint32_t generation = af_pin(attempt->fd, conn, 0);
-    if (generation) {
-        fresh = prepare(attempt->fd, conn, attempt, &values);
-        af_unpin(conn);
-    }
+    const bool pinned = af_pin(attempt->fd, conn);
+    if (AF_LIKELY(pinned))
+        fresh = prepare(attempt->fd, conn, attempt->addr, attempt->len, &values);
     af_add(AF_COUNT_connects);
-    long result = af_search(attempt, &values);
-    int error = result < 0 ? errno : before;
-    if (generation && af_pin(attempt->fd, conn, generation)) {
+    const long result = values.cycle ? af_search(attempt, &values) : attempt->run(attempt);
+    const int error = result < 0 ? errno : before;
+    if (AF_LIKELY(pinned && af_is_at(attempt->fd, conn))) {
         const bool begun = result >= 0 && !at_once;
-        if (!fresh || (result < 0 && is_failure(error)) || note_peer(conn, attempt))
+        if (!fresh || (result < 0 && is_failure(error)) || note_peer(conn, attempt->addr, attempt->len))
             note_result(attempt->fd, conn, result >= 0 && !begun, begun ? EINPROGRESS : error);
-        af_unpin(conn);
     } else if (result < 0 && is_failure(error)) {
         count_failure(error);
     }
+    if (AF_LIKELY(pinned))
+        af_unpin(conn);
     errno = error;
     return result;
 }
@@ -156,7 +178,7 @@ static int disconnect(struct af_socket *conn, const struct af_attempt *attempt) 
     int error = errno;
     if (result < 0) {
         count_failure(error);
-    } else if (af_pin(attempt->fd, conn, 0)) {
+    } else if (af_pin(attempt->fd, conn)) {
         if (alive)
             af_settle_reset(attempt->fd, conn, &tcp);
         make_new(conn);
@@ -168,12 +190,41 @@ static int disconnect(struct af_socket *conn, const struct af_attempt *attempt) 
 
 /* What the program waits for: policies and the search for a port are in it. */
 static int connect_timed(struct af_socket *conn, const struct af_attempt *attempt) {
-    const bool timed = af_ledger_is_file();
-    const uint64_t began = timed ? af_clock() : 0;
+    const uint64_t began = af_clock();
     int result = (int)af_open(conn, attempt, true);
-    const uint64_t ended = timed ? af_clock() : 0;
+    const uint64_t ended = af_clock();
     if (ended)
         af_ledger_count_time(af.ledger, ended - began);
+    return result;
+}
+
+/* The common case, as af_open does it: no port is searched for, no time is taken, and nothing that could is at work. */
+static int connect_plainly(bool raw, int fd, struct af_socket *conn, const struct sockaddr *addr, socklen_t len) {
+    struct af_values values;
+    bool fresh = false;
+    af_log_if_due();
+    const bool pinned = af_pin(fd, conn);
+    if (AF_LIKELY(pinned))
+        fresh = prepare(fd, conn, addr, len, &values);
+    af_add(AF_COUNT_connects);
+    const int result = AF_NEXT(raw, connect, fd, addr, len);
+    if (AF_LIKELY(result == 0 && fresh && af_is_at(fd, conn) && !af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) &&
+                  atomic_load_explicit(&conn->state, memory_order_relaxed) == AF_CONN_PENDING)) {
+        if (AF_LIKELY(note_peer(conn, addr, len)))
+            af_established(conn);
+        af_unpin(conn);
+        return 0;
+    }
+    const int error = errno;
+    if (pinned && af_is_at(fd, conn)) {
+        if (!fresh || (result < 0 && is_failure(error)) || note_peer(conn, addr, len))
+            note_result(fd, conn, result == 0, error);
+    } else if (result < 0 && is_failure(error)) {
+        count_failure(error);
+    }
+    if (pinned)
+        af_unpin(conn);
+    errno = error;
     return result;
 }
 
@@ -185,7 +236,9 @@ int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) 
     if (atomic_load(&conn->state) != AF_CONN_NEW && len >= sizeof addr->sa_family && af_can_read_address(addr, len) &&
         addr->sa_family == AF_UNSPEC)
         return disconnect(conn, &attempt);
-    return connect_timed(conn, &attempt);
+    if (AF_LIKELY(!af_ledger_is_file() && !af.searches))
+        return connect_plainly(raw, fd, conn, addr, len);
+    return af_ledger_is_file() ? connect_timed(conn, &attempt) : (int)af_open(conn, &attempt, true);
 }
 
 /* What an accepted connection takes from its listener, noted before a call during which that may be closed. */
@@ -226,7 +279,7 @@ static void note_accepted(int fd, const struct parent *parent) {
     atomic_store(&conn->state, AF_CONN_PENDING);
     af_established(conn);
     af_enter(fd, conn);
-    if (!af_pin(fd, conn, 0))
+    if (!af_pin(fd, conn))
         return;
     if (af.acts && !(parent->flags & AF_FLAG_HANDS_ON))
         af_apply(fd, conn, AF_ROLE_LISTEN, &parent->at, &values);
@@ -254,7 +307,7 @@ int af_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags
     struct parent parent;
     if (conn)
         af_log_if_due();
-    if (conn && !af_pin(fd, conn, 0))
+    if (conn && !af_pin(fd, conn))
         conn = NULL;
     if (conn) {
         note_listener(fd, conn, &parent);

@@ -61,7 +61,7 @@ int af_on_setsockopt(bool raw, int fd, int level, int name, const void *value, s
     if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
         af_bind_now(fd, conn); /* refused once a port is taken, as it would be without us */
     int result = AF_NEXT(raw, setsockopt, fd, level, name, value, len);
-    if (result == 0 && af_pin(fd, conn, 0)) {
+    if (result == 0 && af_pin(fd, conn)) {
         note_option(fd, conn, level, name, value, len);
         af_unpin(conn);
         errno = before;

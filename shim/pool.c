@@ -65,36 +65,37 @@ struct af_socket *af_pool_block(struct af_socket *socket) {
 
 /* ---- pins ----------------------------------------------------------------------------------------------- */
 
-/* Beside the pins: it is free, and whoever takes the last of them away is to push it. */
-static const uint32_t freed = 1u << 31;
-
-void af_pool_claimed(struct af_socket *socket) {
-    atomic_fetch_add(&socket->pins, 1ull << 32);
-}
-
-uint32_t af_pool_pin(struct af_socket *socket) {
-    return (uint32_t)(atomic_fetch_add(&socket->pins, 1) >> 32);
+void af_pool_pin(struct af_socket *socket) {
+    atomic_fetch_add(&socket->pins, 1);
 }
 
 static void push(struct af_pool *pool, struct af_socket *socket) {
     const uint32_t looks_in = atomic_load_explicit(&pool->looks_in, memory_order_relaxed);
+    struct af_socket *none = NULL;
+    if (!socket->waits && !atomic_load_explicit(&pool->spare, memory_order_relaxed) &&
+        atomic_compare_exchange_strong(&pool->spare, &none, socket))
+        return;
     af_pool_push(pool, socket->waits ? &pool->waiting[!looks_in] : &pool->free, socket);
 }
 
 /* Of all who find it free and without a pin, one pushes it. */
-static bool takes_freed(struct af_socket *socket, uint64_t pins) {
-    while ((uint32_t)pins == freed)
-        if (atomic_compare_exchange_weak(&socket->pins, &pins, pins ^ freed))
+static bool takes_freed(struct af_socket *socket, uint32_t pins) {
+    while (pins == AF_FREED)
+        if (atomic_compare_exchange_weak(&socket->pins, &pins, 0))
             return true;
     return false;
 }
 
 void af_pool_free(struct af_pool *pool, struct af_socket *socket) {
-    if ((uint32_t)atomic_load(&socket->pins) == 0 || takes_freed(socket, atomic_fetch_or(&socket->pins, freed) | freed))
+    if (atomic_load(&socket->pins) == 0 || takes_freed(socket, atomic_fetch_or(&socket->pins, AF_FREED) | AF_FREED))
+        push(pool, socket);
+}
+
+void af_pool_unpin_last(struct af_pool *pool, struct af_socket *socket, uint32_t pins) {
+    if (takes_freed(socket, pins))
         push(pool, socket);
 }
 
 void af_pool_unpin(struct af_pool *pool, struct af_socket *socket) {
-    if (takes_freed(socket, atomic_fetch_sub(&socket->pins, 1) - 1))
-        push(pool, socket);
+    af_pool_unpin_last(pool, socket, atomic_fetch_sub(&socket->pins, 1) - 1);
 }

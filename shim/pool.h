@@ -42,8 +42,11 @@ struct af_socket {
     uint32_t handle;        /* its number in the pool */
     _Atomic uint32_t place; /* index + 1 of its own record in the ledger; 0: none yet */
     _Atomic uint32_t next;  /* handle + 1 of the next record of its list */
-    _Atomic uint64_t pins;  /* how often it was claimed << 32 | threads at work on it */
+    _Atomic uint32_t pins;  /* threads at work on it, and AF_FREED */
 };
+
+/* Beside the pins: it is free, and whoever takes the last of them away is to push it. */
+#define AF_FREED ((uint32_t)1 << 31)
 
 enum { AF_OPENED = 2 }; /* the name of whoever has it first */
 
@@ -54,12 +57,16 @@ struct af_pool {
     _Atomic uint64_t free;  /* change count << 32 | handle + 1 of the first free record */
     _Atomic uint64_t
         waiting[2]; /* the same of those whose hold is not settled: of the one looked through, and the next */
-    _Atomic uint32_t looks_in; /* which of the two */
+    _Atomic uint32_t looks_in;       /* which of the two */
+    struct af_socket *_Atomic spare; /* one that is free and in no list: most are used again at once */
 };
 
 typedef void *af_more(size_t size); /* zeroed memory, or NULL */
 
-/* A record that was never used, or the first of a list; NULL: none. */
+/* A record that was let go of just now, or was never used, or the first of a list; NULL: none. */
+static inline struct af_socket *af_pool_spare(struct af_pool *pool) {
+    return atomic_load_explicit(&pool->spare, memory_order_relaxed) ? atomic_exchange(&pool->spare, NULL) : NULL;
+}
 struct af_socket *af_pool_fresh(struct af_pool *pool, af_more *more);
 struct af_socket *af_pool_pop(struct af_pool *pool, _Atomic uint64_t *list);
 void af_pool_push(struct af_pool *pool, _Atomic uint64_t *list, struct af_socket *socket);
@@ -67,10 +74,11 @@ void af_pool_push(struct af_pool *pool, _Atomic uint64_t *list, struct af_socket
 struct af_socket *af_pool_block(struct af_socket *socket);
 
 /* As long as it is pinned a record stays whose it is, though it be freed: nobody else gets it. Pin, see that it is
- * still the one that was meant, work on it, unpin. af_pool_pin returns how often it was claimed. */
-void af_pool_claimed(struct af_socket *socket);
-uint32_t af_pool_pin(struct af_socket *socket);
+ * still the one that was meant, work on it, unpin. */
+void af_pool_pin(struct af_socket *socket);
 void af_pool_unpin(struct af_pool *pool, struct af_socket *socket);
+/* The last pin has gone, and it was freed before: `pins` is what is left. */
+void af_pool_unpin_last(struct af_pool *pool, struct af_socket *socket, uint32_t pins);
 /* It is out of every table by now: who pins it later will not find it there. */
 void af_pool_free(struct af_pool *pool, struct af_socket *socket);
 

@@ -81,7 +81,8 @@ void af_become_child(void) {
     af.own_counts = NULL;
     af_vforked = 0;
     af_own_table = 0;
-    af.shares_memory = af.shares_all = false;
+    if (af.shares_memory || af.shares_all)
+        af.shares_memory = af.shares_all = false;
     atomic_store(&af.next_line, 0);
     if (af.fork_page)
         *af.fork_page = 1;

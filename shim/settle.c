@@ -71,7 +71,7 @@ bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *
 /* Of a connection that is open for all we know, poll tells in one call, half as dear as TCP_INFO, whether the
  * peer's FIN is there, and if not, whether unread data is (tcp_poll() of Linux). Whatever else it says (HUP, ERR)
  * is for the long tcp. */
-static bool poll_for_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp) {
+static inline bool poll_for_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp) {
     const uint32_t odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO | AF_FLAG_READS_ODD;
     struct pollfd asked = { .fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP };
     if (atomic_load(&conn->state) != AF_CONN_OPEN || af_has(conn, odd))
@@ -97,9 +97,13 @@ static bool is_first_to_see(struct af_socket *conn) {
 }
 
 void af_established(struct af_socket *conn) {
-    uint32_t state = atomic_load(&conn->state);
+    uint32_t state = atomic_load_explicit(&conn->state, memory_order_relaxed);
     if (state == AF_CONN_OPEN)
         return;
+    if (!af.counting) {
+        atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN);
+        return;
+    }
     if (AF_UNLIKELY(af_was_forked(conn)) && !is_first_to_see(conn))
         return;
     af_add(AF_COUNT_established); /* before it is OPEN: from then on another thread may end it */
@@ -160,7 +164,7 @@ static const enum af_counter counter_of[] = {
     [AF_END_ABORTED] = AF_COUNT_aborted,     [AF_END_PASSED] = AF_COUNT_passed,
 };
 
-static void count_endpoint(const struct af_socket *conn, int by) {
+static inline void count_endpoint(const struct af_socket *conn, int by) {
     const bool accepted = af_has(conn, AF_FLAG_ACCEPTED);
     const struct af_addr to = accepted ? (struct af_addr){ .port = conn->local_port } : af_peer(conn);
     if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, accepted, by))
@@ -169,23 +173,25 @@ static void count_endpoint(const struct af_socket *conn, int by) {
 
 /* Count one ending, or (by -1) take it back. Whoever ends a connection that another process opened has it as
  * established too, and the opener has it as passed. */
-static void credit(const struct af_socket *conn, enum af_ending ending, int by) {
-    bool ours = conn->owner == af.slot && af.slot != AF_NO_SLOT;
+static inline void credit(const struct af_socket *conn, enum af_ending ending, int by) {
+    const uint32_t owner = atomic_load_explicit(&conn->owner, memory_order_relaxed),
+                   self = atomic_load_explicit(&af.slot, memory_order_relaxed);
+    const bool ours = owner == self && self != AF_NO_SLOT;
     if (ending == AF_END_TIME_WAIT)
         count_endpoint(conn, by);
-    if (ending == AF_END_PASSED || !ours) {
-        if (conn->owner != AF_NO_SLOT)
-            af_change(conn->owner, AF_COUNT_passed, by);
+    if (AF_UNLIKELY(ending == AF_END_PASSED || !ours)) {
+        if (owner != AF_NO_SLOT)
+            af_change(owner, AF_COUNT_passed, by);
         if (ending == AF_END_PASSED)
             return;
-        af_change(af.slot, AF_COUNT_established, by);
+        af_count(AF_COUNT_established, by);
     }
-    af_change(af.slot, counter_of[ending], by);
+    af_count(counter_of[ending], by);
 }
 
 /* SIGKILL may come at any instruction, and the reader is to have this ending once. What is in the ring and has no
  * ending in its own record has not been counted yet; from the first count to the ending it is a few instructions. */
-static void record(struct af_socket *conn, enum af_ending ending) {
+static inline void record(struct af_socket *conn, enum af_ending ending) {
     if (!af_self())
         return;
     if (af_ledger_is_file()) {
@@ -259,10 +265,27 @@ static bool read_info(int fd, struct af_socket *conn, struct af_tcp_info *tcp) {
     return true;
 }
 
-void af_settle(int fd, struct af_socket *conn) {
+/* The common case: open, nobody else's, and nothing odd about it. */
+static bool settle_plainly(int fd, struct af_socket *conn) {
+    const uint32_t flags = atomic_load_explicit(&conn->flags, memory_order_relaxed);
     struct af_tcp_info tcp;
-    if (af.counting)
-        af_learn_from_relatives(conn);
+    if (atomic_load_explicit(&af_forks.any, memory_order_relaxed) || af_was_spawned(conn) ||
+        !poll_for_info(fd, conn, &tcp))
+        return false;
+    if (af_ledger_is_file())
+        af_cookie(fd, conn);
+    record(conn, tcp.state == CLOSE_WAIT                   ? AF_END_PASSIVE
+                 : flags & AF_FLAG_ABORTS                  ? AF_END_ABORTED
+                 : flags & (AF_FLAG_ACK | AF_FLAG_RST_SET) ? AF_END_AVOIDED
+                                                           : AF_END_TIME_WAIT);
+    return true;
+}
+
+void af_settle_counted(int fd, struct af_socket *conn) {
+    struct af_tcp_info tcp;
+    if (settle_plainly(fd, conn))
+        return;
+    af_learn_from_relatives(conn);
     if (!read_info(fd, conn, &tcp))
         return;
     af_learn_addresses(fd, conn);

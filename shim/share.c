@@ -54,7 +54,7 @@ static uint64_t mix(uint64_t x) {
 static uint64_t new_name(void) {
     static _Atomic uint64_t last;
     uint64_t n = atomic_fetch_add(&last, 0x9e3779b97f4a7c15u);
-    uint64_t name = mix(n ^ af.started ^ (uint64_t)(uint32_t)af.pid << 32 ^ af_forks.generation) & SUM;
+    uint64_t name = mix(n ^ af.started ^ (uint64_t)(uint32_t)af.pid << 32 ^ af_generation()) & SUM;
     return name > AF_OPENED ? name : AF_OPENED + 2;
 }
 
@@ -63,9 +63,10 @@ void af_before_fork(void) {
     const uint64_t name = af.ledger && n_under_way < NAMES && !af_own_table ? new_name() : 0;
     if (n_under_way < NAMES) {
         under_way[n_under_way].name = name;
-        under_way[n_under_way].generation = af_forks.generation;
+        under_way[n_under_way].generation = af_generation();
     }
     n_under_way++;
+    atomic_store(&af_forks.any, true);
     atomic_fetch_add(&af_forks.on_the_way, 1);
     atomic_fetch_add(&af_forks.sum, name);
 }
@@ -85,7 +86,7 @@ static void never_was(int fd, struct af_socket *conn, void *name) {
 static void adopt(uint64_t name) {
     n_under_way = 0;
     af_become_child();
-    af_forks.generation++;
+    atomic_fetch_add(&af_forks.generation, 1);
     af_forks.name = name;
     af_forks.birth = atomic_load(&af_forks.sum);
     atomic_store(&af_forks.on_the_way, 0);
@@ -107,7 +108,7 @@ void af_after_fork(pid_t child) {
     } else if (n_under_way) {
         n_under_way--;
         uint64_t name = n_under_way < NAMES ? under_way[n_under_way].name : 0;
-        if (n_under_way >= NAMES || under_way[n_under_way].generation == af_forks.generation) {
+        if (n_under_way >= NAMES || under_way[n_under_way].generation == af_generation()) {
             if (child < 0 && name) /* a child that has let go of all that it was to have */
                 af_each(0, ~0u, never_was, &name);
             atomic_fetch_sub(&af_forks.on_the_way, 1);
@@ -125,27 +126,43 @@ struct af_connection *af_shared(const struct af_socket *conn) {
                : NULL;
 }
 
+/* What the record's last use has left in the ledger goes. */
+static void show_new(struct af_socket *conn, struct af_connection *shared) {
+    conn->shown = false;
+    atomic_store_explicit(&shared->state, AF_CONN_FREE, memory_order_release);
+    atomic_store_explicit(&shared->flags, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->sent, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->foreign, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->opened, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->holder, atomic_load_explicit(&af.slot, memory_order_relaxed), memory_order_relaxed);
+    if (af_ledger_is_file())
+        af_show_it(conn);
+}
+
 /* A connection has come, and is not in the table yet: nobody else has it. */
 void af_begin_hold(struct af_socket *conn) {
-    atomic_store_explicit(&conn->generation, af_forks.generation, memory_order_relaxed);
+    conn->generation = af_generation();
     conn->name = AF_OPENED;
     conn->failed = 0;
     conn->uncertain = 0;
-    conn->settled = conn->passes = false;
-    atomic_store_explicit(&conn->waits, false, memory_order_relaxed);
+    conn->settled = conn->passes = 0;
+    atomic_store_explicit(&conn->waits, 0, memory_order_relaxed);
     conn->images = atomic_load_explicit(&af_forks.images, memory_order_relaxed);
     conn->shared = atomic_load_explicit(&conn->place, memory_order_relaxed) - 1;
     conn->base = atomic_load(&af_forks.sum);
-    struct af_connection *shared = af_shared(conn);
     conn->tag++;
-    if (shared)
-        atomic_store_explicit(&shared->hold, (uint64_t)conn->tag << TAG_SHIFT | AF_OPENED, memory_order_relaxed);
+    struct af_connection *shared = af_shared(conn);
+    if (AF_UNLIKELY(!shared)) /* the process ends, and has given its places back */
+        return;
+    atomic_store_explicit(&shared->hold, (uint64_t)conn->tag << TAG_SHIFT | AF_OPENED, memory_order_relaxed);
+    if (AF_UNLIKELY(conn->shown) || af_ledger_is_file())
+        show_new(conn, shared);
 }
 
 /* What we have just done to the table, or to the number of its descriptors: a fork may have copied half of it. */
 void af_check_forks(struct af_socket *conn, uint64_t sum) {
-    if (AF_UNLIKELY(atomic_load(&af_forks.on_the_way) || atomic_load(&af_forks.sum) != sum))
-        conn->uncertain = af_forks.generation + 1;
+    if ((atomic_load(&af_forks.on_the_way) || atomic_load(&af_forks.sum) != sum))
+        conn->uncertain = af_generation() + 1;
 }
 
 /* It came from a relative, in whose record of it we take part from now on. */
@@ -157,6 +174,8 @@ bool af_join_hold(struct af_socket *conn, uint32_t index) {
         const uint64_t joined = (hold & ~SUM) | ((hold + name) & SUM);
         if (!atomic_compare_exchange_weak(&shared->hold, &hold, joined))
             continue;
+        atomic_store(&af_forks.any, true);
+        af_show_gone(conn);
         conn->shared = index;
         conn->tag = (uint16_t)(hold >> TAG_SHIFT);
         conn->name = name;
@@ -167,7 +186,7 @@ bool af_join_hold(struct af_socket *conn, uint32_t index) {
 
 /* This process lets go of it. Does nobody else have it, as far as can be known? */
 bool af_let_go(struct af_socket *conn, struct af_moment before) {
-    const bool came_here = conn->generation == af_forks.generation;
+    const bool came_here = conn->generation == af_generation();
     const bool certain = before.quiet && before.sum == atomic_load(&af_forks.sum) && !conn->uncertain;
     conn->released = 0;
     conn->settled = false;
@@ -178,7 +197,7 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
     }
     struct af_connection *shared = af_shared(conn);
     conn->shown = true; /* by a relative, perhaps */
-    if (conn->uncertain && conn->uncertain != af_forks.generation + 1)
+    if (conn->uncertain && conn->uncertain != af_generation() + 1)
         return false; /* marked by a parent, who settles it */
     if (!shared)
         return came_here;
@@ -218,46 +237,32 @@ bool af_is_hold_settled(const struct af_socket *conn) {
     return hold & SETTLED || hold >> TAG_SHIFT != conn->tag;
 }
 
-bool af_was_forked(const struct af_socket *conn) {
-    return conn->generation != af_forks.generation || conn->uncertain || atomic_load(&af_forks.on_the_way) ||
-           conn->base != atomic_load(&af_forks.sum);
-}
-
 /* ---- what the record in the ledger says ----------------------------------------------------------------- */
+
+/* What one relative tells the others, who do not take it back. */
+static const uint32_t told = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_READS_ODD;
 
 /* Does anybody look at it? A reader, or a relative. */
 static bool is_looked_at(const struct af_socket *conn) {
     return af_ledger_is_file() || af_is_joined(conn) || af_has(conn, AF_FLAG_SENT) || af_was_forked(conn);
 }
 
-void af_show(struct af_socket *conn) {
+void af_show_it(struct af_socket *conn) {
     struct af_connection *shared = is_looked_at(conn) ? af_shared(conn) : NULL;
     if (!shared)
         return;
     conn->shown = true;
     const uint32_t state = atomic_load(&conn->state);
-    atomic_store_explicit(&shared->flags, atomic_load(&conn->flags), memory_order_relaxed);
+    const uint32_t flags = atomic_load(&conn->flags);
+    uint32_t shown = atomic_load(&shared->flags);
+    for (int i = 0; i < TRIES && !atomic_compare_exchange_weak(&shared->flags, &shown, flags | (shown & told)); i++)
+        ;
     atomic_store_explicit(&shared->cookie, atomic_load(&conn->cookie), memory_order_relaxed);
     atomic_store_explicit(&shared->owner, atomic_load(&conn->owner), memory_order_relaxed);
     shared->peer = af_peer(conn);
     shared->local_port = conn->local_port;
     shared->ending = conn->ending;
     atomic_store_explicit(&shared->state, state, memory_order_release);
-}
-
-/* A new one: what the record's last use has left there goes. */
-void af_show_new(struct af_socket *conn) {
-    struct af_connection *shared = conn->shown || af_ledger_is_file() ? af_shared(conn) : NULL;
-    if (!shared)
-        return;
-    conn->shown = false;
-    atomic_store_explicit(&shared->state, AF_CONN_FREE, memory_order_release);
-    atomic_store_explicit(&shared->sent, 0, memory_order_relaxed);
-    atomic_store_explicit(&shared->foreign, 0, memory_order_relaxed);
-    atomic_store_explicit(&shared->opened, 0, memory_order_relaxed);
-    atomic_store_explicit(&shared->holder, af.slot, memory_order_relaxed);
-    if (af_ledger_is_file())
-        af_show(conn);
 }
 
 void af_show_gone(const struct af_socket *conn) {
@@ -268,7 +273,6 @@ void af_show_gone(const struct af_socket *conn) {
 
 /* What relatives have seen of it since we parted, which only counting needs: a child may have connected it. */
 void af_learn_from_relatives(struct af_socket *conn) {
-    const uint32_t told = AF_FLAG_ACCEPTED | AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_TFO | AF_FLAG_READS_ODD;
     const struct af_connection *shared = af_is_joined(conn) || af_was_forked(conn) ? af_shared(conn) : NULL;
     const uint32_t state = shared ? atomic_load(&shared->state) : AF_CONN_FREE;
     if (state == AF_CONN_FREE || state > AF_CONN_INHERITED)
@@ -277,6 +281,7 @@ void af_learn_from_relatives(struct af_socket *conn) {
     if (state != atomic_load(&conn->state)) {
         conn->peer = shared->peer;
         conn->local_port = shared->local_port;
+        af_set(conn, atomic_load(&shared->flags) & (AF_FLAG_ACCEPTED | AF_FLAG_TFO));
         atomic_store(&conn->state, state);
         atomic_store(&conn->owner, owner < af.ledger->section[AF_PROCESSES].max ? owner : AF_NO_SLOT);
     }
@@ -295,10 +300,6 @@ static _Atomic int32_t images[IMAGES];
 void af_note_image(pid_t pid) {
     const uint32_t n = atomic_fetch_add(&af_forks.images, 1);
     atomic_store(&images[n % IMAGES], (int32_t)pid);
-}
-
-bool af_was_spawned(const struct af_socket *conn) {
-    return conn->images != atomic_load(&af_forks.images);
 }
 
 bool af_image_holds(int fd, const struct af_socket *conn) {

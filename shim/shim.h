@@ -87,16 +87,17 @@ bool af_is_next_in_line(const void *caller);
 
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
 struct af_state {
-    bool on;                   /* hooks have something to do */
-    bool counting;             /* a log or a ledger was asked for: look at sockets, not only treat them */
-    bool acts;                 /* some policy is not its default */
-    bool acks;                 /* linger=ack is one of them */
-    bool no_memory;            /* the ledger could not be mapped */
-    bool shares_memory;        /* a child made by clone(CLONE_VM) may run here too (process.c) */
-    bool shares_all;           /* ... that has our descriptors too */
-    bool finished;             /* the last word is written */
-    bool complained;           /* complaint was printed */
-    struct af_error complaint; /* the bad setting, empty if none */
+    bool on;                    /* hooks have something to do */
+    bool counting;              /* a log or a ledger was asked for: look at sockets, not only treat them */
+    bool acts;                  /* some policy is not its default */
+    bool acks;                  /* linger=ack is one of them */
+    bool searches;              /* some connect may look for its port */
+    bool no_memory;             /* the ledger could not be mapped */
+    _Atomic bool shares_memory; /* a child made by clone(CLONE_VM) may run here too (process.c) */
+    _Atomic bool shares_all;    /* ... that has our descriptors too */
+    bool finished;              /* the last word is written */
+    bool complained;            /* complaint was printed */
+    struct af_error complaint;  /* the bad setting, empty if none */
     struct af_policy policy;
     const char *program; /* basename of what was exec'd */
     const char *command; /* the arguments at start, in the kernel's row of them, each ended by a NUL */
@@ -126,7 +127,26 @@ extern _Thread_local volatile uint8_t af_own_table;
 /* Is this a child that runs on its parent's memory (law 5)? Its descriptors are not those of our table. */
 bool af_in_vfork_child_slow(void);
 static inline bool af_in_vfork_child(void) {
-    return AF_UNLIKELY(af_vforked || af_own_table || af.shares_memory) && af_in_vfork_child_slow();
+    return AF_UNLIKELY(af_vforked || af_own_table || atomic_load_explicit(&af.shares_memory, memory_order_relaxed)) &&
+           af_in_vfork_child_slow();
+}
+
+/* memory.c ------------------------------------------------------------------------------------------------ */
+
+struct af_ledger_map *af_ledger_make(void);
+static inline struct af_ledger_map *af_ledger_get(void) {
+    struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
+    return AF_LIKELY(ledger != NULL) ? ledger : af_ledger_make();
+}
+/* Of a ledger that is there: only a file has a ring. */
+static inline bool af_ledger_is_file(void) {
+    return atomic_load_explicit(&af.ledger, memory_order_relaxed)->section[AF_CLOSED].max != 0;
+}
+
+/* Not a child that has not noticed yet: fork sets the word to 0. Only once a ledger is there. */
+static inline bool af_is_same_process(void) {
+    return AF_LIKELY(atomic_load_explicit(atomic_load_explicit(&af.fork_page, memory_order_relaxed),
+                                          memory_order_relaxed));
 }
 
 /* track.c: the table. ------------------------------------------------------------------------------------ */
@@ -142,7 +162,7 @@ static inline struct af_socket *af_lookup(int fd) {
                                                               : af_lookup_high(fd);
     if (!conn)
         return NULL;
-    return AF_LIKELY(*af.fork_page) ? conn : af_lookup_after_fork(fd);
+    return AF_LIKELY(af_is_same_process()) ? conn : af_lookup_after_fork(fd);
 }
 
 /* A hook's first question: the connection behind fd if this call is ours to treat. */
@@ -152,22 +172,40 @@ static inline struct af_socket *af_ours(int fd) {
 }
 
 /* Memory, this process's slot and the table are there; made at need. False: no room anywhere. */
-bool af_ready(void);
+static inline bool af_ready(void) {
+    return af_ledger_get() != NULL;
+}
 /* A new record for fd, one descriptor, state NEW; NULL: not tracked (counted as lost). Nobody else has it before it
  * is entered; from then on another thread may end it. */
 struct af_socket *af_record(int fd, bool v6, uint32_t flags);
 void af_enter(int fd, struct af_socket *conn);
-/* For a while, in which nothing waits: is fd still this connection, and if it is not let go meanwhile its record
- * becomes nobody else's? `generation` is 0 or what an earlier call said of the same connection; returns it, or 0. */
-uint32_t af_pin(int fd, struct af_socket *conn, uint32_t generation);
-void af_unpin(struct af_socket *conn);
+/* Is fd still this connection? Then its record becomes nobody else's before af_unpin, though it be let go of meanwhile. */
+static inline bool af_is_at(int fd, const struct af_socket *conn) {
+    return (AF_LIKELY((unsigned)fd < AF_LOW) ? atomic_load_explicit(&af_low[fd], memory_order_acquire)
+                                             : af_lookup_high(fd)) == conn;
+}
+void af_unpin_last(struct af_socket *conn, uint32_t pins);
+static inline void af_unpin(struct af_socket *conn) {
+    const uint32_t pins = atomic_fetch_sub_explicit(&conn->pins, 1, memory_order_acq_rel) - 1;
+    if (AF_UNLIKELY(pins == AF_FREED))
+        af_unpin_last(conn, pins);
+}
+/* The pin comes before the look: whoever has taken fd out of the table before it sees the pin when it frees. */
+static inline bool af_pin(int fd, struct af_socket *conn) {
+    atomic_fetch_add(&conn->pins, 1);
+    if (AF_LIKELY(af_is_at(fd, conn)))
+        return true;
+    af_unpin(conn);
+    return false;
+}
 /* One more descriptor for conn: call af_ref before the real call, then af_enter_or_unref with its result and what
  * af_ref has returned; it enters fd, or takes the reference back where fd < 0. */
 uint64_t af_ref(struct af_socket *conn);
 void af_enter_or_unref(struct af_socket *conn, int fd, uint64_t sum);
 /* Take fd out of the table. The connection, if this was its last descriptor here; *last: and nobody else has it. The
  * caller then counts its end, and discards it. */
-struct af_socket *af_untrack(int fd, bool *last);
+/* fd is known to be in the table, or to have been a moment ago. */
+static inline struct af_socket *af_untrack(int fd, bool *last);
 /* fd is new: what the table has there was closed by a way that no hook sees. */
 void af_forget(int fd);
 void af_forget_all(void); /* without a word: they are not ours */
@@ -187,13 +225,17 @@ void af_return_blocks(void);
 /* share.c -------------------------------------------------------------------------------------------------- */
 
 struct af_forks {
-    _Atomic uint64_t sum;         /* of the names of all children of this process */
+    _Atomic bool any;     /* something may be shared: a fork has begun, or a socket was sent, or came from a relative */
+    _Atomic uint64_t sum; /* of the names of all children of this process */
     _Atomic uint32_t on_the_way;  /* forks that have begun and not ended */
     _Atomic uint32_t images;      /* how many were started otherwise (af_note_image) */
     _Atomic uint32_t generation;  /* how many forks lie between the first process and this one */
     _Atomic uint64_t name, birth; /* of this process, 0: nobody's child; the sum when it began */
 };
 extern struct af_forks af_forks;
+static inline uint32_t af_generation(void) {
+    return atomic_load_explicit(&af_forks.generation, memory_order_relaxed);
+}
 
 /* What is known just before a descriptor is taken out of the table. The order counts: a fork is on its way before it
  * is in the sum. */
@@ -213,21 +255,50 @@ void af_begin_hold(struct af_socket *conn);
 void af_check_forks(struct af_socket *conn, uint64_t sum);
 /* Its last descriptor here has gone: is this the end of it, for all that is known? `before`: of before it was untracked. */
 bool af_let_go(struct af_socket *conn, struct af_moment before);
+struct af_socket *af_untrack_shared(int fd, bool *last);
+bool af_was_last(struct af_socket *conn);
+/* As long as nothing was ever shared, and is not by now, it is this process's alone. */
+static inline struct af_socket *af_untrack(int fd, bool *last) {
+    if (AF_UNLIKELY(atomic_load_explicit(&af_forks.any, memory_order_acquire) || (unsigned)fd >= AF_LOW))
+        return af_untrack_shared(fd, last);
+    struct af_socket *conn = atomic_exchange(&af_low[fd], NULL);
+    if (!conn)
+        return NULL;
+    const bool ours = af_unref(conn) <= 0;
+    *last = true;
+    if (AF_UNLIKELY(atomic_load_explicit(&af_forks.any, memory_order_acquire))) {
+        if (ours)
+            *last = af_was_last(conn);
+        else
+            af_check_forks(conn, ~(uint64_t)0);
+    }
+    return ours ? conn : NULL;
+}
 void af_take_hold_again(struct af_socket *conn);
 static inline bool af_is_joined(const struct af_socket *conn) {
     return conn->name != AF_OPENED;
 }
 bool af_join_hold(struct af_socket *conn, uint32_t index);
 bool af_is_hold_settled(const struct af_socket *conn);
-bool af_was_forked(const struct af_socket *conn); /* may a forked child, or a parent, have it too? */
+/* May a forked child, or a parent, have it too? */
+static inline bool af_was_forked(const struct af_socket *conn) {
+    return AF_UNLIKELY(atomic_load_explicit(&af_forks.any, memory_order_acquire)) &&
+           (conn->generation != af_generation() || conn->uncertain || atomic_load(&af_forks.on_the_way) ||
+            conn->base != atomic_load(&af_forks.sum));
+}
 /* Its record in the ledger, NULL: none; what stands there is for readers and relatives, and counts only. */
 struct af_connection *af_shared(const struct af_socket *conn);
-void af_show(struct af_socket *conn);
-void af_show_new(struct af_socket *conn);
+void af_show_it(struct af_socket *conn);
+static inline void af_show(struct af_socket *conn) {
+    if (AF_UNLIKELY(atomic_load_explicit(&af_forks.any, memory_order_relaxed)) || af_ledger_is_file())
+        af_show_it(conn);
+}
 void af_show_gone(const struct af_socket *conn);
 void af_learn_from_relatives(struct af_socket *conn);
-void af_note_image(pid_t pid);                     /* vfork, posix_spawn: it runs another image; 0: pid unknown */
-bool af_was_spawned(const struct af_socket *conn); /* ... since this connection came */
+void af_note_image(pid_t pid); /* vfork, posix_spawn: it runs another image; 0: pid unknown */
+static inline bool af_was_spawned(const struct af_socket *conn) { /* ... since this connection came */
+    return conn->images != atomic_load_explicit(&af_forks.images, memory_order_acquire);
+}
 bool af_image_holds(int fd, const struct af_socket *conn); /* ... and one of them has it still */
 
 /* count.c -------------------------------------------------------------------------------------------------- */
@@ -236,9 +307,22 @@ struct af_process *af_claim_self(void);
 /* This process's record, claimed at need; NULL where there is no room, or nobody asks for counts. */
 static inline struct af_process *af_self(void) {
     struct af_process *self = atomic_load_explicit(&af.self, memory_order_acquire);
-    return AF_LIKELY(self && *af.fork_page) ? self : af_claim_self();
+    if (AF_LIKELY(self && af_is_same_process()))
+        return self;
+    return af.counting ? af_claim_self() : NULL;
 }
-void af_add(enum af_counter counter);
+void af_add_own(enum af_counter counter, int by); /* where the slot is shared: what is this process's alone */
+static inline void af_count(enum af_counter counter, int by) {
+    struct af_process *self = af_self();
+    if (!self)
+        return;
+    atomic_fetch_add_explicit(&self->count[counter], (uint64_t)(int64_t)by, memory_order_relaxed);
+    if (AF_UNLIKELY(atomic_load_explicit(&af.own_counts, memory_order_relaxed) != NULL))
+        af_add_own(counter, by);
+}
+static inline void af_add(enum af_counter counter) {
+    af_count(counter, 1);
+}
 void af_change(uint32_t slot, enum af_counter counter, int by); /* of any slot of this ledger */
 void af_count_lost(void);                                       /* something found no room */
 void af_add_error(enum af_call call, int error);
@@ -285,14 +369,6 @@ static inline bool af_can_read_address(const struct sockaddr *addr, socklen_t le
     return len <= sizeof(struct sockaddr_storage) && af_can_read(addr, len);
 }
 
-/* memory.c ------------------------------------------------------------------------------------------------ */
-
-struct af_ledger_map *af_ledger_get(void);
-/* Of a ledger that is there: only a file has a ring. */
-static inline bool af_ledger_is_file(void) {
-    return atomic_load_explicit(&af.ledger, memory_order_relaxed)->section[AF_CLOSED].max != 0;
-}
-
 /* inherit.c ------------------------------------------------------------------------------------------------ */
 
 void af_scan_inherited(void);                       /* once, by the constructor: what was open at exec */
@@ -310,10 +386,14 @@ bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that in
 /* Decide for this role and address and set the options; *values gets what is in force. */
 void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr, struct af_values *values);
 bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was one refused that is relied on? */
+void af_prepare_policy(void); /* at start: what is the same for every address is decided once */
 /* The program has set an option of this key: undo ours, or with override put it back. */
 void af_reapply(int fd, struct af_socket *conn, enum af_key key);
 /* rst: is this the close that ends a connection of our own (DESIGN: AFTERFIN_LINGER)? Then make it abort. */
-bool af_apply_rst(int fd, struct af_socket *conn);
+bool af_apply_rst_now(int fd, struct af_socket *conn);
+static inline bool af_apply_rst(int fd, struct af_socket *conn) {
+    return AF_UNLIKELY(af_has(conn, AF_FLAG_RST)) && af_apply_rst_now(fd, conn);
+}
 
 /* search.c ------------------------------------------------------------------------------------------------- */
 
@@ -341,7 +421,11 @@ struct af_tcp_info {
 };
 bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp);
 /* The last known reference goes with fd, which is still open: decide how the connection ended, and count it. */
-void af_settle(int fd, struct af_socket *conn);
+void af_settle_counted(int fd, struct af_socket *conn);
+static inline void af_settle(int fd, struct af_socket *conn) {
+    if (af.counting)
+        af_settle_counted(fd, conn);
+}
 void af_settle_unseen(struct af_socket *conn); /* it was closed by a way that no hook has seen */
 /* connect(AF_UNSPEC) has ended what `tcp` saw just before. */
 void af_settle_reset(int fd, struct af_socket *conn, const struct af_tcp_info *tcp);
@@ -382,9 +466,17 @@ long af_vfork_ended(long result);
 
 enum af_event { AF_EVENT_EXIT, AF_EVENT_EXEC, AF_EVENT_INTERVAL };
 void af_log(enum af_event event);
-void af_log_if_due(void);
-void af_log_start(void);                /* remember what stderr and stdout are */
-void af_complain(void);                 /* print the bad setting, once */
+void af_log_if_due_now(void);
+static inline void af_log_if_due(void) {
+    if (AF_UNLIKELY(af.policy.log != AF_SINK_OFF))
+        af_log_if_due_now();
+}
+void af_log_start(void); /* remember what stderr and stdout are */
+void af_complain_now(void);
+static inline void af_complain(void) { /* print the bad setting, once */
+    if (AF_UNLIKELY(af.complaint.text[0]))
+        af_complain_now();
+}
 void af_say(const char *const parts[]); /* one line on stderr, "afterfin: " in front; NULL-terminated */
 const char *af_policy_text(void);       /* "linger=ack,keepalive=60" */
 const char *af_setting(int key);        /* its value as text, "" where unset; start only */

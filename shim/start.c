@@ -146,6 +146,8 @@ static void begin(char **envp) {
     for (int role = 0; role < AF_ROLES; role++)
         af.by_address |= (uint32_t)af_policy_asks_address(&af.policy, (enum af_role)role) << role;
     af_line_start();
+    if (af.acts)
+        af_prepare_policy();
     if (af.policy.ledger == AF_LEDGER_DEFAULT)
         keep_runtime_dir(envp);
     if (af.counting) /* by the vDSO: a filter that knows this program's calls knows no clock_gettime */

@@ -32,7 +32,7 @@ static slot *leaf_of(unsigned fd) {
 }
 
 /* What is known at fd; NULL: nothing ever was. */
-static slot *slot_of(int fd) {
+static inline slot *slot_of(int fd) {
     if (AF_LIKELY((unsigned)fd < AF_LOW))
         return &af_low[fd];
     slot *leaf = fd >= 0 ? leaf_of((unsigned)fd) : NULL;
@@ -54,7 +54,7 @@ static slot *slot_of(int fd) {
     })
 
 /* The same with the memory under it. */
-static slot *make_slot(int fd) {
+static inline slot *make_slot(int fd) {
     int end = atomic_load_explicit(&table_end, memory_order_relaxed);
     while (end <= fd && !atomic_compare_exchange_weak(&table_end, &end, fd + 1))
         ;
@@ -99,10 +99,6 @@ void af_forget_all(void) {
 
 /* ---- records -------------------------------------------------------------------------------------------- */
 
-bool af_ready(void) {
-    return af_ledger_get() != NULL;
-}
-
 /* The records of a block have places side by side in the ledger; whoever comes first finds them. */
 static bool find_place(struct af_socket *conn) {
     struct af_socket *first = af_pool_block(conn);
@@ -116,6 +112,7 @@ static bool find_place(struct af_socket *conn) {
         else
             af_ledger_return_block(af.ledger, taken);
     }
+    conn->shown = true; /* by whoever had the place before */
     atomic_store(&conn->place, place + (uint32_t)(conn - first));
     return true;
 }
@@ -138,7 +135,7 @@ static struct af_socket *reclaim(void) {
 }
 
 /* A record that has found no place keeps its number, for whoever comes when there is one. */
-static struct af_socket *claim_record(void) {
+static struct af_socket *claim_another(void) {
     struct af_socket *conn = af_pool_pop(&pool, &pool.free);
     if (!conn)
         conn = reclaim();
@@ -150,25 +147,40 @@ static struct af_socket *claim_record(void) {
     return NULL;
 }
 
+static inline struct af_socket *claim_record(void) {
+    struct af_socket *conn = af_pool_spare(&pool);
+    return AF_LIKELY(conn && conn->place) ? conn : claim_another();
+}
+
+/* Nobody else has it yet, so that it is filled in without ceremony. */
+static inline void fill(struct af_socket *conn, bool v6, uint32_t flags) {
+    static const struct af_addr none;
+    atomic_store_explicit(&conn->own, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->cookie, 0, memory_order_relaxed);
+    atomic_store_explicit(&conn->owner, atomic_load_explicit(&af.slot, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&conn->flags, flags, memory_order_relaxed);
+    atomic_store_explicit(&conn->refs, 1, memory_order_relaxed);
+    conn->local_port = 0;
+    conn->family_v6 = v6;
+    conn->ending = AF_END_NONE;
+    conn->peer = conn->bind_to = none;
+    conn->bind_scope = 0;
+    conn->serial = 0;
+    af_begin_hold(conn);
+    atomic_store_explicit(&conn->state, AF_CONN_NEW, memory_order_release);
+}
+
 struct af_socket *af_record(int fd, bool v6, uint32_t flags) {
     if (!af_ready())
         return NULL;
-    if (AF_UNLIKELY(!*af.fork_page))
+    if (AF_UNLIKELY(!af_is_same_process()))
         af_adopt_fork_child();
-    struct af_socket *conn = make_slot(fd) && (af_self() || !af.counting) ? claim_record() : NULL;
-    if (!conn) {
+    struct af_socket *conn = make_slot(fd) && (!af.counting || af_self()) ? claim_record() : NULL;
+    if (AF_UNLIKELY(!conn)) {
         af_count_lost();
         return NULL;
     }
-    af_pool_claimed(conn);
-    __builtin_memset(conn, 0, offsetof(struct af_socket, base));
-    conn->owner = af.slot;
-    conn->family_v6 = v6;
-    conn->flags = flags;
-    conn->refs = 1;
-    conn->state = AF_CONN_NEW;
-    af_begin_hold(conn);
-    af_show_new(conn);
+    fill(conn, v6, flags);
     return conn;
 }
 
@@ -192,32 +204,22 @@ static void forget(struct af_socket *stale, struct af_moment before) {
     af_discard(stale, last);
 }
 
-static void enter(slot *at, struct af_socket *conn, uint64_t sum) {
-    const struct af_moment before = af_now_of_forks();
+static inline void enter(slot *at, struct af_socket *conn, uint64_t sum) {
     struct af_socket *stale = atomic_exchange(at, conn);
     if (AF_UNLIKELY(stale != NULL))
-        forget(stale, before);
-    af_check_forks(conn, sum);
+        forget(stale, (struct af_moment){ sum, !atomic_load(&af_forks.on_the_way) });
+    if (AF_UNLIKELY(atomic_load(&af_forks.on_the_way) || atomic_load(&af_forks.sum) != sum))
+        af_check_forks(conn, sum);
 }
 
 void af_enter(int fd, struct af_socket *conn) {
     enter(slot_of(fd), conn, conn->base);
 }
 
-/* The pin comes before the look: whoever has taken fd out of the table before it sees the pin when it frees. */
-uint32_t af_pin(int fd, struct af_socket *conn, uint32_t generation) {
-    const uint32_t now = af_pool_pin(conn);
-    const slot *at = slot_of(fd);
-    if (at && atomic_load(at) == conn && (!generation || generation == now))
-        return now;
-    af_unpin(conn);
-    return 0;
-}
-
 /* A parent's record, in our copy of its memory, is not used again. */
-void af_unpin(struct af_socket *conn) {
-    if (AF_LIKELY(conn->generation == af_forks.generation))
-        af_pool_unpin(&pool, conn);
+void af_unpin_last(struct af_socket *conn, uint32_t pins) {
+    if (conn->generation == af_generation())
+        af_pool_unpin_last(&pool, conn, pins);
 }
 
 uint64_t af_ref(struct af_socket *conn) {
@@ -237,10 +239,15 @@ void af_enter_or_unref(struct af_socket *conn, int fd, uint64_t sum) {
     }
 }
 
-struct af_socket *af_untrack(int fd, bool *last) {
+struct af_socket *af_untrack_shared(int fd, bool *last) {
     const struct af_moment before = af_now_of_forks();
-    struct af_socket *conn = af_lookup(fd) ? atomic_exchange(slot_of(fd), NULL) : NULL;
+    struct af_socket *conn = atomic_exchange(slot_of(fd), NULL);
     return conn && dropped(conn, before, last) ? conn : NULL;
+}
+
+/* A fork has begun while it was taken out. */
+bool af_was_last(struct af_socket *conn) {
+    return af_let_go(conn, (struct af_moment){ 0, false });
 }
 
 void af_forget(int fd) {
@@ -252,11 +259,11 @@ void af_forget(int fd) {
 void af_discard(struct af_socket *conn, bool last) {
     const bool joined = af_is_joined(conn);
     atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
-    if (last)
+    if (last && conn->shown)
         af_show_gone(conn);
-    if (conn->generation != af_forks.generation)
+    if (conn->generation != af_generation())
         return;
-    conn->waits = !last && !joined;
+    atomic_store_explicit(&conn->waits, !last && !joined, memory_order_relaxed);
     af_pool_free(&pool, conn);
 }
 
@@ -279,6 +286,8 @@ void af_return_blocks(void) {
             bool unused = place != 0;
             for (uint32_t k = 0; k < AF_BLOCK && unused; k++)
                 unused = is_unused(&all[i + k]);
+            for (uint32_t k = 0; k < AF_BLOCK && unused; k++)
+                atomic_store(&all[i + k].place, 0); /* another thread may open one yet */
             if (unused)
                 af_ledger_return_block(af.ledger, place - 1);
         }

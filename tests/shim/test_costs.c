@@ -72,6 +72,11 @@ static long of_cycles(const char *settings, const char *kind, uint16_t port) {
     return count(settings, kind, 2 * N, port, 0) - count(settings, kind, N, port, 0);
 }
 
+static const char *text_of(long n) {
+    char *text;
+    return asprintf(&text, "%ld", n) > 0 ? text : NULL;
+}
+
 static void need_strace(void) {
     if (access("/usr/bin/strace", X_OK) != 0)
         cr_skip_test("strace is not there");
@@ -177,6 +182,42 @@ Test(costs, a_connection_costs_exactly_these_system_calls) {
         cr_expect_leq(c->extra, MOST_WHEN_COUNTING);
     }
     remove_ledgers(ledger);
+}
+
+/* Instructions in user space, exact: what callgrind collects in N cycles and in twice as many. */
+static long instructions(const char *settings, uint16_t port) {
+    long collected[2] = { 0, 0 };
+
+    for (long i = 0; i < 2; i++) {
+        struct ended e = run_argv(settings,
+                                  (const char *[]){ "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                                                    victim_path("cycles"), "connect", text_of((i + 1) * N), "127.0.0.1",
+                                                    text_of(port), NULL });
+        const char *at = strstr(e.err, "Collected : ");
+        cr_assert(e.status == 0 && at && sscanf(at, "Collected : %ld", &collected[i]) == 1, "%s%s", e.out, e.err);
+    }
+    return (collected[1] - collected[0]) / N;
+}
+
+Test(costs, a_connection_costs_so_many_instructions) {
+    static const struct {
+        const char *settings;
+        long most; /* beyond bare */
+    } rows[] = { { "LINGER=ack|ONLY=cycles", 680 },
+                 { "LOG=/dev/null|ONLY=cycles", 920 },
+                 { "LOG=/dev/null|LINGER=ack|ONLY=cycles", 980 } };
+
+    if (access("/usr/bin/valgrind", X_OK) != 0)
+        cr_skip_test("valgrind is not there");
+    ns_enter();
+    struct peer peer = answering_peer();
+    const long bare = instructions(NULL, peer.port);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        long more = instructions(rows[i].settings, peer.port) - bare;
+        cr_expect(more <= rows[i].most, "%s: %ld instructions more than bare, which takes %ld", rows[i].settings, more,
+                  bare);
+    }
+    peer_stop(&peer);
 }
 
 Test(costs, what_is_no_tcp_socket_costs_no_system_call) {

@@ -97,6 +97,9 @@ static int part(const char *way) {
         pthread_t thread;
         intptr_t fd = connected(address, port);
         MUST(pthread_create(&thread, NULL, leaves_the_table, (void *)fd) == 0 && pthread_join(thread, NULL) == 0);
+        struct linger linger = { 0, 1 };
+        socklen_t size = sizeof linger;
+        MUST(getsockopt((int)fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && !(linger.l_onoff && !linger.l_linger));
         MUST(send((int)fd, "x", 1, 0) == 1 && close((int)fd) == 0);
     }
     return 0;
