@@ -25,6 +25,8 @@
 /* What the test starts from now on is killed when it ends, however it ends, and what it left at a scratch_path goes.
  * Whatever starts or makes something here calls it; a test that forks by itself does so too. */
 void test_begins(void);
+/* Wait until this process has no child any more. */
+void test_wait_children(void);
 /* What those that run now have used of the processors, in ticks; 0: not known. */
 unsigned long test_cpu_time(void);
 

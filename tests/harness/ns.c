@@ -1,6 +1,7 @@
 /* A network namespace of the test's own: made, and its knobs turned. And what it starts, which does not outlive it:
  * some victims daemonize, or become another user and so lose the signal at their parent's death, but none leaves the
  * UTS namespace that it was born in. */
+#include "tests/harness/counts.h"
 #include "tests/harness/harness.h"
 
 #include <ctype.h>
@@ -160,6 +161,20 @@ void test_begins(void) {
     if (sweeper == 0)
         sweep(&mask);
     sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+void test_wait_children(void) {
+    for (bool any = true; any;) {
+        const char *rest = file_text(text("/proc/self/task/%d/children", (int)gettid()));
+        int used, pid;
+
+        any = false;
+        for (; rest && sscanf(rest, "%d%n", &pid, &used) == 1; rest += used)
+            if (pid != sweeper) {
+                waitpid(pid, NULL, 0);
+                any = true;
+            }
+    }
 }
 
 /* ---- the namespace ------------------------------------------------------------------------------------------ */

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 
 static unsigned long asked(const char *name, unsigned long otherwise) {
     const char *text = getenv(name);
@@ -28,8 +27,7 @@ Test(model, every_connection_of_a_random_play_is_counted_once) {
                   e.out, e.err);
         peer_wait_ended(&peer, (unsigned)connections); /* then all who had one have let go */
         peer_stop(&peer);
-        while (waitpid(-1, NULL, 0) > 0)
-            ;
+        test_wait_children();
         struct tally sum = tally_log(name, log);
         struct books books = books_of(name, peer.port);
         /* Who leaves before a child that has it still has said `open`: it is the child who counts the end. */
