@@ -1,6 +1,7 @@
 /* Brings a policy onto a socket. A failure here is never the program's: the call that we serve goes on. */
 #include "shim/shim.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 
 #ifndef IPPROTO_MPTCP
@@ -164,9 +165,11 @@ bool af_apply_rst_now(int fd, struct af_socket *conn) {
     uint32_t state = atomic_load(&conn->state);
     if (state != AF_CONN_OPEN && state != AF_CONN_PENDING)
         return false;
-    if (conn->generation != af_generation() || af_has(conn, AF_FLAG_SHARED | AF_FLAG_RECEIVED | AF_FLAG_SENT))
+    if (conn->generation != af_generation() || af_has(conn, AF_FLAG_RECEIVED | AF_FLAG_SENT) || af_has_heir(fd, conn))
         return false;
-    if ((af_was_forked(conn) || af_was_spawned(conn)) && (atomic_load(&af_forks.on_the_way) || !has_no_child()))
+    const bool spawned = af_was_spawned(conn) && AF_SYS2(SYS_fcntl, fd, F_GETFD) == 0; /* not close-on-exec */
+    if ((af_has(conn, AF_FLAG_SHARED) || af_was_forked(conn) || spawned) &&
+        (atomic_load(&af_forks.on_the_way) || !has_no_child()))
         return false;
     if (AF_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort) < 0)
         return false;

@@ -164,7 +164,8 @@ void af_learn_linger(int fd, struct af_socket *conn) {
     socklen_t size = sizeof linger;
     if (atomic_load(&conn->state) != AF_CONN_INHERITED && !af_is_joined(conn) && !af_was_forked(conn))
         return;
-    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff && !linger.l_linger)
+    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff && !linger.l_linger &&
+        !af_has(conn, AF_FLAG_RST_SET))
         af_set(conn, AF_FLAG_ABORTS);
     size = sizeof after_fin;
     if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &after_fin, &size) == 0 && after_fin < 0)

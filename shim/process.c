@@ -11,6 +11,7 @@
 enum { PATH_ROOM = 4096 };
 
 _Thread_local volatile uint8_t af_vforked;
+_Thread_local volatile uint8_t af_vfork_execs;
 _Thread_local volatile uint8_t af_own_table;
 bool af_sealed;
 
@@ -28,8 +29,9 @@ long af_vfork_ended(long result) {
         errno = (int)-result;
         return -1;
     }
-    if (af.on && af.ledger && !af_vforked)
+    if (af_vfork_execs && af.on && af.ledger)
         af_note_image((pid_t)result);
+    af_vfork_execs = 0;
     return result;
 }
 
@@ -235,7 +237,9 @@ static bool can_find(const char *file) {
 static bool is_ours_to_tell(void) {
     if (!af.ledger || af.finished || !is_guest())
         return af.ledger && !af.finished;
-    if (!af_vforked && !af_own_table)
+    if (af_vforked)
+        af_vfork_execs = 1;
+    else if (!af_own_table)
         af_note_image(af_pid());
     return false;
 }
@@ -255,6 +259,7 @@ static bool before_exec(bool will_run) {
 
 static int exec_failed(bool prepared, int result) {
     int error = errno;
+    af_vfork_execs = 0;
     if (prepared) {
         af_each(0, ~0u, take_back, NULL);
         if (af.slot != AF_NO_SLOT)

@@ -313,3 +313,15 @@ bool af_image_holds(int fd, const struct af_socket *conn) {
     }
     return false;
 }
+
+/* Not what the kernel says now, but that it may have been so; a relative can only make it more. */
+bool af_has_heir(int fd, const struct af_socket *conn) {
+    const struct af_connection *shared = conn->shown ? af_shared(conn) : NULL;
+    const uint32_t now = atomic_load(&af_forks.images), n = now - conn->images;
+    if (shared && atomic_load(&shared->foreign))
+        return true;
+    for (uint32_t i = 0; i < n && i < IMAGES; i++)
+        if (atomic_load(&images[(now - 1 - i) % IMAGES]))
+            return AF_SYS2(SYS_fcntl, fd, F_GETFD) == 0;
+    return false;
+}

@@ -121,6 +121,7 @@ extern struct af_state af;
 
 /* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. */
 extern _Thread_local volatile uint8_t af_vforked;
+extern _Thread_local volatile uint8_t af_vfork_execs; /* ... and that child has another image by now */
 /* Set in a thread that has a descriptor table of its own (unshare): what it does with its numbers is no business of ours. */
 extern _Thread_local volatile uint8_t af_own_table;
 
@@ -300,6 +301,8 @@ static inline bool af_was_spawned(const struct af_socket *conn) { /* ... since t
     return conn->images != atomic_load_explicit(&af_forks.images, memory_order_acquire);
 }
 bool af_image_holds(int fd, const struct af_socket *conn); /* ... and one of them has it still */
+bool af_has_heir(int fd,
+                 const struct af_socket *conn); /* ... or one of them had it once, as a child may have by exec */
 
 /* count.c -------------------------------------------------------------------------------------------------- */
 
