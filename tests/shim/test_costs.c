@@ -203,9 +203,9 @@ Test(costs, a_connection_costs_so_many_instructions) {
     static const struct {
         const char *settings;
         long most; /* beyond bare */
-    } rows[] = { { "LINGER=ack|ONLY=cycles", 680 },
-                 { "LOG=/dev/null|ONLY=cycles", 920 },
-                 { "LOG=/dev/null|LINGER=ack|ONLY=cycles", 980 } };
+    } rows[] = { { "LINGER=ack|ONLY=cycles", 750 },
+                 { "LOG=/dev/null|ONLY=cycles", 980 },
+                 { "LOG=/dev/null|LINGER=ack|ONLY=cycles", 1020 } };
 
     if (access("/usr/bin/valgrind", X_OK) != 0)
         cr_skip_test("valgrind is not there");
