@@ -1,6 +1,6 @@
 /* What report writes for Prometheus: its text format. */
 #include "cli/output/file.h"
-#include "cli/output/memory.h"
+#include "cli/output/text.h"
 #include "cli/report/report.h"
 
 #include <stdio.h>
@@ -9,13 +9,15 @@
 
 /* https://prometheus.io/docs/instrumenting/exposition_formats/: \, " and newline are escaped. */
 static void put_label(FILE *to, const char *name, const char *value, size_t size) {
+    char *text = af_utf8_text(value, size, NULL);
     fprintf(to, "%s=\"", name);
-    for (size_t i = 0; i < size; i++)
-        if (value[i] == '\n')
+    for (const char *c = text; *c; c++)
+        if (*c == '\n')
             fputs("\\n", to);
         else
-            fprintf(to, value[i] == '"' || value[i] == '\\' ? "\\%c" : "%c", value[i]);
+            fprintf(to, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
     fputc('"', to);
+    free(text);
 }
 
 static void put_family(FILE *to, const char *name, const char *type, const char *help) {

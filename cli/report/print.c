@@ -119,7 +119,7 @@ void af_report_print(const struct af_report *r) {
 static json_t *sum_object(const struct af_sum *sum, bool named) {
     json_t *object = json_object();
     if (named)
-        json_object_set_new(object, "program", json_string(sum->program));
+        json_object_set_new(object, "program", af_json_text(sum->program, strlen(sum->program)));
     af_json_put(object, "processes", sum->processes);
     af_json_put(object, "running", sum->running);
     af_json_put_counts(object, sum->count);

@@ -144,7 +144,7 @@ Test(cli, tells_well_formed_UTF8_from_other_bytes) {
         { "\x80", 0 },     { "\xc3", 0 },         { "\xe2\x82", 0 },     { "\xff", 0 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        cr_expect_eq(af_utf8_length(rows[i].bytes, strlen(rows[i].bytes)), rows[i].length, "row %zu", i);
+        cr_expect_eq(af_utf8_length(rows[i].bytes, strlen(rows[i].bytes), NULL), rows[i].length, "row %zu", i);
 }
 
 Test(cli, prints_no_table_wider_than_asked_for) {
