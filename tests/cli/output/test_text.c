@@ -172,6 +172,9 @@ Test(text, what_ledgers_and_logs_say_is_made_fit) {
     BOTH("report", log_file);
     BOTH("report", "--json", log_file);
     BOTH("report", "--prometheus", log_file);
+    e = command(NULL, "report", "--json", log_file, NULL);
+    cr_expect_eq(json_number(json_loads(e.out, 0, NULL), "totals.errors.connect:E\ufffd"), 2, "no key twice: %s",
+                 e.out);
     BOTH("run", program, "127.0.0.1", port);
     BOTH("run", "-q", "--json", program, "127.0.0.1", port, UNFIT);
     BOTH("compare", "-a", "linger=off", "-b", "linger=ack", "-r", "1", "--", program, "127.0.0.1", port);
