@@ -63,22 +63,6 @@ static size_t put_number(char *to, size_t at, uint64_t n) {
     return put(to, at, digits + i);
 }
 
-/* The default directory is made here, ours alone; one named by the user is his to make. */
-static size_t directory(char path[PATH_ROOM]) {
-    size_t n = 0;
-    if (af.policy.ledger == AF_LEDGER_DIRECTORY)
-        return put(path, 0, af.policy.ledger_dir);
-    if (af.euid == 0) {
-        n = put(path, 0, "/run/afterfin");
-    } else if (af.runtime_dir) {
-        n = put(path, put(path, 0, af.runtime_dir), "/afterfin");
-    } else {
-        n = put_number(path, put(path, 0, "/tmp/afterfin-"), af.euid);
-    }
-    AF_SYS3(SYS_mkdirat, AT_FDCWD, path, 0700);
-    return n;
-}
-
 /* "DIRECTORY/PID-STARTED.ledger"; two threads may both make one, then the second is "PID-STARTED-1.ledger". */
 static int create_in(int dir, char path[PATH_ROOM], size_t n) {
     const size_t name = n + 1;
@@ -91,19 +75,45 @@ static int create_in(int dir, char path[PATH_ROOM], size_t n) {
     return fd;
 }
 
-/* A directory of ours that nobody else can write to, and a new file in it. */
-static int create(char path[PATH_ROOM]) {
-    size_t n = directory(path);
-    int dir = (int)AF_SYS4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+/* Ours, and nobody else can write to it; or the one that a root's `afterfin run` has made for every user of its tree:
+ * whoever knows its name may put files there, and only root lists it or takes one away. */
+static bool may_lie_in(const struct stat *st, unsigned euid) {
+    return (st->st_uid == euid && !(st->st_mode & 022)) || (st->st_uid == 0 && (st->st_mode & 07777) == 01733);
+}
+
+/* A new file in the directory that is named by the first n bytes of `path`. */
+static int create_at(char path[PATH_ROOM], size_t n, unsigned euid) {
+    int dir = (int)AF_SYS4(SYS_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (dir < 0)
         return dir;
     struct stat st;
     int fd = (int)AF_SYS4(SYS_newfstatat, dir, "", &st, AT_EMPTY_PATH);
-    if (fd == 0 && (st.st_uid != af.euid || st.st_mode & 022))
+    if (fd == 0 && !may_lie_in(&st, euid))
         fd = -EPERM;
     if (fd == 0)
         fd = create_in(dir, path, n);
     AF_SYS1(SYS_close, dir);
+    return fd;
+}
+
+/* A default directory is made here, ours alone; one named by the user is his to make. */
+static int create_in_default(char path[PATH_ROOM], size_t n, unsigned euid) {
+    AF_SYS3(SYS_mkdirat, AT_FDCWD, path, 0700);
+    return create_at(path, n, euid);
+}
+
+/* By the user that we are now: a program may have been started by root, with root's variables. */
+static int create(char path[PATH_ROOM]) {
+    const unsigned euid = (unsigned)AF_SYS1(SYS_geteuid, 0);
+    int fd = -ENOENT;
+    if (af.policy.ledger == AF_LEDGER_DIRECTORY)
+        return create_at(path, put(path, 0, af.policy.ledger_dir), euid);
+    if (euid == 0)
+        return create_in_default(path, put(path, 0, "/run/afterfin"), euid);
+    if (af.runtime_dir)
+        fd = create_in_default(path, put(path, put(path, 0, af.runtime_dir), "/afterfin"), euid);
+    if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
+        fd = create_in_default(path, put_number(path, put(path, 0, "/tmp/afterfin-"), euid), euid);
     return fd;
 }
 

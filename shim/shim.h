@@ -83,7 +83,6 @@ struct af_state {
     const char *program; /* basename of what was exec'd */
     const char *command; /* the arguments at start, in the kernel's row of them, each ended by a NUL */
     size_t command_size;
-    unsigned euid;
     const char *runtime_dir; /* XDG_RUNTIME_DIR at start, or NULL */
     _Atomic pid_t pid;       /* of this process; after fork the child's */
     int log_fd;              /* 1 or 2 where the log goes there, else -1 */

@@ -13,6 +13,7 @@
 enum column {
     PID,
     PROGRAM,
+    USER,
     ENDED,
     CONNECTS,
     ACCEPTS,
@@ -30,6 +31,7 @@ enum column {
 static const struct af_column columns[COLUMNS] = {
     [PID] = { "PID", .rank = 9 },
     [PROGRAM] = { "PROGRAM", .text = true },
+    [USER] = { "USER", .text = true, .optional = true, .rank = 12 },
     [ENDED] = { "ENDED", .text = true, .optional = true, .rank = 8 },
     [CONNECTS] = { "CONNECTS", .optional = true, .rank = 7 },
     [ACCEPTS] = { "ACCEPTS", .optional = true, .rank = 6 },
@@ -106,6 +108,7 @@ static void add_row(struct af_table *table, const struct af_result *r, const str
     char **cells = af_table_row(table);
     cells[PID] = af_format("%d", (int)row->seen.pid);
     cells[PROGRAM] = af_format("%s", r->found.images[row->image].program);
+    cells[USER] = af_user_name(r->found.images[row->image].uid);
     cells[ENDED] = af_format("%s", row->fate == AF_FATE_EXIT ? "" : af_fate_name(row->fate));
     put_counts(cells, row->seen.count);
     cells[CONFIRMED] = r->dumped && row->confirmable ? number(row->confirmed) : af_format("-");
@@ -121,6 +124,7 @@ static void add_total(struct af_table *table, const struct af_result *r) {
     char **cells = af_table_row(table);
     cells[PID] = af_format("%s", "");
     cells[PROGRAM] = af_format("total");
+    cells[USER] = af_format("%s", "");
     cells[ENDED] = af_format("%s", "");
     put_counts(cells, count);
     cells[CONFIRMED] = confirmable ? number(confirmed) : af_format("-");
@@ -183,6 +187,9 @@ static void say_difference(const struct af_result *r, size_t width) {
         say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, or "
                              "connections whose end the library could not see",
                              extra));
+    if (r->contested)
+        say(width, af_format("note: %llu TIME_WAIT are claimed by ledgers of several users: confirmed for none of them",
+                             (unsigned long long)r->contested));
     if (elsewhere)
         say(width, af_format("note: %llu counted in another network namespace, which was not looked into", elsewhere));
 }
@@ -232,11 +239,15 @@ static void say_nothing(const struct af_result *r, size_t width) {
                              "socket",
                              name));
     else
-        say(width, af_format("afterfin: no TCP socket was used"));
+        say(width, af_format("afterfin: no process reported a TCP socket"));
     if (r->dumped && r->after > r->before)
         say(width, af_format("note: the kernel has %llu TIME_WAIT more than before: left by others, or by what "
                              "the library cannot reach (static and setuid programs, sudo, env -i)",
                              (unsigned long long)(r->after - r->before)));
+    if (r->dir.closed)
+        say(width, af_format("note: only root can reach %s: what has become another user before its first TCP socket "
+                             "could not report there",
+                             r->dir.path));
     say_rest(r, width);
 }
 

@@ -1,10 +1,10 @@
 /* What who prints: the sockets, then how many each process left. */
 #include "cli/kernel/process.h"
+#include "cli/ledgers/names.h"
 #include "cli/output/memory.h"
 #include "cli/output/table.h"
 #include "cli/who/who.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -39,18 +39,13 @@ static char *program_text(const struct af_who *w, size_t row) {
     return af_format("%s", row == AF_NO_ROW ? "unknown" : found->images[found->rows[row].image].program);
 }
 
-static char *user_name(uint32_t uid) {
-    const struct passwd *user = getpwuid(uid);
-    return user ? af_format("%s", user->pw_name) : af_format("%u", uid);
-}
-
 /* "claimed: curl 4242 of alice, x 7 of nobody" */
 static char *claims_text(const struct af_who *w, const struct af_owner *owner) {
     char *text = af_format("claimed:");
     for (size_t i = 0; i < owner->n_claims; i++) {
         const size_t row = w->owners.found.claims[owner->claim + i].row;
-        char *program = program_text(w, row), *pid = pid_text(w, row), *user = user_name(af_who_uid(w, row));
-        char *longer = af_format("%s%s %s %s of %s", text, i ? "," : "", program, pid, user);
+        char *program = program_text(w, row), *pid = pid_text(w, row), *user = af_user_name(af_who_uid(w, row));
+        char *longer = af_format("%s%s %s %s of %s", text, i ? "," : "", program, pid, *user ? user : "us");
         free(program);
         free(pid);
         free(user);
@@ -60,17 +55,8 @@ static char *claims_text(const struct af_who *w, const struct af_owner *owner) {
     return text;
 }
 
-/* Empty where it is our own. Sockets are ordered by process: the last answer mostly does again. */
 static char *user_text(const struct af_who *w, size_t row) {
-    static uint32_t last;
-    static const struct passwd *user;
-    const uint32_t uid = row == AF_NO_ROW ? geteuid() : af_who_uid(w, row);
-    if (uid == geteuid())
-        return af_format("%s", "");
-    if (uid != last)
-        user = getpwuid(uid);
-    last = uid;
-    return user ? af_format("%s", user->pw_name) : af_format("%u", uid);
+    return row == AF_NO_ROW ? af_format("%s", "") : af_user_name(af_who_uid(w, row));
 }
 
 static char *address_text(const struct af_addr *addr) {

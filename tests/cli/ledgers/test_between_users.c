@@ -111,7 +111,7 @@ Test(between_users, what_several_claim_is_shown_as_claimed_and_nobodys) {
     }
     cr_expect(claims == 2 && claimants == 4, "%ld %ld", claims, claimants);
     struct ended table = command("XDG_RUNTIME_DIR=", "who", NULL);
-    cr_expect(strstr(table.out, "claimed: of-0 70 of root, of-65534 72 of nobody"), "%s", table.out);
+    cr_expect(strstr(table.out, "claimed: of-0 70 of us, of-65534 72 of nobody"), "%s", table.out);
     cr_expect(strstr(table.out, "claimed by several users"), "%s", table.out);
 
     json_t *top = json_of("top", "--once"), *report = json_of("report", NULL);
