@@ -1,5 +1,6 @@
 /* afterfin run as a wrapper: CMD must not be able to tell. */
 #include "tests/harness/command.h"
+#include "tests/harness/counts.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -192,4 +193,22 @@ Test(run, says_where_it_looked_for_the_library_and_where_it_cannot_be_preloaded_
                                          library_path(), directory, NULL });
     snprintf(path, sizeof path, "LD_PRELOAD=%s/lib/libafterfin.so\n", directory);
     cr_expect_str_eq(e.out, path);
+}
+
+/* Each cause that is known is in the note. A peer that resets what was closed is the commonest. */
+Test(run, names_what_keeps_a_prediction_from_coming_true) {
+    static const char *const causes[] = {
+        "60 s",        "tcp_tw_reuse", "reap",           "the peer resets",
+        "still sends", "TCP_REPAIR",   "max_tw_buckets", "another network namespace"
+    };
+    ns_enter();
+    struct peer peer = script_start("er", 0);
+    struct ended e = command("COLUMNS=200", "run", victim_path("connect_close"), "127.0.0.1", text("%u", peer.port),
+                             "-n", "3", NULL);
+    char *flat = strdup(e.err);
+    for (char *c = flat; *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    cr_expect(strstr(flat, "3 counted in TIME_WAIT but not seen"), "%s", e.err);
+    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
+        cr_expect(strstr(flat, causes[i]), "%s: %s", causes[i], e.err);
 }
