@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *script(const char *text, mode_t mode) {
@@ -211,4 +212,25 @@ Test(run, names_what_keeps_a_prediction_from_coming_true) {
     cr_expect(strstr(flat, "3 counted in TIME_WAIT but not seen"), "%s", e.err);
     for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
         cr_expect(strstr(flat, causes[i]), "%s: %s", causes[i], e.err);
+}
+
+/* Of the calls that the library adds a filter may refuse each, and says so by killing. */
+Test(run, says_that_a_filter_kills_for_calls_of_the_library) {
+    static const struct {
+        const char *name;
+        long number;
+    } calls[] = { { "kcmp", SYS_kcmp }, { "geteuid", SYS_geteuid }, { "getsockname", SYS_getsockname } };
+    ns_enter();
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        const char *said = text("kills for %s, which the library calls", calls[i].name);
+        for (int kill = 0; kill < 2; kill++) {
+            struct ended e = run_argv(NULL, (const char *[]){ victim_path("filter_exec"), text("%ld", calls[i].number),
+                                                              kill ? "kill" : "errno", command_path(), "run", "-q",
+                                                              "/bin/true", NULL });
+            if (e.status == 3)
+                cr_skip_test("no seccomp filter may be installed here");
+            cr_expect_eq(strstr(e.err, said) != NULL, kill, "%s: %d: %s", calls[i].name, kill, e.err);
+        }
+    }
+    cr_expect_not(strstr(command(NULL, "run", "-q", "/bin/true", NULL).err, "seccomp"));
 }
