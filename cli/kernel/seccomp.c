@@ -26,7 +26,7 @@ static const struct {
     CALL(geteuid),    CALL(mkdirat),    CALL(ftruncate),      CALL(fallocate),     CALL(unlinkat),
     CALL(getdents64), CALL(fchmod),     CALL(rt_sigprocmask), CALL(rt_sigpending), CALL(rt_sigtimedwait),
     CALL(getrandom),  CALL(kcmp),       CALL(kill),           CALL(waitid),        CALL(faccessat),
-    CALL(pwritev2),   CALL(chdir),
+    CALL(pwritev2),   CALL(chdir),      CALL(pread64),        CALL(utimensat),
 #ifdef SYS_poll
     CALL(poll),
 #endif
