@@ -1,5 +1,6 @@
 /* Whatever comes from outside is made fit before a terminal or a reader of JSON gets it: each place that a name can come
  * from, through each subcommand. What is fit is told here anew, by the numbers. */
+#include "cli/output/json.h"
 #include "cli/output/text.h"
 #include "tests/cli/who/who.h"
 #include "tests/harness/fabricate.h"
@@ -89,6 +90,20 @@ Test(text, a_terminal_gets_escapes_and_a_machine_the_replacement_character) {
         cr_expect_str_eq(utf8, rows[i].utf8, "row %zu", i);
         free(utf8);
     }
+}
+
+/* What was put into a document past af_json_text: jansson escapes what is below U+0020, and who reads it has it back. */
+Test(text, a_document_is_fit_whatever_was_put_into_it) {
+    json_t *all = json_pack("{s:s, s:[s, s], s:s}", "k\033\b", "\033[2J\f\r", "list", "\\u001b \n\t\"",
+                            "\xc2\x9b\u202e\177", "\u200f", "\u65e5");
+    char *text = af_json_dump(all, JSON_COMPACT | JSON_SORT_KEYS);
+    json_t *again = json_loads(text, 0, NULL);
+    cr_assert(again, "%s", text);
+    setlocale(LC_CTYPE, "C.UTF-8");
+    cr_expect_null(unfit_in_json(again), "%s", text);
+    cr_expect_null(unfit_in(text), "%s", text);
+    cr_expect_str_eq(json_string_value(json_object_get(again, "k\ufffd\ufffd")), "\ufffd[2J\ufffd\ufffd");
+    cr_expect_str_eq(json_string_value(json_array_get(json_object_get(again, "list"), 0)), "\\u001b \n\t\"");
 }
 
 /* ---- each place, each subcommand ------------------------------------------------------------------------------- */

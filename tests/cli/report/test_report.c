@@ -328,6 +328,27 @@ Test(report, a_program_of_any_name_is_one_process) {
         }
 }
 
+/* A log has the whole of a name, a ledger as much as it can hold: here not the last two bytes of a character. */
+Test(report, a_name_that_a_ledger_cuts_is_one_process) {
+    static const char whole[] = "a-name-whose-sixty-third-byte-is-one-byte-of-three-or-another\u65e5\u672c\u8a9e";
+    const uint64_t started = UINT64_C(1606125600500000000); /* 2020-11-23T10:00:00.500Z */
+    for (int kind = 0; kind < 2; kind++) {
+        const char *directory = new_directory();
+        struct af_ledger *ledger = make_ledger(directory, "a.ledger");
+        memcpy(ledger->program, whole, AF_PROGRAM_SIZE - 1);
+        const uint32_t slot = make_process(ledger, 7);
+        af_ledger_process(ledger, slot)->started = started;
+        make_count(ledger, slot, AF_COUNT_established, 3);
+        make_count(ledger, slot, AF_COUNT_time_wait, 3);
+        const char *line = (kind ? json_line : logfmt)("exit", "10:00:10.500", 7, whole, "10.000", 3);
+        struct ended e = command(NULL, "report", "-d", directory, "--json", file_with(with(line, "2026", "2020")),
+                                 NULL);
+        json_t *json = report_of(e);
+        cr_expect_eq(json_number(json, "totals.processes"), 1, "kind %d: %s", kind, e.out);
+        cr_expect_eq(json_number(json, "log_lines"), 1, "kind %d: %s", kind, e.err);
+    }
+}
+
 Test(report, survives_a_log_that_is_cut_anywhere) {
     const char *line[] = { logfmt("exit", "10:00:10.500", 7, "\"a\\x01 b\"", "10.000", 3),
                            json_line("exit", "10:00:10.500", 8, "a", "10.000", 3) };
