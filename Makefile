@@ -10,7 +10,24 @@ WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(if $(CI
 BASE = -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP $(WARN)
 B = build
 Q = $(if $(V),,@)
-MAKEFLAGS := $(MAKEFLAGS) --no-print-directory $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS := $(MAKEFLAGS) --no-print-directory -j$(shell nproc)
+endif
+
+# `make deps demo`: what is to be installed comes first, then a make of its own that finds it.
+INSTALLED = $(filter deps test-deps,$(MAKECMDGOALS))
+AFTERWARDS = $(filter-out deps test-deps,$(MAKECMDGOALS))
+deps: ## install what building and the demo need (apt-get, through sudo when not root)
+	$(Q).ci/deps
+
+test-deps: ## install what the tests need, too
+	$(Q).ci/deps test
+
+ifneq ($(and $(INSTALLED),$(AFTERWARDS)),)
+$(AFTERWARDS): $(INSTALLED)
+	+$(Q)$(MAKE) $@
+.PHONY: deps test-deps
+else
 
 # ---- what is built from which folder ---------------------------------------------------------------------------
 
@@ -19,10 +36,11 @@ WRITER = ledger/writer.c
 READER = $(filter-out $(WRITER),$(wildcard ledger/*.c))
 CLI = $(wildcard cli/*.c cli/*/*.c)
 TESTS = $(wildcard tests/*.c $(patsubst %,tests/%/*.c,policy ledger shim cli cli/* examples harness soak))
-VICTIMS = $(patsubst %.c,$(B)/%,$(filter-out %/early.c,$(wildcard tests/victims/*.c))) $(B)/tests/victims/early.so
+PRELOADED = $(patsubst %,tests/victims/%.c,early wraps)
+VICTIMS = $(patsubst %.c,$(B)/%,$(filter-out $(PRELOADED),$(wildcard tests/victims/*.c))) $(PRELOADED:%.c=$(B)/%.so)
 
 # A start touches these, in this order, and no page besides; the large table of track.c comes last.
-START = $(patsubst %,shim/%.c,start resolve string calls log inherit line text)
+START = $(patsubst %,shim/%.c,start resolve string calls log inherit line text output seal)
 SHIM = $(START) $(filter-out $(START) shim/track.c,$(wildcard shim/*.c shim/*.S)) shim/track.c
 
 objects = $(patsubst %,$(B)/$(1)/%.o,$(basename $(2)))
@@ -99,9 +117,6 @@ format: ## lay the sources out as .clang-format has it
 format-check: ## does any source differ from that?
 	$(Q)clang-format --dry-run -Werror $(SOURCES)
 
-deps: ## install what building and testing need (apt-get, through sudo when not root)
-	$(Q).ci/deps
-
 clean: ## remove build/
 	$(Q)rm -rf $(B)
 
@@ -110,5 +125,6 @@ help: ## show this list
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .DELETE_ON_ERROR:
-.PHONY: all check tests format format-check clean demo deps help
+.PHONY: all check tests format format-check clean demo deps test-deps help
 FORCE:
+endif

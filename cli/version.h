@@ -3,6 +3,6 @@
 #ifndef AFTERFIN_CLI_VERSION_H
 #define AFTERFIN_CLI_VERSION_H
 
-#define AF_VERSION "1.0.0"
+#define AF_VERSION "0.2.0"
 
 #endif

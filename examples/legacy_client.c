@@ -2,6 +2,7 @@
  * closes first. Unmodified; nothing here knows of afterfin.
  *
  * legacy_client SOURCE ADDRESS PORT REQUESTS
+ * With - for SOURCE it does not bind, and leaves the choice of both to connect.
  * Prints how many were asked for, how many succeeded, and the first call that failed with its errno. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,12 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* NULL, or the call that failed. */
+/* NULL, or the call that failed. No address in `from`: not bound. */
 static const char *request(int fd, const struct sockaddr_in *from, const struct sockaddr_in *to) {
     static const char question[] = "how are you\n";
     char answer[512];
 
-    if (bind(fd, (const struct sockaddr *)from, sizeof *from) != 0)
+    if (from->sin_family == AF_INET && bind(fd, (const struct sockaddr *)from, sizeof *from) != 0)
         return "bind";
     if (connect(fd, (const struct sockaddr *)to, sizeof *to) != 0)
         return "connect";
@@ -33,7 +34,9 @@ int main(int argc, char **argv) {
     const char *first = NULL, *error = "";
     int succeeded = 0;
 
-    if (argc != 5 || inet_pton(AF_INET, argv[1], &from.sin_addr) != 1 ||
+    if (argc == 5 && strcmp(argv[1], "-") == 0)
+        from.sin_family = AF_UNSPEC;
+    if (argc != 5 || (from.sin_family == AF_INET && inet_pton(AF_INET, argv[1], &from.sin_addr) != 1) ||
         inet_pton(AF_INET, argv[2], &to.sin_addr) != 1) {
         fprintf(stderr, "usage: legacy_client SOURCE ADDRESS PORT REQUESTS\n");
         return 2;

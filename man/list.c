@@ -1,9 +1,9 @@
 /* Writes the lists that the documents share into them: settings, counts and subcommands, each from the one place
  * where the code has them too.
  *
- * list markdown|roff|bash < TEMPLATE > DOCUMENT
+ * list roff|bash < TEMPLATE > DOCUMENT
  * What stands between a line with @NAME@ and one with @end@ is replaced; the two lines stay, as comments of the
- * document's own, so that a document is a template too. @version@ in a line becomes the version. */
+ * document's own, so that a document tells where its lists begin and end. @version@ in a line becomes the version. */
 #include "cli/version.h"
 #include "policy/policy.h"
 
@@ -24,12 +24,6 @@ static const char *roles_of(const struct af_key_info *key) {
             strcat(text, role_names[role]);
         }
     return text;
-}
-
-/* Text with what would mean something to the format escaped. */
-static void put_markdown(const char *text) {
-    for (; *text; text++)
-        printf(strchr("|*<\\", *text) ? "\\%c" : "%c", *text);
 }
 
 /* Columns of a word in a page's source, where - and \\ take two. */
@@ -57,18 +51,6 @@ static void put_roff(const char *text) {
 }
 
 /* Settings. ----------------------------------------------------------------------------------------------- */
-
-static void markdown_keys(void) {
-    puts("\n| variable | default | values | what it does | in rules |\n|---|---|---|---|---|");
-    for (const struct af_key_info *key = af_keys; key < af_keys + AF_KEYS; key++) {
-        printf("| `%s` | %s | ", key->variable, key->fallback);
-        put_markdown(key->values);
-        fputs(" | ", stdout);
-        put_markdown(key->help);
-        printf(" | %s |\n", roles_of(key));
-    }
-    putchar('\n');
-}
 
 static void roff_keys(void) {
     for (const struct af_key_info *key = af_keys; key < af_keys + AF_KEYS; key++) {
@@ -108,14 +90,6 @@ static void bash_keys(void) {
 
 #define DERIVED COUNTER
 
-static void markdown_counters(void) {
-    puts("\n| field | meaning |\n|---|---|");
-#define COUNTER(name, help) puts("| `" #name "` | " help " |");
-#include "ledger/counters.def"
-#undef COUNTER
-    putchar('\n');
-}
-
 static void roff_counters(void) {
 #define COUNTER(name, help) puts(".TP\n.B " #name "\n" help ".");
 #include "ledger/counters.def"
@@ -147,8 +121,7 @@ static const struct list {
     const char *marker, *format;
     void (*print)(void);
 } lists[] = {
-    { "@keys@", "markdown", markdown_keys }, { "@keys@", "roff", roff_keys },
-    { "@keys@", "bash", bash_keys },         { "@counters@", "markdown", markdown_counters },
+    { "@keys@", "roff", roff_keys },         { "@keys@", "bash", bash_keys },
     { "@counters@", "roff", roff_counters }, { "@commands@", "roff", roff_commands },
     { "@commands@", "bash", bash_commands },
 };
@@ -174,7 +147,7 @@ int main(int argc, char **argv) {
     char line[4096];
     bool skipping = false;
     if (argc != 2) {
-        fputs("usage: list markdown|roff|bash < TEMPLATE\n", stderr);
+        fputs("usage: list roff|bash < TEMPLATE\n", stderr);
         return 2;
     }
     while (fgets(line, sizeof line, stdin)) {

@@ -69,6 +69,20 @@ static void take(uint32_t keys, const struct af_values *from, struct af_values *
         to->user_timeout_ms = from->user_timeout_ms;
 }
 
+bool af_policy_asks_address(const struct af_policy *p, enum af_role role) {
+    for (size_t i = 0; i < p->n_rules; i++)
+        if (p->rules[i].role == role)
+            return true;
+    return role == AF_ROLE_BIND && (p->values.reuseaddr || p->values.bind_no_port);
+}
+
+bool af_policy_acks(const struct af_policy *p) {
+    for (size_t i = 0; i < p->n_rules; i++)
+        if (p->rules[i].named & AF_BIT(LINGER) && p->rules[i].values.linger == AF_LINGER_ACK)
+            return true;
+    return p->values.linger == AF_LINGER_ACK;
+}
+
 void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr, struct af_values *out) {
     uint32_t undecided = keys_of_role(role);
     *out = (struct af_values){ 0 }; /* every default is zero */

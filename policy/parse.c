@@ -38,10 +38,29 @@ static struct af_span value_of(const char *setting) {
     return whole(setting + name_of(setting).n + 1);
 }
 
+static bool begins_with(struct af_span s, const char *prefix_of) {
+    size_t i = 0;
+    while (i < s.n && prefix_of[i] && s.s[i] == prefix_of[i])
+        i++;
+    return !prefix_of[i];
+}
+
+bool af_policy_is_injected(const char *setting) {
+    struct af_span name = af_from(name_of(setting), PREFIX);
+    size_t digits = sizeof "PORT_" - 1;
+    if (af_is(name, "PORT") || af_is(name, "NAME") || begins_with(name, "SERVICE_") || begins_with(name, "ENV_"))
+        return true;
+    if (!begins_with(name, "PORT_"))
+        return false;
+    while (digits < name.n && name.s[digits] >= '0' && name.s[digits] <= '9')
+        digits++;
+    return digits > sizeof "PORT_" - 1 && digits < name.n && name.s[digits] == '_';
+}
+
 static void note(const char *setting, struct found *found) {
     struct af_span name = name_of(setting);
     enum af_key key;
-    if (!setting[name.n])
+    if (!setting[name.n] || af_policy_is_injected(setting))
         return; /* no `=`, no setting */
     bool empty = !setting[name.n + 1];
     if (af_key_find_variable(name, &key))
@@ -74,7 +93,10 @@ static bool read_log_path(struct af_span s, struct af_fault *f) {
 }
 
 static bool read_log(struct af_span s, struct af_policy *p, struct af_fault *f) {
-    p->log = af_is(s, "stderr") ? AF_SINK_STDERR : af_is(s, "stdout") ? AF_SINK_STDOUT : AF_SINK_OFF;
+    if (af_is(s, "stderr") || af_is(s, "/dev/stderr")) /* a link, which a file of ours may not be */
+        p->log = AF_SINK_STDERR;
+    else if (af_is(s, "stdout") || af_is(s, "/dev/stdout"))
+        p->log = AF_SINK_STDOUT;
     if (p->log != AF_SINK_OFF || af_is(s, "off"))
         return true;
     if (s.s[0] != '/')

@@ -101,12 +101,16 @@ struct af_error {
     char text[512];
 };
 
+/* Is "AFTERFIN_NAME=VALUE" none of ours, but what Kubernetes and Docker's links put into each container beside a service
+ * that is called afterfin: AFTERFIN_SERVICE_*, _PORT, _PORT_<digits>_*, _NAME, _ENV_*? */
+bool af_policy_is_injected(const char *setting);
+
 /* How many rules `text` (a value of AFTERFIN_RULES, or NULL) can hold at most: room to give to the parser. */
 size_t af_policy_count_rules(const char *text);
 
 /* Parse settings: a NULL-terminated list of "AFTERFIN_NAME=VALUE" strings, others in it are ignored (so
  * environ itself will do). The last of several settings of one name decides. An empty value is an unset
- * variable; an unknown AFTERFIN_ name is an error. `rules` has room for `n_rules` rules and must outlive *p,
+ * variable; an unknown AFTERFIN_ name is an error, an injected one is passed over. `rules` has room for `n_rules` rules and must outlive *p,
  * as must the strings. False: *error is filled, and *p holds no policy at all (watching, nothing asked),
  * save p->strict, which is still what AFTERFIN_STRICT says. */
 bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_rule *rules, size_t n_rules,
@@ -118,6 +122,13 @@ bool af_policy_touches(const struct af_policy *p, const char *program);
 /* Could any socket be treated otherwise than bare: is some policy key, in a variable or a rule, not its
  * default? (Log and ledger are no policy.) */
 bool af_policy_acts(const struct af_policy *p);
+
+/* Does what is to be done with a socket in this role depend on its address: is there a rule for the role, or, for bind, a
+ * key that looks at the port? */
+bool af_policy_asks_address(const struct af_policy *p, enum af_role role);
+
+/* Is linger=ack asked for, in a variable or a rule? */
+bool af_policy_acks(const struct af_policy *p);
 
 /* The values in force for a socket in this role at this address: first matching rule that names the key,
  * then the variable, then the default. Keys that do not belong to the role come back as their defaults. */

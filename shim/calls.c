@@ -14,6 +14,16 @@
             af_resolve(); \
         return af_real.name arguments; \
     }
+#define NOT_RAW(...) (false, __VA_ARGS__)
+#define SYSTEM_CALL(result, name, parameters, arguments) \
+    EXPORT result af_export_##name parameters __asm__(#name); \
+    result af_export_##name parameters { \
+        if (AF_LIKELY(af.on)) \
+            return af_on_##name NOT_RAW arguments; \
+        if (AF_UNLIKELY(!af_real.name)) \
+            af_resolve(); \
+        return af_real.name arguments; \
+    }
 #define ALIAS(result, name, target, parameters, arguments) \
     EXPORT result af_export_##name parameters __asm__(#name); \
     result af_export_##name parameters { \

@@ -28,22 +28,22 @@ void af_before_close_range(unsigned first, unsigned last, bool may_reset) {
     af_each(first, last, visit, &may_reset);
 }
 
-int af_on_close(int fd) {
-    if (AF_UNLIKELY(fd == af.log_fd))
+int af_on_close(bool raw, int fd) {
+    if (AF_UNLIKELY(fd == af.log_fd && fd >= 0 && !af_in_vfork_child()))
         af_log(AF_EVENT_INTERVAL); /* the last that can be written there */
     if (af_ours(fd)) {
         af_log_if_due();
         af_before_close(fd);
     }
-    return af_real.close(fd);
+    return AF_NEXT(raw, close, fd);
 }
 
-int af_on_close_range(unsigned first, unsigned last, int flags) {
+int af_on_close_range(bool raw, unsigned first, unsigned last, int flags) {
     bool closes = first <= last && !(flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) &&
                   !(flags & CLOSE_RANGE_CLOEXEC);
     if (closes && af.ledger && !af_in_vfork_child())
         af_before_close_range(first, last, true);
-    return af_real.close_range(first, last, flags);
+    return AF_NEXT(raw, close_range, first, last, flags);
 }
 
 void af_on_closefrom(int first) {
@@ -52,27 +52,36 @@ void af_on_closefrom(int first) {
     af_real.closefrom(first);
 }
 
+/* -1 where it has none (open_memstream, fopencookie), whatever lies where glibc keeps the number. */
+static int descriptor_of(FILE *file) {
+    int error = errno;
+    int fd = af_real.fileno ? af_real.fileno(file) : -1;
+    errno = error;
+    return fd;
+}
+
 /* glibc closes the descriptor of a FILE without passing through close. Data that waits in the FILE is written
  * first; it does not change who closes first. */
-static void before_fclose(FILE *file) {
-    if (af_ours(file->_fileno))
-        af_before_close(file->_fileno);
+static void before_fclose(int fd) {
+    if (af_ours(fd))
+        af_before_close(fd);
 }
 
 int af_on_fclose(FILE *file) {
-    if (AF_UNLIKELY(file->_fileno == af.log_fd))
+    int fd = descriptor_of(file);
+    if (AF_UNLIKELY(fd == af.log_fd && fd >= 0))
         af_before_log_stream_closes();
-    before_fclose(file);
+    before_fclose(fd);
     return af_real.fclose(file);
 }
 
 FILE *af_on_freopen(const char *path, const char *mode, FILE *file) {
-    before_fclose(file);
+    before_fclose(descriptor_of(file));
     return af_real.freopen(path, mode, file);
 }
 
 FILE *af_on_freopen64(const char *path, const char *mode, FILE *file) {
-    before_fclose(file);
+    before_fclose(descriptor_of(file));
     return af_real.freopen64(path, mode, file);
 }
 
@@ -93,11 +102,11 @@ static void note_shutdown(int fd, struct af_connection *conn, int how) {
         af_set(conn, AF_FLAG_FIN_SECOND);
 }
 
-int af_on_shutdown(int fd, int how) {
+int af_on_shutdown(bool raw, int fd, int how) {
     struct af_connection *conn = af_ours(fd);
     if (conn && af_pin(fd, conn, 0)) {
         note_shutdown(fd, conn, how);
         af_unpin(conn);
     }
-    return af_real.shutdown(fd, how);
+    return AF_NEXT(raw, shutdown, fd, how);
 }

@@ -150,7 +150,7 @@ void af_learn_linger(int fd, struct af_connection *conn) {
         af_set(conn, AF_FLAG_ABORTS);
     size = sizeof after_fin;
     if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &after_fin, &size) == 0 && after_fin < 0)
-        af_set(conn, af.acts ? AF_FLAG_ACK : AF_FLAG_ABORTS);
+        af_set(conn, af.acks ? AF_FLAG_ACK : AF_FLAG_ABORTS);
 }
 
 /* accept or connect? The library cannot know; a local port that a connect chose lies in the ephemeral range,

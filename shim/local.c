@@ -54,24 +54,24 @@ static void bind_failed(int error) {
     af_add_error(AF_CALL_bind, error);
 }
 
-int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len) {
+int af_on_bind(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
     struct af_connection *conn = af_ours(fd);
     if (!conn)
-        return af_real.bind(fd, addr, len);
+        return AF_NEXT(raw, bind, fd, addr, len);
     struct af_addr to;
     struct af_values values = { 0 };
     int before = errno;
     af_log_if_due();
     af_bind_now(fd, conn); /* a second bind: the kernel is to see what it would have seen */
-    bool known = af_is_readable(addr) && af_addr_from(addr, len, &to);
-    if (known && af.acts && !af_has(conn, AF_FLAG_BOUND))
+    if (af.by_address & 1 << AF_ROLE_BIND && !af_has(conn, AF_FLAG_BOUND) && af_can_read_address(addr, len) &&
+        af_addr_from(addr, len, &to))
         af_apply(fd, conn, AF_ROLE_BIND, &to, &values);
     af_add(AF_COUNT_binds);
-    int result = af_real.bind(fd, addr, len);
+    int result = AF_NEXT(raw, bind, fd, addr, len);
     int error = result < 0 ? errno : before;
     if (result < 0) {
         bind_failed(error);
-    } else if (known && af_pin(fd, conn, 0)) {
+    } else if (af_addr_from(addr, len, &to) && af_pin(fd, conn, 0)) { /* the kernel has read it */
         note_bound(conn, addr, len, &to, &values);
         af_unpin(conn);
     }
@@ -148,10 +148,10 @@ static void apply_unbound(int fd, struct af_connection *conn) {
     af_set_options(fd, options, n);
 }
 
-int af_on_listen(int fd, int backlog) {
+int af_on_listen(bool raw, int fd, int backlog) {
     struct af_connection *conn = af_ours(fd);
     if (!conn)
-        return af_real.listen(fd, backlog);
+        return AF_NEXT(raw, listen, fd, backlog);
     int before = errno;
     uint32_t state = atomic_load(&conn->state);
     bool first = state != AF_CONN_LISTENER && state != AF_CONN_OPEN;
@@ -162,7 +162,7 @@ int af_on_listen(int fd, int backlog) {
         learn_local(fd, conn);
         apply_listen(fd, conn);
     }
-    int result = af_real.listen(fd, backlog);
+    int result = AF_NEXT(raw, listen, fd, backlog);
     int error = result < 0 ? errno : before;
     if (result < 0) {
         af_add_error(AF_CALL_listen, error);
@@ -178,12 +178,12 @@ int af_on_listen(int fd, int backlog) {
     return result;
 }
 
-int af_on_getsockname(int fd, struct sockaddr *addr, socklen_t *len) {
+int af_on_getsockname(bool raw, int fd, struct sockaddr *addr, socklen_t *len) {
     struct af_connection *conn = af_lookup(fd);
     int result = conn && af_has(conn, AF_FLAG_BOUND_LATE) && !af_in_vfork_child() ? af_bind_now(fd, conn) : 0;
     if (result < 0) {
         errno = -result;
         return -1;
     }
-    return af_real.getsockname(fd, addr, len);
+    return AF_NEXT(raw, getsockname, fd, addr, len);
 }

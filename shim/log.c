@@ -1,15 +1,14 @@
 /* Last words: the log line, and the few things that are said on stderr. */
 #include "shim/line.h"
+#include "shim/output.h"
 #include "shim/text.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 
-enum { SIG_BLOCKED = 0, SIG_RESTORED = 2, PATH_ROOM = 4096 };
+enum { PATH_ROOM = 4096, MESSAGE_ROOM = 8192 };
 
 /* What stderr and stdout were at start: by now the numbers may belong to a file of the program's. */
 static struct {
@@ -37,67 +36,51 @@ const char *af_error_name(int error) {
     return name ? name : "unknown";
 }
 
-static bool identify(int fd, uint64_t *device, uint64_t *inode) {
+static bool identify(int fd, uint64_t *device, uint64_t *inode, bool *is_socket) {
     struct stat st;
     if (AF_SYS4(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) < 0)
         return false;
     *device = st.st_dev;
     *inode = st.st_ino;
+    *is_socket = S_ISSOCK(st.st_mode);
     return true;
 }
 
+/* Where it is a connection, as under inetd, the program speaks a protocol there, and nothing of ours belongs in it. */
 void af_log_start(void) {
+    bool is_socket;
     af.log_fd = af.policy.log == AF_SINK_STDOUT ? 1 : af.policy.log == AF_SINK_STDERR ? 2 : -1;
     for (int fd = 1; fd <= 2; fd++)
         if (fd == 2 || af.policy.log == AF_SINK_STDOUT)
-            at_start[fd].there = identify(fd, &at_start[fd].device, &at_start[fd].inode);
+            at_start[fd].there = identify(fd, &at_start[fd].device, &at_start[fd].inode, &is_socket) &&
+                                 !(is_socket && af_is_internet(fd));
 }
 
 static bool is_same(int fd) {
     uint64_t device, inode;
-    return at_start[fd].there && identify(fd, &device, &inode) && device == at_start[fd].device &&
+    bool is_socket;
+    return at_start[fd].there && identify(fd, &device, &inode, &is_socket) && device == at_start[fd].device &&
            inode == at_start[fd].inode;
 }
 
-/* One write, whatever reads at the other end: a closed pipe or a file size limit would raise a signal, so all
- * wait, and one that we have caused is taken back. 0 or -errno. */
-static long write_all(int fd, const char *data, size_t size) {
-    uint64_t all = ~0ull, before = 0, pending = 0, ours = 1ull << (13 - 1) | 1ull << (25 - 1); /* PIPE, XFSZ */
-    struct timespec none = { 0 };
-    AF_SYS4(SYS_rt_sigprocmask, SIG_BLOCKED, &all, &before, sizeof all);
-    AF_SYS2(SYS_rt_sigpending, &pending, sizeof pending);
-    long result = 0;
-    while (size > 0 && result >= 0) {
-        result = AF_SYS3(SYS_write, fd, data, size);
-        if (result == -EAGAIN) {
-            struct pollfd wait = { .fd = fd, .events = POLLOUT };
-            struct timespec second = { 1, 0 };
-            if (AF_SYS5(SYS_ppoll, &wait, 1, &second, NULL, 0) > 0)
-                result = 0;
-        }
-        if (result > 0) {
-            data += result;
-            size -= (size_t)result;
-        }
-    }
-    ours &= ~pending;
-    if (result < 0 && ours)
-        AF_SYS4(SYS_rt_sigtimedwait, &ours, NULL, &none, sizeof ours);
-    AF_SYS4(SYS_rt_sigprocmask, SIG_RESTORED, &before, NULL, sizeof before);
-    return result < 0 ? result : 0;
+/* Memory of their own for what is written: the stack may be that of a signal handler, and small. */
+static char *room_of(size_t size) {
+    long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return af_sys_failed(map) ? NULL : (char *)map;
 }
 
 void af_say(const char *const parts[]) {
-    char room[1024];
-    struct af_text text = { room, sizeof room - 1, 0 };
-    if (!is_same(2))
+    char *room = is_same(2) ? room_of(MESSAGE_ROOM) : NULL;
+    struct af_text text = { room, MESSAGE_ROOM - 1, 0 };
+    if (!room)
         return;
     af_put(&text, "afterfin: ");
     for (; *parts; parts++)
         af_put(&text, *parts);
     size_t size = text.size < text.room ? text.size : text.room;
     room[size] = '\n';
-    write_all(2, room, size + 1);
+    af_write_standard(2, room, size + 1);
+    AF_SYS2(SYS_munmap, room, MESSAGE_ROOM);
 }
 
 void af_complain(void) {
@@ -126,13 +109,29 @@ static bool expand_path(struct af_text *path, pid_t pid) {
 }
 
 /* O_NONBLOCK: a FIFO that nobody reads is an error, not a wait. */
+/* Does the file end in the middle of a line, because its disk was full or its writer was killed? A file that may not be
+ * read, or is none, does not say. */
+static bool is_torn(const char *path) {
+    char last = '\n';
+    long fd = AF_SYS4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    if (AF_SYS3(SYS_lseek, fd, -1, SEEK_END) >= 0)
+        AF_SYS3(SYS_read, fd, &last, 1);
+    AF_SYS1(SYS_close, fd);
+    return last != '\n';
+}
+
+/* One write a line: before the line there is room for the newline that the one before has not got. */
 static void write_file(const struct af_text *line, struct af_text path, pid_t pid) {
     static _Atomic bool said;
     bool fits = expand_path(&path, pid);
     long fd = fits ? AF_SYS4(SYS_openat, AT_FDCWD, path.to,
                              O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600)
                    : -ENAMETOOLONG;
-    long result = fd < 0 ? fd : write_all((int)fd, line->to, line->size);
+    const bool torn = fd >= 0 && is_torn(path.to);
+    line->to[-1] = '\n';
+    long result = fd < 0 ? fd : af_write_own((int)fd, line->to - torn, line->size + torn);
     if (fd >= 0)
         AF_SYS1(SYS_close, fd);
     if (result < 0 && !atomic_exchange(&said, true))
@@ -144,9 +143,9 @@ static void write_line(const struct af_text *line, struct af_text path, pid_t pi
     if (af.policy.log == AF_SINK_FILE)
         write_file(line, path, pid);
     else if (af.policy.log == AF_SINK_STDOUT && is_same(1))
-        write_all(1, line->to, line->size);
+        af_write_standard(1, line->to, line->size);
     else if (af.policy.log == AF_SINK_STDERR && is_same(2))
-        write_all(2, line->to, line->size);
+        af_write_standard(2, line->to, line->size);
 }
 
 static bool has_counted(const struct af_process *process) {
@@ -162,10 +161,9 @@ static int64_t seconds(void) {
     return now.tv_sec;
 }
 
-/* Line and path are made in memory of their own: the stack may be that of a signal handler, and small. Counts
- * may grow between the measuring and the writing, so there is some room to spare. */
+/* Counts may grow between the measuring and the writing, so there is some room to spare. */
 void af_log(enum af_event event) {
-    enum { SPARE = 256 };
+    enum { SPARE = 256, BEFORE = PATH_ROOM + 1 };
     struct af_process *self = af.slot == AF_NO_SLOT ? NULL : af.own_counts ? af.own_counts : af_self();
     if (af.policy.log == AF_SINK_OFF || af_sealed || !self || !has_counted(self))
         return;
@@ -173,14 +171,14 @@ void af_log(enum af_event event) {
     uint64_t now = af_now();
     struct af_text measure = { NULL, 0, 0 };
     af_line(&measure, self, event, now);
-    size_t size = PATH_ROOM + measure.size + SPARE;
-    long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (!af_sys_failed(map)) {
-        struct af_text line = { (char *)map + PATH_ROOM, measure.size + SPARE, 0 };
+    size_t size = BEFORE + measure.size + SPARE;
+    char *room = room_of(size);
+    if (room) {
+        struct af_text line = { room + BEFORE, measure.size + SPARE, 0 };
         af_line(&line, self, event, now);
         if (line.size <= line.room)
-            write_line(&line, (struct af_text){ (char *)map, PATH_ROOM, 0 }, self->pid);
-        AF_SYS2(SYS_munmap, map, size);
+            write_line(&line, (struct af_text){ room, PATH_ROOM, 0 }, self->pid);
+        AF_SYS2(SYS_munmap, room, size);
     }
     errno = error;
 }

@@ -7,36 +7,48 @@
 #define MSG_FASTOPEN 0x20000000
 #endif
 
-enum { MOST_MESSAGES = 1024 }; /* UIO_MAXIOV: the kernel looks at no more of sendmmsg's */
+enum {
+    MOST_MESSAGES = 1024,  /* UIO_MAXIOV: the kernel looks at no more of sendmmsg's */
+    MOST_CONTROL = 1 << 17 /* net.core.optmem_max: more is ENOBUFS */
+};
 
 static long run_sendto(const struct af_attempt *a) {
-    return af_real.sendto(a->fd, a->data, a->size, a->flags, a->addr, a->len);
+    return AF_NEXT(a->raw, sendto, a->fd, a->data, a->size, a->flags, a->addr, a->len);
 }
 
-ssize_t af_on_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *addr, socklen_t len) {
+ssize_t af_on_sendto(bool raw, int fd, const void *data, size_t size, int flags, const struct sockaddr *addr,
+                     socklen_t len) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (!conn)
-        return af_real.sendto(fd, data, size, flags, addr, len);
-    struct af_attempt attempt = { run_sendto, fd, flags, addr, data, size, len };
+        return AF_NEXT(raw, sendto, fd, data, size, flags, addr, len);
+    struct af_attempt attempt = { run_sendto, fd, flags, addr, data, size, len, raw };
     return af_open(conn, &attempt, false);
 }
 
 static long run_sendmsg(const struct af_attempt *a) {
-    return af_real.sendmsg(a->fd, a->data, a->flags);
+    return AF_NEXT(a->raw, sendmsg, a->fd, a->data, a->flags);
 }
 
-/* Calls visit for each descriptor that a message carries. */
+/* Calls visit for each descriptor that a message carries, in memory that can be read. It ends where the kernel would say
+ * EINVAL. */
 static void each_descriptor(const struct msghdr *message, void (*visit)(int fd)) {
-    if (!af_is_readable(message->msg_control) || message->msg_controllen < sizeof(struct cmsghdr))
-        return;
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR((struct msghdr *)message, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len < CMSG_LEN(0))
-            continue;
-        for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+    const char *at = message->msg_control;
+    for (size_t left = message->msg_controllen; left >= sizeof(struct cmsghdr);) {
+        struct cmsghdr part;
+        __builtin_memcpy(&part, at, sizeof part);
+        if (part.cmsg_len < sizeof part || part.cmsg_len > left)
+            return;
+        const bool rights = part.cmsg_level == SOL_SOCKET && part.cmsg_type == SCM_RIGHTS;
+        for (size_t i = CMSG_LEN(0); rights && i + sizeof(int) <= part.cmsg_len; i += sizeof(int)) {
             int fd;
-            __builtin_memcpy(&fd, (char *)c + at, sizeof fd);
+            __builtin_memcpy(&fd, at + i, sizeof fd);
             visit(fd);
         }
+        const size_t step = CMSG_ALIGN(part.cmsg_len);
+        if (step > left)
+            return;
+        at += step;
+        left -= step;
     }
 }
 
@@ -58,50 +70,66 @@ static void note_unsent(int fd) {
         atomic_fetch_sub(&conn->sent, 1);
 }
 
-/* Only once a TCP socket is known is a message looked into; its pointers are the program's to vouch for. */
-static bool carries(const struct msghdr *message) {
-    return af.ledger && af_is_readable(message) && message->msg_controllen && !af_in_vfork_child();
+/* Only once a TCP socket is known is a message looked into, and none on a TCP socket: that carries no descriptors. */
+static bool may_carry(int fd) {
+    return af.ledger && !af_lookup(fd) && !af_in_vfork_child();
 }
 
-ssize_t af_on_sendmsg(int fd, const struct msghdr *message, int flags) {
+/* What is to be sent, as far as the kernel will be able to read it. */
+static bool each_of_sent(const struct msghdr *message, void (*visit)(int fd), uintptr_t *known) {
+    if (!af_can_read_from(message, sizeof *message, known))
+        return false;
+    if (message->msg_controllen >= sizeof(struct cmsghdr) && message->msg_controllen <= MOST_CONTROL &&
+        af_can_read_from(message->msg_control, message->msg_controllen, known))
+        each_descriptor(message, visit);
+    return true;
+}
+
+ssize_t af_on_sendmsg(bool raw, int fd, const struct msghdr *message, int flags) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
-    if (conn && af_is_readable(message) && message->msg_name) {
-        struct af_attempt attempt = { run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen };
+    uintptr_t known = AF_NO_PAGE;
+    if (conn && af_can_read(message, sizeof *message) && message->msg_name) {
+        struct af_attempt attempt = {
+            run_sendmsg, fd, flags, message->msg_name, message, 0, message->msg_namelen, raw
+        };
         return af_open(conn, &attempt, false);
     }
-    bool looked = carries(message);
-    if (looked)
-        each_descriptor(message, note_sent);
-    ssize_t result = af_real.sendmsg(fd, message, flags);
+    bool looked = may_carry(fd) && each_of_sent(message, note_sent, &known);
+    ssize_t result = AF_NEXT(raw, sendmsg, fd, message, flags);
     if (looked && result < 0)
-        each_descriptor(message, note_unsent);
+        each_of_sent(message, note_unsent, &known);
     return result;
 }
 
 static long run_sendmmsg(const struct af_attempt *a) {
-    return af_real.sendmmsg(a->fd, (struct mmsghdr *)(uintptr_t)a->data, (unsigned)a->size, a->flags);
+    return AF_NEXT(a->raw, sendmmsg, a->fd, (struct mmsghdr *)(uintptr_t)a->data, (unsigned)a->size, a->flags);
 }
 
-int af_on_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
+/* The kernel sends as many as it can read, and says how many these were. */
+static unsigned each_of_many(const struct mmsghdr *messages, unsigned from, unsigned n, void (*visit)(int fd)) {
+    uintptr_t known = AF_NO_PAGE;
+    while (from < n && each_of_sent(&messages[from].msg_hdr, visit, &known))
+        from++;
+    return from;
+}
+
+int af_on_sendmmsg(bool raw, int fd, struct mmsghdr *messages, unsigned n, int flags) {
     struct af_connection *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
-    if (conn && n && af_is_readable(messages) && messages->msg_hdr.msg_name) {
+    if (conn && n && af_can_read(messages, sizeof *messages) && messages->msg_hdr.msg_name) {
         const struct msghdr *first = &messages->msg_hdr;
-        struct af_attempt attempt = { run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen };
+        struct af_attempt attempt = { run_sendmmsg, fd, flags, first->msg_name, messages, n, first->msg_namelen, raw };
         return (int)af_open(conn, &attempt, false);
     }
     if (n > MOST_MESSAGES)
         n = MOST_MESSAGES;
-    unsigned looked = n && carries(&messages->msg_hdr) ? n : 0;
-    for (unsigned i = 0; i < looked; i++)
-        each_descriptor(&messages[i].msg_hdr, note_sent);
-    int sent = af_real.sendmmsg(fd, messages, n, flags);
-    for (unsigned i = sent < 0 ? 0 : (unsigned)sent; i < looked; i++)
-        each_descriptor(&messages[i].msg_hdr, note_unsent);
+    unsigned looked = may_carry(fd) ? each_of_many(messages, 0, n, note_sent) : 0;
+    int sent = AF_NEXT(raw, sendmmsg, fd, messages, n, flags);
+    each_of_many(messages, sent < 0 ? 0 : (unsigned)sent, looked, note_unsent);
     return sent;
 }
 
-ssize_t af_on_recvmsg(int fd, struct msghdr *message, int flags) {
-    ssize_t result = af_real.recvmsg(fd, message, flags);
+ssize_t af_on_recvmsg(bool raw, int fd, struct msghdr *message, int flags) {
+    ssize_t result = AF_NEXT(raw, recvmsg, fd, message, flags);
     if (result >= 0 && message->msg_controllen && !af_in_vfork_child()) {
         int error = errno;
         each_descriptor(message, af_adopt_descriptor);
@@ -110,8 +138,8 @@ ssize_t af_on_recvmsg(int fd, struct msghdr *message, int flags) {
     return result;
 }
 
-int af_on_recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout) {
-    int got = af_real.recvmmsg(fd, messages, n, flags, timeout);
+int af_on_recvmmsg(bool raw, int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout) {
+    int got = AF_NEXT(raw, recvmmsg, fd, messages, n, flags, timeout);
     for (int i = 0; i < got; i++)
         if (messages[i].msg_hdr.msg_controllen && !af_in_vfork_child())
             each_descriptor(&messages[i].msg_hdr, af_adopt_descriptor);

@@ -12,11 +12,11 @@ static bool is_tcp(int domain, int type, int protocol) {
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
-int af_on_socket(int domain, int type, int protocol) {
+int af_on_socket(bool raw, int domain, int type, int protocol) {
     if (!is_tcp(domain, type, protocol) || af_in_vfork_child())
-        return af_real.socket(domain, type, protocol);
+        return AF_NEXT(raw, socket, domain, type, protocol);
     af_complain();
-    int fd = af_real.socket(domain, type, protocol);
+    int fd = AF_NEXT(raw, socket, domain, type, protocol);
     int error = errno;
     if (!af.on || !af_ready())
         return fd;
@@ -33,20 +33,23 @@ int af_on_socket(int domain, int type, int protocol) {
     return fd;
 }
 
-/* The policies of an outgoing connection, on a socket that has none yet. Its cookie is read before there is one:
- * who is killed in connect may leave a TIME_WAIT. */
-static void prepare(int fd, struct af_connection *conn, const struct af_attempt *attempt, struct af_values *values) {
-    struct af_addr peer;
+/* The policies of an outgoing connection, on a socket that has none yet: was it such? Its cookie is read before there is
+ * one: who is killed in connect may leave a TIME_WAIT. The address is only read where a rule depends on it: it may
+ * lead nowhere, and to ask costs a system call. */
+static bool prepare(int fd, struct af_connection *conn, const struct af_attempt *attempt, struct af_values *values) {
+    struct af_addr peer = { 0 };
     uint32_t state = AF_CONN_NEW;
-    if (atomic_load(&conn->state) != AF_CONN_NEW || !af_is_readable(attempt->addr) ||
-        !af_addr_from(attempt->addr, attempt->len, &peer))
-        return;
+    if (atomic_load(&conn->state) != AF_CONN_NEW)
+        return false;
+    if (af.by_address & 1 << AF_ROLE_CONNECT &&
+        !(af_can_read_address(attempt->addr, attempt->len) && af_addr_from(attempt->addr, attempt->len, &peer)))
+        return false;
     conn->peer = peer;
     if (af.acts)
         af_apply(fd, conn, AF_ROLE_CONNECT, &peer, values);
     if (af_ledger_is_file())
         af_cookie(fd, conn);
-    atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING);
+    return atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING);
 }
 
 static bool is_failure(int error) {
@@ -77,16 +80,36 @@ static void note_result(int fd, struct af_connection *conn, bool done, int error
         af_cookie(fd, conn);
 }
 
+static void make_new(struct af_connection *conn) {
+    uint32_t state = atomic_load(&conn->state);
+    while (state != AF_CONN_FREE && !atomic_compare_exchange_weak(&conn->state, &state, AF_CONN_NEW))
+        ;
+    conn->ending = AF_END_NONE;
+    af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
+}
+
+/* The kernel has read the address. False: it was AF_UNSPEC, and there is no connection. */
+static bool note_peer(struct af_connection *conn, const struct af_attempt *attempt) {
+    struct af_addr peer;
+    const bool known = af_addr_from(attempt->addr, attempt->len, &peer);
+    if (known)
+        conn->peer = peer;
+    else
+        make_new(conn);
+    return known;
+}
+
 /* connect, or a send that opens the connection (MSG_FASTOPEN): `at_once` where success means established. While
  * it waits another thread may close the socket, or end the process and with it every connection; and may have the
  * record, or the number, for another one. */
 long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once) {
     struct af_values values = { 0 };
+    bool fresh = false;
     int before = errno;
     af_log_if_due();
     uint32_t generation = af_pin(attempt->fd, conn, 0);
     if (generation) {
-        prepare(attempt->fd, conn, attempt, &values);
+        fresh = prepare(attempt->fd, conn, attempt, &values);
         af_unpin(conn);
     }
     af_add(AF_COUNT_connects);
@@ -94,7 +117,8 @@ long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool 
     int error = result < 0 ? errno : before;
     if (generation && af_pin(attempt->fd, conn, generation)) {
         const bool begun = result >= 0 && !at_once;
-        note_result(attempt->fd, conn, result >= 0 && !begun, begun ? EINPROGRESS : error);
+        if (!fresh || (result < 0 && is_failure(error)) || note_peer(conn, attempt))
+            note_result(attempt->fd, conn, result >= 0 && !begun, begun ? EINPROGRESS : error);
         af_unpin(conn);
     } else if (result < 0 && is_failure(error)) {
         count_failure(error);
@@ -104,15 +128,7 @@ long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool 
 }
 
 static long run_connect(const struct af_attempt *a) {
-    return af_real.connect(a->fd, a->addr, a->len);
-}
-
-static void make_new(struct af_connection *conn) {
-    uint32_t state = atomic_load(&conn->state);
-    while (state != AF_CONN_FREE && !atomic_compare_exchange_weak(&conn->state, &state, AF_CONN_NEW))
-        ;
-    conn->ending = AF_END_NONE;
-    af_clear(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_ACCEPTED);
+    return AF_NEXT(a->raw, connect, a->fd, a->addr, a->len);
 }
 
 /* connect(AF_UNSPEC) ends what there is, by a reset where that is needed, and makes the socket new. */
@@ -146,12 +162,13 @@ static int connect_timed(struct af_connection *conn, const struct af_attempt *at
     return result;
 }
 
-int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len) {
+int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
     struct af_connection *conn = af_ours(fd);
     if (!conn)
-        return af_real.connect(fd, addr, len);
-    struct af_attempt attempt = { .run = run_connect, .fd = fd, .addr = addr, .len = len };
-    if (len >= sizeof addr->sa_family && af_is_readable(addr) && addr->sa_family == AF_UNSPEC)
+        return AF_NEXT(raw, connect, fd, addr, len);
+    struct af_attempt attempt = { .run = run_connect, .fd = fd, .addr = addr, .len = len, .raw = raw };
+    if (atomic_load(&conn->state) != AF_CONN_NEW && len >= sizeof addr->sa_family && af_can_read_address(addr, len) &&
+        addr->sa_family == AF_UNSPEC)
         return disconnect(conn, &attempt);
     return connect_timed(conn, &attempt);
 }
@@ -208,16 +225,16 @@ static void accept_failed(int error) {
         af_add_error(AF_CALL_accept, error);
 }
 
-int af_on_accept(int fd, struct sockaddr *addr, socklen_t *len) {
-    return af_accept(fd, addr, len, -1);
+int af_on_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len) {
+    return af_accept(raw, fd, addr, len, -1);
 }
 
-int af_on_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
-    return af_accept(fd, addr, len, flags);
+int af_on_accept4(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+    return af_accept(raw, fd, addr, len, flags);
 }
 
 /* flags < 0: accept, which some seccomp filters tell from accept4. */
-int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+int af_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags) {
     struct af_connection *conn = af_ours(fd);
     struct parent parent;
     if (conn)
@@ -228,7 +245,7 @@ int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags) {
         note_listener(fd, conn, &parent);
         af_unpin(conn);
     }
-    int got = flags < 0 ? af_real.accept(fd, addr, len) : af_real.accept4(fd, addr, len, flags);
+    int got = flags < 0 ? AF_NEXT(raw, accept, fd, addr, len) : AF_NEXT(raw, accept4, fd, addr, len, flags);
     if (!conn)
         return got;
     int error = errno;

@@ -41,7 +41,9 @@ static void note_option(int fd, struct af_connection *conn, int level, int name,
     enum af_key key = af_policy_key_of(level, name);
     if (key == AF_KEYS || (key == AF_KEY_LINGER && !settles_linger(conn, level, value, len)))
         return;
-    atomic_fetch_or(&conn->own, 1u << key);
+    const uint32_t own = atomic_fetch_or(&conn->own, 1u << key);
+    if (key == AF_KEY_LINGER && !(own & AF_BIT(LINGER)))
+        af_learn_linger(fd, conn); /* of one that came from elsewhere: a TCP_LINGER2 of ours may be on it */
     if (key == AF_KEY_BIND_NO_PORT)
         note_flag(conn, AF_FLAG_OWN_NO_PORT, number(value, len));
     if (key == AF_KEY_LINGER) /* the program has just put its own value there */
@@ -50,14 +52,14 @@ static void note_option(int fd, struct af_connection *conn, int level, int name,
         af_reapply(fd, conn, key);
 }
 
-int af_on_setsockopt(int fd, int level, int name, const void *value, socklen_t len) {
+int af_on_setsockopt(bool raw, int fd, int level, int name, const void *value, socklen_t len) {
     struct af_connection *conn = af_ours(fd);
     if (!conn)
-        return af_real.setsockopt(fd, level, name, value, len);
+        return AF_NEXT(raw, setsockopt, fd, level, name, value, len);
     int before = errno;
     if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
         af_bind_now(fd, conn); /* refused once a port is taken, as it would be without us */
-    int result = af_real.setsockopt(fd, level, name, value, len);
+    int result = AF_NEXT(raw, setsockopt, fd, level, name, value, len);
     if (result == 0 && af_pin(fd, conn, 0)) {
         note_option(fd, conn, level, name, value, len);
         af_unpin(conn);
@@ -78,8 +80,8 @@ static void note_error_told(int fd, struct af_connection *conn, int error) {
         af_connect_failed(conn, error);
 }
 
-int af_on_getsockopt(int fd, int level, int name, void *value, socklen_t *len) {
-    int result = af_real.getsockopt(fd, level, name, value, len);
+int af_on_getsockopt(bool raw, int fd, int level, int name, void *value, socklen_t *len) {
+    int result = AF_NEXT(raw, getsockopt, fd, level, name, value, len);
     if (result < 0 || level != SOL_SOCKET || name != SO_ERROR)
         return result;
     struct af_connection *conn = af_ours(fd);

@@ -110,7 +110,7 @@ static int to_null(void) {
         return -1;
     bool right = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
     for (int fd = 0; right && fd <= 2; fd++)
-        af_on_dup2((int)null, fd);
+        af_on_dup2(false, (int)null, fd);
     if (null > 2 || !right)
         af_sys(SYS_close, null, 0, 0, 0, 0, 0);
     if (!right)
@@ -204,6 +204,9 @@ static bool can_find(const char *file) {
 }
 
 static bool before_exec(bool will_run) {
+    af_leave_sealed();
+    if (af_vforked == AF_VFORK_LEAVING)
+        return false;
     if (!af.ledger || af.finished || !will_run)
         return false;
     if (af_in_vfork_child()) {
@@ -221,6 +224,8 @@ static bool before_exec(bool will_run) {
 
 static int exec_failed(bool prepared, int result) {
     int error = errno;
+    if (af_vforked == AF_VFORK_LEAVING)
+        af_vforked = AF_VFORK_SEALED;
     if (prepared) {
         af_each(0, ~0u, take_back, NULL);
         if (af.slot != AF_NO_SLOT)
@@ -230,9 +235,9 @@ static int exec_failed(bool prepared, int result) {
     return result;
 }
 
-int af_on_execve(const char *path, char *const argv[], char *const envp[]) {
+int af_on_execve(bool raw, const char *path, char *const argv[], char *const envp[]) {
     bool prepared = before_exec(af.ledger && can_run(path));
-    return exec_failed(prepared, af_real.execve(path, argv, envp));
+    return exec_failed(prepared, AF_NEXT(raw, execve, path, argv, envp));
 }
 
 int af_on_execv(const char *path, char *const argv[]) {
@@ -255,9 +260,9 @@ int af_on_fexecve(int fd, char *const argv[], char *const envp[]) {
     return exec_failed(prepared, af_real.fexecve(fd, argv, envp));
 }
 
-int af_on_execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags) {
+int af_on_execveat(bool raw, int dir, const char *path, char *const argv[], char *const envp[], int flags) {
     bool prepared = before_exec(true);
-    return exec_failed(prepared, af_real.execveat(dir, path, argv, envp, flags));
+    return exec_failed(prepared, AF_NEXT(raw, execveat, dir, path, argv, envp, flags));
 }
 
 /* The end. ------------------------------------------------------------------------------------------------- */
@@ -296,6 +301,7 @@ void af_before_log_stream_closes(void) {
 
 void af_on__exit(int status) {
     af_finish(false);
+    af_leave_sealed();
     af_real._exit(status);
 }
 

@@ -14,6 +14,11 @@
 
 struct af_real af_real;
 
+/* Where other libraries that have some of these functions lie; libc, where the search ends, is not among them. */
+enum { MAX_WRAPPERS = 8 };
+static struct range { uintptr_t start, size; } wrappers[MAX_WRAPPERS];
+static unsigned n_wrappers;
+
 /* GNU hash: 5381 * 33^n + sum of c[i] * 33^(n-1-i), as a constant, for names of up to 20 characters. */
 #define P1 33u
 #define P2 (P1 * P1)
@@ -121,10 +126,34 @@ static bool is_this_library(const struct dl_phdr_info *info) {
     return false;
 }
 
-/* How many names are still missing after this object. */
-static int look_up(const struct object *object, bool readable) {
+static struct range range_of(const struct dl_phdr_info *info) {
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD)
+            continue;
+        low = part->p_vaddr < low ? part->p_vaddr : low;
+        high = part->p_vaddr + part->p_memsz > high ? part->p_vaddr + part->p_memsz : high;
+    }
+    return (struct range){ info->dlpi_addr + low, high > low ? high - low : 0 };
+}
+
+bool af_is_next_in_line(const void *caller) {
+    extern const char __ehdr_start[] __attribute__((visibility("hidden"))),
+        _end[] __attribute__((visibility("hidden")));
+    if ((uintptr_t)caller - (uintptr_t)__ehdr_start < (uintptr_t)(_end - __ehdr_start))
+        return true; /* who is called by a hook, and jumps to syscall, has the hook for his caller */
+    for (unsigned i = 0; i < n_wrappers; i++)
+        if ((uintptr_t)caller - wrappers[i].start < wrappers[i].size)
+            return true;
+    return false;
+}
+
+/* How many names are still missing after this object; *found is how many it has given. */
+static int look_up(const struct object *object, bool readable, int *found) {
     void **to = (void **)&af_real;
     int missing = 0;
+    *found = 0;
     for (const struct name *name = names; name < names + N_NAMES; name++, to++) {
         if (*to)
             continue;
@@ -134,6 +163,7 @@ static int look_up(const struct object *object, bool readable) {
         else if (symbol)
             *to = (void *)(object->base + symbol->st_value);
         missing += !*to;
+        *found += *to != NULL;
     }
     return missing;
 }
@@ -148,10 +178,46 @@ static int look_in(struct dl_phdr_info *info, size_t size, void *context) {
     }
     struct object object;
     bool readable = read_dynamic(info, &object);
-    return look_up(&object, readable) == 0;
+    int found, missing = look_up(&object, readable, &found);
+    if (found && missing && n_wrappers < MAX_WRAPPERS)
+        wrappers[n_wrappers++] = range_of(info);
+    return missing == 0;
+}
+
+/* What this libc has not fails as a call fails that the kernel has not. */
+static long no_such_call(void) {
+    errno = ENOSYS;
+    return -1;
+}
+
+static FILE *no_such_stream(void) {
+    errno = ENOSYS;
+    return NULL;
+}
+
+/* A program may have a dl_iterate_phdr of its own, which tells less, or nothing before main: dlsym knows. */
+static void ask_for_the_rest(void) {
+    void **to = (void **)&af_real;
+    for (const struct name *name = names; name < names + N_NAMES; name++, to++)
+        if (!*to)
+            *to = dlsym(RTLD_NEXT, name->text);
+#define NONE(result) \
+    _Generic((result(*)(void))0, FILE * (*)(void) : (void *)no_such_stream, default : (void *)no_such_call)
+#define CALL(result, name, parameters, arguments) \
+    if (!af_real.name) \
+        af_real.name = NONE(result);
+#define ALIAS(result, name, target, parameters, arguments)
+#define VARIADIC(result, name, parameters) CALL(result, name, parameters, )
+#define ALSO(name, target)
+#include "shim/calls.def"
+#undef CALL
+#undef ALIAS
+#undef VARIADIC
+#undef ALSO
 }
 
 void af_resolve(void) {
     bool after_us = false;
-    dl_iterate_phdr(look_in, &after_us);
+    if (!dl_iterate_phdr(look_in, &after_us))
+        ask_for_the_rest();
 }

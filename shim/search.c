@@ -177,10 +177,25 @@ static void learn_last(struct search *s) {
     atomic_store(&s->cycle->start, CROWDED);
 }
 
+/* The kernel cuts one window to its range, but one that is all outside it ignores: without the range no port can be
+ * asked for alone. */
+static long search_blindly(const struct af_attempt *attempt, const struct af_values *values) {
+    static _Atomic bool said;
+    if (!atomic_exchange(&said, true))
+        af_say((const char *const[]){
+            "port_search=cycle: net.ipv4.ip_local_port_range cannot be read; the kernel searches",
+            values->port_low ? " inside port_range" : NULL, NULL });
+    if (values->port_low)
+        set_window(attempt->fd, values->port_low, values->port_high);
+    return attempt->run(attempt);
+}
+
 long af_search(const struct af_attempt *attempt, const struct af_values *values) {
     uint16_t low, high;
-    if (!values->cycle || !af_port_range(&low, &high))
+    if (!values->cycle)
         return attempt->run(attempt);
+    if (!af_port_range(&low, &high))
+        return search_blindly(attempt, values);
     if (values->port_low) {
         low = values->port_low;
         high = values->port_high;

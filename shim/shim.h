@@ -7,7 +7,9 @@
  *   track.c     descriptor -> connection, across dup and fork        memory.c   the ledger's memory
  *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
+ *   pointer.c   may the program's memory be read?                    output.c   writing without blocking
  *   open.c local.c options.c close.c dup.c message.c process.c       the hooks
+ *   seal.c      vfork children behind a filter of their own
  *   log.c line.c text.c   the log line                               string.c   what compilers call unasked */
 #ifndef AFTERFIN_SHIM_H
 #define AFTERFIN_SHIM_H
@@ -36,6 +38,7 @@
     HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object)) \
     HELPER(int, clock_gettime, (clockid_t clock, struct timespec * now)) \
     HELPER(const char *, strerrorname_np, (int error)) \
+    HELPER(int, fileno, (FILE * file)) \
     HELPER(void *, dlvsym, (void *handle, const char *name, const char *version))
 
 /* The next function in line for everything in calls.def, and the helpers; NULL where this libc has none. */
@@ -58,7 +61,9 @@ extern struct af_real af_real;
 /* Fills af_real; idempotent. */
 void af_resolve(void);
 
+#define AF_WITH_RAW(...) (bool raw, __VA_ARGS__)
 #define CALL(result, name, parameters, arguments) result af_on_##name parameters;
+#define SYSTEM_CALL(result, name, parameters, arguments) result af_on_##name AF_WITH_RAW parameters;
 #define ALIAS(result, name, target, parameters, arguments)
 #define VARIADIC(result, name, parameters)
 #define ALSO(name, target)
@@ -67,13 +72,24 @@ void af_resolve(void);
 #undef ALIAS
 #undef VARIADIC
 #undef ALSO
-int af_on_fcntl(int fd, int command, void *argument);
+int af_on_fcntl(bool raw, int fd, int command, void *argument);
+
+/* How a hook of a SYSTEM_CALL row goes on: in the next function in line, or, where the program came by syscall(), in that
+ * very system call. */
+#define AF_NEXT(raw, name, ...) \
+    ((raw) ? (__typeof__(af_real.name(__VA_ARGS__)))af_real.syscall(SYS_##name, __VA_ARGS__) \
+           : af_real.name(__VA_ARGS__))
+
+/* Is this an address of our own, or of another library's that has some of these functions and is called by our hooks? What
+ * comes by syscall() from there, our hook has seen. */
+bool af_is_next_in_line(const void *caller);
 
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
 struct af_state {
     bool on;                   /* hooks have something to do */
     bool counting;             /* a log or a ledger was asked for: look at sockets, not only treat them */
     bool acts;                 /* some policy is not its default */
+    bool acks;                 /* linger=ack is one of them */
     bool no_memory;            /* the ledger could not be mapped */
     bool shares_memory;        /* a child made by clone(CLONE_VM) may run here too (process.c) */
     bool finished;             /* the last word is written */
@@ -83,6 +99,8 @@ struct af_state {
     const char *program; /* basename of what was exec'd */
     const char *command; /* the arguments at start, in the kernel's row of them, each ended by a NUL */
     size_t command_size;
+    uintptr_t stack_end;     /* of the first thread: what the kernel has put there lies above */
+    uint32_t by_address;     /* 1 << role: what is to be done depends on the address */
     const char *runtime_dir; /* XDG_RUNTIME_DIR at start, or NULL */
     _Atomic pid_t pid;       /* of this process; after fork the child's */
     int log_fd;              /* 1 or 2 where the log goes there, else -1 */
@@ -95,9 +113,6 @@ struct af_state {
     _Atomic int64_t next_line;           /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
 extern struct af_state af;
-
-/* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. */
-extern _Thread_local volatile uint8_t af_vforked;
 
 /* Is this a child that runs on its parent's memory (law 5)? Its descriptors are not those of our table. */
 bool af_in_vfork_child_slow(void);
@@ -183,10 +198,28 @@ static inline void af_clear(struct af_connection *conn, uint32_t flag) {
     atomic_fetch_and_explicit(&conn->flags, ~flag, memory_order_relaxed);
 }
 
-/* May an address be read there at all? A pointer that the kernel would answer with EFAULT is not ours to
- * follow; those in the first pages and in the kernel's half are the ones that programs pass. */
-static inline bool af_is_readable(const void *addr) {
-    return (uintptr_t)addr >= 65536 && (intptr_t)addr > 0;
+/* pointer.c ------------------------------------------------------------------------------------------------ */
+
+/* May the program's memory be read there? Asked of the kernel where it is not certain; false where nothing may be asked
+ * (af_sealed). *known is the page that was found last, AF_NO_PAGE at first: what lies side by side is asked for once. */
+#define AF_NO_PAGE UINTPTR_MAX
+bool af_can_read_elsewhere(const void *start, size_t size, uintptr_t *known);
+
+/* From our own frame up to the program's arguments the stack of the first thread has no holes; a stack that the
+ * program has made for itself is not within 64 MB of them (mmap_base() of Linux keeps 128 free). */
+static inline bool af_can_read_from(const void *start, size_t size, uintptr_t *known) {
+    const uintptr_t at = (uintptr_t)start, frame = (uintptr_t)__builtin_frame_address(0);
+    if (at >= frame && at <= af.stack_end && size <= af.stack_end - at && af.stack_end - frame < 64 << 20)
+        return true;
+    return af_can_read_elsewhere(start, size, known);
+}
+static inline bool af_can_read(const void *start, size_t size) {
+    uintptr_t known = (uintptr_t)__builtin_frame_address(0) / 4096; /* we stand on it */
+    return af_can_read_from(start, size, &known);
+}
+/* The kernel takes none that is longer than this. */
+static inline bool af_can_read_address(const struct sockaddr *addr, socklen_t len) {
+    return len <= sizeof(struct sockaddr_storage) && af_can_read(addr, len);
 }
 
 /* memory.c ------------------------------------------------------------------------------------------------ */
@@ -230,6 +263,7 @@ struct af_attempt {
     const void *addr, *data;
     size_t size;
     socklen_t len;
+    bool raw; /* it came by syscall() */
 };
 /* Runs it in windows of the port range until one has a free port, at last in the whole range. */
 long af_search(const struct af_attempt *attempt, const struct af_values *values);
@@ -260,7 +294,7 @@ void af_connect_failed(struct af_connection *conn, int error);
 
 /* connect, or a send that opens the connection; at_once: success means established. */
 long af_open(struct af_connection *conn, const struct af_attempt *attempt, bool at_once);
-int af_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+int af_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags);
 int af_bind_now(int fd, struct af_connection *conn);
 void af_listening(int fd, struct af_connection *conn);
 
@@ -277,6 +311,13 @@ void af_before_exec(const char *path);
 void af_exec_failed(void);
 void af_seal(void);
 void af_unseal(void);
+/* seal.c: in whatever process this is, before its filter is there. False: it has one already. */
+bool af_seal_here(void);
+void af_unseal_here(void); /* after true: it was refused */
+static inline void af_leave_sealed(void) {
+    if (AF_UNLIKELY(af_vforked == AF_VFORK_SEALED))
+        af_vforked = AF_VFORK_LEAVING;
+}
 pid_t af_pid(void);
 void *af_vfork_next(void); /* called by vfork.S */
 

@@ -40,11 +40,15 @@ static void *more(size_t size) {
     return af_sys_failed(map) ? NULL : (void *)map;
 }
 
+static bool is_setting(const char *s) {
+    return starts_with(s, "AFTERFIN_") && !af_policy_is_injected(s);
+}
+
 /* How many AFTERFIN_ settings there are, and their size. */
 static size_t measure(char **envp, size_t *size) {
     size_t n = 0;
     for (; *envp; envp++)
-        if (starts_with(*envp, "AFTERFIN_")) {
+        if (is_setting(*envp)) {
             n++;
             *size += __builtin_strlen(*envp) + 1;
         }
@@ -55,7 +59,7 @@ static bool copy_settings(char **envp, size_t size) {
     size_t n = 0;
     char *to = size <= sizeof text_room ? text_room : more(size);
     for (; to && *envp; envp++) {
-        if (!starts_with(*envp, "AFTERFIN_"))
+        if (!is_setting(*envp))
             continue;
         settings[n++] = to;
         for (const char *from = *envp; (*to++ = *from++);)
@@ -78,15 +82,26 @@ static bool read_auxv(char **envp) {
     return true;
 }
 
-/* It lives in the kernel's own strings at the top of the stack, which some programs write over too. */
-static void keep_program(void) {
-    static char room[AF_PROGRAM_SIZE];
-    const char *name = af.program ? af.program : "?";
-    for (const char *c = name; *c; c++)
+static const char *base_name(const char *path) {
+    const char *name = path;
+    for (const char *c = path; *c; c++)
         if (*c == '/' && c[1])
             name = c + 1;
-    for (size_t i = 0; i + 1 < sizeof room && name[i]; i++)
-        room[i] = name[i];
+    return name;
+}
+
+/* It lives in the kernel's own strings at the top of the stack, which some programs write over too. One form of it goes
+ * into log and ledger: whole characters, as many as fit, and a question mark for each byte that is none. */
+static void keep_program(const char *name) {
+    static char room[AF_PROGRAM_SIZE];
+    size_t size = __builtin_strlen(name), to = 0;
+    for (size_t at = 0, n; at < size; at += n, to += n) {
+        const size_t whole = af_utf8(name + at, size - at);
+        n = whole ? whole : 1;
+        if (to + n >= sizeof room)
+            break;
+        __builtin_memcpy(room + to, whole ? name + at : "?", n);
+    }
     af.program = room;
 }
 
@@ -129,8 +144,12 @@ static uint64_t time_of_start(void) {
 static void begin(char **envp) {
     af.counting = af.policy.log != AF_SINK_OFF || af.policy.ledger != AF_LEDGER_OFF;
     af.acts = af_policy_acts(&af.policy);
-    if (!af.counting && !af.acts)
+    if ((!af.counting && !af.acts) || !af_real.__cxa_atexit || !af_real.clock_gettime)
         return;
+    af.acks = af_policy_acks(&af.policy);
+    af.stack_end = (uintptr_t)envp;
+    for (int role = 0; role < AF_ROLES; role++)
+        af.by_address |= (uint32_t)af_policy_asks_address(&af.policy, (enum af_role)role) << role;
     af_line_start();
     if (af.policy.ledger == AF_LEDGER_DEFAULT)
         keep_runtime_dir(envp);
@@ -138,7 +157,8 @@ static void begin(char **envp) {
     af.on = true;
     af_scan_inherited();
     af_real.__cxa_atexit(last_word, NULL, NULL);
-    af_real.__cxa_at_quick_exit(last_word, NULL);
+    if (af_real.__cxa_at_quick_exit) /* not in musl */
+        af_real.__cxa_at_quick_exit(last_word, NULL);
 }
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **envp) {
@@ -151,10 +171,11 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         af.command = argv[0];
         af.command_size = (size_t)(argv[argc - 1] - argv[0]) + __builtin_strlen(argv[argc - 1]) + 1;
     }
-    keep_program();
+    const char *program = base_name(af.program ? af.program : "?");
     bool good = parse(envp, n, size);
-    if (good && !af_policy_touches(&af.policy, af.program))
+    if (good && !af_policy_touches(&af.policy, program))
         return;
+    keep_program(program);
     af_log_start();
     if (good) {
         begin(envp);

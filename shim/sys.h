@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 
 #if defined __x86_64__
@@ -44,6 +45,11 @@ static inline long af_sys(long n, long a, long b, long c, long d, long e, long f
 /* The program has installed a seccomp filter: nothing of ours may reach the kernel any more (law 8). */
 extern bool af_sealed __attribute__((visibility("hidden")));
 
+/* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. SEALED: that child has
+ * installed a filter; LEAVING: so it has, and is about to be another image, or to end (seal.c). */
+enum { AF_VFORKED = 1, AF_VFORK_SEALED, AF_VFORK_LEAVING };
+extern _Thread_local volatile uint8_t af_vforked __attribute__((visibility("hidden")));
+
 #ifdef __SANITIZE_THREAD__
 #include <sys/mman.h>
 
@@ -60,7 +66,7 @@ static inline long af_seen_sys(long n, long a, long b, long c, long d, long e, l
 #endif
 
 static inline long af_own_sys(long n, long a, long b, long c, long d, long e, long f) {
-    return __builtin_expect(af_sealed, 0) ? -EPERM : af_sys(n, a, b, c, d, e, f);
+    return __builtin_expect(af_sealed || af_vforked == AF_VFORK_SEALED, 0) ? -EPERM : af_sys(n, a, b, c, d, e, f);
 }
 
 #define AF_SYS0(n) af_own_sys(n, 0, 0, 0, 0, 0, 0)

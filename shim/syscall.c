@@ -1,27 +1,17 @@
-/* syscall(): the numbers of the calls that we intercept go to their hooks, all others straight on. */
+/* syscall(): the numbers of the calls that we intercept go to their hooks, which end in that system call and in no
+ * function of another library's; all others straight on. A bare system call is no cancellation point, nor is a hook. */
 #include "shim/shim.h"
 
 #include <fcntl.h>
 
 #include <linux/sched.h>
-#include <pthread.h>
 #include <sys/prctl.h>
-
-/* A bare system call is no cancellation point; the functions that the hooks end in are. */
-#define UNCANCELLED(call) \
-    ({ \
-        int before_; \
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); \
-        long result_ = (call); \
-        pthread_setcancelstate(before_, NULL); \
-        result_; \
-    })
 
 static long forked(long number, const long a[6]) {
     unsigned long flags = 0;
     if (number == SYS_clone)
         flags = (unsigned long)a[0];
-    else if (number == SYS_clone3 && af_is_readable((void *)a[0]))
+    else if (number == SYS_clone3 && af_can_read((void *)a[0], sizeof(uint64_t)))
         flags = *(const uint64_t *)a[0];
     bool copies = !(flags & CLONE_VM);
     if (copies)
@@ -36,18 +26,17 @@ static long forked(long number, const long a[6]) {
 
 static long sealing(long number, const long a[6]) {
     bool seals = number == SYS_seccomp ? (unsigned)a[0] <= 1 : (int)a[0] == PR_SET_SECCOMP;
-    if (seals && !af_in_vfork_child())
-        af_seal();
+    seals = seals && af_seal_here();
     long result = af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-    if (seals && result < 0 && !af_in_vfork_child())
-        af_unseal();
+    if (seals && result < 0)
+        af_unseal_here();
     return result;
 }
 
 static long executed(long number, const long a[6]) {
     if (number == SYS_execveat)
-        return af_on_execveat((int)a[0], (const char *)a[1], (char **)a[2], (char **)a[3], (int)a[4]);
-    return af_on_execve((const char *)a[0], (char **)a[1], (char **)a[2]);
+        return af_on_execveat(true, (int)a[0], (const char *)a[1], (char **)a[2], (char **)a[3], (int)a[4]);
+    return af_on_execve(true, (const char *)a[0], (char **)a[1], (char **)a[2]);
 }
 
 static long on_process(long number, const long a[6]) {
@@ -66,6 +55,7 @@ static long on_process(long number, const long a[6]) {
     case SYS_exit_group:
         if (!af_in_vfork_child())
             af_finish(true);
+        af_leave_sealed();
         /* fall through */
     default: return af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     }
@@ -74,25 +64,25 @@ static long on_process(long number, const long a[6]) {
 static long on_descriptor(long number, const long a[6]) {
     int fd = (int)a[0];
     switch (number) {
-    case SYS_close: return UNCANCELLED(af_on_close(fd));
-    case SYS_close_range: return af_on_close_range((unsigned)a[0], (unsigned)a[1], (int)a[2]);
-    case SYS_shutdown: return af_on_shutdown(fd, (int)a[1]);
-    case SYS_dup: return af_on_dup(fd);
+    case SYS_close: return af_on_close(true, fd);
+    case SYS_close_range: return af_on_close_range(true, (unsigned)a[0], (unsigned)a[1], (int)a[2]);
+    case SYS_shutdown: return af_on_shutdown(true, fd, (int)a[1]);
+    case SYS_dup: return af_on_dup(true, fd);
 #ifdef SYS_dup2
-    case SYS_dup2: return af_on_dup2(fd, (int)a[1]);
+    case SYS_dup2: return af_on_dup2(true, fd, (int)a[1]);
 #endif
-    case SYS_dup3: return af_on_dup3(fd, (int)a[1], (int)a[2]);
+    case SYS_dup3: return af_on_dup3(true, fd, (int)a[1], (int)a[2]);
     case SYS_fcntl: /* the function does more than the call for some commands: F_GETOWN, F_SETLKW */
         if ((int)a[1] == F_DUPFD || (int)a[1] == F_DUPFD_CLOEXEC)
-            return af_on_fcntl(fd, (int)a[1], (void *)a[2]);
+            return af_on_fcntl(true, fd, (int)a[1], (void *)a[2]);
         return on_process(number, a);
-    case SYS_pidfd_getfd: return af_on_pidfd_getfd(fd, (int)a[1], (unsigned)a[2]);
+    case SYS_pidfd_getfd: return af_on_pidfd_getfd(true, fd, (int)a[1], (unsigned)a[2]);
     case SYS_sendto:
-        return UNCANCELLED(af_on_sendto(fd, (void *)a[1], (size_t)a[2], (int)a[3], (void *)a[4], (socklen_t)a[5]));
-    case SYS_sendmsg: return UNCANCELLED(af_on_sendmsg(fd, (void *)a[1], (int)a[2]));
-    case SYS_sendmmsg: return UNCANCELLED(af_on_sendmmsg(fd, (void *)a[1], (unsigned)a[2], (int)a[3]));
-    case SYS_recvmsg: return UNCANCELLED(af_on_recvmsg(fd, (void *)a[1], (int)a[2]));
-    case SYS_recvmmsg: return UNCANCELLED(af_on_recvmmsg(fd, (void *)a[1], (unsigned)a[2], (int)a[3], (void *)a[4]));
+        return af_on_sendto(true, fd, (void *)a[1], (size_t)a[2], (int)a[3], (void *)a[4], (socklen_t)a[5]);
+    case SYS_sendmsg: return af_on_sendmsg(true, fd, (void *)a[1], (int)a[2]);
+    case SYS_sendmmsg: return af_on_sendmmsg(true, fd, (void *)a[1], (unsigned)a[2], (int)a[3]);
+    case SYS_recvmsg: return af_on_recvmsg(true, fd, (void *)a[1], (int)a[2]);
+    case SYS_recvmmsg: return af_on_recvmmsg(true, fd, (void *)a[1], (unsigned)a[2], (int)a[3], (void *)a[4]);
     default: return on_process(number, a);
     }
 }
@@ -100,15 +90,15 @@ static long on_descriptor(long number, const long a[6]) {
 static long on_socket(long number, const long a[6]) {
     int fd = (int)a[0];
     switch (number) {
-    case SYS_socket: return af_on_socket(fd, (int)a[1], (int)a[2]);
-    case SYS_connect: return UNCANCELLED(af_on_connect(fd, (void *)a[1], (socklen_t)a[2]));
-    case SYS_accept: return UNCANCELLED(af_on_accept(fd, (void *)a[1], (void *)a[2]));
-    case SYS_accept4: return UNCANCELLED(af_on_accept4(fd, (void *)a[1], (void *)a[2], (int)a[3]));
-    case SYS_bind: return af_on_bind(fd, (void *)a[1], (socklen_t)a[2]);
-    case SYS_listen: return af_on_listen(fd, (int)a[1]);
-    case SYS_getsockname: return af_on_getsockname(fd, (void *)a[1], (void *)a[2]);
-    case SYS_setsockopt: return af_on_setsockopt(fd, (int)a[1], (int)a[2], (void *)a[3], (socklen_t)a[4]);
-    case SYS_getsockopt: return af_on_getsockopt(fd, (int)a[1], (int)a[2], (void *)a[3], (void *)a[4]);
+    case SYS_socket: return af_on_socket(true, fd, (int)a[1], (int)a[2]);
+    case SYS_connect: return af_on_connect(true, fd, (void *)a[1], (socklen_t)a[2]);
+    case SYS_accept: return af_on_accept(true, fd, (void *)a[1], (void *)a[2]);
+    case SYS_accept4: return af_on_accept4(true, fd, (void *)a[1], (void *)a[2], (int)a[3]);
+    case SYS_bind: return af_on_bind(true, fd, (void *)a[1], (socklen_t)a[2]);
+    case SYS_listen: return af_on_listen(true, fd, (int)a[1]);
+    case SYS_getsockname: return af_on_getsockname(true, fd, (void *)a[1], (void *)a[2]);
+    case SYS_setsockopt: return af_on_setsockopt(true, fd, (int)a[1], (int)a[2], (void *)a[3], (socklen_t)a[4]);
+    case SYS_getsockopt: return af_on_getsockopt(true, fd, (int)a[1], (int)a[2], (void *)a[3], (void *)a[4]);
     default: return on_descriptor(number, a);
     }
 }
@@ -123,7 +113,7 @@ long af_export_syscall(long number, ...) {
     va_end(rest);
     if (AF_UNLIKELY(!af_real.syscall))
         af_resolve();
-    if (!af.on)
+    if (!af.on || af_is_next_in_line(__builtin_return_address(0)))
         return af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     return on_socket(number, a);
 }

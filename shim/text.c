@@ -64,7 +64,8 @@ void af_put_logfmt(struct af_text *text, const char *string) {
 }
 
 /* The length of the UTF-8 sequence at s, 0 where there is none (RFC 3629, section 4). */
-static size_t utf8(const unsigned char *s, size_t room) {
+size_t af_utf8(const char *at, size_t room) {
+    const unsigned char *s = (const unsigned char *)at;
     size_t n = s[0] < 0x80                    ? 1
                : s[0] >= 0xc2 && s[0] < 0xe0  ? 2
                : (s[0] & 0xf0) == 0xe0        ? 3
@@ -84,7 +85,7 @@ void af_put_json(struct af_text *text, const char *string, size_t size) {
     const unsigned char *s = (const unsigned char *)string;
     af_put_char(text, '"');
     for (size_t i = 0; i < size;) {
-        size_t n = utf8(s + i, size - i);
+        size_t n = af_utf8(string + i, size - i);
         if (n == 0 || s[i] < ' ' || s[i] == 127) {
             af_put(text, "\\u00");
             put_hex(text, s[i++]);

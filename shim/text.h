@@ -22,6 +22,8 @@ void af_put_padded(struct af_text *text, uint64_t n, int digits);
  * UTF-8 stands as U+00NN). */
 void af_put_logfmt(struct af_text *text, const char *string);
 void af_put_json(struct af_text *text, const char *string, size_t size);
+/* How many bytes the character at `at` has, 0 where there is none; it ends within `room`. */
+size_t af_utf8(const char *at, size_t room);
 /* "2026-11-23T12:00:00.123Z" from nanoseconds since 1970. */
 void af_put_time(struct af_text *text, uint64_t ns);
 

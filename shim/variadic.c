@@ -22,7 +22,7 @@ static void resolved(void) {
         void *argument = va_arg(rest, void *); \
         va_end(rest); \
         resolved(); \
-        return af.on ? af_on_fcntl(fd, command, argument) : af_real.fcntl(fd, command, argument); \
+        return af.on ? af_on_fcntl(false, fd, command, argument) : af_real.fcntl(fd, command, argument); \
     }
 FCNTL(fcntl)
 FCNTL(fcntl64)
@@ -37,12 +37,10 @@ int af_export_prctl(int option, ...) {
         a[i] = va_arg(rest, unsigned long);
     va_end(rest);
     resolved();
-    bool seals = option == PR_SET_SECCOMP && af.on && !af_in_vfork_child();
-    if (seals)
-        af_seal();
+    const bool seals = option == PR_SET_SECCOMP && af.on && af_seal_here();
     int result = af_real.prctl(option, a[0], a[1], a[2], a[3]);
     if (seals && result < 0)
-        af_unseal();
+        af_unseal_here();
     return result;
 }
 
@@ -114,4 +112,4 @@ static char **collect(char **argv, int n, const char *first, va_list *rest) {
     }
 EXEC(execl, false, af.on ? af_on_execv(path, argv) : af_real.execv(path, argv))
 EXEC(execlp, false, af.on ? af_on_execvp(path, argv) : af_real.execvp(path, argv))
-EXEC(execle, true, af.on ? af_on_execve(path, argv, envp) : af_real.execve(path, argv, envp))
+EXEC(execle, true, af.on ? af_on_execve(false, path, argv, envp) : af_real.execve(path, argv, envp))

@@ -4,11 +4,9 @@
 #include <unistd.h>
 
 static const char *const installed[] = {
-    "lib/libafterfin.so",
-    "bin/afterfin",
-    "share/man/man1/afterfin.1",
-    "share/man/man7/afterfin.7",
-    "share/bash-completion/completions/afterfin",
+    "lib/libafterfin.so",        "bin/afterfin",
+    "share/man/man1/afterfin.1", "share/man/man5/afterfin.5",
+    "share/man/man7/afterfin.7", "share/bash-completion/completions/afterfin",
 };
 
 Test(install, make_install_puts_everything_there_and_uninstall_takes_it_away) {
@@ -63,7 +61,7 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands) {
         { "top --o", "--once" },
         { "top --by pro", "process program" },
         { "top --once --sort s", "share" },
-        { "report --clean /etc/host", "/etc/hosts" },
+        { "report --clean /etc/passw", "/etc/passwd" },
         { "doctor --s", "--sysctl" },
         { "doctor ./README.m", "./README.md" },
         { "doctor --pid ''", "" },
@@ -76,11 +74,11 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands) {
         { "run -p linger=r", "linger=rst" },
         { "run -p bind_no_port = o", "off on" },
         { "env -p port_search = ''", "kernel cycle" },
-        { "run -p log = /etc/host", "/etc/hosts" },
-        { "run --json = /etc/host", "/etc/hosts" },
+        { "run -p log = /etc/passw", "/etc/passwd" },
+        { "run --json = /etc/passw", "/etc/passwd" },
         { "run -p linger = ack ./README.m", "./README.md" },
         { "run -p keepalive = 60 : 5 : 3 -- ./README.m", "./README.md" },
-        { "run -q -- cat /etc/host", "/etc/hosts" },
+        { "run -q -- cat /etc/passw", "/etc/passwd" },
         { "run -q -- cat -", "" },
         { "env x", "" },
     };
@@ -91,7 +89,7 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands) {
                                "COMP_CWORD=$#; _afterfin; echo \"${COMPREPLY[*]}\"' bash %s",
                                rows[i].words);
         char *first = strtok(strdup(*e.out ? e.out : "\n"), "\n");
-        bool files = strstr(rows[i].words, "/etc/host"); /* hosts.allow and others may be there too */
+        bool files = strstr(rows[i].words, "/etc/passw"); /* passwd- may be there too */
         cr_expect(files ? first && strstr(first, rows[i].expected) : strcmp(first ? first : "", rows[i].expected) == 0,
                   "%s: %s%s", rows[i].words, e.out, e.err);
     }

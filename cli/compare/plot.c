@@ -45,41 +45,49 @@ static void put_data(FILE *to, const struct af_experiment *e) {
     for (int s = 0; s < 2; s++)
         for (unsigned r = 0; r < e->done; r++) {
             const double *value = e->side[s].runs[r].value;
-            fprintf(to, "%.4f %.9g %.9g %.9g %.9g\n", 1 + s + 0.5 * ((r + 0.5) / e->done - 0.5),
+            fprintf(to, "%.4f %.9g %.9g %.9g %.9g %.9g\n", 1 + s + 0.5 * ((r + 0.5) / e->done - 0.5),
                     value[AF_METRIC_elapsed_s], value[AF_METRIC_connect_p50_us], value[AF_METRIC_connect_p99_us],
-                    value[AF_METRIC_connect_max_us]);
+                    value[AF_METRIC_connect_max_us], value[AF_METRIC_time_wait]);
         }
     fputs("END_OF_ROUNDS\n", to);
 }
 
-static bool has_latency(const struct af_experiment *e) {
+static bool is_ever(const struct af_experiment *e, enum af_metric metric) {
     for (int s = 0; s < 2; s++)
         for (unsigned r = 0; r < e->done; r++)
-            if (e->side[s].runs[r].value[AF_METRIC_connect_max_us] > 0)
+            if (e->side[s].runs[r].value[metric] > 0)
                 return true;
     return false;
+}
+
+static void put_latency(FILE *to, const struct af_experiment *e) {
+    fputs("set title \"time inside connect, us\"\nset key outside bottom center horizontal\n", to);
+    if (is_ever(e, AF_METRIC_connect_max_us))
+        fputs("set logscale y\nset yrange [*:*]\n"
+              "plot $rounds using 1:3 with points pointtype 7 pointsize 0.5 title \"p50\", "
+              "'' using 1:4 with points pointtype 5 pointsize 0.5 title \"p99\", "
+              "'' using 1:5 with points pointtype 9 pointsize 0.5 title \"max\"\n"
+              "unset logscale y\n",
+              to);
+    else
+        fputs("set label 1 \"no connects\" at graph 0.4,0.5\nset yrange [0:1]\nplot NaN notitle\nunset label 1\n", to);
 }
 
 static void put_script(FILE *to, const struct af_experiment *e) {
     char *a = af_compare_policy(&e->side[0]), *b = af_compare_policy(&e->side[1]);
     char *title = af_format("A: %s   B: %s   %u rounds", *a ? a : "nothing set", *b ? b : "nothing set", e->done);
     put_data(to, e);
-    fputs("set terminal svg size 900,420 noenhanced background \"white\"\nset multiplot layout 1,2 title ", to);
+    fputs("set terminal svg size 900,420 noenhanced background \"white\"\nset multiplot layout 1,3 title ", to);
     put_quoted(to, title);
     fputs("\nset xrange [0.5:2.5]\nset xtics (\"A\" 1, \"B\" 2)\nset grid ytics\nset yrange [0:*]\n"
           "set title \"wall time, s\"\nset key off\n"
           "plot $rounds using 1:2 with points pointtype 7 pointsize 0.5\n",
           to);
-    fputs("set title \"time inside connect, us\"\nset key outside bottom center horizontal\n", to);
-    if (has_latency(e))
-        fputs("set logscale y\nset yrange [*:*]\n"
-              "plot $rounds using 1:3 with points pointtype 7 pointsize 0.5 title \"p50\", "
-              "'' using 1:4 with points pointtype 5 pointsize 0.5 title \"p99\", "
-              "'' using 1:5 with points pointtype 9 pointsize 0.5 title \"max\"\n",
-              to);
-    else
-        fputs("set label \"no connects\" at graph 0.4,0.5\nset yrange [0:1]\nplot NaN notitle\n", to);
-    fputs("unset multiplot\n", to);
+    put_latency(to, e);
+    fputs("set title \"TIME_WAITs left\"\nset key off\nset offsets 0,0,graph 0.06,0\n", to);
+    /* gnuplot warns of a range in which all is 0. */
+    fputs(is_ever(e, AF_METRIC_time_wait) ? "set yrange [0:*]\n" : "set yrange [0:1]\n", to);
+    fputs("plot $rounds using 1:6 with points pointtype 7 pointsize 0.5\nunset multiplot\n", to);
     free(a);
     free(b);
     free(title);

@@ -85,13 +85,13 @@ static int run_in_round(void *context) {
     af_run_recorded(&result, "compare", r->e->command, &settings);
     m->status = result.child.status;
     m->started = result.child.started;
-    if (!result.recorded || !m->started || !af_compare_dump(&left))
-        return AF_EXIT_RUN;
-    af_compare_measure(m, &result, &left, &before);
-    const bool settled = af_compare_settle(r->e, &result, &left, r->last);
+    const bool known = result.recorded && m->started && af_compare_dump(&left);
+    if (known) {
+        af_compare_measure(m, &result, &left, &before);
+        m->done = af_compare_settle(r->e, &result, &left, r->last);
+    }
     af_result_free(&result);
-    m->done = settled;
-    return 0;
+    return known ? 0 : AF_EXIT_RUN;
 }
 
 /* ---- from outside ------------------------------------------------------------------------------------------- */

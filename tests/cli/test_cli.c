@@ -35,7 +35,7 @@ Test(cli, tells_its_version_everywhere) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ended e = command(NULL, rows[i][0], rows[i][1], NULL);
         cr_expect_eq(e.status, 0);
-        cr_expect_str_eq(e.out, "afterfin 1.0.0\n");
+        cr_expect_str_eq(e.out, "afterfin 0.2.0\n");
     }
 }
 

@@ -61,12 +61,11 @@ static const char *here(const char *root, const char *text) {
     char build[512], by[512];
     const char *command = command_path();
     snprintf(build, sizeof build, "%.*s", (int)(strrchr(command, '/') - command), command);
-    text = moved(moved(text, "/usr/local/bin", build), "/usr/local/lib", build);
     for (size_t i = 0; i < ROWS(kept); i++) {
         snprintf(by, sizeof by, "%s%s", root, kept[i]);
         text = moved(text, kept[i], by);
     }
-    return text;
+    return moved(moved(text, "/usr/local/bin", build), "/usr/local/lib", build); /* which may be below /var itself */
 }
 
 enum { CONNECTIONS = 5 };

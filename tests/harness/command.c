@@ -59,6 +59,7 @@ struct ended command(const char *environment, ...) {
 
 pid_t argv_on_terminal(int *terminal, unsigned short width, const char *const argv[]) {
     const struct winsize size = { .ws_row = 24, .ws_col = width };
+    test_begins();
     pid_t pid = forkpty(terminal, NULL, NULL, &size);
     cr_assert_geq(pid, 0, "forkpty: %s", strerror(errno));
     if (pid == 0) {

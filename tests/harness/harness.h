@@ -22,6 +22,12 @@
 
 /* ---- the namespace ---------------------------------------------------------------------------------- */
 
+/* What the test starts from now on is killed when it ends, however it ends, and what it left at a scratch_path goes.
+ * Whatever starts or makes something here calls it; a test that forks by itself does so too. */
+void test_begins(void);
+/* What those that run now have used of the processors, in ticks; 0: not known. */
+unsigned long test_cpu_time(void);
+
 /* Put the calling test into a network namespace of its own, loopback up with an MTU of 65536, tcp_tw_reuse=0,
  * tcp_rfc1337=1 (no RST ends a TIME_WAIT). Where that is not allowed the test is skipped with the reason. An
  * ordinary user's runner is root of a user namespace of its own from the start (a constructor sees to it: the
@@ -95,7 +101,8 @@ struct ended {
 struct victim victim_start(const char *settings, const char *command, ...) __attribute__((format(printf, 2, 3)));
 /* The same with arguments given one by one. */
 struct victim victim_start_argv(const char *settings, const char *const argv[]);
-/* Wait for its end; one that does not end in two minutes is killed and fails the test. */
+/* Wait for its end; one that does not end in two minutes, nor does anything for two more, is killed and fails the
+ * test. On a busy machine work takes as long as it takes. */
 struct ended victim_wait(struct victim *v);
 /* Wait (bounded) until its standard output holds `text`, or until it has ended. */
 void victim_wait_out(const struct victim *v, const char *text);
@@ -120,8 +127,13 @@ int socket_option(int fd, int level, int name);
 /* Where things are built, and a path of the test's own ("/tmp/afterfin-test.PID.SERIAL"): a file or directory
  * made there, or with more behind the name, goes when the test ends. */
 const char *library_path(void);
+/* From now on those are a copy that every user can reach, where the sources are below a directory (/root) that is
+ * closed to others. */
+void build_for_all(void);
 const char *victim_path(const char *name);
 const char *scratch_path(void);
+/* What that test left at its paths. */
+void remove_scratch(pid_t test);
 /* Whole text of a file; NULL if it is not there. */
 const char *file_text(const char *path);
 

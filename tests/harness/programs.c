@@ -20,7 +20,7 @@ void need_program(const char *name) {
     struct ended e = run_argv(NULL, (const char *const[]){ "sh", "-c", "command -v \"$0\"", name, NULL });
 
     if (e.status != 0)
-        cr_skip_test("%s is not installed (`make deps` does it)", name);
+        cr_skip_test("%s is not installed (`make test-deps` does it)", name);
 }
 
 const char *program_directory(const char *const files[]) {

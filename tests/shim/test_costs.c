@@ -126,7 +126,7 @@ static const struct cost {
     { "", "listen", 0 },
     { LOG "|SKIP=cycles", "answered", 0 },
     { LOG "|ONLY=other", "answered", 0 },
-    { "RULES=connect 10.0.0.0/8 linger=ack", "answered", 0 },
+    { "RULES=connect 10.0.0.0/8 linger=ack", "answered", 0 + 1 },
     /* policies */
     { "LINGER=ack", "answered", 1 },
     { "LINGER=rst", "answered", 1 },
@@ -137,10 +137,12 @@ static const struct cost {
     { "KEEPALIVE=60:10:3", "options", 0 }, /* the program's own choice */
     { "PORT_RANGE=30000-60000", "connect", 1 },
     { "PORT_SEARCH=cycle", "connect", 1 },
-    { "BIND_NO_PORT=on", "bind", 1 },
     { "REUSEADDR=on", "connect", 0 },
-    { "RULES=connect 127.0.0.0/8 linger=ack", "connect", 1 },
-    { "LINGER=ack|USER_TIMEOUT=10s|PORT_SEARCH=cycle|BIND_NO_PORT=on", "bind", 4 },
+    { LOG "|REUSEADDR=on", "connect", 1 },
+    /* and one where the address decides and does not lie on the first thread's stack: can it be read? (pointer.c) */
+    { "BIND_NO_PORT=on", "bind", 1 + 1 },
+    { "RULES=connect 127.0.0.0/8 linger=ack", "connect", 1 + 1 },
+    { "LINGER=ack|USER_TIMEOUT=10s|PORT_SEARCH=cycle|BIND_NO_PORT=on", "bind", 4 + 1 },
     { LOG "|LINGER=ack", "answered", 2 },
     { LOG "|LEDGER|LINGER=ack|PORT_SEARCH=cycle", "answered", 4 },
 };

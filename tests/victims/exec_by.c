@@ -11,8 +11,9 @@ static char *image[] = { "exec_by", "close", NULL, NULL, NULL };
 static char path[4096];
 static bool fails;
 
-/* Of the new image: argv[0] "exec_by", "close", first and last descriptor. */
+/* Of the new image: argv[0] "exec_by", "close", first and last descriptor; the script that it came by, if any. */
 static int close_inherited(char **argv) {
+    MUST(!argv[4] || unlink(argv[4]) == 0);
     for (int fd = atoi(argv[2]); fd <= atoi(argv[3]); fd++)
         if (fcntl(fd, F_GETFD) >= 0)
             MUST(send(fd, "x", 1, 0) == 1 && close(fd) == 0);
@@ -64,7 +65,7 @@ static void by_script(int fd) {
 
     (void)fd;
     MUST(made >= 0 && (file = fdopen(made, "w")));
-    fprintf(file, "rm %s\nexec %s close %s %s\n", name, path, image[2], image[3]);
+    fprintf(file, "exec %s close %s %s %s\n", path, image[2], image[3], name);
     MUST(fclose(file) == 0 && chmod(name, 0700) == 0);
     execvp(name, (char *[]){ name, NULL });
 }
@@ -137,7 +138,7 @@ int main(int argc, char **argv) {
     static char first[16], last[16];
     static int fds[4096], copies[4096], n;
 
-    if (argc == 4 && strcmp(argv[1], "close") == 0)
+    if (argc <= 5 && argc >= 4 && strcmp(argv[1], "close") == 0)
         return close_inherited(argv);
     if (argc != 6 || (n = atoi(argv[4])) > 4096)
         return 2;

@@ -1,6 +1,7 @@
 /* compare as it is asked for, and what it says: options, table, JSON, plot. */
 #include "tests/harness/command.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* `afterfin compare ARGUMENTS -- CMD`, the arguments split at blanks. */
@@ -55,7 +56,12 @@ Test(compare, does_not_start_what_it_cannot_reach_or_draw) {
                              NULL);
     cr_expect_eq(e.status, 125, "%d", e.status);
     cr_expect(strstr(e.err, "--plot needs gnuplot, which is not in PATH"), "%s", e.err);
-    e = command(NULL, "compare", "-b", "linger=ack", "/no/such/program", NULL);
+    const char *ledgers = scratch_path();
+    char setting[300];
+    cr_assert_eq(mkdir(ledgers, 0700), 0);
+    snprintf(setting, sizeof setting, "AFTERFIN_LEDGER=%s", ledgers);
+    e = command(setting, "compare", "-b", "linger=ack", "/no/such/program", NULL);
+    cr_expect_eq(entries(ledgers, ""), 0, "its directory stays");
     cr_expect_eq(e.status, 127, "%d: %s", e.status, e.err);
     cr_expect(strstr(e.err, "compare: /no/such/program: No such file or directory"), "%s", e.err);
     cr_expect(access(ran, F_OK) != 0, "CMD was started");
@@ -133,16 +139,19 @@ static unsigned points_of(const char *cmd, unsigned rounds) {
     snprintf(arguments, sizeof arguments, "-a linger=off -b linger=ack -r %u --plot %s", rounds, plot);
     struct ended e = compare(arguments, cmd);
     cr_assert_eq(e.status, 0, "%s", e.err);
+    cr_expect_str_empty(e.err, "gnuplot: %s", e.err);
     const char *svg = file_text(plot);
     cr_assert(svg && strstr(svg, "</svg>"), "%s", e.err);
     snprintf(arguments, sizeof arguments, "A: linger=off   B: linger=ack   %u rounds", rounds);
     cr_expect(strstr(svg, arguments), "the title");
+    cr_expect(strstr(svg, "wall time, s") && strstr(svg, "time inside connect, us") && strstr(svg, "TIME_WAITs left"));
     for (const char *at = svg; (at = strstr(at, "<use xlink:href='#gpPt")); at++)
         points++;
     return points;
 }
 
-/* A round is a point of wall time and three of latency, for A and for B. */
+/* A round is a point of wall time, three of latency and one of TIME_WAITs, for A and for B; without connects there
+ * are none of latency. */
 Test(compare, draws_every_round) {
     char *cmd;
     if (access("/usr/bin/gnuplot", X_OK) != 0)
@@ -150,7 +159,8 @@ Test(compare, draws_every_round) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     cr_assert_gt(asprintf(&cmd, "%s 127.0.0.1 %u", victim_path("connect_close"), peer.port), 0);
-    cr_expect_eq(points_of(cmd, 5) - points_of(cmd, 2), 3 * 2 * 4);
+    cr_expect_eq(points_of(cmd, 5) - points_of(cmd, 2), 3 * 2 * 5);
+    cr_expect_eq(points_of("true", 5) - points_of("true", 2), 3 * 2 * 2);
     struct ended e = compare("-a linger=off -r 1 --plot /no/such/directory/x.svg", "true");
     cr_expect_eq(e.status, 125);
     cr_expect(strstr(e.err, "cannot draw /no/such/directory/x.svg: No such file or directory"), "%s", e.err);

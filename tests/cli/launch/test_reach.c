@@ -200,6 +200,7 @@ Test(reach, refuses_file_capabilities_unless_run_by_root) {
     const struct vfs_cap_data caps = { .magic_etc = VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE,
                                        .data[0].permitted = 1 << CAP_NET_BIND_SERVICE };
     const char *program = copy_of("/bin/true");
+    build_for_all();
     if (setxattr(program, "security.capability", &caps, XATTR_CAPS_SZ_2, 0) != 0)
         cr_skip_test("cannot give a file capabilities");
     cr_expect_eq(command(NULL, "run", program, NULL).status, 0);

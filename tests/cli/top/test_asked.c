@@ -123,6 +123,7 @@ Test(top_asked, tells_pids_of_other_pid_namespaces_apart) {
 Test(top_asked, works_as_an_ordinary_user) {
     static const char *const user[] = { "setpriv", "--reuid=65533", "--regid=65533", "--clear-groups" };
     ns_enter();
+    build_for_all();
     const char *own = new_directory();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", number(peer.port), "-n", "3", NULL });

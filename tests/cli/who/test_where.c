@@ -172,6 +172,7 @@ Test(who_where, believes_no_ledger_of_another_boot) {
 /* Reading TIME_WAIT needs no right at all; ledgers are private. */
 Test(who_where, shows_an_ordinary_user_all_sockets_and_his_own_processes) {
     ns_enter();
+    build_for_all();
     const char *directory = new_directory(), *own = new_directory();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     leave(ledger_in(directory), 0,
@@ -212,6 +213,7 @@ static pid_t leave_as(unsigned uid, const char *setting, uint16_t port, unsigned
 /* His own default directory is in /run/user; another's, who has no such, in /tmp, where anybody may put things. */
 Test(who_where, shows_root_the_processes_of_all_users) {
     ns_enter();
+    build_for_all();
     const char *own = own_default();
     const unsigned uid = 65533, other = 3000000000u + (unsigned)getpid();
     struct peer peer = peer_start(&(struct peer_options){ 0 });

@@ -1,0 +1,92 @@
+/* Connects, exchanges a byte, and hands the connection to another image, which sets an option and closes it.
+ *
+ * hands_over WAY OPTION ADDRESS PORT    WAY: exec, or message (SCM_RIGHTS; the sender lets go before it is received)
+ *                                       OPTION: linger (SO_LINGER {1, 60}), linger2 (TCP_LINGER2 = 7), none
+ * Prints what the kernel has of both afterwards. */
+#include "way.h"
+
+#include <sys/wait.h>
+
+static void end(int fd, const char *option) {
+    struct linger linger = { 1, 60 };
+    socklen_t size = sizeof linger;
+    int seconds = 7;
+
+    if (!strcmp(option, "linger"))
+        MUST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger) == 0);
+    if (!strcmp(option, "linger2"))
+        MUST(setsockopt(fd, IPPROTO_TCP, TCP_LINGER2, &seconds, sizeof seconds) == 0);
+    MUST(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0);
+    size = sizeof seconds;
+    MUST(getsockopt(fd, IPPROTO_TCP, TCP_LINGER2, &seconds, &size) == 0);
+    printf("{%d,%d} %d\n", linger.l_onoff, linger.l_onoff ? linger.l_linger : 0, seconds);
+    close(fd);
+}
+
+/* In the other image: the connection is 3, or comes by a message to 3. */
+static void other(const char *way, const char *option) {
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr head;
+    } control;
+    char byte;
+    struct iovec one = { &byte, 1 };
+    struct msghdr message = {
+        .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    int fd = 3;
+
+    if (!strcmp(way, "message")) {
+        MUST(read(4, &byte, 1) == 1); /* the sender has let go */
+        MUST(recvmsg(3, &message, 0) == 1);
+        memcpy(&fd, CMSG_DATA(&control.head), sizeof fd);
+    }
+    end(fd, option);
+}
+
+static void send_over(int to, int fd) {
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr head;
+    } control = { .head = { .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+    struct iovec one = { "x", 1 };
+    struct msghdr message = {
+        .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+
+    memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+    MUST(sendmsg(to, &message, 0) == 1);
+}
+
+int main(int argc, char **argv) {
+    const char *way = argc > 2 ? argv[1] : "";
+    char byte = 0;
+    int pair[2], ready[2], go[2], status = 0;
+
+    if (argc == 3) {
+        other(way, argv[2]);
+        return 0;
+    }
+    MUST(argc == 5);
+    int fd = connected(argv[3], argv[4]);
+    MUST(write(fd, &byte, 1) == 1 && read(fd, &byte, 1) == 1);
+    if (!strcmp(way, "exec")) {
+        if (fd != 3)
+            MUST(dup2(fd, 3) == 3 && close(fd) == 0);
+        execl("/proc/self/exe", argv[0], way, argv[2], NULL);
+        return 9;
+    }
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) == 0 && pipe2(ready, O_CLOEXEC) == 0 &&
+         pipe2(go, O_CLOEXEC) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int in = fcntl(pair[1], F_DUPFD, 10), from = fcntl(go[0], F_DUPFD, 10);
+        MUST(close(fd) == 0 && dup2(in, 3) == 3 && dup2(from, 4) == 4);
+        execl("/proc/self/exe", argv[0], way, argv[2], NULL);
+        _exit(9);
+    }
+    MUST(close(ready[1]) == 0 && read(ready[0], &byte, 1) == 0); /* the other image runs */
+    send_over(pair[0], fd);
+    MUST(close(fd) == 0 && write(go[1], &byte, 1) == 1);
+    return waitpid(child, &status, 0) == child ? WEXITSTATUS(status) : 1;
+}
