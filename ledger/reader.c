@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHUNK = 64 * 1024, TRIES = 8, RECORD_MAX = 512 };
+enum { CHUNK = 64 * 1024, TRIES = 8, RECORD_MAX = 512, CLOCK_STEP_S = 60 };
 _Static_assert(sizeof(struct af_process) <= RECORD_MAX, "room for the largest record");
 
 static bool fail(const struct af_reader *reader, struct af_reader_error *error, const char *format, ...)
@@ -43,12 +43,21 @@ static bool is_young(const struct stat *st) {
     return age > -1000000000 && age < 1000000000;
 }
 
+/* The clock may have been set back a little since something was written. */
+static uint64_t latest_time(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ((uint64_t)now.tv_sec + CLOCK_STEP_S) * UINT64_C(1000000000);
+}
+
 static bool check_file(struct af_reader *reader, struct stat *st, struct af_reader_error *error) {
     if (fstat(reader->fd, st) != 0)
         return fail(reader, error, "%s", strerror(errno));
     if (!S_ISREG(st->st_mode))
         return fail(reader, error, "not a regular file");
     reader->uid = st->st_uid;
+    if (st->st_nlink > 1)
+        return fail(reader, error, "has %llu names, of which a ledger has one", (unsigned long long)st->st_nlink);
     if (st->st_uid != geteuid() && geteuid() != 0)
         return fail(reader, error, "belongs to user %u, not to us", (unsigned)st->st_uid);
     error->unfinished = st->st_size == 0 && is_young(st);
@@ -98,6 +107,8 @@ static bool check_header(struct af_reader *reader, const struct stat *st, const 
     head->policy[sizeof head->policy - 1] = 0;
     if (boot_id && *boot_id && *head->boot_id && strcmp(boot_id, head->boot_id) != 0)
         return fail(reader, error, "from another boot of this machine");
+    if (head->started > reader->latest)
+        return fail(reader, error, "says that it begins in the future");
     return true;
 }
 
@@ -111,6 +122,7 @@ bool af_reader_open(struct af_reader *reader, int dir, const char *name, const c
     if (reader->fd < 0)
         return fail(reader, error, "%s", errno == ELOOP ? "a symbolic link" : strerror(errno));
     struct stat st;
+    reader->latest = latest_time();
     if (check_file(reader, &st, error) && check_header(reader, &st, boot_id, error) && check_layout(reader, &st, error))
         return true;
     af_reader_close(reader);
@@ -206,7 +218,11 @@ static bool each(const struct section *s, uint32_t n) {
         if ((i = skip_hole(s, i, n)) >= n) /* whatever its header promises, a file of holes is soon read */
             break;
         uint32_t some = n - i < most ? n - i : most;
-        uint64_t at = s->at + (uint64_t)i * s->size;
+        uint64_t at = s->at + (uint64_t)i * s->size, *may_read = s->reader->may_read;
+        if (may_read && *may_read < (uint64_t)some * s->size)
+            return fail(s->reader, s->error, "its owner has more than is read of one user");
+        if (may_read)
+            *may_read -= (uint64_t)some * s->size;
         if (!read_at(s, first, (size_t)some * s->size, at) || !read_at(s, second, (size_t)some * s->size, at) ||
             !hand_out(s, first, second, i, some))
             return false;
@@ -262,7 +278,7 @@ static void process_record(const struct section *s, const void *record, uint32_t
         .lost = from.lost,
         .sharers = from.sharers,
     };
-    if (to.ended > AF_EXECED || to.pid <= 0) {
+    if (to.ended > AF_EXECED || to.pid <= 0 || to.started > s->reader->latest || to.ended_at > s->reader->latest) {
         s->reader->bad++;
         return;
     }
@@ -348,7 +364,7 @@ static void closed_record(const struct section *s, const void *record, uint32_t 
     if (!whole || !closed.serial)
         return;
     if (((closed.serial - 1) & (s->reader->head.max_closed - 1)) != index || !slot_fits(s, closed.slot) ||
-        !slot_fits(s, closed.owner) || closed.counted > AF_END_PASSED)
+        !slot_fits(s, closed.owner) || closed.counted > AF_END_PASSED || closed.at > s->reader->latest)
         s->reader->bad++;
     else
         s->visit.closed(s->context, &closed);

@@ -20,6 +20,8 @@ struct af_reader {
     uint32_t uid;          /* whose file it is */
     struct af_ledger head; /* checked; program and policy end with a NUL */
     uint32_t bad;          /* records that made no sense, and were left out */
+    uint64_t latest;       /* a record that tells of a later time makes none */
+    uint64_t *may_read;    /* so many bytes of records more; NULL: as many as there are */
 };
 
 /* One failure by call and errno; error 0 is `unknown`. */
@@ -45,7 +47,7 @@ struct af_seen_process {
 void af_boot_id(char out[40]);
 
 /* Open `name` in the directory `dir` (AT_FDCWD will do): a regular file, not reached through a symlink, that
- * belongs to us (or to anybody, for root) and holds a ledger of this version. boot_id: only a ledger of that
+ * belongs to us (or to anybody, for root), has no other name, and holds a ledger of this version. boot_id: only a ledger of that
  * boot; NULL or empty, of any. */
 bool af_reader_open(struct af_reader *reader, int dir, const char *name, const char *boot_id,
                     struct af_reader_error *error);

@@ -95,22 +95,6 @@ static size_t put_number(char *to, size_t at, uint64_t n) {
     return put(to, at, digits + i);
 }
 
-/* The default directory is made here, ours alone; one named by the user is his to make. */
-static size_t directory(char path[PATH_ROOM]) {
-    size_t n = 0;
-    if (af.policy.ledger == AF_LEDGER_DIRECTORY)
-        return put(path, 0, af.policy.ledger_dir);
-    if (af.euid == 0) {
-        n = put(path, 0, "/run/afterfin");
-    } else if (af.runtime_dir) {
-        n = put(path, put(path, 0, af.runtime_dir), "/afterfin");
-    } else {
-        n = put_number(path, put(path, 0, "/tmp/afterfin-"), af.euid);
-    }
-    AF_SYS3(SYS_mkdirat, AT_FDCWD, path, 0700);
-    return n;
-}
-
 /* "DIRECTORY/PID-STARTED.ledger"; two threads may both make one, then the second is "PID-STARTED-1.ledger". */
 static int create_in(int dir, char path[PATH_ROOM], size_t n) {
     const size_t name = n + 1;
@@ -123,19 +107,123 @@ static int create_in(int dir, char path[PATH_ROOM], size_t n) {
     return fd;
 }
 
-/* A directory of ours that nobody else can write to, and a new file in it. */
-static int create(char path[PATH_ROOM]) {
-    size_t n = directory(path);
-    int dir = (int)AF_SYS4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+/* Ours, and nobody else can write to it; or the one that a root's `afterfin run` has made for every user of its tree:
+ * whoever knows its name may put files there, and only root lists it or takes one away. */
+static bool may_lie_in(const struct stat *st, unsigned euid) {
+    return (st->st_uid == euid && !(st->st_mode & 022)) || (st->st_uid == 0 && (st->st_mode & 07777) == 01733);
+}
+
+/* A new file in the directory that is named by the first n bytes of `path`. */
+static int create_at(char path[PATH_ROOM], size_t n, unsigned euid) {
+    int dir = (int)AF_SYS4(SYS_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
     if (dir < 0)
         return dir;
     struct stat st;
     int fd = (int)AF_SYS4(SYS_newfstatat, dir, "", &st, AT_EMPTY_PATH);
-    if (fd == 0 && (st.st_uid != af.euid || st.st_mode & 022))
+    if (fd == 0 && !may_lie_in(&st, euid))
         fd = -EPERM;
     if (fd == 0)
         fd = create_in(dir, path, n);
     AF_SYS1(SYS_close, dir);
+    return fd;
+}
+
+/* ---- what is over in a default directory -------------------------------------------------------------------- */
+
+enum { EXPIRE_AFTER_S = 300, MOST_NAMES = 256, MOST_OPENED = 32 };
+
+/* A ledger is mapped as long as one of its processes lives, and then nobody gets a write lease on it. Should somebody
+ * open it in that moment we are told by SIGURG, which is ignored where a program does not handle it. */
+static bool is_mapped(int fd) {
+    AF_SYS3(SYS_fcntl, fd, F_SETSIG, 23 /* SIGURG */);
+    bool mapped = AF_SYS3(SYS_fcntl, fd, F_SETLEASE, F_WRLCK) != 0;
+    if (!mapped)
+        AF_SYS3(SYS_fcntl, fd, F_SETLEASE, F_UNLCK);
+    return mapped;
+}
+
+static bool is_ledger(int fd) {
+    char magic[sizeof AF_LEDGER_MAGIC - 1];
+    return AF_SYS4(SYS_pread64, fd, magic, sizeof magic, 0) == sizeof magic &&
+           __builtin_memcmp(magic, AF_LEDGER_MAGIC, sizeof magic) == 0;
+}
+
+/* Nobody wrote down when the last process went. Who first finds it so takes the right to write off the file, as
+ * afterfin does for those that were killed, and the time of that change stands in. */
+static bool expire(int dir, const char *name, unsigned euid) {
+    struct stat st;
+    const uint64_t now = af_now() / 1000000000;
+    if (AF_SYS4(SYS_newfstatat, dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_uid != euid || now < (uint64_t)st.st_mtime + EXPIRE_AFTER_S)
+        return false;
+    int fd = (int)AF_SYS4(SYS_openat, dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return true;
+    if (is_ledger(fd) && !is_mapped(fd)) {
+        if (!(st.st_mode & S_IWUSR))
+            AF_SYS3(SYS_unlinkat, dir, name, 0);
+        else if (AF_SYS4(SYS_utimensat, fd, NULL, NULL, 0) == 0)
+            AF_SYS2(SYS_fchmod, fd, st.st_mode & 0777 & ~S_IWUSR);
+    }
+    AF_SYS1(SYS_close, fd);
+    return true;
+}
+
+static bool is_ledger_name(const char *name) {
+    static const char suffix[] = ".ledger";
+    size_t n = __builtin_strlen(name);
+    return n >= sizeof suffix && __builtin_memcmp(name + n - (sizeof suffix - 1), suffix, sizeof suffix) == 0;
+}
+
+/* A few: afterfin, whenever it looks there, does the rest. All of it where metrics are kept, which count what goes. */
+static void expire_some(const char *path, unsigned euid) {
+    union {
+        char bytes[288]; /* one name of any length */
+        uint64_t alignment;
+    } room;
+    int names = 0, opened = 0;
+    long got = 1;
+    int dir = (int)AF_SYS4(SYS_openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (dir < 0)
+        return;
+    if (AF_SYS3(SYS_faccessat, dir, "metrics.json", F_OK) == 0)
+        got = 0;
+    while (got > 0 && names < MOST_NAMES && opened < MOST_OPENED) {
+        got = AF_SYS3(SYS_getdents64, dir, &room, sizeof room);
+        for (long at = 0; at < got; names++) {
+            const char *entry = room.bytes + at, *name = entry + 19; /* struct linux_dirent64: d_name */
+            if (is_ledger_name(name) && opened < MOST_OPENED)
+                opened += expire(dir, name, euid);
+            at += *(const uint16_t *)(const void *)(entry + 16); /* d_reclen */
+        }
+    }
+    AF_SYS1(SYS_close, dir);
+}
+
+/* A default directory is made here, ours alone; one named by the user is his to make. */
+static int create_in_default(char path[PATH_ROOM], size_t n, unsigned euid) {
+    AF_SYS3(SYS_mkdirat, AT_FDCWD, path, 0700);
+    int fd = create_at(path, n, euid);
+    if (fd >= 0) {
+        path[n] = 0;
+        expire_some(path, euid);
+        path[n] = '/';
+    }
+    return fd;
+}
+
+/* By the user that we are now: a program may have been started by root, with root's variables. */
+static int create(char path[PATH_ROOM]) {
+    const unsigned euid = (unsigned)AF_SYS1(SYS_geteuid, 0);
+    int fd = -ENOENT;
+    if (af.policy.ledger == AF_LEDGER_DIRECTORY)
+        return create_at(path, put(path, 0, af.policy.ledger_dir), euid);
+    if (euid == 0)
+        return create_in_default(path, put(path, 0, "/run/afterfin"), euid);
+    if (af.runtime_dir)
+        fd = create_in_default(path, put(path, put(path, 0, af.runtime_dir), "/afterfin"), euid);
+    if (fd == -ENOENT || fd == -EACCES || fd == -EPERM)
+        fd = create_in_default(path, put_number(path, put(path, 0, "/tmp/afterfin-"), euid), euid);
     return fd;
 }
 

@@ -69,15 +69,13 @@ static bool copy_settings(char **envp, size_t size) {
 }
 
 /* What the kernel tells at exec stands behind the environment: AT_SECURE (setuid and its like), the path that
- * was exec'd (of a script, the script's own), the effective user. */
+ * was exec'd (of a script, the script's own). */
 static bool read_auxv(char **envp) {
     while (*envp++)
         ;
     for (Elf64_auxv_t *aux = (Elf64_auxv_t *)envp; aux->a_type != AT_NULL; aux++) {
         if (aux->a_type == AT_SECURE && aux->a_un.a_val)
             return false;
-        if (aux->a_type == AT_EUID)
-            af.euid = (unsigned)aux->a_un.a_val;
         if (aux->a_type == AT_EXECFN)
             af.program = (const char *)aux->a_un.a_val;
     }

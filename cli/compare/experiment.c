@@ -1,6 +1,7 @@
 /* See experiment.h: what its rounds have measured, and a word on how far they are. */
 #include "cli/compare/experiment.h"
 #include "cli/output/memory.h"
+#include "cli/output/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,6 +48,8 @@ void af_compare_progress(const struct af_experiment *e, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    char shown[4 * sizeof line];
+    af_show(line, shown, sizeof shown - 1);
     if (e->terminal >= 0)
-        dprintf(e->terminal, "\r\033[K%s", line);
+        dprintf(e->terminal, "\r\033[K%s", shown);
 }

@@ -2,6 +2,7 @@
 #include "cli/compare/experiment.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
+#include "cli/output/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,11 +30,13 @@ bool af_compare_can_plot(void) {
 
 /* Between double quotes gnuplot reads escapes and, unless told not to, markup. */
 static void put_quoted(FILE *to, const char *text) {
+    char *clean = af_utf8_text(text, strlen(text), NULL);
     fputc('"', to);
-    for (; *text; text++)
-        if ((unsigned char)*text >= ' ')
-            fprintf(to, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+    for (const char *c = clean; *c; c++)
+        if ((unsigned char)*c >= ' ')
+            fprintf(to, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
     fputc('"', to);
+    free(clean);
 }
 
 /* Side, value of each metric: rounds of one side lie next to each other, in their order. */

@@ -28,9 +28,6 @@ void af_doctor_line(size_t indent, const char *format, ...) {
     va_start(args, format);
     char *text = af_format_list(format, args);
     va_end(args);
-    for (char *c = text; *c; c++) /* names of files, too, may be made to fool a terminal */
-        if ((unsigned char)*c < ' ' || *c == 127)
-            *c = '?';
     af_print_wrapped(stdout, af_width_of(STDOUT_FILENO), indent, text);
     free(text);
 }

@@ -114,7 +114,8 @@ static void print_ledger(const struct af_process_seen *p) {
         af_doctor_line(AF_INDENT, "it has installed a seccomp filter: the library does nothing more in it");
     else if (p->seccomp == FILTER)
         af_doctor_line(AF_INDENT,
-                       "it has a seccomp filter: inherited it is no hindrance; if it installed one "
+                       "it has a seccomp filter: inherited it is no hindrance, unless it kills, rather than "
+                       "refuses, for a call that the library adds (LIMITS in afterfin(7)); if it installed one "
                        "itself, the library does nothing more in it%s",
                        p->ledger ? ", but its ledger says no such thing" : "");
     if (p->no_new_privs == 1)

@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
+#include "cli/output/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,11 +21,36 @@ static bool is_plain(const char *value) {
     return value[strspn(value, plain)] == 0;
 }
 
+static bool is_fit(const char *value) {
+    uint32_t c;
+    for (size_t len; *value; value += len)
+        if (!(len = af_utf8_length(value, strlen(value), &c)) || !af_is_fit(c))
+            return false;
+    return true;
+}
+
+/* What a terminal would obey: $'\033', which bash, zsh and ksh read (POSIX.1-2024). */
+static void print_escaped(const char *value) {
+    fputs("$'", stdout);
+    for (; *value; value++)
+        if (*value == '\'' || *value == '\\')
+            printf("\\%c", *value);
+        else if (*value >= ' ' && *value <= '~')
+            putchar(*value);
+        else
+            printf("\\%03o", (unsigned char)*value);
+    puts("'");
+}
+
 /* NAME=VALUE, which a shell and a Dockerfile's ENV read alike; quoted only where they need it. */
 static void print_variable(const char *name, const char *value) {
     printf("%s=", name);
     if (is_plain(value)) {
         puts(value);
+        return;
+    }
+    if (!is_fit(value)) {
+        print_escaped(value);
         return;
     }
     putchar('\'');

@@ -54,6 +54,7 @@ static int add_socket(const struct nlmsghdr *header, void *context) {
         .cookie = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0],
         .state = 1u << m->idiag_state,
         .inode = m->idiag_inode,
+        .uid = m->idiag_uid,
         .expires_ms = m->idiag_expires,
         .interface = m->id.idiag_if,
         .local = to_addr(m->idiag_family, m->id.idiag_src, m->id.idiag_sport),

@@ -24,6 +24,7 @@ struct af_kernel_socket {
     uint64_t cookie;
     uint32_t state;      /* one of AF_IN_... */
     uint32_t inode;      /* 0: no descriptor refers to it (any more) */
+    uint32_t uid;        /* who made it; of one without an inode the kernel does not know any more, and says 0 */
     uint32_t expires_ms; /* of its timer */
     uint32_t interface;  /* that it is bound to, by its address's scope too; 0: none */
     struct af_addr local, peer;

@@ -17,8 +17,9 @@ struct af_result {
     bool dumped;   /* the kernel's table could be read; else the next five say nothing */
     bool settled;  /* no connection of ours was still closing */
     uint64_t before, after, attributed;
-    uint64_t expired; /* left by these processes too, seen while they ran, gone now */
-    const char *why;  /* not dumped: what the kernel said */
+    uint64_t contested; /* that ledgers of several users claim */
+    uint64_t expired;   /* left by these processes too, seen while they ran, gone now */
+    const char *why;    /* not dumped: what the kernel said */
 };
 
 /* Run CMD to its end, in the name of the subcommand `who`; settings->environment gets the directory. Where CMD

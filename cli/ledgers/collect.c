@@ -1,6 +1,7 @@
 /* See collect.h. */
 #include "cli/ledgers/collect.h"
 #include "cli/kernel/process.h"
+#include "cli/kernel/sysctl.h"
 #include "cli/ledgers/endpoints.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
@@ -14,6 +15,18 @@
 #include <unistd.h>
 
 enum { DEPTH = 8 };
+#define ANYBODY UINT32_MAX
+
+/* What is taken of one other user's ledgers. A machine has fewer processes with sockets of one user than this; and of a
+ * connection's end as many records as four rings hold, a ring being as long as the kernel keeps TIME_WAITs. */
+enum {
+    MOST_FILES = 4096,
+    MOST_NAMES = 1 << 16,
+    MOST_ROWS = 1 << 16,
+    MOST_COMPLAINTS = 16,
+    RINGS = 4,
+    LEAST_RING = 1 << 18
+};
 
 /* A walk through a directory of ledgers. */
 struct walk {
@@ -21,6 +34,7 @@ struct walk {
     const char *where;                 /* what goes before the names of its files */
     const struct af_strings *left_out; /* NULL: nothing */
     const char *entry;                 /* where it is in the uppermost one */
+    uint32_t owner;                    /* of the directory that is read now; ANYBODY: others too may write there */
 };
 
 /* While one ledger is read: its slots -> rows. */
@@ -29,7 +43,53 @@ struct reading {
     size_t image;
     size_t *row_of;
     uint32_t n_slots;
+    struct af_share *share; /* NULL: it is our own */
 };
+
+/* ---- other users' ------------------------------------------------------------------------------------------- */
+
+/* The longest ring that a library makes. A namespace may have a limit of its own: at least that of most machines. */
+static uint32_t longest_ring(void) {
+    static uint32_t longest;
+    char *text = longest ? NULL : af_sysctl("net.ipv4.tcp_max_tw_buckets");
+    if (longest)
+        return longest;
+    const unsigned long buckets = text ? strtoul(text, NULL, 10) : 0;
+    free(text);
+    for (longest = LEAST_RING; longest < buckets && longest < AF_MAX_CLOSED;)
+        longest *= 2;
+    return longest;
+}
+
+/* NULL: the user is us. The pointer is good until the next one is asked for. */
+static struct af_share *share_of(struct af_collection *c, uint32_t uid) {
+    if (uid == geteuid())
+        return NULL;
+    for (size_t i = 0; i < c->n_shares; i++)
+        if (c->shares[i].uid == uid)
+            return &c->shares[i];
+    c->shares = af_room_for_one(c->shares, c->n_shares, sizeof *c->shares);
+    c->shares[c->n_shares] = (struct af_share){
+        .uid = uid, .may_read = (uint64_t)2 * RINGS * longest_ring() * sizeof(struct af_closed)
+    };
+    return &c->shares[c->n_shares++];
+}
+
+/* One more of what a share has so many of already? */
+static bool takes(struct af_share *share, size_t *taken, size_t most) {
+    const bool room = *taken < most;
+    *taken += room;
+    share->cut |= !room;
+    return room;
+}
+
+static bool takes_row(const struct reading *r) {
+    return !r->share || takes(r->share, &r->share->rows, MOST_ROWS);
+}
+
+static bool takes_record(const struct reading *r) {
+    return !r->share || takes(r->share, &r->share->records, (size_t)RINGS * longest_ring());
+}
 
 static size_t row_at(const struct reading *r, uint32_t slot) {
     return slot < r->n_slots ? r->row_of[slot] : AF_NO_ROW;
@@ -38,6 +98,8 @@ static size_t row_at(const struct reading *r, uint32_t slot) {
 static void add_process(void *context, const struct af_seen_process *p) {
     struct reading *r = context;
     struct af_collection *c = r->to;
+    if (!takes_row(r))
+        return;
     if (p->slot >= r->n_slots) { /* claimed since the array was made */
         r->row_of = af_array(r->row_of, p->slot + 1, sizeof *r->row_of);
         for (; r->n_slots <= p->slot; r->n_slots++)
@@ -51,6 +113,8 @@ static void add_process(void *context, const struct af_seen_process *p) {
 
 static void add_endpoint(void *context, const struct af_endpoint *endpoint) {
     const struct reading *r = context;
+    if (!takes_record(r))
+        return;
     af_endpoint_add(r->to, row_at(r, endpoint->slot), endpoint);
 }
 
@@ -59,10 +123,13 @@ static void add_closing(void *context, const struct af_closed *closed) {
     struct af_collection *c = r->to;
     if (!closed->cookie || closed->counted == AF_END_NONE) /* not read; taken back */
         return;
+    if (!takes_record(r))
+        return;
     c->closings = af_room_for_one(c->closings, c->n_closings, sizeof *c->closings);
     c->closings[c->n_closings++] = (struct af_closing){
         .cookie = closed->cookie,
         .at = closed->at,
+        .image = r->image,
         .row = row_at(r, closed->slot),
         .owner = row_at(r, closed->owner),
         .peer = closed->peer,
@@ -79,6 +146,8 @@ static void add_live(void *context, const struct af_connection *conn) {
     /* One with an ending was handed over by an exec, or freed by a process that was killed in the middle: it
      * is counted already. */
     if (!conn->cookie || conn->state == AF_CONN_LISTENER || conn->state == AF_CONN_NEW || conn->ending)
+        return;
+    if (!takes_record(r))
         return;
     c->live = af_room_for_one(c->live, c->n_live, sizeof *c->live);
     c->live[c->n_live++] = (struct af_live){
@@ -117,6 +186,32 @@ static size_t add_image(struct af_collection *c, const struct af_reader *reader,
     return c->n_images++;
 }
 
+/* Every complaint of our own files, a few of another's. */
+static void complain_of(const struct walk *w, uint32_t uid, const char *why) {
+    struct af_share *share = share_of(w->to, uid == geteuid() ? w->owner : uid);
+    if (!share || share->complaints++ < MOST_COMPLAINTS)
+        af_collect_complain(w->to, w->where, why);
+    else
+        share->left_out++;
+}
+
+/* Is there room for one more ledger of this user's, and can it be one? Else that has been said. */
+static bool takes_ledger(const struct walk *w, const struct af_reader *reader, struct af_share *share) {
+    if (!share)
+        return true;
+    if (reader->head.max_closed > longest_ring()) {
+        char *why = af_format("%s: has room for %u closed connections, more than the kernel has TIME_WAITs",
+                              reader->name, reader->head.max_closed);
+        complain_of(w, reader->uid, why);
+        free(why);
+        return false;
+    }
+    if (takes(share, &share->files, MOST_FILES))
+        return true;
+    share->left_out++;
+    return false;
+}
+
 /* False: its writer is not ready with it. One that has just been removed is none. */
 static bool read_ledger(const struct walk *w, int directory, const char *name, bool wait) {
     struct af_collection *c = w->to;
@@ -126,10 +221,16 @@ static bool read_ledger(const struct walk *w, int directory, const char *name, b
         if (error.unfinished && wait)
             return false;
         if (!error.gone)
-            af_collect_complain(c, w->where, error.text);
+            complain_of(w, reader.uid, error.text);
         return true;
     }
-    struct reading r = { .to = c, .image = add_image(c, &reader, w->entry) };
+    struct af_share *share = share_of(c, reader.uid);
+    if (!takes_ledger(w, &reader, share)) {
+        af_reader_close(&reader);
+        return true;
+    }
+    struct reading r = { .to = c, .image = add_image(c, &reader, w->entry), .share = share };
+    reader.may_read = share ? &share->may_read : NULL;
     struct af_histogram times;
     uint64_t lost = 0;
     /* Processes first: what the others refer to. */
@@ -137,7 +238,7 @@ static bool read_ledger(const struct walk *w, int directory, const char *name, b
         !af_reader_endpoints(&reader, add_endpoint, &r, &error) ||
         !af_reader_connections(&reader, add_live, &r, &error) ||
         !af_reader_closed(&reader, add_closing, &r, &lost, &error) || !af_reader_times(&reader, &times, &error))
-        af_collect_complain(c, w->where, error.text);
+        complain_of(w, reader.uid, error.text);
     else
         af_histogram_add(&c->connect_times, &times);
     c->images[r.image].lost = lost;
@@ -161,11 +262,23 @@ static void read_unfinished(struct walk *w, int directory, const struct af_strin
     }
 }
 
+static uint32_t owner_of(int directory) {
+    struct stat st;
+    return fstat(directory, &st) != 0 || st.st_mode & 022 ? ANYBODY : st.st_uid;
+}
+
+/* One more name to look at, in all directories of its owner? */
+static bool takes_name(const struct walk *w) {
+    struct af_share *share = share_of(w->to, w->owner);
+    return !share || takes(share, &share->names, MOST_NAMES);
+}
+
 static void read_directory(struct walk *w, int directory, int depth) {
     int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = again < 0 ? NULL : fdopendir(again);
     struct af_strings unfinished = { .n = 0 };
-    for (struct dirent *e; list && (e = readdir(list));) {
+    w->owner = owner_of(directory);
+    for (struct dirent *e; list && (e = readdir(list)) && takes_name(w);) {
         w->entry = depth ? w->entry : e->d_name;
         if (!depth && w->left_out && af_strings_have(w->left_out, e->d_name))
             continue;
@@ -177,7 +290,9 @@ static void read_directory(struct walk *w, int directory, int depth) {
             int below = openat(directory, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
             if (below < 0)
                 continue;
+            const uint32_t owner = w->owner;
             read_directory(w, below, depth + 1);
+            w->owner = owner;
             close(below);
         }
     }
@@ -243,6 +358,8 @@ void af_collection_free(struct af_collection *c) {
     free(c->live);
     free(c->targets);
     free(c->complaints);
+    free(c->claims);
+    free(c->shares);
     memset(c, 0, sizeof *c);
 }
 
@@ -253,12 +370,23 @@ bool af_collection_runs(const struct af_collection *c) {
     return runs;
 }
 
+static void tell_share(const struct af_share *share, const char *command) {
+    static const char what[] = "more files, or more in them, than a user has sockets";
+    if (share->uid == ANYBODY)
+        af_tell("%s: directories in which others write have %s: %zu were left out", command, what, share->left_out);
+    else
+        af_tell("%s: user %u has %s: %zu were left out", command, share->uid, what, share->left_out);
+}
+
 void af_collection_tell(const struct af_collection *c, const char *command) {
     unsigned long long lost = 0;
     for (size_t i = 0; i < c->n_complaints; i++)
         af_tell("%s: left out: %s", command, c->complaints[i]);
     for (size_t i = 0; i < c->n_images; i++)
         lost += c->images[i].lost;
+    for (size_t i = 0; i < c->n_shares; i++)
+        if (c->shares[i].cut || c->shares[i].left_out)
+            tell_share(&c->shares[i], command);
     if (c->bad)
         af_tell("%s: %u records made no sense and were left out", command, c->bad);
     if (lost)

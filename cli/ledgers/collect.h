@@ -47,6 +47,7 @@ struct af_target {
 /* One record of a connection's end, by cookie. */
 struct af_closing {
     uint64_t cookie, at;
+    size_t image;      /* its ledger */
     size_t row, owner; /* who ended it, who opened it; AF_NO_ROW: none of the collected */
     struct af_addr peer;
     uint16_t local_port;
@@ -62,6 +63,23 @@ struct af_live {
     struct af_addr peer;
     uint16_t local_port;
     uint8_t settled; /* enum af_ending: how it is counted (settle.h) */
+    bool disbelieved;
+};
+
+/* A cookie that ledgers of several users claim to have ended: one of them lies, or all but one. */
+struct af_claim {
+    uint64_t cookie;
+    size_t row; /* one of those; whose, its image tells */
+};
+
+/* What has been read of another user's ledgers: nothing that he puts there makes us read more than the kernel could
+ * tell of. */
+struct af_share {
+    uint32_t uid;
+    uint64_t may_read;                              /* bytes */
+    size_t names, files, rows, records, complaints; /* taken */
+    size_t left_out;                                /* files, after that */
+    bool cut;
 };
 
 struct af_collection {
@@ -70,7 +88,9 @@ struct af_collection {
     struct af_closing *closings;
     struct af_live *live;
     struct af_target *targets;
-    size_t n_images, n_rows, n_closings, n_live, n_targets, n_summed;
+    struct af_claim *claims; /* by cookie; settle.h */
+    struct af_share *shares;
+    size_t n_images, n_rows, n_closings, n_live, n_targets, n_summed, n_claims, n_shares;
     struct af_histogram connect_times; /* of all of them */
     uint32_t bad;                      /* records that made no sense */
     char **complaints;                 /* "FILE: why" of ledgers that could not be read */

@@ -21,7 +21,7 @@
 
 #define PREFIX "run-"
 #define KEEP ".keep"
-enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
+enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC, BOX = 01733, MOST_KEPT = 4096 };
 
 static void clean(int base);
 
@@ -42,7 +42,8 @@ int af_ledger_dir_default(char path[PATH_MAX]) {
     int fd = open(path, OPEN_DIRECTORY | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
-    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
+    /* Root's is to be searched, not listed, by who is on his way to the directory of a run. */
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & (geteuid() ? 077 : 066))) {
         clean(fd);
         af_expire_ledgers(fd, AF_EXPIRE_AFTER_S);
         return fd;
@@ -51,21 +52,40 @@ int af_ledger_dir_default(char path[PATH_MAX]) {
     return -EPERM;
 }
 
-/* The default directory of root, once it is open: it stands for all users'. */
-static int everybodys = -1;
+/* The default directory, once it is open: root's stands for all users', another user's for both that are his. */
+static int by_default = -1;
+
+/* Where a program has his ledgers that another user has started: it had the other's XDG_RUNTIME_DIR. */
+static void collect_temporary(struct af_collection *c) {
+    char path[PATH_MAX], other[PATH_MAX];
+    struct stat st;
+    af_ledger_dir_name(geteuid(), getenv("XDG_RUNTIME_DIR"), other);
+    af_ledger_dir_name(geteuid(), NULL, path);
+    int fd = strcmp(path, other) == 0 ? -1 : open(path, OPEN_DIRECTORY | O_NOFOLLOW);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
+        char *where = af_format("%s/", path);
+        af_expire_ledgers(fd, AF_EXPIRE_AFTER_S);
+        af_collect_add(c, fd, where, NULL);
+        free(where);
+    }
+    if (fd >= 0)
+        close(fd);
+}
 
 void af_ledger_dir_collect(struct af_collection *c, int directory) {
     af_collect_begin(c);
     af_collect_add(c, directory, "", NULL);
-    if (directory == everybodys)
+    if (directory == by_default && geteuid() == 0)
         af_collect_users(c);
+    else if (directory == by_default)
+        collect_temporary(c);
     af_collect_end(c);
 }
 
 int af_ledger_dir_open(const char *command, const char *named) {
     char path[PATH_MAX];
     int fd = named ? open(named, OPEN_DIRECTORY) : af_ledger_dir_default(path);
-    everybodys = named || geteuid() != 0 ? -1 : fd;
+    by_default = named ? -1 : fd;
     if (fd >= 0)
         return fd;
     int error = named ? errno : -fd;
@@ -86,7 +106,8 @@ static int open_base(const struct af_policy *policy, char path[PATH_MAX]) {
     int fd;
     if (policy->ledger == AF_LEDGER_DIRECTORY) {
         snprintf(path, PATH_MAX, "%s", policy->ledger_dir);
-        if ((fd = open(path, OPEN_DIRECTORY)) >= 0)
+        /* That of a run by root which this one is inside of, as another user, may not be listed. */
+        if ((fd = open(path, OPEN_DIRECTORY)) >= 0 || (fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)) >= 0)
             return fd;
         int error = errno;
         fd = af_ledger_dir_default(path);
@@ -97,18 +118,38 @@ static int open_base(const struct af_policy *policy, char path[PATH_MAX]) {
     return af_ledger_dir_default(path);
 }
 
-static void random_name(char *out, size_t room, bool keep) {
-    uint32_t number = 0;
-    if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0)
-        number = (uint32_t)(uintptr_t)out;
-    snprintf(out, room, PREFIX "%d-%08x%s", (int)getpid(), number, keep ? KEEP : "");
+static bool random_name(char *out, size_t room, bool keep) {
+    uint64_t n[2];
+    if (getrandom(n, sizeof n, 0) != (ssize_t)sizeof n)
+        return false;
+    snprintf(out, room, PREFIX "%d-%016llx%016llx%s", (int)getpid(), (unsigned long long)n[0], (unsigned long long)n[1],
+             keep ? KEEP : "");
+    return true;
+}
+
+static bool is_box(const struct stat *st) {
+    return st->st_uid == 0 && (st->st_mode & 07777) == BOX;
+}
+
+/* Can every user come as far as `path`, and through it? */
+static bool is_open_to_all(const char *path) {
+    struct stat st;
+    char part[PATH_MAX];
+    for (const char *at = path; *at; at += strspn(at, "/")) {
+        at += strcspn(at, "/");
+        snprintf(part, sizeof part, "%.*s", at == path ? 1 : (int)(at - path), path);
+        if (stat(part, &st) != 0 || !(st.st_mode & S_IXOTH))
+            return false;
+    }
+    return true;
 }
 
 /* Between making a directory and locking it, a cleaner may have taken it for a left one. */
 static bool make_locked(struct af_run_dir *dir) {
     struct stat st;
     for (int i = 0; i < 16; i++) {
-        random_name(dir->name, sizeof dir->name, dir->keep);
+        if (!random_name(dir->name, sizeof dir->name, dir->keep))
+            return false;
         if (mkdirat(dir->base, dir->name, 0700) != 0) {
             if (errno == EEXIST)
                 continue;
@@ -117,7 +158,7 @@ static bool make_locked(struct af_run_dir *dir) {
         dir->directory = openat(dir->base, dir->name, OPEN_DIRECTORY | O_NOFOLLOW);
         if (dir->directory >= 0 && flock(dir->directory, LOCK_EX) == 0 && fstat(dir->directory, &st) == 0 &&
             st.st_nlink > 0 && faccessat(dir->base, dir->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-            return true;
+            return geteuid() != 0 || fchmod(dir->directory, BOX) == 0;
         if (dir->directory >= 0)
             close(dir->directory);
     }
@@ -127,14 +168,19 @@ static bool make_locked(struct af_run_dir *dir) {
 
 /* ---- removing ------------------------------------------------------------------------------------------- */
 
-static void move_or_remove(int from, const char *name, int to, bool keep) {
-    if (!keep)
-        unlinkat(from, name, 0);
-    else if (renameat2(from, name, to, name, RENAME_NOREPLACE) != 0 && errno == EINVAL)
+/* What another user has put there may be anything. */
+static bool is_plain_file(int directory, const char *name) {
+    struct stat st;
+    return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
+}
+
+static void move(int from, const char *name, int to) {
+    if (renameat2(from, name, to, name, RENAME_NOREPLACE) != 0 && errno == EINVAL)
         renameat(from, name, to, name); /* a file system that cannot promise it */
 }
 
-/* Take the ledgers out of a directory and remove it; whatever else is in there keeps it. */
+/* Take the ledgers out of a directory and remove it; whatever else is in there keeps it. A box is emptied: others may
+ * have put there what they liked, of which only a directory with something in it stays. */
 static void dissolve(int base, int directory, const char *name) {
     size_t len = strlen(name), tail = strlen(KEEP);
     bool keep = len > tail && strcmp(name + len - tail, KEEP) == 0;
@@ -145,9 +191,14 @@ static void dissolve(int base, int directory, const char *name) {
         return; /* a later command finds it */
     int again = openat(directory, ".", OPEN_DIRECTORY);
     DIR *list = again < 0 ? NULL : fdopendir(again);
+    struct stat st;
+    const bool box = fstat(directory, &st) == 0 && is_box(&st);
+    size_t kept = 0;
     for (struct dirent *e; list && (e = readdir(list));)
-        if (af_is_ledger_name(e->d_name))
-            move_or_remove(directory, e->d_name, base, keep);
+        if (af_is_ledger_name(e->d_name) && keep && is_plain_file(directory, e->d_name) && (!box || kept++ < MOST_KEPT))
+            move(directory, e->d_name, base);
+        else if ((box || af_is_ledger_name(e->d_name)) && unlinkat(directory, e->d_name, 0) != 0 && box)
+            unlinkat(directory, e->d_name, AT_REMOVEDIR);
     if (list)
         closedir(list);
     unlinkat(directory, AF_METRICS_HISTORY_FILE, 0);
@@ -198,13 +249,17 @@ static void clean(int base) {
 
 /* ---- the run's own ---------------------------------------------------------------------------------------- */
 
-static bool make_in(struct af_run_dir *dir, const char *base) {
+/* `ours`: it is no directory that the user has named. */
+static bool make_in(struct af_run_dir *dir, const char *base, bool ours) {
     if (dir->base < 0)
+        return false;
+    if (ours && geteuid() == 0 && fchmod(dir->base, 0711) != 0)
         return false;
     clean(dir->base);
     if (make_locked(dir)) {
         char *real = realpath(base, NULL); /* what is_in_use will see */
         int len = snprintf(dir->path, sizeof dir->path, "%s/%s", real ? real : base, dir->name);
+        dir->closed = geteuid() == 0 && !is_open_to_all(real ? real : base);
         free(real);
         if (len < (int)sizeof dir->path)
             return true;
@@ -220,11 +275,11 @@ bool af_run_dir_make(struct af_run_dir *dir, const char *who, const struct af_po
     dir->keep = policy->ledger != AF_LEDGER_OFF;
     dir->temporary[0] = 0;
     dir->base = open_base(policy, base);
-    if (make_in(dir, base))
+    if (make_in(dir, base, policy->ledger != AF_LEDGER_DIRECTORY || strcmp(base, policy->ledger_dir) != 0))
         return true;
     strcpy(dir->temporary, "/tmp/afterfin-XXXXXX");
     dir->base = mkdtemp(dir->temporary) ? open(dir->temporary, OPEN_DIRECTORY) : -1;
-    if (make_in(dir, dir->temporary)) {
+    if (make_in(dir, dir->temporary, true)) {
         if (dir->keep)
             af_tell("%s: %s cannot be used; the ledgers go to %s", who, base, dir->temporary);
         return true;

@@ -7,14 +7,19 @@
 
 #include <limits.h>
 
-/* The directory of one run: run-PID-RANDOM in a base directory, 0700, locked (flock) for as long as that run
- * lives, which is how another one tells a directory that was left behind. */
+/* The directory of one run: run-PID-RANDOM in a base directory, locked (flock) for as long as that run lives, which is
+ * how another one tells a directory that was left behind. It is 0700; root's is a drop box, 01733, since a program that
+ * root starts may become another user before it opens its first socket: whoever knows its name, which 128 random bits
+ * are in, may put a ledger there, nobody can list it, and none can take away what another has put there. Its name is
+ * known to the programs of the run (AFTERFIN_LEDGER), and so to whoever may look into them. What the ledgers of other
+ * users say is believed as far as settle.h goes. */
 struct af_run_dir {
     int base, directory; /* descriptors */
     char path[PATH_MAX]; /* of the directory: what AFTERFIN_LEDGER is to say */
     char name[64];
     char temporary[32]; /* the base, where it had to be made for this run; else empty */
     bool keep;          /* the user asked for a ledger: the files outlive the run */
+    bool closed;        /* it is root's, and others cannot reach it: the way there is not searchable for them */
 };
 
 /* The default ledger directory of a user, `runtime` being his XDG_RUNTIME_DIR or NULL. */
@@ -31,7 +36,8 @@ int af_ledger_dir_open(const char *command, const char *named);
 
 /* af_collect of what af_ledger_dir_open has opened. Where that is root's default directory those of all other users are
  * collected too: /run/user/UID/afterfin and /tmp/afterfin-UID, as far as they are that user's and nobody else can
- * write there. Nothing is removed in them. */
+ * write there. Nothing is removed in them. Another user's own /tmp/afterfin-UID is collected, and cleaned, with his
+ * default directory. */
 void af_ledger_dir_collect(struct af_collection *collection, int directory);
 
 /* Remove all ledgers in this directory whose processes have been gone for so long, and what runs that are gone have

@@ -102,7 +102,7 @@ static char *text_of(const struct af_metrics_history *history) {
     af_boot_id(boot);
     json_t *all = json_pack("{si ss sO so}", "version", VERSION, "boot", boot, "programs", history->programs, "gone",
                             gone_list(history));
-    char *text = json_dumps(all, JSON_COMPACT);
+    char *text = af_json_dump(all, JSON_COMPACT);
     json_decref(all);
     return text;
 }

@@ -1,8 +1,11 @@
 /* See names.h. */
 #include "cli/ledgers/names.h"
+#include "cli/output/memory.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *af_call_name(uint32_t call) {
     static const char *const names[AF_CALLS] = {
@@ -25,6 +28,18 @@ const char *af_fate_name(enum af_fate fate) {
         [AF_FATE_RUNNING] = "running",
     };
     return names[fate];
+}
+
+/* Asked for each of many sockets in turn, which are ordered by process: the last answer mostly does again. */
+char *af_user_name(uint32_t uid) {
+    static uint32_t last;
+    static const struct passwd *user;
+    if (uid == geteuid())
+        return af_format("%s", "");
+    if (uid != last || !user)
+        user = getpwuid(uid);
+    last = uid;
+    return user ? af_format("%s", user->pw_name) : af_format("%u", uid);
 }
 
 void af_endpoint_text(const struct af_endpoint *endpoint, char out[AF_ADDR_TEXT]) {

@@ -17,7 +17,7 @@ static void add(struct af_owners *o, const struct af_kernel_sockets *kernel, uin
         if (!af_is_time_wait(socket))
             continue;
         struct af_owner owner = af_settle_owner(&o->found, socket->cookie);
-        if (net_ns && owner.row == AF_NO_ROW)
+        if (net_ns && owner.row == AF_NO_ROW && !owner.n_claims)
             continue;
         o->all = af_room_for_one(o->all, o->n, sizeof *o->all);
         o->all[o->n++] = (struct af_owned){ .socket = *socket, .net_ns = net_ns, .owner = owner };

@@ -1,8 +1,10 @@
 /* See settle.h. */
 #include "cli/kernel/process.h"
 #include "cli/ledgers/settle_inner.h"
+#include "cli/output/memory.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 const enum af_counter af_counter_of[] = {
     [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided, [AF_END_PASSIVE] = AF_COUNT_passive,
@@ -35,29 +37,35 @@ static void take_back(struct af_collection *c, struct af_closing *closing) {
     closing->counted = AF_END_PASSED;
 }
 
-static int by_cookie(const void *a, const void *b) {
+static uint32_t user_of(const struct af_collection *c, size_t image) {
+    return c->images[image].uid;
+}
+
+static int number_order(uint64_t x, uint64_t y) {
+    return x < y ? -1 : x > y;
+}
+
+static int by_cookie(const void *a, const void *b, void *collection) {
     const struct af_closing *x = a, *y = b;
-    if (x->cookie != y->cookie)
-        return x->cookie < y->cookie ? -1 : 1;
-    if (x->at != y->at)
-        return x->at < y->at ? -1 : 1;
+    int order = number_order(x->cookie, y->cookie);
+    order = order ? order : number_order(user_of(collection, x->image), user_of(collection, y->image));
+    order = order ? order : number_order(x->at, y->at);
     /* The hand-over and the end at one moment: the end is later. */
-    return is_end(x) - is_end(y);
+    return order ? order : is_end(x) - is_end(y);
 }
 
 static int live_compare(const void *a, const void *b) {
     const struct af_live *x = a, *y = b;
-    return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+    return number_order(x->cookie, y->cookie);
 }
 
-/* Of one connection's records, that of the program which began last comes first. */
-static int live_order(const void *a, const void *b, void *context) {
+/* Of one connection's records, in ledgers of one user, that of the program which began last comes first. */
+static int live_order(const void *a, const void *b, void *collection) {
     const struct af_live *x = a, *y = b;
-    const struct af_image *images = ((const struct af_collection *)context)->images;
-    if (x->cookie != y->cookie)
-        return live_compare(a, b);
-    return images[x->image].started > images[y->image].started ? -1
-                                                               : images[x->image].started < images[y->image].started;
+    const struct af_image *images = ((const struct af_collection *)collection)->images;
+    int order = live_compare(x, y);
+    order = order ? order : number_order(images[x->image].uid, images[y->image].uid);
+    return order ? order : number_order(images[y->image].started, images[x->image].started);
 }
 
 static const struct af_live *find_live(const struct af_collection *c, uint64_t cookie) {
@@ -88,15 +96,70 @@ static void inherit_end(struct af_collection *c, struct af_closing *last, enum a
     last->counted = (uint8_t)ending;
 }
 
+/* ---- claims ------------------------------------------------------------------------------------------------- */
+
+/* One user's claim to a connection: his end of it, or whoever had it last. */
+static void claim(struct af_collection *c, uint64_t cookie, size_t row) {
+    const size_t n = c->n_claims;
+    if (row == AF_NO_ROW)
+        return;
+    const uint32_t user = user_of(c, c->rows[row].image);
+    for (size_t i = n; i > 0 && c->claims[i - 1].cookie == cookie; i--)
+        if (user_of(c, c->rows[c->claims[i - 1].row].image) == user)
+            return;
+    c->claims = af_room_for_one(c->claims, n, sizeof *c->claims);
+    c->claims[c->n_claims++] = (struct af_claim){ cookie, row };
+}
+
+/* Both lists are in the order of cookies. */
+static void find_claims(struct af_collection *c) {
+    c->n_claims = 0;
+    for (size_t i = 0, k = 0; i < c->n_closings || k < c->n_live;) {
+        const bool ended = k == c->n_live || (i < c->n_closings && c->closings[i].cookie <= c->live[k].cookie);
+        const uint64_t cookie = ended ? c->closings[i].cookie : c->live[k].cookie;
+        const size_t before = c->n_claims;
+        for (; i < c->n_closings && c->closings[i].cookie == cookie; i++)
+            if (is_end(&c->closings[i]))
+                claim(c, cookie, c->closings[i].row);
+        for (; k < c->n_live && c->live[k].cookie == cookie; k++)
+            claim(c, cookie, c->live[k].holder);
+        if (c->n_claims == before + 1)
+            c->n_claims = before;
+    }
+}
+
+static int claim_compare(const void *a, const void *b) {
+    const struct af_claim *x = a, *y = b;
+    return number_order(x->cookie, y->cookie);
+}
+
+size_t af_find_claims(const struct af_collection *c, uint64_t cookie, size_t *first) {
+    const struct af_claim key = { .cookie = cookie };
+    const struct af_claim *found = c->n_claims ? bsearch(&key, c->claims, c->n_claims, sizeof key, claim_compare)
+                                               : NULL;
+    size_t n = 0;
+    if (!found)
+        return 0;
+    while (found > c->claims && found[-1].cookie == cookie)
+        found--;
+    *first = (size_t)(found - c->claims);
+    while (*first + n < c->n_claims && found[n].cookie == cookie)
+        n++;
+    return n;
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------ */
+
 void af_settle_records(struct af_collection *c) {
     size_t kept = 0;
     if (c->n_live)
         qsort_r(c->live, c->n_live, sizeof *c->live, live_order, c);
     if (c->n_closings)
-        qsort(c->closings, c->n_closings, sizeof *c->closings, by_cookie);
+        qsort_r(c->closings, c->n_closings, sizeof *c->closings, by_cookie, c);
     for (size_t i = 0; i < c->n_closings; i++) {
         struct af_closing *one = &c->closings[i], *next = one + 1;
-        if (i + 1 == c->n_closings || next->cookie != one->cookie) {
+        if (i + 1 == c->n_closings || next->cookie != one->cookie ||
+            user_of(c, next->image) != user_of(c, one->image)) {
             c->closings[kept++] = *one;
             continue;
         }
@@ -107,24 +170,40 @@ void af_settle_records(struct af_collection *c) {
             inherit_end(c, next, ending);
     }
     c->n_closings = kept;
+    find_claims(c);
     af_endpoints_sum(c);
 }
 
 static int cookie_compare(const void *key, const void *element) {
     const uint64_t *cookie = key;
     const struct af_closing *closing = element;
-    return *cookie < closing->cookie ? -1 : *cookie > closing->cookie;
+    return number_order(*cookie, closing->cookie);
 }
 
-static struct af_closing *find_closing(const struct af_collection *c, uint64_t cookie) {
-    if (!c->n_closings || !cookie)
+/* Of several users' the first; *n: how many. */
+static struct af_closing *find_closings(const struct af_collection *c, uint64_t cookie, size_t *n) {
+    struct af_closing *found = c->n_closings && cookie
+                                   ? bsearch(&cookie, c->closings, c->n_closings, sizeof *c->closings, cookie_compare)
+                                   : NULL;
+    *n = 0;
+    if (!found)
         return NULL;
-    return bsearch(&cookie, c->closings, c->n_closings, sizeof *c->closings, cookie_compare);
+    while (found > c->closings && found[-1].cookie == cookie)
+        found--;
+    while (found + *n < c->closings + c->n_closings && found[*n].cookie == cookie)
+        ++*n;
+    return found;
 }
 
 const struct af_closing *af_find_end(const struct af_collection *c, uint64_t cookie) {
-    const struct af_closing *closing = find_closing(c, cookie);
-    return closing && is_end(closing) ? closing : NULL;
+    size_t n, first;
+    const struct af_closing *closing = find_closings(c, cookie, &n);
+    if (af_find_claims(c, cookie, &first))
+        return NULL;
+    for (; n > 0; closing++, n--)
+        if (is_end(closing))
+            return closing;
+    return NULL;
 }
 
 static bool attribute(struct af_collection *c, const struct af_kernel_socket *socket) {
@@ -135,18 +214,51 @@ static bool attribute(struct af_collection *c, const struct af_kernel_socket *so
     return true;
 }
 
+/* Could this user have had a connection that is open? */
+static bool may_have(uint32_t user, const struct af_kernel_socket *socket) {
+    return socket->uid == user || socket->uid == 0 || user == 0 || user == geteuid();
+}
+
+/* Take out what others claim of connections that are open and not theirs. */
+static void disbelieve(struct af_collection *c, const struct af_kernel_sockets *kernel) {
+    size_t kept = 0, taken = 0;
+    for (size_t i = 0; i < kernel->n; i++) {
+        const struct af_kernel_socket *socket = &kernel->all[i];
+        const struct af_live key = { .cookie = socket->cookie };
+        struct af_live *live = socket->inode && socket->cookie && c->n_live
+                                   ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare)
+                                   : NULL;
+        while (live && live > c->live && live[-1].cookie == socket->cookie)
+            live--;
+        for (; live && live < c->live + c->n_live && live->cookie == socket->cookie; live++)
+            if (!may_have(user_of(c, live->image), socket)) {
+                live->disbelieved = true;
+                taken++;
+            }
+    }
+    for (size_t i = 0; i < c->n_live && taken; i++)
+        if (!c->live[i].disbelieved)
+            c->live[kept++] = c->live[i];
+    if (taken) {
+        c->n_live = kept;
+        find_claims(c);
+    }
+}
+
 uint64_t af_settle_kernel(struct af_collection *c, const struct af_kernel_sockets *kernel, uint64_t net_ns) {
     uint64_t attributed = 0;
     for (size_t i = 0; i < c->n_rows; i++) {
         const struct af_image *image = &c->images[c->rows[i].image];
         c->rows[i].confirmable = !image->net_ns || !net_ns || image->net_ns == net_ns;
     }
+    disbelieve(c, kernel);
     for (size_t i = 0; i < kernel->n; i++) {
         const struct af_kernel_socket *socket = &kernel->all[i];
-        struct af_closing *closing;
+        size_t n = 0;
+        struct af_closing *closing = socket->inode ? find_closings(c, socket->cookie, &n) : NULL;
         if (af_is_time_wait(socket))
             attributed += attribute(c, socket);
-        else if (socket->inode && (closing = find_closing(c, socket->cookie)))
+        for (; n > 0; closing++, n--)
             take_back(c, closing);
     }
     attributed += af_settle_live(c, kernel);
@@ -164,21 +276,26 @@ void af_settle_now(struct af_collection *c, struct af_kernel_sockets *kernel) {
 /* A TIME_WAIT is there: nobody holds the connection any more, or its holder has shut it down both ways. So a live
  * record names who ended it even where a process of that program still runs. */
 struct af_owner af_settle_owner(const struct af_collection *c, uint64_t cookie) {
-    const struct af_closing *closing = find_closing(c, cookie);
-    const struct af_live key = { .cookie = cookie };
-    const struct af_live *live = cookie && c->n_live ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare)
-                                                     : NULL;
+    struct af_owner owner = { .row = AF_NO_ROW };
+    size_t n;
+    const struct af_closing *closing = find_closings(c, cookie, &n), *end = af_find_end(c, cookie);
+    const struct af_live *live = find_live(c, cookie);
     while (live && live > c->live && live[-1].cookie == cookie) /* the first is the heir */
         live--;
-    bool accepted = (closing && closing->accepted) || (live && live->flags & AF_FLAG_ACCEPTED);
-    if (closing && is_end(closing))
-        return (struct af_owner){ closing->row, accepted };
-    return (struct af_owner){ live ? live->holder : AF_NO_ROW, accepted };
+    for (; n > 0; closing++, n--)
+        owner.accepted |= closing->accepted;
+    owner.accepted |= live && live->flags & AF_FLAG_ACCEPTED;
+    owner.n_claims = af_find_claims(c, cookie, &owner.claim);
+    if (!owner.n_claims)
+        owner.row = end ? end->row : live ? live->holder : AF_NO_ROW;
+    return owner;
 }
 
 bool af_settle_any(const struct af_collection *c, const struct af_kernel_sockets *kernel) {
+    size_t n;
     for (size_t i = 0; i < kernel->n; i++)
-        if (!kernel->all[i].inode && (find_closing(c, kernel->all[i].cookie) || is_ownerless(c, kernel->all[i].cookie)))
+        if (!kernel->all[i].inode &&
+            (find_closings(c, kernel->all[i].cookie, &n) || is_ownerless(c, kernel->all[i].cookie)))
             return true;
     return false;
 }

@@ -8,7 +8,7 @@
 /* enum af_ending -> enum af_counter. */
 extern const enum af_counter af_counter_of[];
 
-/* The closing that was this connection's end; NULL: none is recorded. */
+/* The closing that was this connection's end; NULL: none is recorded, or several users'. */
 const struct af_closing *af_find_end(const struct af_collection *collection, uint64_t cookie);
 
 /* Is it live in a ledger? */

@@ -95,9 +95,12 @@ static bool is_cut_off(const struct af_collection *c, const struct af_live *live
            c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
 }
 
-/* All records of one connection, that of the youngest program first: it is the heir of the others. */
+/* All records of one connection in ledgers of one user, that of the youngest program first: it is the heir of the others. */
 static uint64_t settle_one(struct af_collection *c, struct af_live *group, size_t n,
                            const struct af_kernel_socket *socket, bool complete) {
+    size_t first;
+    if (af_find_claims(c, group[0].cookie, &first))
+        return 0;
     const bool open = socket && socket->inode && !af_is_time_wait(socket);
     const bool time_wait = socket && af_is_time_wait(socket);
     const struct af_closing *closed = af_find_end(c, group[0].cookie);
@@ -129,7 +132,9 @@ uint64_t af_settle_live(struct af_collection *c, const struct af_kernel_sockets 
     struct index index = make_index(kernel);
     for (size_t i = 0, n; i < c->n_live; i += n) {
         const uint64_t cookie = c->live[i].cookie;
-        for (n = 1; i + n < c->n_live && c->live[i + n].cookie == cookie; n++)
+        const uint32_t user = c->images[c->live[i].image].uid;
+        for (n = 1; i + n < c->n_live && c->live[i + n].cookie == cookie && c->images[c->live[i + n].image].uid == user;
+             n++)
             ;
         attributed += settle_one(c, &c->live[i], n, find(&index, cookie), complete);
     }

@@ -3,6 +3,7 @@
 #include "cli/ledgers/json.h"
 #include "cli/output/json.h"
 #include "cli/output/memory.h"
+#include "cli/output/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +18,28 @@ static json_t *or_null(json_t *object) {
     return NULL;
 }
 
-static char *clean(const char *text) {
-    json_t *value = af_json_text(text, strlen(text));
-    char *copy = af_format("%s", json_string_value(value));
-    json_decref(value);
-    return copy;
+char *af_entry_program(const char *name, size_t size) {
+    enum { MOST = AF_PROGRAM_SIZE - 1, LONGEST = 4 /* bytes of a character */ };
+    if (size >= MOST) {
+        size = MOST;
+        size_t start = size; /* of the last character */
+        while (start > size - LONGEST && ((unsigned char)name[start - 1] & 0xc0) == 0x80)
+            start--;
+        const unsigned char lead = (unsigned char)name[start - 1];
+        const size_t wants = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+        if (size - (start - 1) < wants)
+            size = start - 1;
+    }
+    return af_utf8_text(name, size, NULL);
+}
+
+void af_entry_name(struct af_entry *e, char *program) {
+    char *to = e->key = af_format("%s", program);
+    e->program = program;
+    for (const char *from = program; *from; from++)
+        if (((unsigned char)*from & 0xc0) != 0x80)
+            *to++ = *from > 0 ? *from : '?';
+    *to = 0;
 }
 
 void af_entries_add(struct af_entries *entries, const struct af_collection *found, const struct af_strings *only) {
@@ -32,13 +50,14 @@ void af_entries_add(struct af_entries *entries, const struct af_collection *foun
         json_t *errors = json_object();
         entries->all = af_room_for_one(entries->all, entries->n, sizeof *entries->all);
         struct af_entry *e = &entries->all[entries->n];
-        *e = (struct af_entry){ .program = clean(found->images[row->image].program),
-                                .pid = row->seen.pid,
+        const char *name = found->images[row->image].program;
+        *e = (struct af_entry){ .pid = row->seen.pid,
                                 .started = row->seen.started,
                                 .at = UINT64_MAX,
                                 .order = entries->n++,
                                 .running = row->fate == AF_FATE_RUNNING,
                                 .time_wait_now = row->confirmed };
+        af_entry_name(e, af_entry_program(name, strlen(name)));
         memcpy(e->count, row->seen.count, sizeof e->count);
         af_json_add_errors(errors, &row->seen);
         e->errors = or_null(errors);
@@ -54,14 +73,14 @@ static int number_order(uint64_t x, uint64_t y) {
 
 static int by_identity(const void *a, const void *b) {
     const struct af_entry *x = a, *y = b;
-    int order = strcmp(x->program, y->program);
+    int order = strcmp(x->key, y->key);
     order = order ? order : number_order((uint64_t)x->pid, (uint64_t)y->pid);
     order = order ? order : number_order(x->started, y->started);
     return order ? order : number_order(x->order, y->order);
 }
 
 static bool is_same(const struct af_entry *x, const struct af_entry *y) {
-    return x->pid == y->pid && strcmp(x->program, y->program) == 0 && y->started - x->started <= TOLERANCE_NS;
+    return x->pid == y->pid && strcmp(x->key, y->key) == 0 && y->started - x->started <= TOLERANCE_NS;
 }
 
 static bool is_newer(const struct af_entry *x, const struct af_entry *than) {
@@ -70,6 +89,7 @@ static bool is_newer(const struct af_entry *x, const struct af_entry *than) {
 
 static void drop(struct af_entry *e) {
     free(e->program);
+    free(e->key);
     json_decref(e->errors);
     json_decref(e->time_wait_to);
 }

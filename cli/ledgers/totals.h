@@ -8,7 +8,8 @@
 
 /* One process image as one source told it. */
 struct af_entry {
-    char *program; /* UTF-8 */
+    char *program; /* af_entry_program */
+    char *key;     /* of it, the same whoever told: see af_entry_name */
     int64_t pid;
     uint64_t started, at; /* of the image; of the line, UINT64_MAX for a ledger: both ns since 1970 */
     size_t order;         /* of being read */
@@ -40,6 +41,13 @@ struct af_totals {
     size_t n_sums;
     struct af_sum total;
 };
+
+/* A program's name as every source can tell it: as much as a ledger holds, no character in halves, and what is not fit
+ * in it is U+FFFD (text.h). From malloc. */
+char *af_entry_program(const char *name, size_t size);
+/* Give an entry its name, from malloc, which is the entry's then. A byte that is no UTF-8 is one of its own in a ledger,
+ * and U+0080 to U+00FF in a JSON log: in the key every character beyond ASCII is a question mark. */
+void af_entry_name(struct af_entry *entry, char *program);
 
 /* An entry for each process of the collected ledgers. `only`: what lies in these entries of the directory; NULL:
  * all. */

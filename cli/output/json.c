@@ -14,19 +14,9 @@ enum { FLAGS = JSON_INDENT(2) | JSON_REAL_PRECISION(12) };
 
 /* JSON is UTF-8; a name or an argument need not be. */
 json_t *af_json_text(const char *from, size_t size) {
-    static const char replacement[] = "\xef\xbf\xbd";
-    char *clean = af_array(NULL, size, sizeof replacement - 1), *to = clean;
-    while (size) {
-        size_t len = af_utf8_length(from, size);
-        const char *piece = len ? from : replacement;
-        size_t piece_len = len ? len : sizeof replacement - 1;
-        memcpy(to, piece, piece_len);
-        to += piece_len;
-        from += len ? len : 1;
-        size -= len ? len : 1;
-    }
-    json_t *value = json_stringn(clean, (size_t)(to - clean));
-    free(clean);
+    char *text = af_utf8_text(from, size, &size);
+    json_t *value = json_stringn_nocheck(text, size);
+    free(text);
     return value;
 }
 
@@ -49,8 +39,41 @@ void af_json_add(json_t *to, json_t *from) {
     }
 }
 
+/* One escape of a string, at its backslash: what to put in its place. Returns bytes eaten. A reader would turn \u001b
+ * back into what a terminal obeys, and may print it. */
+static size_t next_escape(const char *at, const char **put, size_t *size) {
+    const bool unicode = at[1] == 'u';
+    const size_t eaten = unicode ? 6 : 2;
+    const bool fit = unicode ? strncmp(at + 2, "00", 2) != 0 : !strchr("bfr", at[1]);
+    *put = fit ? at : "\xef\xbf\xbd";
+    *size = fit ? eaten : strlen(*put);
+    return eaten;
+}
+
+/* Jansson writes backslashes in strings only, and \uNNNN for what is below U+0020 only. */
+char *af_json_dump(const json_t *all, size_t flags) {
+    char *dump = json_dumps(all, flags);
+    if (!dump)
+        return NULL;
+    char *out = af_array(NULL, strlen(dump) + 1, 2), *to = out;
+    for (const char *from = dump; *from;) {
+        const size_t plain = strcspn(from, "\\");
+        const char *put = "";
+        size_t size = 0;
+        to = mempcpy(to, from, plain);
+        from += plain;
+        if (*from)
+            from += next_escape(from, &put, &size);
+        to = mempcpy(to, put, size);
+    }
+    free(dump);
+    char *text = af_utf8_text(out, (size_t)(to - out), NULL);
+    free(out);
+    return text;
+}
+
 bool af_json_write(json_t *all, const char *command, const char *path) {
-    char *dump = json_dumps(all, FLAGS), *data = dump ? af_format("%s\n", dump) : NULL;
+    char *dump = af_json_dump(all, FLAGS), *data = dump ? af_format("%s\n", dump) : NULL;
     bool ok = data && af_output(data, command, "JSON", path);
     if (!data)
         af_tell("%s: cannot write JSON: %s", command, strerror(ENOMEM));

@@ -6,8 +6,10 @@
 
 #include <jansson.h>
 
-/* A string; bytes that are no UTF-8 become U+FFFD. */
+/* A string; what is not fit in it (text.h: af_utf8_text) becomes U+FFFD. */
 json_t *af_json_text(const char *from, size_t size);
+/* The text of a document, from malloc, in which nothing is unfit, names of members neither; NULL: no memory. */
+char *af_json_dump(const json_t *all, size_t flags);
 /* "10.0.0.5:443" */
 json_t *af_json_address(const struct af_addr *addr);
 void af_json_put(json_t *object, const char *name, uint64_t n);

@@ -1,10 +1,13 @@
 /* Messages of the command: one line each, on stderr. */
 
 #include "cli/output/say.h"
+#include "cli/output/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { LONGEST_SHOWN = 4 /* \xNN */ };
 
 static void (*hears)(const char *line);
 
@@ -13,18 +16,15 @@ void af_tell_to(void (*hear)(const char *line)) {
 }
 
 void af_tell(const char *format, ...) {
-    char line[1024];
-    int used = snprintf(line, sizeof line, "afterfin: ");
+    char text[1024], line[LONGEST_SHOWN * sizeof text + 1];
+    int used = snprintf(text, sizeof text, "afterfin: ");
     va_list args;
     va_start(args, format);
-    int wanted = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, args);
+    int wanted = vsnprintf(text + used, sizeof text - (size_t)used, format, args);
     va_end(args);
     if (wanted < 0)
         return;
-    size_t len = strlen(line);
-    for (size_t i = 0; i < len; i++) /* a file's name, too, may be made to fool a terminal */
-        if ((unsigned char)line[i] < ' ' || line[i] == 127)
-            line[i] = '?';
+    size_t len = af_show(text, line, sizeof line - 2);
     if (hears) {
         hears(line);
         return;

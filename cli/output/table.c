@@ -121,19 +121,20 @@ static void print_row(const struct af_table *table, const size_t *widths, const 
 }
 
 void af_print_wrapped(FILE *to, size_t width, size_t indent, const char *text) {
-    const size_t room = width > indent + SHORTEST_TEXT ? width - indent : SHORTEST_TEXT;
-    while (*text) {
-        size_t len = strlen(text);
-        if (len > room) {
-            for (len = room; len > 0 && text[len] != ' '; len--)
-                ;
-            if (!len)
-                len = room;
-        }
-        fprintf(to, "%*s%.*s\n", (int)indent, "", (int)len, text);
-        text += len;
-        text += *text == ' ';
+    const size_t room = width > indent + SHORTEST_TEXT ? width - indent : SHORTEST_TEXT, size = strlen(text);
+    char *line = af_array(NULL, size + 1, 4), *shown = line;
+    af_show(text, line, 4 * size);
+    while (*line) {
+        const size_t most = af_bytes_in(line, room);
+        size_t len = most;
+        while (line[most] && len > 0 && line[len] != ' ')
+            len--;
+        len = len ? len : most;
+        fprintf(to, "%*s%.*s\n", (int)indent, "", (int)len, line);
+        line += len;
+        line += *line == ' ';
     }
+    free(shown);
 }
 
 void af_table_print(struct af_table *table, FILE *to, size_t width, bool colour) {

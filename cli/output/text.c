@@ -1,17 +1,24 @@
 /* See text.h. */
 #include "cli/output/text.h"
+#include "cli/output/memory.h"
 
 #include <langinfo.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <wchar.h>
 
-size_t af_utf8_length(const char *s, size_t n) {
+bool af_is_fit(uint32_t c) {
+    if (c < ' ' || (c >= 0x7f && c < 0xa0))
+        return false;
+    return !(c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069));
+}
+
+size_t af_utf8_length(const char *s, size_t n, uint32_t *to) {
     const unsigned char *u = (const unsigned char *)s;
+    uint32_t none, *out = to ? to : &none;
     if (!n)
         return 0;
+    *out = u[0];
     if (u[0] < 0x80)
         return 1;
     size_t len = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : 2;
@@ -23,10 +30,13 @@ size_t af_utf8_length(const char *s, size_t n) {
             return 0;
         c = c << 6 | (u[i] & 0x3f);
     }
+    *out = c;
     /* Overlong forms, surrogates, beyond Unicode. */
     bool bad = (len == 3 && c < 0x800) || (len == 4 && (c < 0x10000 || c > 0x10ffff)) || (c >> 11) == 0x1b;
     return bad ? 0 : len;
 }
+
+/* ---- for a terminal ----------------------------------------------------------------------------------------- */
 
 /* One character of text as it is to be shown: bytes in `shown`, columns in *columns. Returns bytes eaten. */
 static size_t next_shown(const char *text, size_t n, char shown[8], size_t *columns) {
@@ -39,7 +49,7 @@ static size_t next_shown(const char *text, size_t n, char shown[8], size_t *colu
         return 1;
     }
     size_t eaten = mbrtowc(&wide, text, n, &state);
-    int width = eaten && eaten <= n ? wcwidth(wide) : -1;
+    int width = eaten && eaten <= n && af_is_fit((uint32_t)wide) ? wcwidth(wide) : -1;
     if (width > 0 && eaten <= 4) {
         memcpy(shown, text, eaten);
         shown[eaten] = 0;
@@ -84,4 +94,54 @@ size_t af_fit(const char *text, size_t width, char *out) {
         used++;
     }
     return used;
+}
+
+size_t af_show(const char *text, char *out, size_t room) {
+    size_t used = 0, n = strlen(text), columns;
+    char shown[8];
+    while (n) {
+        size_t eaten = next_shown(text, n, shown, &columns), size = strlen(shown);
+        if (used + size > room)
+            break;
+        memcpy(out + used, shown, size);
+        used += size;
+        text += eaten;
+        n -= eaten;
+    }
+    out[used] = 0;
+    return used;
+}
+
+size_t af_bytes_in(const char *text, size_t columns) {
+    size_t used = 0, n = strlen(text), at = 0, its;
+    char shown[8];
+    while (at < n) {
+        size_t eaten = next_shown(text + at, n - at, shown, &its);
+        if (at && used + its > columns)
+            break;
+        used += its;
+        at += eaten;
+    }
+    return at;
+}
+
+/* ---- for machines ------------------------------------------------------------------------------------------- */
+
+char *af_utf8_text(const char *from, size_t size, size_t *length) {
+    static const char replacement[] = "\xef\xbf\xbd";
+    char *clean = af_array(NULL, size + 1, sizeof replacement - 1), *to = clean;
+    while (size) {
+        uint32_t c = 0;
+        size_t len = af_utf8_length(from, size, &c);
+        if (len && (af_is_fit(c) || c == '\n' || c == '\t'))
+            to = mempcpy(to, from, len);
+        else
+            to = mempcpy(to, replacement, sizeof replacement - 1);
+        from += len ? len : 1;
+        size -= len ? len : 1;
+    }
+    *to = 0;
+    if (length)
+        *length = (size_t)(to - clean);
+    return clean;
 }

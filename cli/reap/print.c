@@ -193,7 +193,7 @@ static bool put_line(const char *line, const char *path) {
 
 bool af_reap_print_line(const struct af_reap *q, const struct af_reaped *r) {
     json_t *all = q->json ? object(q, r) : NULL;
-    char *text = all ? json_dumps(all, JSON_COMPACT) : logfmt(q, r), *line = text ? af_format("%s\n", text) : NULL;
+    char *text = all ? af_json_dump(all, JSON_COMPACT) : logfmt(q, r), *line = text ? af_format("%s\n", text) : NULL;
     bool ok = line && put_line(line, q->json_path);
     if (!line)
         af_tell("reap: %s", strerror(ENOMEM));

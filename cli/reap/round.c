@@ -30,6 +30,11 @@ static void pick_by_table(const struct af_reap *q, struct af_reaped *r) {
     kernel->n = kept;
 }
 
+/* A ledger is its owner's word, and this one is acted on. In the directory of a run there are others' too. */
+static bool is_ours(const struct af_collection *found, size_t row) {
+    return row != AF_NO_ROW && found->images[found->rows[row].image].uid == geteuid();
+}
+
 /* The ledgers are read after the kernel's table: whatever is in that was recorded before. 0, or -errno, which has been
  * said. */
 static int pick_by_owner(const struct af_reap *q, bool tell, struct af_reaped *r) {
@@ -40,12 +45,12 @@ static int pick_by_owner(const struct af_reap *q, bool tell, struct af_reaped *r
     r->told = directory < 0;
     if (r->told)
         return directory;
-    af_collect(&found, directory); /* not all users': a ledger is its owner's word, and this one is acted on */
+    af_collect(&found, directory); /* not all users' */
     close(directory);
     af_settle_records(&found);
     for (size_t i = 0; i < kernel->n; i++) {
         const struct af_owner owner = af_settle_owner(&found, kernel->all[i].cookie);
-        if (af_filter_takes_row(&q->filter, &found, owner.row))
+        if (is_ours(&found, owner.row) && af_filter_takes_row(&q->filter, &found, owner.row))
             kernel->all[kept++] = kernel->all[i];
     }
     kernel->n = kept;

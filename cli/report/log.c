@@ -3,6 +3,7 @@
 #include "cli/output/json.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
+#include "cli/output/text.h"
 #include "cli/report/report.h"
 
 #include <errno.h>
@@ -40,6 +41,8 @@ static char *value_at(char **at) {
     from += quoted;
     while (*from && (quoted ? *from != '"' : *from != ' ')) {
         size_t eaten = 1;
+        if (!quoted && *from == '"') /* the library quotes what has one: here another line begins */
+            return NULL;
         if (quoted && *from == '\\')
             eaten += unescape(from + 1, to++);
         else
@@ -73,17 +76,29 @@ static json_t *pairs(char *text) {
         char *equals = strrchr(pair, '=');
         if (equals)
             *equals = 0;
-        if (!equals || !number(equals + 1, &n) || json_object_set_new(object, pair, json_integer(n)) != 0) {
+        if (!equals || !number(equals + 1, &n)) {
             json_decref(object);
             return NULL;
         }
+        char *name = af_utf8_text(pair, strlen(pair), NULL);
+        json_object_set_new_nocheck(object, name, json_integer(n));
+        free(name);
     }
     return object;
 }
 
+static json_t *program_of(const char *name) {
+    char *program = af_entry_program(name, strlen(name));
+    json_t *text = json_string_nocheck(program);
+    free(program);
+    return text;
+}
+
 static json_t *typed(const char *name, char *value) {
-    static const char *const texts[] = { "event", "time", "program", "policy" };
+    static const char *const texts[] = { "event", "time", "policy" };
     json_int_t n;
+    if (strcmp(name, "program") == 0)
+        return program_of(value);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(name, texts[i]) == 0)
             return af_json_text(value, strlen(value));
@@ -119,6 +134,16 @@ static json_t *from_logfmt(char *line) {
     return object;
 }
 
+/* ---- JSON --------------------------------------------------------------------------------------------------- */
+
+static json_t *from_json(const char *line, size_t size) {
+    json_t *object = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
+    const char *program = json_string_value(json_object_get(object, "program"));
+    if (program)
+        json_object_set_new(object, "program", program_of(program));
+    return object;
+}
+
 /* ---- what a line says --------------------------------------------------------------------------------------- */
 
 static bool read_time(const char *text, uint64_t *ns) {
@@ -145,16 +170,21 @@ static bool read_count(const json_t *object, const char *name, uint64_t *out) {
 
 /* NULL where there are none; false where a count in it is none. */
 static bool read_pairs(json_t *object, const char *name, json_t **out) {
-    json_t *value = json_object_get(object, name), *one;
+    json_t *value = json_object_get(object, name), *pairs = json_object(), *one;
+    bool good = json_is_object(value);
     const char *key;
     uint64_t n;
-    if (!json_is_object(value))
-        return false;
-    json_object_foreach(value, key, one)
-        if (!read_count(value, key, &n))
-            return false;
-    *out = json_object_size(value) ? json_incref(value) : NULL;
-    return true;
+    json_object_foreach(value, key, one) {
+        char *fit = af_utf8_text(key, strlen(key), NULL);
+        const json_int_t before = json_integer_value(json_object_get(pairs, fit));
+        good = good && read_count(value, key, &n) && (uint64_t)before + n < INT64_MAX / (AF_COUNTERS + 1);
+        if (good)
+            af_json_put(pairs, fit, (uint64_t)before + n);
+        free(fit);
+    }
+    *out = good && json_object_size(pairs) ? json_incref(pairs) : NULL;
+    json_decref(pairs);
+    return good;
 }
 
 /* NULL, or why not. */
@@ -193,7 +223,7 @@ static const char *read_object(json_t *object, struct af_entry *e) {
         return "its errors or time_wait_to are none";
     e->pid = (int64_t)pid;
     e->started = e->at - (uint64_t)(elapsed * 1e9);
-    e->program = af_format("%s", program);
+    af_entry_name(e, af_format("%s", program));
     return NULL;
 }
 
@@ -210,7 +240,7 @@ static const char *read_line(struct af_entries *entries, char *line, size_t size
     if (strlen(line) != size)
         return "a NUL in it";
     if (*line == '{')
-        object = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL);
+        object = from_json(line, size);
     else if (strncmp(line, ours, sizeof ours - 1) == 0)
         object = from_logfmt(line + sizeof ours - 1);
     else
@@ -228,18 +258,63 @@ static const char *read_line(struct af_entries *entries, char *line, size_t size
     return NULL;
 }
 
+/* A log in the middle of being read. */
+struct place {
+    struct af_entries *entries;
+    const char *name;
+    size_t line;
+};
+
+/* Where in `from` a line of ours begins, its end if none does. */
+static char *next_start(char *from, char *end) {
+    static const char *const starts[] = { "afterfin version=", "{\"version\"" };
+    char *first = end;
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        char *at = memmem(from, (size_t)(end - from), starts[i], strlen(starts[i]));
+        first = at && at < first ? at : first;
+    }
+    return first;
+}
+
+static void take(struct place *p, char *line, size_t size, bool piece) {
+    const char *why = read_line(p->entries, line, size);
+    p->entries->lines += !why;
+    p->entries->skipped += why != NULL;
+    if (why && piece)
+        af_tell("report: %s:%zu: %s: left out, %zu bytes", p->name, p->line, why, size);
+    else if (why)
+        af_tell("report: %s:%zu: %s", p->name, p->line, why);
+}
+
+/* A disk that was full has cut a line off, newline and all, and the next one stands right behind it. A whole line may
+ * have such a beginning in it too, as some program's name. */
+static void take_line(struct place *p, char *line, size_t size) {
+    char *end = line + size, *next = size ? next_start(line + 1, end) : end;
+    if (next < end) {
+        char *copy = memcpy(af_array(NULL, size + 1, 1), line, size + 1);
+        const char *why = read_line(p->entries, copy, size);
+        free(copy);
+        p->entries->lines += !why;
+        if (!why)
+            return;
+    }
+    for (bool pieces = next < end; line < end; line = next, next = line < end ? next_start(line + 1, end) : end) {
+        const char first = *next;
+        *next = 0;
+        take(p, line, (size_t)(next - line), pieces);
+        *next = first;
+    }
+}
+
 static bool read_stream(struct af_entries *entries, FILE *file, const char *name) {
+    struct place p = { .entries = entries, .name = name };
     char *line = NULL;
-    size_t room = 0, number_of = 0;
+    size_t room = 0;
     for (ssize_t got; (errno = 0, got = getline(&line, &room, file)) > 0;) {
         size_t size = (size_t)got - (line[got - 1] == '\n');
         line[size] = 0;
-        number_of++;
-        const char *why = size ? read_line(entries, line, size) : NULL;
-        entries->lines += size && !why;
-        entries->skipped += why != NULL;
-        if (why)
-            af_tell("report: %s:%zu: %s", name, number_of, why);
+        p.line++;
+        take_line(&p, line, size);
     }
     int error = ferror(file) ? errno : 0;
     free(line);

@@ -1,6 +1,7 @@
 /* What report writes for Prometheus: its text format. */
 #include "cli/output/file.h"
 #include "cli/output/memory.h"
+#include "cli/output/text.h"
 #include "cli/report/report.h"
 
 #include <stdio.h>
@@ -9,17 +10,35 @@
 
 /* https://prometheus.io/docs/instrumenting/exposition_formats/: \, " and newline are escaped. */
 static void put_label(FILE *to, const char *name, const char *value, size_t size) {
+    char *text = af_utf8_text(value, size, NULL);
     fprintf(to, "%s=\"", name);
-    for (size_t i = 0; i < size; i++)
-        if (value[i] == '\n')
+    for (const char *c = text; *c; c++)
+        if (*c == '\n')
             fputs("\\n", to);
         else
-            fprintf(to, value[i] == '"' || value[i] == '\\' ? "\\%c" : "%c", value[i]);
+            fprintf(to, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
     fputc('"', to);
+    free(text);
 }
 
 static void put_family(FILE *to, const char *name, const char *type, const char *help) {
     fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Of the counts that tell how connections ended. */
+static const char *whose_word(const char *name) {
+    static const char *const endings[] = { "time_wait", "avoided", "passive", "aborted" };
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (strcmp(name, endings[i]) == 0)
+            return "; as predicted at each close";
+    return "";
+}
+
+/* `count`: as in counters.def. */
+static void put_count_family(FILE *to, const char *count, const char *name, const char *type, const char *help) {
+    char *longer = af_format("%s%s", help, whose_word(count));
+    put_family(to, name, type, longer);
+    free(longer);
 }
 
 static void put_sample(FILE *to, const char *name, const char *program, uint64_t value) {
@@ -31,6 +50,11 @@ static void put_sample(FILE *to, const char *name, const char *program, uint64_t
 #define EACH(r, name, type, help, value) \
     do { \
         put_family(to, name, type, help); \
+        EACH_SAMPLE(r, name, value); \
+    } while (0)
+
+#define EACH_SAMPLE(r, name, value) \
+    do { \
         for (size_t i = 0; i < (r)->totals.n_sums; i++) { \
             const struct af_sum *sum = &(r)->totals.sums[i]; \
             put_sample(to, name, sum->program, (uint64_t)(value)); \
@@ -44,7 +68,9 @@ static json_int_t told(const struct af_sum *sum, const char *name) {
 static void put_counts(FILE *to, const struct af_report *r) {
     EACH(r, "afterfin_processes", "gauge", "processes that had a TCP socket, as far as recorded", sum->processes);
     EACH(r, "afterfin_processes_running", "gauge", "those that have a ledger and run", sum->running);
-#define COUNTER(name, help) EACH(r, "afterfin_" #name "_total", "counter", help, told(sum, #name));
+#define COUNTER(name, help) \
+    put_count_family(to, #name, "afterfin_" #name "_total", "counter", help); \
+    EACH_SAMPLE(r, "afterfin_" #name "_total", told(sum, #name));
 #define DERIVED(name, help) EACH(r, "afterfin_" #name, "gauge", help, af_seen_##name(sum->count));
 #include "ledger/counters.def"
 #undef COUNTER
@@ -100,8 +126,8 @@ static void put_busiest(FILE *to, const struct af_ports *p) {
 static void put_ports(FILE *to, const struct af_report *r) {
     const struct af_ports *p = &r->ports;
     if (r->totals.n_sums)
-        EACH(r, "afterfin_time_wait_now", "gauge", "TIME_WAIT sockets in this network namespace that it left",
-             sum->time_wait_now);
+        EACH(r, "afterfin_time_wait_now", "gauge",
+             "TIME_WAIT sockets in this network namespace that it left, as the kernel has them", sum->time_wait_now);
     put_one(to, "afterfin_time_wait_sockets", "gauge", "TIME_WAIT sockets in this network namespace, whoever left them",
             p->time_wait);
     put_one(to, "afterfin_time_wait_limit", "gauge", "net.ipv4.tcp_max_tw_buckets", p->time_wait_limit);

@@ -112,6 +112,13 @@ void af_report_print(const struct af_report *r) {
     add_row(&table, &r->totals.total);
     af_table_print(&table, stdout, af_width_of(STDOUT_FILENO), af_colour_on(STDOUT_FILENO));
     af_table_free(&table);
+    char *note = r->has_ports ? af_format("note: how connections ended is what was predicted at each close; of these "
+                                          "processes the kernel has %llu in TIME_WAIT now",
+                                          (unsigned long long)r->totals.total.time_wait_now)
+                              : af_format("note: how connections ended is what was predicted at each close; the kernel "
+                                          "was not asked");
+    af_print_wrapped(stdout, af_width_of(STDOUT_FILENO), 0, note);
+    free(note);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------------------- */
@@ -119,7 +126,7 @@ void af_report_print(const struct af_report *r) {
 static json_t *sum_object(const struct af_sum *sum, bool named) {
     json_t *object = json_object();
     if (named)
-        json_object_set_new(object, "program", json_string(sum->program));
+        json_object_set_new(object, "program", af_json_text(sum->program, strlen(sum->program)));
     af_json_put(object, "processes", sum->processes);
     af_json_put(object, "running", sum->running);
     af_json_put_counts(object, sum->count);

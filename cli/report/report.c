@@ -69,6 +69,16 @@ static void tell_guessed(const struct af_collection *found) {
                 guessed);
 }
 
+static void tell_contested(const struct af_collection *found, const struct af_kernel_sockets *kernel) {
+    size_t contested = 0, first;
+    for (size_t i = 0; i < kernel->n && found->n_claims; i++)
+        contested += af_is_time_wait(&kernel->all[i]) && af_find_claims(found, kernel->all[i].cookie, &first);
+    if (contested)
+        af_tell("report: %zu TIME_WAIT sockets are claimed by ledgers of several users, and counted as nobody's; "
+                "afterfin who tells whose",
+                contested);
+}
+
 static void read_ledgers(struct af_report *r, int directory, const struct af_metrics_history *history) {
     struct af_collection found;
     struct af_kernel_sockets kernel;
@@ -82,9 +92,10 @@ static void read_ledgers(struct af_report *r, int directory, const struct af_met
     r->has_ports = kernel.states != 0;
     if (r->has_ports)
         af_ports_read(&r->ports, &kernel);
-    free(kernel.all);
     af_collection_tell(&found, "report");
     tell_guessed(&found);
+    tell_contested(&found, &kernel);
+    free(kernel.all);
     af_collection_free(&found);
 }
 

@@ -6,6 +6,7 @@
 #include "cli/run/run.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static json_t *words(const char *command, size_t size) {
     json_t *array = json_array();
@@ -25,6 +26,8 @@ static json_t *process(const struct af_result *r, const struct af_row *row) {
     json_object_set_new(object, "pid", json_integer(row->seen.pid));
     json_object_set_new(object, "ppid", json_integer(row->seen.ppid));
     json_object_set_new(object, "program", af_json_text(image->program, strlen(image->program)));
+    if (image->uid != geteuid())
+        af_json_put(object, "uid", image->uid);
     json_object_set_new(object, "command", words(image->command, image->command_size));
     json_object_set_new(object, "ended", json_string(af_fate_name(row->fate)));
     af_json_put_counts(object, row->seen.count);

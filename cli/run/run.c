@@ -1,6 +1,7 @@
 /* afterfin run: CMD under the library, and what came of it. */
 #include "cli/run/run.h"
 #include "cli/commands.h"
+#include "cli/kernel/seccomp.h"
 #include "cli/launch/preload.h"
 #include "cli/launch/reach.h"
 #include "cli/launch/result.h"
@@ -58,9 +59,21 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     return *status < 0;
 }
 
+/* CMD inherits what we live under. */
+static void warn_of_filter(void) {
+    char *calls = af_seccomp_kills();
+    if (calls)
+        af_tell(
+            "run: the seccomp filter that is in force here kills for %s, which the library calls: CMD may die of SIGSYS "
+            "where it would not otherwise (LIMITS in afterfin(7))",
+            calls);
+    free(calls);
+}
+
 /* Everything that can be wrong is found before CMD starts. */
 static bool prepare(struct request *q) {
     char why[512];
+    warn_of_filter();
     if (!af_settings_check(&q->settings) || !af_preload(&q->settings))
         return false;
     af_preload_beside_sanitizer(&q->settings, q->command[0]);

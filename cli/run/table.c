@@ -13,6 +13,7 @@
 enum column {
     PID,
     PROGRAM,
+    USER,
     ENDED,
     CONNECTS,
     ACCEPTS,
@@ -30,6 +31,7 @@ enum column {
 static const struct af_column columns[COLUMNS] = {
     [PID] = { "PID", .rank = 9 },
     [PROGRAM] = { "PROGRAM", .text = true },
+    [USER] = { "USER", .text = true, .optional = true, .rank = 12 },
     [ENDED] = { "ENDED", .text = true, .optional = true, .rank = 8 },
     [CONNECTS] = { "CONNECTS", .optional = true, .rank = 7 },
     [ACCEPTS] = { "ACCEPTS", .optional = true, .rank = 6 },
@@ -106,6 +108,7 @@ static void add_row(struct af_table *table, const struct af_result *r, const str
     char **cells = af_table_row(table);
     cells[PID] = af_format("%d", (int)row->seen.pid);
     cells[PROGRAM] = af_format("%s", r->found.images[row->image].program);
+    cells[USER] = af_user_name(r->found.images[row->image].uid);
     cells[ENDED] = af_format("%s", row->fate == AF_FATE_EXIT ? "" : af_fate_name(row->fate));
     put_counts(cells, row->seen.count);
     cells[CONFIRMED] = r->dumped && row->confirmable ? number(row->confirmed) : af_format("-");
@@ -121,6 +124,7 @@ static void add_total(struct af_table *table, const struct af_result *r) {
     char **cells = af_table_row(table);
     cells[PID] = af_format("%s", "");
     cells[PROGRAM] = af_format("total");
+    cells[USER] = af_format("%s", "");
     cells[ENDED] = af_format("%s", "");
     put_counts(cells, count);
     cells[CONFIRMED] = confirmable ? number(confirmed) : af_format("-");
@@ -159,11 +163,14 @@ static void say_missing(const struct af_result *r, size_t width, unsigned long l
                              "kernel keeps them under another cookie",
                              mptcp));
     if (missing > mptcp)
-        say(width, af_format("note: %llu counted in TIME_WAIT but not seen in the kernel's table: a TIME_WAIT "
-                             "ends after 60 s (the run took %.0f s) or when a new connection takes its port "
-                             "(tcp_tw_reuse), and none is made where the peer still sends to what was closed, "
-                             "nor beyond tcp_max_tw_buckets (%ld)",
-                             missing - mptcp, r->child.elapsed_s, max_buckets()));
+        say(width,
+            af_format("note: %llu counted in TIME_WAIT but not seen in the kernel's table: a TIME_WAIT ends after "
+                      "60 s (the run took %.0f s), when a new connection takes its port (tcp_tw_reuse), and by "
+                      "reap or ss -K; none is made where the peer resets what this side has closed (haproxy and "
+                      "smtp-source do) or still sends to it, of a socket in TCP_REPAIR, nor beyond "
+                      "tcp_max_tw_buckets (%ld); and of a process that went to another network namespace it is "
+                      "there",
+                      missing - mptcp, r->child.elapsed_s, max_buckets()));
 }
 
 static void say_difference(const struct af_result *r, size_t width) {
@@ -180,9 +187,13 @@ static void say_difference(const struct af_result *r, size_t width) {
     }
     say_missing(r, width, missing);
     if (extra)
-        say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, or "
-                             "connections whose end the library could not see",
+        say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, both sides "
+                             "having closed at once, or connections whose end the library could not see (raw system "
+                             "calls, io_uring, libraries opened with RTLD_DEEPBIND)",
                              extra));
+    if (r->contested)
+        say(width, af_format("note: %llu TIME_WAIT are claimed by ledgers of several users: confirmed for none of them",
+                             (unsigned long long)r->contested));
     if (elsewhere)
         say(width, af_format("note: %llu counted in another network namespace, which was not looked into", elsewhere));
 }
@@ -232,11 +243,17 @@ static void say_nothing(const struct af_result *r, size_t width) {
                              "socket",
                              name));
     else
-        say(width, af_format("afterfin: no TCP socket was used"));
+        say(width, af_format("afterfin: no process reported a TCP socket"));
     if (r->dumped && r->after > r->before)
-        say(width, af_format("note: the kernel has %llu TIME_WAIT more than before: left by others, or by what "
-                             "the library cannot reach (static and setuid programs, sudo, env -i)",
-                             (unsigned long long)(r->after - r->before)));
+        say(width,
+            af_format("note: the kernel has %llu TIME_WAIT more than before: left by others, or by what "
+                      "the library cannot reach (static and setuid programs, sudo, env -i, libraries opened with "
+                      "RTLD_DEEPBIND)",
+                      (unsigned long long)(r->after - r->before)));
+    if (r->dir.closed)
+        say(width, af_format("note: only root can reach %s: what has become another user before its first TCP socket "
+                             "could not report there",
+                             r->dir.path));
     say_rest(r, width);
 }
 

@@ -94,9 +94,10 @@ static json_t *range(const struct af_ephemeral *ports) {
 bool af_top_write_json(const struct af_top_rows *rows, const struct af_top_view *view, const struct af_top_sample *now,
                        double interval_s, enum af_top_by by, const char *path) {
     json_t *all = json_object(), *list = json_array();
-    uint64_t unknown = 0;
+    uint64_t unknown = 0, contested = 0;
     for (size_t i = 0; i < rows->n; i++)
-        unknown += rows->all[i].unknown ? rows->all[i].time_wait : 0;
+        if (rows->all[i].unknown)
+            *(rows->all[i].contested ? &contested : &unknown) += rows->all[i].time_wait;
     for (size_t i = 0; i < view->n; i++)
         if (!view->rows[i]->unknown)
             json_array_append_new(list, one_row(view->rows[i], by));
@@ -106,5 +107,7 @@ bool af_top_write_json(const struct af_top_rows *rows, const struct af_top_view 
     json_object_set_new(all, "tcp_tw_reuse", now->tw_reuse < 0 ? json_null() : json_integer(now->tw_reuse));
     json_object_set_new(all, by == AF_BY_PROCESS ? "processes" : "programs", list);
     af_json_put(all, "unknown", unknown);
+    if (contested)
+        af_json_put(all, "contested", contested);
     return af_json_write(all, "top", path);
 }

@@ -41,7 +41,7 @@ static void say_last(void) {
     af_tell_to(NULL);
     af_screen_close();
     if (n_heard)
-        fprintf(stderr, "%s\n", heard);
+        af_tell("%s", heard + strlen("afterfin: "));
 }
 
 /* ---- looks ------------------------------------------------------------------------------------------------- */

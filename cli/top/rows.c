@@ -150,14 +150,15 @@ static int by_endpoint(const void *a, const void *b) {
     return order ? order : x->what < y->what ? -1 : x->what > y->what;
 }
 
-/* The TIME_WAITs in our own namespace that nobody's ledger tells of. */
-static uint32_t unknown_row(struct making *m) {
-    size_t last = m->rows->n;
-    if (last && m->rows->all[last - 1].unknown)
-        return (uint32_t)(last - 1);
+/* The TIME_WAITs in our own namespace that nobody's ledger tells of, or several users' do. */
+static uint32_t unknown_row(struct making *m, bool contested) {
+    for (size_t i = m->rows->n; i > 0 && m->rows->all[i - 1].unknown; i--)
+        if (m->rows->all[i - 1].contested == contested)
+            return (uint32_t)(i - 1);
     struct af_top_row *row = new_row(m);
-    row->program = "unknown";
+    row->program = contested ? "claimed by several users" : "unknown";
     row->unknown = true;
+    row->contested = contested;
     return (uint32_t)(row - m->rows->all);
 }
 
@@ -168,7 +169,7 @@ static void add_sockets(struct making *m, struct items *items) {
         if (s->process != AF_NOBODY)
             item.row = m->row_of[s->process];
         else if (s->time_wait && !s->net_ns)
-            item.row = unknown_row(m);
+            item.row = unknown_row(m, s->contested);
         if (s->accepted)
             item.addr.port = s->local.port;
         else

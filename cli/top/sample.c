@@ -127,8 +127,9 @@ static void add_opens(struct af_top_sample *s, const struct af_collection *found
     for (size_t i = 0, n; i < found->n_live; i += n) {
         for (n = 1; i + n < found->n_live && found->live[i + n].cookie == found->live[i].cookie; n++)
             ;
+        size_t claim;
         const struct af_live *live = holding(found, &found->live[i], n);
-        if (live)
+        if (live && !af_find_claims(found, live->cookie, &claim))
             add_open(s, live);
     }
 }
@@ -177,7 +178,7 @@ static void add_socket(struct af_top_sample *s, const struct af_collection *foun
                        const struct af_kernel_socket *socket, uint64_t net_ns) {
     const struct af_top_open key = { .cookie = socket->cookie };
     const struct af_top_open *open = s->n_opens ? bsearch(&key, s->opens, s->n_opens, sizeof key, open_order) : NULL;
-    const struct af_owner owner = open ? (struct af_owner){ open->process, open->accepted }
+    const struct af_owner owner = open ? (struct af_owner){ .row = open->process, .accepted = open->accepted }
                                        : af_settle_owner(found, socket->cookie);
     s->sockets[s->n_sockets++] = (struct af_top_socket){
         .net_ns = net_ns,
@@ -186,6 +187,7 @@ static void add_socket(struct af_top_sample *s, const struct af_collection *foun
         .accepted = owner.accepted,
         .process = owner.row == AF_NO_ROW ? AF_NOBODY : (uint32_t)owner.row,
         .time_wait = af_is_time_wait(socket),
+        .contested = owner.n_claims != 0,
     };
 }
 

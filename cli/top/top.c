@@ -122,7 +122,7 @@ static void print(const struct af_top_rows *all, struct af_top_view *view, const
     if (view->n)
         af_table_print(&view->table, stdout, width, af_colour_on(STDOUT_FILENO));
     else
-        printf("%s\n", empty);
+        af_print_wrapped(stdout, width, 0, empty);
     free(empty);
     free(sums);
     free(setting);

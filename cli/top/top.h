@@ -29,6 +29,7 @@ struct af_top_socket {
     struct af_addr local, peer;
     uint32_t process; /* index, or AF_NOBODY */
     bool accepted, time_wait;
+    bool contested; /* of nobody, because ledgers of several users claim it */
 };
 
 /* A connection that a process has open. Its other end, or the local port of an accepted one. */
@@ -97,6 +98,7 @@ struct af_top_row {
     struct af_sample_key key; /* of a process; all 0: of a program */
     const char *program;      /* in the sample */
     bool unknown;             /* not one process: the TIME_WAITs that have no known owner */
+    bool contested;           /* of those: the ones that several users claim */
     int32_t pid;
     uint64_t pid_ns;
     enum af_fate fate;

@@ -18,6 +18,19 @@ static void put_process(json_t *object, const struct af_who *w, size_t row, json
         af_json_put(object, "uid", af_who_uid(w, row));
 }
 
+static json_t *claims(const struct af_who *w, const struct af_owner *owner, json_t *const *programs) {
+    const struct af_collection *found = &w->owners.found;
+    json_t *array = json_array();
+    for (size_t i = 0; i < owner->n_claims; i++) {
+        const size_t row = found->claims[owner->claim + i].row;
+        json_t *one = json_object();
+        put_process(one, w, row, programs[found->rows[row].image]);
+        af_json_put(one, "uid", af_who_uid(w, row));
+        json_array_append_new(array, one);
+    }
+    return array;
+}
+
 static json_t *one_socket(const struct af_who *w, const struct af_owned *owned, json_t *const *programs) {
     const size_t row = owned->owner.row;
     json_t *object = json_object();
@@ -33,6 +46,8 @@ static json_t *one_socket(const struct af_who *w, const struct af_owned *owned, 
     json_object_set_new_nocheck(object, "role",
                                 row == AF_NO_ROW ? json_null()
                                                  : json_string(owned->owner.accepted ? "accept" : "connect"));
+    if (owned->owner.n_claims)
+        json_object_set_new_nocheck(object, "claims", claims(w, &owned->owner, programs));
     if (owned->socket.state != AF_IN_TIME_WAIT)
         json_object_set_new_nocheck(object, "state", json_string(af_who_state(owned)));
     if (owned->net_ns)
@@ -55,6 +70,8 @@ static json_t *document(const struct af_who *w, json_t *const *programs) {
     json_object_set_new(all, "sockets", sockets);
     json_object_set_new(all, "processes", processes);
     af_json_put(all, "unknown", w->unknown);
+    if (w->contested)
+        af_json_put(all, "contested", w->contested);
     return all;
 }
 

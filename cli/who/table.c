@@ -1,11 +1,12 @@
 /* What who prints: the sockets, then how many each process left. */
 #include "cli/kernel/process.h"
+#include "cli/ledgers/names.h"
 #include "cli/output/memory.h"
 #include "cli/output/table.h"
 #include "cli/who/who.h"
 
-#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { LOCAL, PEER, STATE, EXPIRES, PID, PROGRAM, USER, ROLE, NET_NS, SOCKET_COLUMNS };
@@ -38,17 +39,24 @@ static char *program_text(const struct af_who *w, size_t row) {
     return af_format("%s", row == AF_NO_ROW ? "unknown" : found->images[found->rows[row].image].program);
 }
 
-/* Empty where it is our own. Sockets are ordered by process: the last answer mostly does again. */
+/* "claimed: curl 4242 of alice, x 7 of nobody" */
+static char *claims_text(const struct af_who *w, const struct af_owner *owner) {
+    char *text = af_format("claimed:");
+    for (size_t i = 0; i < owner->n_claims; i++) {
+        const size_t row = w->owners.found.claims[owner->claim + i].row;
+        char *program = program_text(w, row), *pid = pid_text(w, row), *user = af_user_name(af_who_uid(w, row));
+        char *longer = af_format("%s%s %s %s of %s", text, i ? "," : "", program, pid, *user ? user : "us");
+        free(program);
+        free(pid);
+        free(user);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
 static char *user_text(const struct af_who *w, size_t row) {
-    static uint32_t last;
-    static const struct passwd *user;
-    const uint32_t uid = row == AF_NO_ROW ? geteuid() : af_who_uid(w, row);
-    if (uid == geteuid())
-        return af_format("%s", "");
-    if (uid != last)
-        user = getpwuid(uid);
-    last = uid;
-    return user ? af_format("%s", user->pw_name) : af_format("%u", uid);
+    return row == AF_NO_ROW ? af_format("%s", "") : af_user_name(af_who_uid(w, row));
 }
 
 static char *address_text(const struct af_addr *addr) {
@@ -65,7 +73,7 @@ static void add_socket(struct af_table *table, const struct af_who *w, const str
     cells[STATE] = af_format("%s", states ? af_who_state(owned) : "");
     cells[EXPIRES] = af_format("%.1fs", owned->socket.expires_ms / 1000.0);
     cells[PID] = pid_text(w, row);
-    cells[PROGRAM] = program_text(w, row);
+    cells[PROGRAM] = owned->owner.n_claims ? claims_text(w, &owned->owner) : program_text(w, row);
     cells[USER] = user_text(w, row);
     cells[ROLE] = af_format("%s", row == AF_NO_ROW ? "" : owned->owner.accepted ? "accept" : "connect");
     cells[NET_NS] = owned->net_ns ? af_format("%llu", (unsigned long long)owned->net_ns) : af_format("%s", "");
@@ -103,6 +111,9 @@ void af_who_print(const struct af_who *w) {
     for (size_t i = 0; i < w->n_order; i++)
         add_total(&totals, pid_text(w, w->order[i]), program_text(w, w->order[i]), user_text(w, w->order[i]),
                   w->left[w->order[i]]);
+    if (w->contested)
+        add_total(&totals, pid_text(w, AF_NO_ROW), af_format("claimed by several users"), af_format("%s", ""),
+                  w->contested);
     if (w->unknown)
         add_total(&totals, pid_text(w, AF_NO_ROW), program_text(w, AF_NO_ROW), af_format("%s", ""), w->unknown);
     add_total(&totals, af_format("%s", ""), af_format("total"), af_format("%s", ""), w->owners.n);

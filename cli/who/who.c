@@ -59,8 +59,10 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
 /* ---- what is shown ------------------------------------------------------------------------------------------ */
 
 static bool is_wanted(const struct request *q, const struct af_owners *o, const struct af_owned *owned) {
-    return af_filter_takes_peer(&q->filter, &owned->socket.peer) &&
-           af_filter_takes_row(&q->filter, &o->found, owned->owner.row);
+    bool its = af_filter_takes_row(&q->filter, &o->found, owned->owner.row);
+    for (size_t i = 0; i < owned->owner.n_claims && !its; i++)
+        its = af_filter_takes_row(&q->filter, &o->found, o->found.claims[owned->owner.claim + i].row);
+    return its && af_filter_takes_peer(&q->filter, &owned->socket.peer);
 }
 
 static void select_wanted(struct af_who *w, const struct request *q) {
@@ -71,7 +73,9 @@ static void select_wanted(struct af_who *w, const struct request *q) {
     for (size_t i = 0; i < o->n; i++) {
         if (!is_wanted(q, o, &o->all[i]))
             continue;
-        if (o->all[i].owner.row == AF_NO_ROW)
+        if (o->all[i].owner.n_claims)
+            w->contested++;
+        else if (o->all[i].owner.row == AF_NO_ROW)
             w->unknown++;
         else
             w->left[o->all[i].owner.row]++;
@@ -109,6 +113,7 @@ static int compare_addr(const struct af_addr *x, const struct af_addr *y) {
 static int by_owner(const void *a, const void *b, void *who) {
     const struct af_owned *x = a, *y = b;
     int order = compare_rows(who, x->owner.row, y->owner.row);
+    order = order ? order : by_number(y->owner.n_claims, x->owner.n_claims);
     order = order ? order : by_number(x->net_ns, y->net_ns);
     order = order ? order : compare_addr(&x->socket.local, &y->socket.local);
     return order ? order : compare_addr(&x->socket.peer, &y->socket.peer);

@@ -10,7 +10,8 @@ struct af_who {
     size_t n_order;
     uint64_t *left; /* for each row, how many */
     uint64_t unknown;
-    uint64_t pid_ns; /* ours */
+    uint64_t contested; /* left by processes of which several users' ledgers claim it */
+    uint64_t pid_ns;    /* ours */
 };
 
 /* The pid namespace of a row's pid where that is not ours; else 0. */

@@ -144,7 +144,7 @@ Test(cli, tells_well_formed_UTF8_from_other_bytes) {
         { "\x80", 0 },     { "\xc3", 0 },         { "\xe2\x82", 0 },     { "\xff", 0 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        cr_expect_eq(af_utf8_length(rows[i].bytes, strlen(rows[i].bytes)), rows[i].length, "row %zu", i);
+        cr_expect_eq(af_utf8_length(rows[i].bytes, strlen(rows[i].bytes), NULL), rows[i].length, "row %zu", i);
 }
 
 Test(cli, prints_no_table_wider_than_asked_for) {
@@ -241,7 +241,7 @@ Test(cli, fits_runs_table_to_the_terminal_and_colours_it_unless_told_not_to) {
 }
 
 Test(cli, says_why_there_is_no_table) {
-    cr_expect(strstr(command(NULL, "run", "true", NULL).err, "afterfin: no TCP socket was used\n"));
+    cr_expect(strstr(command(NULL, "run", "true", NULL).err, "afterfin: no process reported a TCP socket\n"));
     struct ended e = command(NULL, "run", "-p", "skip=true", "true", NULL);
     cr_expect(strstr(e.err, "true is left alone by only or skip"), "%s", e.err);
     cr_expect_str_empty(command(NULL, "run", "-q", "true", NULL).err);
@@ -250,5 +250,6 @@ Test(cli, says_why_there_is_no_table) {
     char port[16];
     snprintf(port, sizeof port, "%u", peer.port);
     e = command(NULL, "run", "env", "-i", victim_path("connect_close"), "127.0.0.1", port, "-n", "5", NULL);
-    cr_expect(strstr(e.err, "no TCP socket was used\nnote: the kernel has 5 TIME_WAIT more than before"), "%s", e.err);
+    cr_expect(strstr(e.err, "no process reported a TCP socket\nnote: the kernel has 5 TIME_WAIT more than before"),
+              "%s", e.err);
 }

@@ -75,6 +75,13 @@ Test(walls, no_include_goes_up_or_across) {
     cr_expect_gt(n, 200, "only %zu includes were found", n);
 }
 
+/* What comes from outside reaches a terminal or JSON through output/ alone (text.h). */
+Test(walls, nothing_goes_out_past_output) {
+    struct ended e = shell("grep -rnE --include='*.c' '\\bjson_dumpf?s?\\(|fprintf\\(stderr|perror\\(|warnx?\\(' cli | "
+                           "grep -v '^cli/output/'");
+    cr_expect_str_empty(e.out);
+}
+
 /* Else what prints would include the header of the command that calls it, and every subcommand were a ring. */
 Test(walls, the_file_of_a_subcommand_serves_the_table_alone) {
     static const char *const commands[] = {

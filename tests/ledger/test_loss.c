@@ -273,9 +273,11 @@ Test(ledger_loss, a_chroot_and_dropped_privileges_do_not_end_the_count) {
     const struct {
         const char *what;
         long counted;
-    } rows[] = {
-        { "nothing", 8 }, { text("chroot=%s", new_directory_of_mode(0755)), 8 }, { "setuid", 8 }, { "first-setuid", 0 }
-    };
+    } rows[] = { { "nothing", 8 },
+                 { text("chroot=%s", new_directory_of_mode(0755)), 8 },
+                 { "setuid", 8 },
+                 { "first-setuid", 8 },
+                 { text("first-chroot=%s", new_directory_of_mode(0755)), 0 } };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *result = scratch_path();
         long before = ns_tw();

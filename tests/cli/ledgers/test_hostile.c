@@ -203,7 +203,7 @@ Test(hostile, a_name_cannot_speak_to_the_terminal) {
     int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     write_file(directory, "\033[2Jx\ny.ledger", "", 0);
     struct ended e = command(NULL, "report", "-d", path, NULL);
-    cr_expect_str_eq(e.err, "afterfin: report: left out: ?[2Jx?y.ledger: too short for a ledger: 0 bytes\n");
+    cr_expect_str_eq(e.err, "afterfin: report: left out: \\x1b[2Jx\\x0ay.ledger: too short for a ledger: 0 bytes\n");
 }
 
 Test(hostile, directories_below_are_no_labyrinth) {

@@ -194,7 +194,7 @@ Test(report, reads_both_formats_and_any_number_of_files) {
     struct ended e = command(NULL, "report", "--json", file_with(joined(first, 2)), file_with(joined(second, 2)), NULL);
     json_t *json = report_of(e);
     cr_expect_str_empty(e.err);
-    cr_expect_eq(count_of(json, "a \"b\" \001=\\", "time_wait"), 5);
+    cr_expect_eq(count_of(json, "a \"b\" \xef\xbf\xbd=\\", "time_wait"), 5);
     cr_expect_eq(count_of(json, "plain", "time_wait"), 4);
     cr_expect_eq(count_of(json, "123", "time_wait"), 5, "a name of digits is a name");
     cr_expect_eq(json_number(json, "totals.time_wait"), 14);
@@ -204,6 +204,12 @@ Test(report, reads_both_formats_and_any_number_of_files) {
 }
 
 /* ---- lines that are none --------------------------------------------------------------------------------------- */
+
+static const char *text_of(const char *format, size_t n) {
+    char *text;
+    cr_assert_gt(asprintf(&text, format, n), 0);
+    return text;
+}
 
 /* A good line with one piece replaced. */
 static const char *with(const char *line, const char *piece, const char *by) {
@@ -259,6 +265,87 @@ Test(report, names_each_line_that_is_not_ours_or_broken_and_skips_it) {
         char wanted[256];
         snprintf(wanted, sizeof wanted, "afterfin: report: %s:%zu: %s", path, 2 * i + 2, rows[i][1]);
         cr_expect_str_eq(said ? said : "", wanted);
+    }
+}
+
+/* A disk that was full has cut the first off, wherever, and the others stand behind it. */
+Test(report, a_line_that_was_cut_off_does_not_swallow_the_next) {
+    const char *const first[] = { logfmt("exit", "10:00:10.500", 7, "\"a\\x01 b\"", "10.000", 3),
+                                  json_line("exit", "10:00:10.500", 8, "a", "10.000", 3) };
+    const char *const second[] = { logfmt("exit", "10:00:11.500", 9, "b", "10.000", 5),
+                                   json_line("exit", "10:00:11.500", 10, "b", "10.000", 5) };
+    for (size_t kind = 0; kind < 4; kind++) {
+        const char *path = scratch_path(), *cut = first[kind & 1], *whole = second[kind >> 1];
+        FILE *file = fopen(path, "we");
+        size_t n = 0;
+        for (size_t len = 1; len < strlen(cut) - 1; len += 7, n++)
+            fprintf(file, "%.*s%s", (int)len, cut,
+                    with(whole, kind >> 1 ? "\"pid\":10" : "pid=9",
+                         text_of(kind >> 1 ? "\"pid\":%zu" : "pid=%zu", 1000 + n)));
+        fclose(file);
+        struct ended e = command(NULL, "report", "--json", path, NULL);
+        json_t *json = report_of(e);
+        cr_expect_eq(count_of(json, "b", "processes"), (long)n, "kind %zu: each is counted", kind);
+        cr_expect_eq(count_of(json, "b", "time_wait"), 5 * (long)n, "kind %zu", kind);
+        cr_expect_geq(json_number(json, "skipped_lines"), (long)n - 2, "kind %zu", kind);
+        cr_expect(strstr(e.err, ":2: ") && strstr(e.err, "left out, 8 bytes"), "kind %zu: %.400s", kind, e.err);
+    }
+    /* Only the newline is missing; and a program may be called so. */
+    const char *glued[] = { with(first[0], "\n", ""), second[1],
+                            logfmt("exit", "10:00:12.500", 11, "\"c afterfin version=1\"", "1.000", 2) };
+    struct ended e = command(NULL, "report", "--json", file_with(joined(glued, 3)), NULL);
+    cr_expect_eq(json_number(report_of(e), "totals.time_wait"), 10, "%s", e.err);
+    cr_expect_str_empty(e.err);
+}
+
+/* What a ledger, a logfmt line and a JSON line tell of one process. */
+Test(report, a_program_of_any_name_is_one_process) {
+    static const char *const names[] = {
+        "caf\xe9",
+        "na\u00efve",
+        "x\xff\xfe\xfdy",
+        "\xe2\x82",
+        "a-name-of-sixty-three-bytes-is-as-much-as-a-ledger-can-hold-of-it-and-then-no-more",
+        "a-name-whose-sixty-third-byte-is-the-first-of-two-bytes-or-moree\xc3\xa9\xc3\xa9\xc3\xa9",
+        "\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e\u65e5\u672c\u8a9e",
+        "a-name-whose-sixty-third-byte-is-one-byte-of-three-or-anotherx\u65e5\u672c\u8a9e",
+    };
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    for (size_t i = 0; i < ROWS(names); i++)
+        for (int json = 0; json < 2; json++) {
+            const char *home = new_directory(), *log = scratch_path();
+            char *program, *settings;
+            cr_assert_gt(asprintf(&program, "%s/%s", home, names[i]), 0);
+            cr_assert_gt(asprintf(&settings, "LEDGER=%s|LOG=%s%s", home, log, json ? "|LOG_FORMAT=json" : ""), 0);
+            cr_assert_eq(shell("cp %s '%s'", victim_path("connect_close"), program).status, 0);
+            leave(settings, 0, (const char *[]){ program, "127.0.0.1", number(peer.port), "-n", "3", NULL });
+            struct ended e = command(NULL, "report", "-d", home, "--json", log, NULL);
+            json_t *report = report_of(e);
+            cr_expect_eq(json_number(report, "totals.processes"), 1, "%s: %s", names[i], e.out);
+            cr_expect_eq(json_number(report, "totals.established"), 3, "%s", names[i]);
+            cr_expect_eq(json_number(report, "log_lines"), 1, "%s", names[i]);
+        }
+}
+
+/* A log has the whole of a name, a ledger as much as it can hold: here not the last two bytes of a character. */
+Test(report, a_name_that_a_ledger_cuts_is_one_process) {
+    static const char whole[] = "a-name-whose-sixty-third-byte-is-one-byte-of-three-or-another\u65e5\u672c\u8a9e";
+    const uint64_t started = UINT64_C(1606125600500000000); /* 2020-11-23T10:00:00.500Z */
+    for (int kind = 0; kind < 2; kind++) {
+        const char *directory = new_directory();
+        struct af_ledger *ledger = make_ledger(directory, "a.ledger");
+        memcpy(ledger->program, whole, AF_PROGRAM_SIZE - 1);
+        const uint32_t slot = make_process(ledger, 7);
+        af_ledger_process(made_map(ledger), slot)->started = started;
+        make_count(ledger, slot, AF_COUNT_established, 3);
+        make_count(ledger, slot, AF_COUNT_time_wait, 3);
+        const char *line = (kind ? json_line : logfmt)("exit", "10:00:10.500", 7, whole, "10.000", 3);
+        struct ended e = command(NULL, "report", "-d", directory, "--json", file_with(with(line, "2026", "2020")),
+                                 NULL);
+        json_t *json = report_of(e);
+        cr_expect_eq(json_number(json, "totals.processes"), 1, "kind %d: %s", kind, e.out);
+        cr_expect_eq(json_number(json, "log_lines"), 1, "kind %d: %s", kind, e.err);
     }
 }
 

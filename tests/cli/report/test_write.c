@@ -72,7 +72,9 @@ Test(report_write, prints_columns_with_a_row_a_program) {
                      "        errors: connect:EADDRNOTAVAIL=12\n"
                      "q\"\\\\x0a\\xef\\xbf\\xbd         1    10         6       4\n"
                      "        errors: connect:EADDRNOTAVAIL=12\n"
-                     "total                       2    20        13       7\n",
+                     "total                       2    20        13       7\n"
+                     "note: how connections ended is what was predicted at each close; of these\n"
+                     "processes the kernel has 0 in TIME_WAIT now\n",
                      "%s", e.out);
     e = command(NULL, "report", "-d", new_directory(), NULL);
     cr_expect_str_eq(e.out, "no process with a TCP socket is recorded\n");
@@ -84,7 +86,8 @@ Test(report_write, writes_metrics_that_prometheus_takes) {
     struct ended e = command(NULL, "report", "-d", directory, "--prometheus", NULL);
     static const char *const lines[] = {
         "# TYPE afterfin_time_wait_total counter\n",
-        "# HELP afterfin_time_wait_total connections ended by this side first, whose TIME_WAIT the kernel keeps here\n",
+        "# HELP afterfin_time_wait_total connections ended by this side first, whose TIME_WAIT the kernel keeps here; "
+        "as predicted at each close\n",
         "\nafterfin_time_wait_total{program=\"plain\"} 7\n",
         "\nafterfin_time_wait_total{program=\"q\\\"\\\\\\n\xef\xbf\xbd\"} 6\n",
         "# TYPE afterfin_open gauge\n",

@@ -1,9 +1,11 @@
 /* afterfin run as a wrapper: CMD must not be able to tell. */
 #include "tests/harness/command.h"
+#include "tests/harness/counts.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static const char *script(const char *text, mode_t mode) {
@@ -192,4 +194,43 @@ Test(run, says_where_it_looked_for_the_library_and_where_it_cannot_be_preloaded_
                                          library_path(), directory, NULL });
     snprintf(path, sizeof path, "LD_PRELOAD=%s/lib/libafterfin.so\n", directory);
     cr_expect_str_eq(e.out, path);
+}
+
+/* Each cause that is known is in the note. A peer that resets what was closed is the commonest. */
+Test(run, names_what_keeps_a_prediction_from_coming_true) {
+    static const char *const causes[] = {
+        "60 s",        "tcp_tw_reuse", "reap",           "the peer resets",
+        "still sends", "TCP_REPAIR",   "max_tw_buckets", "another network namespace"
+    };
+    ns_enter();
+    struct peer peer = script_start("er", 0);
+    struct ended e = command("COLUMNS=200", "run", victim_path("connect_close"), "127.0.0.1", text("%u", peer.port),
+                             "-n", "3", NULL);
+    char *flat = strdup(e.err);
+    for (char *c = flat; *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    cr_expect(strstr(flat, "3 counted in TIME_WAIT but not seen"), "%s", e.err);
+    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
+        cr_expect(strstr(flat, causes[i]), "%s: %s", causes[i], e.err);
+}
+
+/* Of the calls that the library adds a filter may refuse each, and says so by killing. */
+Test(run, says_that_a_filter_kills_for_calls_of_the_library) {
+    static const struct {
+        const char *name;
+        long number;
+    } calls[] = { { "kcmp", SYS_kcmp }, { "geteuid", SYS_geteuid }, { "getsockname", SYS_getsockname } };
+    ns_enter();
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        const char *said = text("kills for %s, which the library calls", calls[i].name);
+        for (int kill = 0; kill < 2; kill++) {
+            struct ended e = run_argv(NULL, (const char *[]){ victim_path("filter_exec"), text("%ld", calls[i].number),
+                                                              kill ? "kill" : "errno", command_path(), "run", "-q",
+                                                              "/bin/true", NULL });
+            if (e.status == 3)
+                cr_skip_test("no seccomp filter may be installed here");
+            cr_expect_eq(strstr(e.err, said) != NULL, kill, "%s: %d: %s", calls[i].name, kill, e.err);
+        }
+    }
+    cr_expect_not(strstr(command(NULL, "run", "-q", "/bin/true", NULL).err, "seccomp"));
 }
