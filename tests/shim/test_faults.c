@@ -29,8 +29,11 @@ static const struct call {
     CALL(exit_group, EINVAL),
     CALL(faccessat, EACCES, ENOENT, ENOMEM),
     CALL(fallocate, ENOSPC, EOPNOTSUPP, EINTR),
+    CALL(fchmod, EPERM, EIO, EROFS),
     CALL(fcntl, EBADF, EMFILE),
     CALL(ftruncate, EFBIG, EINTR, EIO),
+    CALL(getdents64, EBADF, ENOENT),
+    CALL(geteuid, EINVAL),
     CALL(getpid, EINVAL),
     CALL(getppid, EINVAL),
     CALL(getrandom, EAGAIN, EINTR),
@@ -54,6 +57,7 @@ static const struct call {
     CALL(poll, EINTR, EINVAL, ENOMEM),
 #endif
     CALL(ppoll, EINTR, EINVAL, ENOMEM),
+    CALL(pread64, EINTR, EIO, EISDIR),
     CALL(prlimit64, EINVAL),
     CALL(pwritev2, EAGAIN, EOPNOTSUPP, EPIPE, ENOSPC, EINTR),
     CALL(read, EINTR, EIO, EISDIR),
@@ -65,6 +69,7 @@ static const struct call {
     CALL(setsockopt, ENOPROTOOPT, EBADF, EINVAL, ENOMEM),
     CALL(unlinkat, ENOENT, EACCES, EBUSY),
     CALL(unshare, EINVAL, ENOMEM),
+    CALL(utimensat, EACCES, EPERM, EROFS),
     CALL(waitid, ECHILD, EINTR),
     CALL(write, EAGAIN, ENOSPC, EPIPE, EIO, EINTR),
 #undef CALL
