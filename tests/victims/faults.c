@@ -36,7 +36,7 @@ __attribute__((constructor)) static void begin(void) {
     if (!call || !error || !dl_iterate_phdr(find, &range))
         return;
     if (range.low >> 32 != range.high >> 32)
-        abort();
+        return; /* one process of thousands lies so: the filter compares halves, and the others fail as they should */
     struct sock_filter filter[] = {
         LOAD(nr, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)atoi(call), 0, 6),
