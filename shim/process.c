@@ -45,7 +45,10 @@ void af_note_clone_vm(bool shares_descriptors) {
         af.shares_memory = true;
 }
 
+/* A child that came by clone(2) without CLONE_VM has not returned through a hook: its memory is its own all the same. */
 bool af_in_vfork_child_slow(void) {
+    if (!af_vforked && af_is_fork_under_way() && !af_sealed && af_pid() != af.pid)
+        af_adopt_fork_child();
     return af_vforked || af_own_table || (!af_sealed && af_pid() != af.pid);
 }
 

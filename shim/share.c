@@ -95,6 +95,10 @@ static void adopt(uint64_t name) {
         af_forget_all();
 }
 
+bool af_is_fork_under_way(void) {
+    return n_under_way > 0;
+}
+
 /* In the child, by the hook of fork, or by the first hook that it comes to. */
 void af_adopt_fork_child(void) {
     adopt(n_under_way && n_under_way <= NAMES ? under_way[n_under_way - 1].name : 0);

@@ -250,7 +250,8 @@ static inline struct af_moment af_now_of_forks(void) {
 
 void af_before_fork(void);
 void af_after_fork(pid_t child);
-void af_adopt_fork_child(void); /* become the child that we are */
+bool af_is_fork_under_way(void); /* in this thread, or in the one that we are a copy of */
+void af_adopt_fork_child(void);  /* become the child that we are */
 void af_begin_hold(struct af_socket *conn);
 void af_check_forks(struct af_socket *conn, uint64_t sum);
 /* Its last descriptor here has gone: is this the end of it, for all that is known? `before`: of before it was untracked. */

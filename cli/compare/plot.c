@@ -1,5 +1,6 @@
 /* compare --plot: every round a point, drawn by gnuplot. */
 #include "cli/compare/experiment.h"
+#include "cli/output/file.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 #include "cli/output/text.h"
@@ -128,17 +129,18 @@ static bool draw(const struct af_experiment *e, int output) {
     return false;
 }
 
-/* Whoever looks at the file sees the old picture, or the whole new one. */
+/* Whoever looks at a file sees the old picture, or the whole new one. */
 bool af_compare_plot(const struct af_experiment *e) {
-    char *name = af_format("%s.%d", e->plot_path, (int)getpid());
-    int output = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    char *target = af_output_target(e->plot_path), *name = target ? af_format("%s.%d", target, (int)getpid()) : NULL;
+    int output = open(name ? name : e->plot_path, O_WRONLY | O_CREAT | O_CLOEXEC | (name ? O_EXCL : 0), 0666);
     signal(SIGPIPE, SIG_IGN);
-    bool ok = output >= 0 && draw(e, output) && rename(name, e->plot_path) == 0;
+    bool ok = output >= 0 && draw(e, output) && (!name || rename(name, target) == 0);
     int error = errno;
-    if (output >= 0 && close(output) == 0 && !ok)
+    if (output >= 0 && close(output) == 0 && !ok && name)
         unlink(name);
     if (!ok)
         af_tell("compare: cannot draw %s: %s", e->plot_path, error ? strerror(error) : "gnuplot failed");
     free(name);
+    free(target);
     return ok;
 }

@@ -147,6 +147,7 @@ static bool is_open_to_all(const char *path) {
 /* Between making a directory and locking it, a cleaner may have taken it for a left one. */
 static bool make_locked(struct af_run_dir *dir) {
     struct stat st;
+    int error = EAGAIN;
     for (int i = 0; i < 16; i++) {
         if (!random_name(dir->name, sizeof dir->name, dir->keep))
             return false;
@@ -161,8 +162,10 @@ static bool make_locked(struct af_run_dir *dir) {
             return geteuid() != 0 || fchmod(dir->directory, BOX) == 0;
         if (dir->directory >= 0)
             close(dir->directory);
+        else if (errno != ENOENT)
+            error = errno;
     }
-    errno = EAGAIN;
+    errno = error;
     return false;
 }
 

@@ -1,10 +1,11 @@
-/* See output.h. */
+/* See file.h. */
 #include "cli/output/file.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +25,57 @@ bool af_write_all(int fd, const char *data, size_t size) {
     return true;
 }
 
-/* What is no regular file (/dev/fd/3, a FIFO) is written to as it is. */
-static bool write_file(const char *path, const char *data, size_t size) {
+/* The number of the descriptor of ours that a name stands for, also by links that lead there; -1: none. */
+static int descriptor_of(const char *path) {
+    char link[2][PATH_MAX];
+    for (int i = 0; i < 8; i++) {
+        int fd, used = 0;
+        if (strcmp(path, "/dev/stdout") == 0)
+            return STDOUT_FILENO;
+        if (strcmp(path, "/dev/stderr") == 0)
+            return STDERR_FILENO;
+        if ((sscanf(path, "/dev/fd/%d%n", &fd, &used) == 1 || sscanf(path, "/proc/self/fd/%d%n", &fd, &used) == 1) &&
+            !path[used])
+            return fd;
+        ssize_t len = readlink(path, link[i % 2], PATH_MAX - 1);
+        if (len < 0)
+            return -1;
+        link[i % 2][len] = 0;
+        path = link[i % 2];
+    }
+    return -1;
+}
+
+char *af_output_target(const char *path) {
     struct stat st;
-    char *name = stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? NULL : af_format("%s.%d", path, (int)getpid());
-    int fd = open(name ? name : path, O_WRONLY | O_CLOEXEC | (name ? O_CREAT | O_EXCL : 0), 0666);
+    if (descriptor_of(path) >= 0)
+        return NULL;
+    if (lstat(path, &st) != 0)
+        return af_format("%s", path);
+    char *real = realpath(path, NULL);
+    if (real && stat(real, &st) == 0 && S_ISREG(st.st_mode))
+        return real;
+    free(real);
+    return NULL;
+}
+
+/* A regular file is replaced as a whole; what a descriptor of ours, a FIFO, a link into nowhere stands for is written to
+ * as it is. */
+static bool write_file(const char *path, const char *data, size_t size) {
+    char *target = af_output_target(path), *name = target ? af_format("%s.%d", target, (int)getpid()) : NULL;
+    const int ours = descriptor_of(path);
+    int fd = ours >= 0 ? fcntl(ours, F_DUPFD_CLOEXEC, 0)
+                       : open(name ? name : path, O_WRONLY | O_CLOEXEC | O_CREAT | (name ? O_EXCL : 0), 0666);
     bool ok = fd >= 0 && af_write_all(fd, data, size);
     if (fd >= 0 && close(fd) != 0)
         ok = false;
     if (ok && name)
-        ok = rename(name, path) == 0;
+        ok = rename(name, target) == 0;
     int error = errno;
     if (!ok && name && fd >= 0)
         unlink(name);
     free(name);
+    free(target);
     errno = error;
     return ok;
 }

@@ -316,3 +316,15 @@ Test(run_result, replaces_a_file_as_a_whole_and_writes_to_a_pipe) {
                                                       command_path(), NULL });
     cr_assert(json_loads(e.out, 0, NULL), "%s", e.out);
 }
+
+/* Those that run on their parent's memory are left alone, and leave nothing behind in it. */
+Test(run_result, counts_and_treats_a_child_with_memory_of_its_own_after_children_without) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    json_t *json = run_json(NULL, 0, "-p", "linger=ack", victim_path("clones"), "127.0.0.1", port_text(&peer), "10",
+                            NULL);
+    peer_wait_ended(&peer, 20);
+    cr_expect_eq(json_number(json, "totals.connects"), 10, "%s", json_dumps(json, 0));
+    cr_expect_eq(json_number(json, "totals.avoided"), 10, "%s", json_dumps(json, 0));
+    cr_expect_eq(ns_count(ST_TIME_WAIT, 0, peer.port), 10);
+}
