@@ -68,7 +68,7 @@ static inline uint32_t af_window_records(const struct af_section *section, uintp
     return records < section->max ? (uint32_t)records : section->max;
 }
 
-/* Only of what has been reached, by this process or, before it was born, by a parent. */
+/* Only of what has been reached, by this process or, before its fork, by a parent. */
 static inline void *af_section_record(const struct af_ledger_map *map, enum af_section_of section, uint32_t index) {
     const struct af_section *s = &map->section[section];
     const uintptr_t window = atomic_load_explicit(&s->window, memory_order_acquire);

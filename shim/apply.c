@@ -165,7 +165,8 @@ bool af_apply_rst_now(int fd, struct af_socket *conn) {
     uint32_t state = atomic_load(&conn->state);
     if (state != AF_CONN_OPEN && state != AF_CONN_PENDING)
         return false;
-    if (conn->generation != af_generation() || af_has(conn, AF_FLAG_RECEIVED | AF_FLAG_SENT) || af_has_heir(fd, conn))
+    if (conn->generation != af_generation() || af_has(conn, AF_FLAG_RECEIVED | AF_FLAG_SENT) ||
+        af_may_be_in_image(fd, conn))
         return false;
     const bool spawned = af_was_spawned(conn) && AF_SYS2(SYS_fcntl, fd, F_GETFD) == 0; /* not close-on-exec */
     if ((af_has(conn, AF_FLAG_SHARED) || af_was_forked(conn) || spawned) &&

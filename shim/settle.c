@@ -242,8 +242,8 @@ static bool was_connected(struct af_socket *conn, const struct af_tcp_info *tcp)
 /* Has it gone where we cannot see? Sent and not seen to arrive, or inherited by an image that still lives. */
 static bool is_elsewhere(int fd, const struct af_socket *conn) {
     const struct af_connection *shared = conn->shown ? af_shared(conn) : NULL;
-    const int32_t heir = shared ? atomic_load(&shared->foreign) : 0;
-    if ((shared && atomic_load(&shared->sent) > 0) || (heir && af_vfork_child_holds(heir, fd)) ||
+    const int32_t image = shared ? atomic_load(&shared->foreign) : 0;
+    if ((shared && atomic_load(&shared->sent) > 0) || (image && af_vfork_child_holds(image, fd)) ||
         af_image_holds(fd, conn))
         return true;
     return atomic_load(&conn->state) == AF_CONN_INHERITED && !af_has(conn, AF_FLAG_RECEIVED) && af_parent_holds(fd);

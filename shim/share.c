@@ -319,7 +319,7 @@ bool af_image_holds(int fd, const struct af_socket *conn) {
 }
 
 /* Not what the kernel says now, but that it may have been so; a relative can only make it more. */
-bool af_has_heir(int fd, const struct af_socket *conn) {
+bool af_may_be_in_image(int fd, const struct af_socket *conn) {
     const struct af_connection *shared = conn->shown ? af_shared(conn) : NULL;
     const uint32_t now = atomic_load(&af_forks.images), n = now - conn->images;
     if (shared && atomic_load(&shared->foreign))

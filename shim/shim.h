@@ -301,8 +301,8 @@ static inline bool af_was_spawned(const struct af_socket *conn) { /* ... since t
     return conn->images != atomic_load_explicit(&af_forks.images, memory_order_acquire);
 }
 bool af_image_holds(int fd, const struct af_socket *conn); /* ... and one of them has it still */
-bool af_has_heir(int fd,
-                 const struct af_socket *conn); /* ... or one of them had it once, as a child may have by exec */
+bool af_may_be_in_image(int fd,
+                        const struct af_socket *conn); /* ... or one of them had it once, as a child may have by exec */
 
 /* count.c -------------------------------------------------------------------------------------------------- */
 

@@ -280,7 +280,7 @@ struct af_owner af_settle_owner(const struct af_collection *c, uint64_t cookie) 
     size_t n;
     const struct af_closing *closing = find_closings(c, cookie, &n), *end = af_find_end(c, cookie);
     const struct af_live *live = find_live(c, cookie);
-    while (live && live > c->live && live[-1].cookie == cookie) /* the first is the heir */
+    while (live && live > c->live && live[-1].cookie == cookie) /* the first was exec'd last */
         live--;
     for (; n > 0; closing++, n--)
         owner.accepted |= closing->accepted;

@@ -95,7 +95,7 @@ static bool is_cut_off(const struct af_collection *c, const struct af_live *live
            c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
 }
 
-/* All records of one connection in ledgers of one user, that of the youngest program first: it is the heir of the others. */
+/* All records of one connection in ledgers of one user, that of the youngest program first: the others became it. */
 static uint64_t settle_one(struct af_collection *c, struct af_live *group, size_t n,
                            const struct af_kernel_socket *socket, bool complete) {
     size_t first;

@@ -1,6 +1,7 @@
 /* libFuzzer's way into reader_invariants.c: `make fuzz`. The input is a whole file. Whether a process lives is
  * asked of no kernel here: /proc would be read a thousand times a second, and would make the runs differ. */
 #include "cli/kernel/process.h"
+#include "cli/ledgers/collect.h"
 #include "tests/fuzz/seeds.h"
 #include "tests/ledger/reader_invariants.h"
 
