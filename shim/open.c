@@ -38,8 +38,7 @@ static int first_socket(int fd, int domain, int protocol) {
     return fd;
 }
 
-/* Where the call succeeds, nothing here touches errno. Whether a line is due is asked at what follows: a socket alone
- * is worth none. */
+/* Where the call succeeds, nothing here touches errno. */
 int af_on_socket(bool raw, int domain, int type, int protocol) {
     if (!is_tcp(domain, type, protocol) || af_in_vfork_child())
         return AF_NEXT(raw, socket, domain, type, protocol);
@@ -51,6 +50,7 @@ int af_on_socket(bool raw, int domain, int type, int protocol) {
         return first_socket(fd, domain, protocol);
     if (AF_UNLIKELY(fd < 0))
         return socket_failed();
+    af_log_if_due();
     note_socket(fd, domain, protocol);
     return fd;
 }

@@ -204,8 +204,8 @@ Test(costs, a_connection_costs_so_many_instructions) {
         const char *settings;
         long most; /* beyond bare */
     } rows[] = { { "LINGER=ack|ONLY=cycles", 750 },
-                 { "LOG=/dev/null|ONLY=cycles", 980 },
-                 { "LOG=/dev/null|LINGER=ack|ONLY=cycles", 1020 } };
+                 { "LOG=/dev/null|ONLY=cycles", 1015 },
+                 { "LOG=/dev/null|LINGER=ack|ONLY=cycles", 1055 } };
 
     if (access("/usr/bin/valgrind", X_OK) != 0)
         cr_skip_test("valgrind is not there");
