@@ -106,11 +106,13 @@ void af_established(struct af_socket *conn) {
     }
     if (AF_UNLIKELY(af_was_forked(conn)) && !is_first_to_see(conn))
         return;
-    af_add(AF_COUNT_established); /* before it is OPEN: from then on another thread may end it */
-    atomic_store_explicit(&conn->owner, af.slot, memory_order_relaxed);
     struct af_connection *shared = af_ledger_is_file() ? af_shared(conn) : NULL;
     if (shared)
         atomic_store_explicit(&shared->opened, af_now(), memory_order_relaxed);
+    atomic_store_explicit(&conn->owner, af.slot, memory_order_relaxed);
+    af_add(AF_COUNT_established); /* before it is OPEN: from then on another thread may end it */
+    if (shared)                   /* at once: who is killed in between has it counted twice */
+        atomic_store_explicit(&shared->state, AF_CONN_OPEN, memory_order_release);
     if (!atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN) && af_self())
         af_change(af.slot, AF_COUNT_established, -1);
     af_show(conn);
