@@ -131,16 +131,11 @@ static bool draw(const struct af_experiment *e, int output) {
 
 /* Whoever looks at a file sees the old picture, or the whole new one. */
 bool af_compare_plot(const struct af_experiment *e) {
-    char *target = af_output_target(e->plot_path), *name = target ? af_format("%s.%d", target, (int)getpid()) : NULL;
-    int output = open(name ? name : e->plot_path, O_WRONLY | O_CREAT | O_CLOEXEC | (name ? O_EXCL : 0), 0666);
+    struct af_output_file file;
     signal(SIGPIPE, SIG_IGN);
-    bool ok = output >= 0 && draw(e, output) && (!name || rename(name, target) == 0);
-    int error = errno;
-    if (output >= 0 && close(output) == 0 && !ok && name)
-        unlink(name);
+    const bool drawn = af_output_open(&file, e->plot_path) >= 0 && draw(e, file.fd);
+    const bool ok = af_output_close(&file, drawn);
     if (!ok)
-        af_tell("compare: cannot draw %s: %s", e->plot_path, error ? strerror(error) : "gnuplot failed");
-    free(name);
-    free(target);
+        af_tell("compare: cannot draw %s: %s", e->plot_path, errno ? strerror(errno) : "gnuplot failed");
     return ok;
 }

@@ -46,10 +46,9 @@ static int descriptor_of(const char *path) {
     return -1;
 }
 
-char *af_output_target(const char *path) {
+/* The regular file that is to be made or replaced, links followed; from malloc. NULL: it is none. */
+static char *target_of(const char *path) {
     struct stat st;
-    if (descriptor_of(path) >= 0)
-        return NULL;
     if (lstat(path, &st) != 0)
         return af_format("%s", path);
     char *real = realpath(path, NULL);
@@ -59,25 +58,38 @@ char *af_output_target(const char *path) {
     return NULL;
 }
 
-/* A regular file is replaced as a whole; what a descriptor of ours, a FIFO, a link into nowhere stands for is written to
- * as it is. */
-static bool write_file(const char *path, const char *data, size_t size) {
-    char *target = af_output_target(path), *name = target ? af_format("%s.%d", target, (int)getpid()) : NULL;
+int af_output_open(struct af_output_file *file, const char *path) {
     const int ours = descriptor_of(path);
-    int fd = ours >= 0 ? fcntl(ours, F_DUPFD_CLOEXEC, 0)
-                       : open(name ? name : path, O_WRONLY | O_CLOEXEC | O_CREAT | (name ? O_EXCL : 0), 0666);
-    bool ok = fd >= 0 && af_write_all(fd, data, size);
-    if (fd >= 0 && close(fd) != 0)
-        ok = false;
-    if (ok && name)
-        ok = rename(name, target) == 0;
+    file->target = ours >= 0 ? NULL : target_of(path);
+    file->name = file->target ? af_format("%s.%d", file->target, (int)getpid()) : NULL;
+    file->fd = ours >= 0    ? fcntl(ours, F_DUPFD_CLOEXEC, 0)
+               : file->name ? open(file->name, O_WRONLY | O_CLOEXEC | O_CREAT | O_EXCL, 0666)
+                            : open(path, O_WRONLY | O_CLOEXEC | O_CREAT, 0666);
+    return file->fd;
+}
+
+bool af_output_close(struct af_output_file *file, bool ok) {
     int error = errno;
-    if (!ok && name && fd >= 0)
-        unlink(name);
-    free(name);
-    free(target);
+    if (file->fd >= 0 && close(file->fd) != 0 && ok) {
+        ok = false;
+        error = errno;
+    }
+    if (ok && file->name && rename(file->name, file->target) != 0) {
+        ok = false;
+        error = errno;
+    }
+    if (!ok && file->name && file->fd >= 0)
+        unlink(file->name);
+    free(file->name);
+    free(file->target);
     errno = error;
     return ok;
+}
+
+static bool write_file(const char *path, const char *data, size_t size) {
+    struct af_output_file file;
+    const bool ok = af_output_open(&file, path) >= 0 && af_write_all(file.fd, data, size);
+    return af_output_close(&file, ok);
 }
 
 bool af_output(const char *text, const char *command, const char *what, const char *path) {

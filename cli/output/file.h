@@ -9,9 +9,15 @@
  * it has been said why in the name of `command`, `what` being the text's name. */
 bool af_output(const char *text, const char *command, const char *what, const char *path);
 
-/* The regular file that is to be made, or replaced, where a path is to be written to, links followed; from malloc. NULL:
- * it stands for something else (/dev/stdout, /dev/fd/3, a FIFO), which is to be written to as it is. */
-char *af_output_target(const char *path);
+/* A path that is to be written to: a regular file is replaced as a whole, links followed; what stands for something else
+ * (/dev/stdout, /dev/fd/3, a FIFO) is written to as it is. The descriptor, or -1: errno tells. Either way it is to be
+ * closed: `ok` says whether all was written. False: it was not, or could not be put in place; errno tells. */
+struct af_output_file {
+    int fd;
+    char *name, *target;
+};
+int af_output_open(struct af_output_file *file, const char *path);
+bool af_output_close(struct af_output_file *file, bool ok);
 
 /* write(2) all of it. False: errno tells. */
 bool af_write_all(int fd, const char *data, size_t size);
