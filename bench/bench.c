@@ -1,6 +1,6 @@
 /* `make bench`: what the library costs, and what port_search gains, against the bounds.
  *
- * bench BUILD [ROUNDS] [SECTION]...   sections: cycles close exec threads search */
+ * bench BUILD ROUNDS [SECTION]...   sections: cycles close exec threads search */
 #include "bench/bench.h"
 
 #include <stdio.h>

@@ -1,13 +1,13 @@
-/* What `make bench` measures, and how: a driver program (driver.c) is run again and again under each setting in
- * turn, each time in a fresh network namespace with a server of its own (netns.c); every figure is the median of
- * ratios to the bare run of the same round, with the quartiles beside it (figures.c). */
+/* What `make bench` measures, and how: in each round a driver program (driver.c) runs once under each setting, in
+ * random order, in a network namespace that keeps no TIME_WAIT, so that no run loads the next (netns.c). A ratio is
+ * the median of those to another row's run in the same round, with the quartiles beside it (figures.c). */
 #ifndef AFTERFIN_BENCH_H
 #define AFTERFIN_BENCH_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { MOST_ROUNDS = 1000, MOST_FIGURES = 16 };
+enum { MOST_ROUNDS = 1000, MOST_FIGURES = 20 };
 
 /* Figures of one row, one a round. */
 struct series {
@@ -18,8 +18,8 @@ void series_add(struct series *s, double value);
 /* The share-th (0.5: median) of them; sorts. */
 double series_at(struct series *s, double share);
 
-/* How a driver is run. NULL settings: bare. "empty": under the empty library. Else under afterfin with these
- * variables, "|" between, AFTERFIN_ left out. */
+/* How a driver is run. NULL settings: bare. "empty", "floor": under that library of bench/. Else under afterfin with
+ * these variables, "|" between, AFTERFIN_ left out. */
 struct start {
     const char *settings, *arguments;
     bool for_children; /* the settings are for the children that it starts, not for itself */
@@ -29,6 +29,8 @@ struct start {
 bool run_driver(const struct start *start, double out[], size_t n);
 /* Several at once, each with one number. */
 bool run_drivers(const struct start *starts, size_t n, double out[]);
+/* Its instructions in user space, as callgrind has them; -1 where that is not there or failed. */
+double count_driver(const struct start *start);
 
 /* Where the library, the empty library and the driver are, and a directory for ledgers. */
 void place_init(const char *build);
@@ -36,7 +38,7 @@ void place_end(void);
 const char *place_ledgers(void);
 /* A fresh network namespace for what is run next, with a server on BENCH_PORT; place_leave ends the server. */
 #define BENCH_PORT "9000"
-bool place_enter(void);
+bool place_enter(bool keeps_time_waits);
 void place_leave(void);
 /* TIME_WAITs of the namespace, -1: unknown. */
 long place_time_waits(void);

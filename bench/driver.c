@@ -1,6 +1,7 @@
 /* The program that is measured: it knows nothing of the library. Prints nanoseconds, one number a line.
  *
  * driver cycle plain|bind0|bind N PORT     median of socket, [bind,] connect, close
+ * driver untimed plain|bind0|bind N PORT   no figure: the same, for who counts instructions
  * driver connects N PORT                   median of connect alone; a connection a time
  * driver levels N PORT COUNT...            the same N times, each after filling up to COUNT TIME_WAITs
  * driver fill parity|random FROM TO PORT   no figure: TIME_WAITs on the FROM-th to TO-th local port, in order
@@ -59,25 +60,6 @@ static void aim(const char *port) {
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 }
 
-static void cycle(const char *kind, int n) {
-    struct sockaddr_in from = { .sin_family = AF_INET };
-
-    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    for (int i = 0; i < n; i++) {
-        if (strcmp(kind, "bind") == 0)
-            from.sin_port = htons((uint16_t)(10000 + i));
-        double start = now();
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (*kind == 'b' && bind(fd, (struct sockaddr *)&from, sizeof from) != 0)
-            fail("bind");
-        if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
-            fail("connect");
-        close(fd);
-        took[i] = now() - start;
-    }
-    say_median(n);
-}
-
 /* The server takes one connection after the other: when this one has its end, so had all before. Else, on a busy
  * machine, its queue would overflow. */
 static void wait_for_server(void) {
@@ -87,6 +69,27 @@ static void wait_for_server(void) {
     if (connect(fd, (struct sockaddr *)&to, sizeof to) == 0 && shutdown(fd, SHUT_WR) == 0)
         (void)!read(fd, &byte, 1);
     close(fd);
+}
+
+static void cycle(const char *kind, int n, bool timed) {
+    struct sockaddr_in from = { .sin_family = AF_INET };
+
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < n; i++) {
+        if (strcmp(kind, "bind") == 0)
+            from.sin_port = htons((uint16_t)(10000 + i));
+        double start = timed ? now() : 0;
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (*kind == 'b' && bind(fd, (struct sockaddr *)&from, sizeof from) != 0)
+            fail("bind");
+        if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
+            fail("connect");
+        close(fd);
+        took[i] = timed ? now() - start : 0;
+    }
+    wait_for_server(); /* so that the next run has it to itself */
+    if (timed)
+        say_median(n);
 }
 
 static void connect_once(double *ns) {
@@ -227,9 +230,9 @@ static void exec(int n, char **environment) {
 }
 
 int main(int argc, char **argv) {
-    if (argc >= 5 && strcmp(argv[1], "cycle") == 0) {
+    if (argc >= 5 && (strcmp(argv[1], "cycle") == 0 || strcmp(argv[1], "untimed") == 0)) {
         aim(argv[4]);
-        cycle(argv[2], atoi(argv[3]));
+        cycle(argv[2], atoi(argv[3]), *argv[1] == 'c');
     } else if (argc >= 4 && strcmp(argv[1], "connects") == 0) {
         aim(argv[3]);
         connects(atoi(argv[2]));

@@ -20,7 +20,7 @@
 
 enum { CLIENT_CPU, SERVER_CPU, MOST_ARGS = 32 };
 
-static char library[512], empty[512], driver[512], ledgers[64];
+static char folder[512], library[512], driver[512], ledgers[64];
 static pid_t server;
 
 static void write_file(const char *path, const char *text) {
@@ -49,8 +49,8 @@ static void become_root(void) {
 void place_init(const char *build) {
     struct rlimit files;
 
+    snprintf(folder, sizeof folder, "%s", build);
     snprintf(library, sizeof library, "%s/libafterfin.so", build);
-    snprintf(empty, sizeof empty, "%s/bench/empty.so", build);
     snprintf(driver, sizeof driver, "%s/bench/driver", build);
     /* The default directory is in /run, which is memory on most systems; a disk has costs of its own. */
     snprintf(ledgers, sizeof ledgers, "%s/afterfin-bench.%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
@@ -118,7 +118,7 @@ static bool start_server(void) {
     return server > 0;
 }
 
-bool place_enter(void) {
+bool place_enter(bool keeps_time_waits) {
     struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP };
     int fd;
 
@@ -131,6 +131,8 @@ bool place_enter(void) {
     close(fd);
     write_file("/proc/sys/net/ipv4/tcp_tw_reuse", "0");
     write_file("/proc/sys/net/ipv4/tcp_rfc1337", "1"); /* no RST ends a TIME_WAIT */
+    if (!keeps_time_waits)
+        write_file("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0");
     return start_server();
 }
 
@@ -159,26 +161,30 @@ long place_time_waits(void) {
 /* The variables of `settings`, as NAME=VALUE; returns how many. */
 static int variables(const char *settings, char *out[], int room) {
     char *rest = NULL;
-    bool none = settings && strcmp(settings, "empty") == 0;
+    bool other = settings && (strcmp(settings, "empty") == 0 || strcmp(settings, "floor") == 0);
     int n = 0;
 
-    if (settings && asprintf(&out[n], "LD_PRELOAD=%s", none ? empty : library) > 0)
+    if (settings && (other ? asprintf(&out[n], "LD_PRELOAD=%s/bench/%s.so", folder, settings)
+                           : asprintf(&out[n], "LD_PRELOAD=%s", library)) > 0)
         n++;
-    for (char *one = settings && !none ? strtok_r(strdup(settings), "|", &rest) : NULL; one && n < room;
+    for (char *one = settings && !other ? strtok_r(strdup(settings), "|", &rest) : NULL; one && n < room;
          one = strtok_r(NULL, "|", &rest))
         if (asprintf(&out[n], "AFTERFIN_%s", one) > 0)
             n++;
     return n;
 }
 
-static void become_driver(const struct start *start, int out) {
-    char *argv[MOST_ARGS] = { driver }, *variable[MOST_ARGS], *rest = NULL;
-    int n = 1, set = variables(start->settings, variable, MOST_ARGS / 2);
+static char *const callgrind[] = { "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null" };
+
+static void become_driver(const struct start *start, int out, bool counted) {
+    char *argv[MOST_ARGS] = { callgrind[0], callgrind[1], callgrind[2] }, *variable[MOST_ARGS], *rest = NULL;
+    int n = counted ? 3 : 0, set = variables(start->settings, variable, MOST_ARGS / 2);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!start->everywhere)
         pin(CLIENT_CPU);
-    dup2(out, 1);
+    dup2(out, counted ? 2 : 1);
+    argv[n++] = driver;
     for (char *word = strtok_r(strdup(start->arguments), " ", &rest); word && n < MOST_ARGS / 2;
          word = strtok_r(NULL, " ", &rest))
         argv[n++] = word;
@@ -187,12 +193,12 @@ static void become_driver(const struct start *start, int out) {
             argv[n++] = variable[i];
         else
             putenv(variable[i]);
-    execv(driver, argv);
-    perror(driver);
+    execvp(argv[0], argv);
+    perror(argv[0]);
     _exit(127);
 }
 
-static pid_t start_driver(const struct start *start, int *in) {
+static pid_t start_driver(const struct start *start, int *in, bool counted) {
     int ends[2];
     pid_t child;
 
@@ -200,7 +206,7 @@ static pid_t start_driver(const struct start *start, int *in) {
         return -1;
     child = fork();
     if (child == 0)
-        become_driver(start, ends[1]);
+        become_driver(start, ends[1], counted);
     close(ends[1]);
     *in = ends[0];
     return child;
@@ -225,7 +231,7 @@ static bool read_figures(const struct start *start, pid_t child, int in, double 
 
 bool run_driver(const struct start *start, double out[], size_t n) {
     int in = -1;
-    pid_t child = start_driver(start, &in);
+    pid_t child = start_driver(start, &in, false);
 
     return child > 0 && read_figures(start, child, in, out, n);
 }
@@ -236,8 +242,26 @@ bool run_drivers(const struct start *starts, size_t n, double out[]) {
     bool good = true;
 
     for (size_t i = 0; i < n; i++)
-        child[i] = start_driver(&starts[i], &in[i]);
+        child[i] = start_driver(&starts[i], &in[i], false);
     for (size_t i = 0; i < n; i++)
         good &= child[i] > 0 && read_figures(&starts[i], child[i], in[i], &out[i], 1);
     return good;
+}
+
+double count_driver(const struct start *start) {
+    int in = -1, status = -1;
+    pid_t child = start_driver(start, &in, true);
+    FILE *file = child > 0 ? fdopen(in, "r") : NULL;
+    char line[512];
+    double collected = -1;
+
+    while (file && fgets(line, sizeof line, file)) {
+        const char *at = strstr(line, "Collected : ");
+        collected = at ? atof(at + 12) : collected;
+    }
+    if (file)
+        fclose(file);
+    if (child > 0)
+        waitpid(child, &status, 0);
+    return status == 0 ? collected : -1;
 }

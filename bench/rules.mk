@@ -1,14 +1,14 @@
-# What the library costs, in time. ROUNDS=64 for quieter figures, SECTIONS="cycles search" for some of them.
+# What the library costs, in time. ROUNDS=101 for quieter figures, SECTIONS="cycles search" for some of them.
 
-ROUNDS ?= 12
+ROUNDS ?= 41
 SECTIONS ?=
-BENCH = $(filter-out bench/driver.c bench/empty.c,$(wildcard bench/*.c))
+BENCH = $(filter-out $(patsubst %,bench/%.c,driver empty floor),$(wildcard bench/*.c))
 
 $(B)/bench/bench: $(call objects,obj,$(BENCH))
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
-bench: all $(addprefix $(B)/bench/,bench driver empty.so) ## what the library costs in time (ROUNDS=12)
+bench: all $(addprefix $(B)/bench/,bench driver empty.so floor.so) ## what the library costs in time (ROUNDS=41)
 	$(Q)$(B)/bench/bench $(B) $(ROUNDS) $(SECTIONS)
 
 .PHONY: bench
