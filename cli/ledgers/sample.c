@@ -46,7 +46,7 @@ bool af_sample_has_new(const struct af_samples *s, const struct af_kernel_socket
 /* ---- what is over ------------------------------------------------------------------------------------------- */
 
 static void retire(struct af_samples *s, const struct af_standing *standing) {
-    if (standing->is_live) {
+    if (standing->has_no_end) {
         s->gone = af_room_for_one(s->gone, s->n_gone, sizeof *s->gone);
         s->gone[s->n_gone++] = standing->cookie;
     } else if (standing->key.slot != AF_NO_SLOT) {
@@ -98,7 +98,7 @@ static struct af_standing identify(const struct af_samples *s, const struct af_c
     if (end)
         standing.key = af_sample_key_of(c, end->row);
     else
-        standing.is_live = c && af_is_recorded_live(c, cookie);
+        standing.has_no_end = c && af_has_no_end_yet(c, cookie);
     return standing;
 }
 

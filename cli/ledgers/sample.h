@@ -21,7 +21,7 @@ struct af_sample_key af_sample_key_of(const struct af_collection *collection, si
 struct af_standing {
     uint64_t cookie;
     struct af_sample_key key;
-    bool is_live; /* still a live record: whose it was is found out at the end */
+    bool has_no_end; /* a live record, or one handed on: whose it was is found out at the end */
 };
 
 struct af_expired {
@@ -33,7 +33,7 @@ struct af_expired {
 struct af_samples {
     struct af_standing *standing; /* in TIME_WAIT when last looked, by cookie */
     struct af_expired *expired;   /* by key */
-    uint64_t *gone;               /* cookies of live records that were in TIME_WAIT, and are no more */
+    uint64_t *gone;               /* cookies of those that were in TIME_WAIT, and are no more */
     size_t n_standing, n_expired, n_gone;
 };
 

@@ -73,10 +73,6 @@ static const struct af_live *find_live(const struct af_collection *c, uint64_t c
     return c->n_live && cookie ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
 }
 
-bool af_is_recorded_live(const struct af_collection *c, uint64_t cookie) {
-    return find_live(c, cookie) != NULL;
-}
-
 /* A connection that no process closed, and whose last known holder is gone. */
 static bool is_ownerless(const struct af_collection *c, uint64_t cookie) {
     const struct af_live *live = find_live(c, cookie);
@@ -206,7 +202,37 @@ const struct af_closing *af_find_end(const struct af_collection *c, uint64_t coo
     return NULL;
 }
 
+/* Of a connection that nobody is known to have ended or to have still, who let go of it last: it was sent and never
+ * received, or read away, or given to somebody of whom no ledger tells. NULL: of several users' each says so. */
+static struct af_closing *find_last_known(const struct af_collection *c, uint64_t cookie) {
+    size_t n;
+    struct af_closing *closing = find_closings(c, cookie, &n);
+    return n == 1 && closing->counted == AF_END_PASSED && closing->row != AF_NO_ROW && !find_live(c, cookie) ? closing
+                                                                                                             : NULL;
+}
+
+bool af_has_no_end_yet(const struct af_collection *c, uint64_t cookie) {
+    return find_live(c, cookie) || find_last_known(c, cookie);
+}
+
+/* A TIME_WAIT came of it: then that was the end. */
+static void end_last_known(struct af_collection *c, struct af_closing *closing) {
+    uint64_t *count = c->rows[closing->row].seen.count;
+    if (closing->owner == closing->row && count[AF_COUNT_passed] == 0)
+        return;
+    if (closing->owner == closing->row)
+        count[AF_COUNT_passed]--;
+    else
+        count[AF_COUNT_established]++;
+    count[AF_COUNT_time_wait]++;
+    move_endpoint(c, closing, AF_END_TIME_WAIT, 1);
+    closing->counted = AF_END_TIME_WAIT;
+}
+
 static bool attribute(struct af_collection *c, const struct af_kernel_socket *socket) {
+    struct af_closing *last = find_last_known(c, socket->cookie);
+    if (last)
+        end_last_known(c, last);
     const struct af_closing *end = af_find_end(c, socket->cookie);
     if (!end || end->row == AF_NO_ROW)
         return false;
@@ -279,6 +305,7 @@ struct af_owner af_settle_owner(const struct af_collection *c, uint64_t cookie) 
     struct af_owner owner = { .row = AF_NO_ROW };
     size_t n;
     const struct af_closing *closing = find_closings(c, cookie, &n), *end = af_find_end(c, cookie);
+    const struct af_closing *last = find_last_known(c, cookie);
     const struct af_live *live = find_live(c, cookie);
     while (live && live > c->live && live[-1].cookie == cookie) /* the first was exec'd last */
         live--;
@@ -287,7 +314,7 @@ struct af_owner af_settle_owner(const struct af_collection *c, uint64_t cookie) 
     owner.accepted |= live && live->flags & AF_FLAG_ACCEPTED;
     owner.n_claims = af_find_claims(c, cookie, &owner.claim);
     if (!owner.n_claims)
-        owner.row = end ? end->row : live ? live->holder : AF_NO_ROW;
+        owner.row = end ? end->row : live ? live->holder : last ? last->row : AF_NO_ROW;
     return owner;
 }
 

@@ -20,7 +20,8 @@
 void af_settle_records(struct af_collection *collection);
 
 /* Which process left each TIME_WAIT of `kernel`: fills `confirmed` of the rows. A connection that the kernel
- * still shows open was passed on. What was live in the ledger of a process that is dead is settled too: it is
+ * still shows open was passed on; a TIME_WAIT that nobody is known to have ended is left to who let go of it last: it
+ * was sent to somebody, and never received, or not by one who keeps a ledger. What was live in the ledger of a process that is dead is settled too: it is
  * in TIME_WAIT, or open elsewhere, or (where the dump is of AF_IN_ANY, so that its absence tells) was ended
  * without. After af_settle_records; net_ns is the dump's. Returns how many TIME_WAIT sockets were attributed. */
 uint64_t af_settle_kernel(struct af_collection *collection, const struct af_kernel_sockets *kernel, uint64_t net_ns);

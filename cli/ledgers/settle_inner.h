@@ -11,8 +11,8 @@ extern const enum af_counter af_counter_of[];
 /* The closing that was this connection's end; NULL: none is recorded, or several users'. */
 const struct af_closing *af_find_end(const struct af_collection *collection, uint64_t cookie);
 
-/* Is it live in a ledger? */
-bool af_is_recorded_live(const struct af_collection *collection, uint64_t cookie);
+/* Is it in a ledger as live, or as handed on to nobody known? */
+bool af_has_no_end_yet(const struct af_collection *collection, uint64_t cookie);
 
 /* Connections that are live in their ledgers, of holders that live no more. Counts, `confirmed` and `guessed`
  * of the rows change; returns how many are in TIME_WAIT. */

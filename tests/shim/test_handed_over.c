@@ -1,5 +1,6 @@
 /* A connection that another image has opened, with options of ours on it: what the program that has it now sets itself
  * wins there too, and the counts follow. */
+#include "tests/harness/command.h"
 #include "tests/harness/counts.h"
 
 #include <unistd.h>
@@ -33,6 +34,46 @@ Test(handed_over, what_the_receiver_sets_wins_over_what_the_sender_was_given) {
                   "%s: time_wait %ld avoided %ld", row, got.time_wait, got.avoided);
         cr_assert_eq(books_of(row, peer.port).to, N + got.time_wait, "%s", row); /* N of the bare runs */
         unlink(log);
+        peer_stop(&peer);
+    }
+}
+
+/* ---- closed in flight ----------------------------------------------------------------------------------- */
+
+enum { SENT = 5 };
+static const char *const thrown[] = { "never", "read_away", "never_second", "lost" };
+
+/* Nobody but the kernel saw the end, and the sender is the last who is known to have had it. */
+Test(handed_over, what_is_closed_in_flight_is_left_to_its_sender) {
+    for (size_t i = 0; i < 2 * sizeof thrown / sizeof *thrown; i++) {
+        const char *way = thrown[i / 2], *linger = i % 2 ? "linger=ack" : "linger=off";
+        const bool whole = strcmp(way, "lost") == 0; /* the sender had it still, and closed it */
+        ns_enter();
+        struct peer peer = script_start("ec", 0);
+        const char *port = text("%u", peer.port);
+        json_t *json = run_json(NULL, 0, "-p", linger, victim_path("pass_by"), way, "127.0.0.1", port, "5", NULL);
+        const long left = ns_tw(), passed = json_number(json, "totals.passed");
+        cr_assert(i % 2 || left == SENT, "%s %s: %ld", way, linger, left);
+        cr_assert(json_number(json, "kernel.attributed") == left && json_number(json, "totals.time_wait") == left,
+                  "%s %s: %ld of %ld", way, linger, json_number(json, "kernel.attributed"), left);
+        cr_assert(json_number(json, "totals.established") == SENT && (i % 2 || !passed), "%s %s: %ld passed", way,
+                  linger, passed);
+        cr_assert(!whole || json_endpoints(json_find(json, "processes.0")) == left, "%s %s", way, linger);
+        peer_stop(&peer);
+    }
+}
+
+Test(handed_over, who_names_the_sender_of_what_was_closed_in_flight) {
+    for (size_t i = 0; i < sizeof thrown / sizeof *thrown; i++) {
+        const char *directory = directory_made();
+        ns_enter();
+        struct peer peer = script_start("ec", 0);
+        struct ended e = run(text("LEDGER=%s", directory), "pass_by %s 127.0.0.1 %u %d", thrown[i], peer.port, SENT);
+        cr_assert(e.status == 0 && ns_tw() == SENT, "%s: %s", thrown[i], e.err);
+        json_t *who = json_loads(command(NULL, "who", "--json", "-d", directory, NULL).out, 0, NULL);
+        cr_assert(json_number(who, "unknown") == 0 && json_number(who, "processes.0.time_wait") == SENT, "%s: %s",
+                  thrown[i], json_dumps(who, 0));
+        cr_assert_str_eq(json_string_value(json_find(who, "processes.0.program")), "pass_by");
         peer_stop(&peer);
     }
 }

@@ -156,12 +156,26 @@ static void is_lost(void) {
     }
 }
 
+/* In flight when its sender lets go of it: never received, or with a message that is read without looking for any. */
+static void is_thrown_away(bool read_away) {
+    for (int i = 0; i < n; i++) {
+        int pair[2], fd = connected(address, port);
+        MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && dup2(pair[0], SOCKET) == SOCKET && close(pair[0]) == 0);
+        send_fds(&fd, 1, false);
+        if (read_away)
+            MUST(read(pair[1], &(char){ 0 }, 1) == 1);
+        MUST(close(fd) == 0 && close(pair[1]) == 0);
+    }
+}
+
 static void play(const char *way, bool other) {
     bool many = strstr(way, "many") != NULL, both = strstr(way, "twice") != NULL;
 
     second = strstr(way, "second") != NULL;
     if (strncmp(way, "lost", 4) == 0)
         other ? (void)0 : is_lost();
+    else if (strncmp(way, "never", 5) == 0 || strncmp(way, "read_away", 9) == 0)
+        other ? (void)0 : is_thrown_away(*way == 'r');
     else if (strncmp(way, "grabbed", 7) == 0)
         other ? grabs_last() : is_grabbed_first();
     else if (strncmp(way, "at_once", 7) == 0)

@@ -46,6 +46,13 @@ static void claim(struct af_ledger *ledger, uint64_t cookie, uint64_t at) {
     make_count(ledger, 0, AF_COUNT_time_wait, 1);
 }
 
+/* ... to have had, and handed on. */
+static void passed(struct af_ledger *ledger, uint64_t cookie) {
+    make_closed(ledger, cookie, now(), 0, 0, AF_END_PASSED);
+    make_count(ledger, 0, AF_COUNT_established, 1);
+    make_count(ledger, 0, AF_COUNT_passed, 1);
+}
+
 static uint64_t cookie_of(int fd) {
     uint64_t cookie;
     socklen_t size = sizeof cookie;
@@ -292,4 +299,24 @@ Test(between_users, whatever_lies_there_costs_root_no_more_than_the_kernels_tabl
         cr_expect_eq(total_of(json_of("who", NULL), 71), 1, "and others are read");
         cr_assert_eq(shell("rm /run/user/%u/afterfin/[0-9]*.ledger", MALLORY).status, 0);
     }
+}
+
+/* What nobody is known to have ended is its last known holder's, unless several users say that they are that. */
+Test(between_users, what_was_handed_on_to_nobody_known_is_ones_who_says_so_alone) {
+    make_users();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct af_ledger *alice = ledger_of(ALICE, 71, "a.ledger"), *mallory = ledger_of(MALLORY, 72, "m.ledger");
+    const uint64_t alone = leave_one(peer.port), both = leave_one(peer.port), ended = leave_one(peer.port);
+    ns_settle();
+    passed(alice, alone);
+    passed(alice, both);
+    claim(alice, ended, now());
+    passed(mallory, both);
+    passed(mallory, ended);
+
+    json_t *who = json_of("who", NULL);
+    cr_expect_eq(total_of(who, 71), 2);
+    cr_expect_eq(json_number(who, "unknown"), 1);
+    json_t *report = json_of("report", NULL);
+    cr_expect_eq(json_number(report, "totals.time_wait"), 2, "%s", json_dumps(report, 0));
 }

@@ -84,7 +84,24 @@ Test(settle, lets_the_latest_of_several_records_count) {
           "1 0 0 0 0 1 0 0",
           "1 0 1 0 0 0 0 1" },
         { "ended, but still open", { 1, AF_END_TIME_WAIT }, { 0, 0 }, true, "1 0 0 0 0 1 0 0", "0 0 0 0 0 0 0 0" },
-        { "handed to a stranger", { 1, AF_END_PASSED }, { 0, 0 }, false, "1 0 0 0 0 1 0 0", "0 0 0 0 0 0 0 0" },
+        { "handed to a stranger, or to nobody",
+          { 1, AF_END_PASSED },
+          { 0, 0 },
+          false,
+          "1 1 0 0 0 0 0 1",
+          "0 0 0 0 0 0 0 0" },
+        { "handed on twice, the second time to nobody",
+          { 1, AF_END_PASSED },
+          { 2, AF_END_PASSED },
+          false,
+          "1 0 0 0 0 1 0 0",
+          "1 1 0 0 0 0 0 1" },
+        { "handed to a stranger who has it",
+          { 1, AF_END_PASSED },
+          { 0, 0 },
+          true,
+          "1 0 0 0 0 1 0 0",
+          "0 0 0 0 0 0 0 0" },
         { "aborted, the kernel says otherwise",
           { 1, AF_END_ABORTED },
           { 0, 0 },
@@ -109,8 +126,10 @@ Test(settle, lets_the_latest_of_several_records_count) {
         if (rows[i].other.counted == AF_END_TIME_WAIT)
             af_ledger_count_endpoint(made_map(b), other, &made_peer, false, 1);
         if (rows[i].other.at) {
-            make_count(b, other, AF_COUNT_established, 1);
-            make_count(b, other, counter[rows[i].other.counted], 1);
+            const int own = rows[i].other.counted !=
+                            AF_END_PASSED; /* to pass on what came from elsewhere counts nothing */
+            make_count(b, other, AF_COUNT_established, own);
+            make_count(b, other, counter[rows[i].other.counted], own);
             make_closed(b, COOKIE, rows[i].other.at, other, AF_NO_SLOT, rows[i].other.counted);
         }
         struct af_kernel_socket socket = { .cookie = COOKIE, .state = AF_IN_TIME_WAIT };
