@@ -94,30 +94,3 @@ FILE *af_on_freopen64(const char *path, const char *mode, FILE *file) {
     before_fclose(descriptor_of(file));
     return af_real.freopen64(path, mode, file);
 }
-
-/* After the FINs a socket in CLOSE no longer tells who was first: remember it while it can be seen. */
-static void note_shutdown(int fd, struct af_socket *conn, int how) {
-    struct af_tcp_info tcp;
-    if (how == SHUT_RD || how == SHUT_RDWR)
-        af_set(conn, AF_FLAG_READS_ODD);
-    if (!af.counting || (how != SHUT_WR && how != SHUT_RDWR) || af_has(conn, AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND) ||
-        atomic_load(&conn->state) == AF_CONN_NEW || atomic_load(&conn->state) == AF_CONN_LISTENER ||
-        !af_read_tcp_info(fd, conn, &tcp))
-        return;
-    if (atomic_load(&conn->state) == AF_CONN_PENDING && tcp.acked)
-        af_established(conn);
-    if (tcp.state == 1 /* ESTABLISHED */)
-        af_set(conn, AF_FLAG_FIN_FIRST);
-    else if (tcp.state == 8 /* CLOSE_WAIT */)
-        af_set(conn, AF_FLAG_FIN_SECOND);
-    af_show(conn);
-}
-
-int af_on_shutdown(bool raw, int fd, int how) {
-    struct af_socket *conn = af_ours(fd);
-    if (conn && af_pin(fd, conn)) {
-        note_shutdown(fd, conn, how);
-        af_unpin(conn);
-    }
-    return AF_NEXT(raw, shutdown, fd, how);
-}

@@ -59,10 +59,11 @@ static void read_mptcp_info(int fd, const struct af_socket *conn, struct af_tcp_
 
 bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp) {
     struct tcp_info info = { 0 };
-    socklen_t size = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received;
+    socklen_t size = offsetof(struct tcp_info, tcpi_data_segs_out) + sizeof info.tcpi_data_segs_out;
     if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
         return false;
-    *tcp = (struct af_tcp_info){ info.tcpi_state, -1, info.tcpi_bytes_acked, info.tcpi_bytes_received };
+    *tcp = (struct af_tcp_info){ info.tcpi_state, -1, info.tcpi_bytes_acked, info.tcpi_bytes_received,
+                                 info.tcpi_segs_out - info.tcpi_data_segs_out };
     if (af_has(conn, AF_FLAG_MPTCP))
         read_mptcp_info(fd, conn, tcp);
     return true;

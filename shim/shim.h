@@ -9,7 +9,7 @@
  *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
  *   pointer.c   may the program's memory be read?                    output.c   writing without blocking
- *   open.c local.c options.c close.c dup.c message.c process.c       the hooks
+ *   open.c local.c options.c shutdown.c close.c dup.c message.c process.c   the hooks
  *   log.c line.c text.c   the log line                               string.c   what compilers call unasked */
 #ifndef AFTERFIN_SHIM_H
 #define AFTERFIN_SHIM_H
@@ -421,6 +421,7 @@ struct af_tcp_info {
     uint8_t state;
     int8_t unread; /* is there data that nobody has read? -1: not known yet */
     uint64_t acked, received;
+    uint32_t without_data; /* segments sent that had none */
 };
 bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp);
 /* The last known reference goes with fd, which is still open: decide how the connection ended, and count it. */

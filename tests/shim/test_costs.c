@@ -106,7 +106,7 @@ static void remove_ledgers(const char *setting) {
 #define LOG "LOG=/dev/null"
 
 /* Extra calls a cycle over bare. A poll at the close (TCP_INFO after a shutdown), the cookie where a ledger keeps
- * it, a TCP_INFO at each shutdown, and one setsockopt for each option. */
+ * it, a TCP_INFO before each shutdown and one after it, and one setsockopt for each option. */
 static const struct cost {
     const char *settings, *kind;
     long extra;
@@ -114,14 +114,14 @@ static const struct cost {
     /* counting */
     { LOG, "connect", 1 },
     { LOG, "answered", 1 },
-    { LOG, "shutdown", 2 },
+    { LOG, "shutdown", 3 },
     { LOG, "bind", 1 },
     { LOG, "options", 1 },
     { LOG, "dup", 1 },
     { LOG, "listen", 1 }, /* its address, once */
     { LOG "|LEDGER", "connect", 2 },
     { LOG "|LEDGER", "answered", 2 },
-    { LOG "|LEDGER", "shutdown", 3 },
+    { LOG "|LEDGER", "shutdown", 4 },
     /* neither log nor ledger */
     { "", "connect", 0 },
     { "", "answered", 0 },

@@ -1,5 +1,7 @@
 /* How a connection is seen to end where one poll at its close does not tell all. */
-#include "tests/harness/harness.h"
+#include "tests/harness/counts.h"
+
+#include <unistd.h>
 
 Test(look, states_that_poll_does_not_tell_apart_are_counted_as_the_kernel_ends_them) {
     static const struct row {
@@ -32,6 +34,39 @@ Test(look, states_that_poll_does_not_tell_apart_are_counted_as_the_kernel_ends_t
                      line);
         cr_expect_eq(ns_count(ST_TIME_WAIT, 0, peer.port) + ns_count(ST_FIN_WAIT2, 0, peer.port), (size_t)r->tw,
                      "%s, %d unread: %ld", r->kind, r->unread, ns_tw());
+        peer_stop(&peer);
+    }
+}
+
+/* A peer that ends it in the very moment. What it and the victim have said to each other before makes TCP delay its ACKs,
+ * as a FIN that comes first does. */
+Test(look, whose_FIN_was_first_is_known_though_the_other_came_while_shutdown_was_called) {
+    enum { N = 20 };
+    static const struct {
+        const char *meets, *script;
+        int talk;
+    } rows[] = {
+        { "before", "bfec", 0 },
+        { "after", "ec", 0 },
+        { "before", "bsbsbsbsbsbsbsbsbfec", 8 },
+        { "after", "bsbsbsbsbsbsbsbsec", 8 },
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const bool second = strcmp(rows[i].meets, "before") == 0;
+        const char *log = scratch_path(), *row = text("%s, talk %d", rows[i].meets, rows[i].talk);
+        ns_enter();
+        struct peer peer = script_start(rows[i].script, 0);
+        struct ended e = run(NULL, "env LD_PRELOAD=%s:%s MEETS=%s AFTERFIN_LOG=%s %s 127.0.0.1 %u %d %d",
+                             library_path(), victim_path("meets.so"), rows[i].meets, log, victim_path("talk_close"),
+                             peer.port, N, rows[i].talk);
+        cr_assert_eq(e.status, 0, "%s: %s", row, e.err);
+        const struct tally got = tally_log(row, log);
+        const struct books books = books_of(row, peer.port);
+        cr_assert(books.to == (second ? 0 : N) && books.from == N - books.to, "%s: %ld to, %ld from", row, books.to,
+                  books.from);
+        cr_assert(got.time_wait == books.to && got.passive == N - books.to, "%s: %s", row, file_text(log));
+        unlink(log);
         peer_stop(&peer);
     }
 }
