@@ -21,6 +21,7 @@ static const struct row rows[] = {
     { .name = "port_search=cycle", .settings = LOG "|PORT_SEARCH=cycle", PLAIN },
     { .name = "keepalive=60:10:3", .settings = LOG "|KEEPALIVE=60:10:3", PLAIN },
     { .name = "user_timeout=10s", .settings = LOG "|USER_TIMEOUT=10s", PLAIN },
+    { .name = "syn_retries=3", .settings = LOG "|SYN_RETRIES=3", PLAIN },
     [BARE_LATE] = { .name = "bare, bind to port 0", .kind = "bind0", .bare = BARE_LATE },
     { .name = "bind_no_port", .settings = LOG "|BIND_NO_PORT=on", .kind = "bind0", .bare = BARE_LATE },
     [BARE_EARLY] = { .name = "bare, bind to a port", .kind = "bind", .bare = BARE_EARLY },

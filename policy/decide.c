@@ -26,7 +26,7 @@ bool af_policy_touches(const struct af_policy *p, const char *program) {
 
 static bool all_defaults(const struct af_values *v) {
     return !v->reuseaddr && !v->bind_no_port && !v->cycle && v->linger == AF_LINGER_OFF && !v->port_low &&
-           !v->keep_idle && !v->user_timeout_ms;
+           !v->syn_retries && !v->keep_idle && !v->user_timeout_ms;
 }
 
 bool af_policy_acts(const struct af_policy *p) {
@@ -54,6 +54,8 @@ static void take(uint32_t keys, const struct af_values *from, struct af_values *
         to->linger = from->linger;
         to->linger_s = from->linger_s;
     }
+    if (keys & AF_BIT(SYN_RETRIES))
+        to->syn_retries = from->syn_retries;
     if (keys & AF_BIT(PORT_RANGE)) {
         to->port_low = from->port_low;
         to->port_high = from->port_high;
@@ -152,6 +154,8 @@ unsigned af_policy_options(const struct af_values *v, enum af_role role, uint16_
         keepalive_options(v, &next);
     if (v->user_timeout_ms && (may & AF_BIT(USER_TIMEOUT)))
         add(&next, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)v->user_timeout_ms);
+    if (role == AF_ROLE_CONNECT && v->syn_retries && (may & AF_BIT(SYN_RETRIES)))
+        add(&next, IPPROTO_TCP, TCP_SYNCNT, v->syn_retries);
     if (role == AF_ROLE_CONNECT && v->port_low && !v->cycle && (may & AF_BIT(PORT_RANGE)))
         add(&next, IPPROTO_IP, IP_LOCAL_PORT_RANGE, (int)((uint32_t)v->port_high << 16 | v->port_low));
     return (unsigned)(next - out);
@@ -171,6 +175,7 @@ static enum af_key key_of_tcp(int name) {
     case TCP_KEEPINTVL:
     case TCP_KEEPCNT: return AF_KEY_KEEPALIVE;
     case TCP_USER_TIMEOUT: return AF_KEY_USER_TIMEOUT;
+    case TCP_SYNCNT: return AF_KEY_SYN_RETRIES;
     default: return AF_KEYS;
     }
 }

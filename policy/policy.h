@@ -61,6 +61,8 @@ struct af_values {
     uint16_t keep_idle;     /* seconds; 0: off. TCP_KEEPIDLE and TCP_KEEPINTVL: 1 to 32767, TCP_KEEPCNT: */
     uint16_t keep_interval; /* 1 to 127 (tcp(7)); 0: not given, the kernel's own stays */
     uint16_t keep_count;
+    uint16_t syn_retries;     /* TCP_SYNCNT: 1 to 127; 0: off */
+    uint16_t pad;             /* compared as bytes */
     uint32_t user_timeout_ms; /* 0: off */
 };
 
@@ -156,13 +158,13 @@ struct af_option {
         struct linger linger;
     } value;
 };
-#define AF_OPTIONS_MAX 8
+#define AF_OPTIONS_MAX 9
 
 /* The calls that bring `values` about in this role, in order; returns how many. `own` is AF_BIT(...) of the
  * keys whose options the program has set itself: left out, unless `override`. BIND: reuseaddr for
  * a non-zero `port`, bind_no_port for port 0. CONNECT and LISTEN: linger ack and SECONDS (rst is the close's
  * business; with override and an SO_LINGER of the program's own, ack first turns that off), keepalive,
- * user_timeout; CONNECT also port_range, unless cycle, which sets its own windows. */
+ * user_timeout; CONNECT also syn_retries, and port_range, unless cycle, which sets its own windows. */
 unsigned af_policy_options(const struct af_values *values, enum af_role role, uint16_t port, uint32_t own,
                            bool override, struct af_option out[AF_OPTIONS_MAX]);
 

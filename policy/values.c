@@ -1,8 +1,8 @@
 /* The value of each key that acts on a socket, in a variable or in a rule. */
 #include "inner.h"
 
-/* The kernel's own limits: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT. */
-enum { KEEP_SECONDS_MAX = 32767, KEEP_COUNT_MAX = 127, PORT_MAX = 65535, LINGER_MAX = 65535 };
+/* The kernel's own limits: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT, MAX_TCP_SYNCNT. */
+enum { KEEP_SECONDS_MAX = 32767, KEEP_COUNT_MAX = 127, SYN_RETRIES_MAX = 127, PORT_MAX = 65535, LINGER_MAX = 65535 };
 
 bool af_flag_read(struct af_span s, bool *out) {
     bool on = af_is(s, "on") || af_is(s, "1") || af_is(s, "yes") || af_is(s, "true");
@@ -59,6 +59,16 @@ static bool read_port_range(struct af_span s, struct af_values *out, struct af_f
     return true;
 }
 
+static bool read_syn_retries(struct af_span s, struct af_values *out, struct af_fault *f) {
+    uint32_t n;
+    if (!af_read_number(s, &n))
+        return af_fail(f, s, NULL, af_key_values(AF_KEY_SYN_RETRIES));
+    if (n < 1 || n > SYN_RETRIES_MAX)
+        return af_fail(f, s, "count out of range", "1 to 127");
+    out->syn_retries = (uint16_t)n;
+    return true;
+}
+
 static bool read_keepalive(struct af_span all, struct af_values *out, struct af_fault *f) {
     struct af_span s = all;
     uint16_t *const field[] = { &out->keep_idle, &out->keep_interval, &out->keep_count };
@@ -107,6 +117,7 @@ bool af_value_read(enum af_key key, struct af_span s, struct af_values *out, str
     case AF_KEY_REUSEADDR: return af_flag_read(s, &out->reuseaddr) || af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_BIND_NO_PORT: return af_flag_read(s, &out->bind_no_port) || af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_LINGER: return off || read_linger(s, out, f);
+    case AF_KEY_SYN_RETRIES: return off || read_syn_retries(s, out, f);
     case AF_KEY_PORT_RANGE: return off || read_port_range(s, out, f);
     case AF_KEY_PORT_SEARCH:
         out->cycle = af_is(s, "cycle");

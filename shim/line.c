@@ -174,8 +174,9 @@ const char *af_policy_text(void) {
 /* Only what af.policy was made of: the texts of the variables, in the order of keys.def. */
 void af_line_start(void) {
     struct af_text t = { policy_room, sizeof policy_room - 1, 0 };
-    uint32_t shown = AF_BIT(REUSEADDR) | AF_BIT(BIND_NO_PORT) | AF_BIT(LINGER) | AF_BIT(PORT_RANGE) |
-                     AF_BIT(PORT_SEARCH) | AF_BIT(KEEPALIVE) | AF_BIT(USER_TIMEOUT) | AF_BIT(OVERRIDE) | AF_BIT(RULES);
+    uint32_t shown = AF_BIT(REUSEADDR) | AF_BIT(BIND_NO_PORT) | AF_BIT(LINGER) | AF_BIT(SYN_RETRIES) |
+                     AF_BIT(PORT_RANGE) | AF_BIT(PORT_SEARCH) | AF_BIT(KEEPALIVE) | AF_BIT(USER_TIMEOUT) |
+                     AF_BIT(OVERRIDE) | AF_BIT(RULES);
     for (int key = 0; key < AF_KEYS; key++) {
         bool set = af.policy.set & 1u << key;
         if (!(shown & 1u << key) || (!set && key != AF_KEY_LINGER))

@@ -48,6 +48,7 @@ static const char *const policy_examples[] = {
     "AFTERFIN_BIND_NO_PORT=yes",
     "AFTERFIN_LINGER=ack",
     "AFTERFIN_LINGER=30",
+    "AFTERFIN_SYN_RETRIES=3",
     "AFTERFIN_PORT_RANGE=40000-49999",
     "AFTERFIN_PORT_SEARCH=cycle",
     "AFTERFIN_KEEPALIVE=60",

@@ -80,6 +80,7 @@ static const char *check_values(const struct af_values *v, uint32_t keys) {
     HOLDS(!v->bind_no_port || keys & AF_BIT(BIND_NO_PORT));
     HOLDS(!v->cycle || keys & AF_BIT(PORT_SEARCH));
     HOLDS(!v->linger || keys & AF_BIT(LINGER));
+    HOLDS(!v->syn_retries || keys & AF_BIT(SYN_RETRIES));
     HOLDS(!v->port_low || keys & AF_BIT(PORT_RANGE));
     HOLDS(!v->keep_idle || keys & AF_BIT(KEEPALIVE));
     HOLDS(!v->user_timeout_ms || keys & AF_BIT(USER_TIMEOUT));
@@ -89,6 +90,7 @@ static const char *check_values(const struct af_values *v, uint32_t keys) {
     HOLDS(v->keep_idle || !v->keep_interval);
     HOLDS(v->keep_interval || !v->keep_count);
     HOLDS(v->user_timeout_ms <= INT32_MAX);
+    HOLDS(v->syn_retries <= 127 && !v->pad);
     return NULL;
 }
 

@@ -54,6 +54,9 @@ Test(policy_errors, a_bad_value_is_named_with_its_place_and_what_was_expected) {
           "AFTERFIN_KEEPALIVE=\"9:32768\", at \"32768\": seconds out of range; expected 1 to 32767" },
         { "AFTERFIN_KEEPALIVE=9:9:128",
           "AFTERFIN_KEEPALIVE=\"9:9:128\", at \"128\": count out of range; expected 1 to 127" },
+        { "AFTERFIN_SYN_RETRIES=few", "AFTERFIN_SYN_RETRIES=\"few\": expected off, RETRIES" },
+        { "AFTERFIN_SYN_RETRIES=0", "AFTERFIN_SYN_RETRIES=\"0\": count out of range; expected 1 to 127" },
+        { "AFTERFIN_SYN_RETRIES=128", "AFTERFIN_SYN_RETRIES=\"128\": count out of range; expected 1 to 127" },
         { "AFTERFIN_USER_TIMEOUT=s", "AFTERFIN_USER_TIMEOUT=\"s\": expected off, Ns, Nms" },
         { "AFTERFIN_USER_TIMEOUT=30", "AFTERFIN_USER_TIMEOUT=\"30\": the unit is missing; expected off, Ns, Nms" },
         { "AFTERFIN_USER_TIMEOUT=30m", "AFTERFIN_USER_TIMEOUT=\"30m\": unknown unit; expected off, Ns, Nms" },
@@ -92,7 +95,7 @@ Test(policy_errors, a_bad_value_is_named_with_its_place_and_what_was_expected) {
 Test(policy_errors, a_bad_rule_is_named_with_its_place_and_what_was_expected) {
 #define IN(rule) "AFTERFIN_RULES=\"" rule "\""
 #define FORM "expected ROLE TARGET KEY=VALUE[,KEY=VALUE...]"
-#define CONNECT_KEYS "expected linger, port_range, port_search, keepalive, user_timeout"
+#define CONNECT_KEYS "expected linger, syn_retries, port_range, port_search, keepalive, user_timeout"
     static const struct row rows[] = {
         { "AFTERFIN_RULES=accept * linger=ack",
           IN("accept * linger=ack") ", at \"accept\": unknown role; expected bind, connect or listen" },

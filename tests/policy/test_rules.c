@@ -64,6 +64,7 @@ Test(policy_rules, a_rule_takes_the_keys_of_its_role_and_no_others) {
         { "reuseaddr", "reuseaddr=on", { true, false, false } },
         { "bind_no_port", "bind_no_port=on", { true, false, false } },
         { "linger", "linger=ack", { false, true, true } },
+        { "syn_retries", "syn_retries=3", { false, true, false } },
         { "port_range", "port_range=1-2", { false, true, false } },
         { "port_search", "port_search=cycle", { false, true, false } },
         { "keepalive", "keepalive=60", { false, true, true } },

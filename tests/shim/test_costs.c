@@ -137,6 +137,7 @@ static const struct cost {
     { "LINGER=rst", "answered", 1 },
     { "LINGER=2", "connect", 1 },
     { "USER_TIMEOUT=10s", "connect", 1 },
+    { "SYN_RETRIES=3", "connect", 1 },
     { "KEEPALIVE=60", "connect", 2 }, /* the kernel has one option for each part of it */
     { "KEEPALIVE=60:10:3", "connect", 4 },
     { "KEEPALIVE=60:10:3", "options", 0 }, /* the program's own choice */

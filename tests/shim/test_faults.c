@@ -80,7 +80,7 @@ static const char *const settings[] = {
     "LOG=%s|LOG_INTERVAL=off",
     "LOG=stderr|LOG_FORMAT=json",
     "LOG=%s|LEDGER=%s",
-    "LOG=%s|LINGER=ack|KEEPALIVE=60:10:3|USER_TIMEOUT=90s",
+    "LOG=%s|LINGER=ack|KEEPALIVE=60:10:3|USER_TIMEOUT=90s|SYN_RETRIES=9",
     "LINGER=1|OVERRIDE=on",
     "LOG=%s|PORT_SEARCH=cycle|PORT_RANGE=40000-49999",
     "RULES=connect * linger=ack; listen * linger=ack; bind * bind_no_port=on",

@@ -124,13 +124,10 @@ static inline void set_option(int fd, const char *text) {
         const char *name;
         int level, option;
     } names[] = {
-        { "linger2", IPPROTO_TCP, TCP_LINGER2 },
-        { "reuseaddr", SOL_SOCKET, SO_REUSEADDR },
-        { "keepalive", SOL_SOCKET, SO_KEEPALIVE },
-        { "keepidle", IPPROTO_TCP, TCP_KEEPIDLE },
-        { "user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT },
-        { "port_range", IPPROTO_IP, IP_LOCAL_PORT_RANGE },
-        { "bind_no_port", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
+        { "linger2", IPPROTO_TCP, TCP_LINGER2 },           { "reuseaddr", SOL_SOCKET, SO_REUSEADDR },
+        { "keepalive", SOL_SOCKET, SO_KEEPALIVE },         { "keepidle", IPPROTO_TCP, TCP_KEEPIDLE },
+        { "user_timeout", IPPROTO_TCP, TCP_USER_TIMEOUT }, { "syncnt", IPPROTO_TCP, TCP_SYNCNT },
+        { "port_range", IPPROTO_IP, IP_LOCAL_PORT_RANGE }, { "bind_no_port", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
     };
     struct linger linger;
     int number = 0;
