@@ -101,6 +101,8 @@ enum {
     AF_FLAG_SENT = 1 << 18,        /* was sent over a Unix socket at least once */
     AF_FLAG_OWN_NO_PORT = 1 << 19, /* the program's own IP_BIND_ADDRESS_NO_PORT is on it */
     AF_FLAG_READS_ODD = 1 << 20,   /* it was shut down for reading, or has an SO_RCVLOWAT: poll(2) tells less */
+    AF_FLAG_ASKS = 1 << 21,        /* linger=ack: that -1 stays only where the peer was heard */
+    AF_FLAG_UNHEARD = 1 << 22,     /* it was not, and the -1 was taken back */
 };
 
 /* One TCP socket that is open in some process of this image: what a reader needs, and what processes that share it must

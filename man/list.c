@@ -78,7 +78,7 @@ static void bash_keys(void) {
         for (const char *word = key->values, *next; *word; word = next) {
             size_t len = strcspn(word, ",");
             next = word + len + strspn(word + len, ", ");
-            if (strspn(word, "abcdefghijklmnopqrstuvwxyz") == len)
+            if (strspn(word, "abcdefghijklmnopqrstuvwxyz-") == len)
                 printf("%.*s ", (int)len, word);
         }
         printf("%s' ;;\n", path);

@@ -78,11 +78,11 @@ bool af_policy_asks_address(const struct af_policy *p, enum af_role role) {
     return role == AF_ROLE_BIND && (p->values.reuseaddr || p->values.bind_no_port);
 }
 
-bool af_policy_acks(const struct af_policy *p) {
+bool af_policy_lingers(const struct af_policy *p, enum af_linger linger) {
     for (size_t i = 0; i < p->n_rules; i++)
-        if (p->rules[i].named & AF_BIT(LINGER) && p->rules[i].values.linger == AF_LINGER_ACK)
+        if (p->rules[i].named & AF_BIT(LINGER) && p->rules[i].values.linger == linger)
             return true;
-    return p->values.linger == AF_LINGER_ACK;
+    return p->values.linger == linger;
 }
 
 void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr, struct af_values *out) {
@@ -114,7 +114,7 @@ static void add_linger(struct af_option **next, int on, int seconds) {
 /* `again`: the program has its own SO_LINGER or TCP_LINGER2 in place, and whichever of the two the policy does
  * not use must go: an SO_LINGER of 0 would abort before TCP_LINGER2 has a say, and the reverse. */
 static void linger_options(const struct af_values *v, bool again, struct af_option **next) {
-    if (v->linger == AF_LINGER_ACK) {
+    if (v->linger == AF_LINGER_ACK || v->linger == AF_LINGER_ACK_ALWAYS) {
         if (again)
             add_linger(next, 0, 0);
         add(next, IPPROTO_TCP, TCP_LINGER2, -1);

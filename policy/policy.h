@@ -47,7 +47,7 @@ struct af_addr {
     uint8_t pad;
 };
 
-enum af_linger { AF_LINGER_OFF, AF_LINGER_ACK, AF_LINGER_RST, AF_LINGER_SECONDS };
+enum af_linger { AF_LINGER_OFF, AF_LINGER_ACK, AF_LINGER_ACK_ALWAYS, AF_LINGER_RST, AF_LINGER_SECONDS };
 
 /* The value of every key that acts on a socket. */
 struct af_values {
@@ -129,8 +129,8 @@ bool af_policy_acts(const struct af_policy *p);
  * key that looks at the port? */
 bool af_policy_asks_address(const struct af_policy *p, enum af_role role);
 
-/* Is linger=ack asked for, in a variable or a rule? */
-bool af_policy_acks(const struct af_policy *p);
+/* Is this value of linger asked for, in a variable or a rule? */
+bool af_policy_lingers(const struct af_policy *p, enum af_linger linger);
 
 /* The values in force for a socket in this role at this address: first matching rule that names the key,
  * then the variable, then the default. Keys that do not belong to the role come back as their defaults. */
@@ -162,7 +162,7 @@ struct af_option {
 
 /* The calls that bring `values` about in this role, in order; returns how many. `own` is AF_BIT(...) of the
  * keys whose options the program has set itself: left out, unless `override`. BIND: reuseaddr for
- * a non-zero `port`, bind_no_port for port 0. CONNECT and LISTEN: linger ack and SECONDS (rst is the close's
+ * a non-zero `port`, bind_no_port for port 0. CONNECT and LISTEN: linger ack, ack-always and SECONDS (rst is the close's
  * business; with override and an SO_LINGER of the program's own, ack first turns that off), keepalive,
  * user_timeout; CONNECT also syn_retries, and port_range, unless cycle, which sets its own windows. */
 unsigned af_policy_options(const struct af_values *values, enum af_role role, uint16_t port, uint32_t own,

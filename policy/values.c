@@ -14,20 +14,22 @@ bool af_flag_read(struct af_span s, bool *out) {
 
 static bool read_linger(struct af_span s, struct af_values *out, struct af_fault *f) {
     uint32_t n;
-    if (af_is(s, "ack")) {
-        out->linger = AF_LINGER_ACK;
-        return true;
-    }
-    if (af_is(s, "rst")) {
-        out->linger = AF_LINGER_RST;
-        return true;
-    }
+    static const struct {
+        char word[11]; /* no pointer: that would be a relocation, paid at every exec */
+        uint8_t linger;
+    } words[] = { { "ack", AF_LINGER_ACK }, { "ack-always", AF_LINGER_ACK_ALWAYS }, { "rst", AF_LINGER_RST } };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (af_is(s, words[i].word)) {
+            out->linger = words[i].linger;
+            return true;
+        }
     if (af_is(s, "on"))
-        return af_fail(f, s, "linger=on does not say how", "ack, rst or SECONDS");
+        return af_fail(f, s, "linger=on does not say how", "ack, ack-always, rst or SECONDS");
     if (!af_read_number(s, &n))
         return af_fail(f, s, NULL, af_key_values(AF_KEY_LINGER));
     if (n == 0)
-        return af_fail(f, s, "no time at all aborts the connection: say rst for that", "off, ack, rst or 1 to 65535");
+        return af_fail(f, s, "no time at all aborts the connection: say rst for that",
+                       "off, ack, ack-always, rst or 1 to 65535");
     if (n > LINGER_MAX)
         return af_fail(f, s, "seconds out of range", "1 to 65535");
     out->linger = AF_LINGER_SECONDS;

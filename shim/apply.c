@@ -48,13 +48,16 @@ bool af_set_options(int fd, const struct af_option *options, unsigned n) {
     return refused;
 }
 
-#define LINGER_FLAGS (AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS)
+#define LINGER_FLAGS (AF_FLAG_ACK | AF_FLAG_ASKS | AF_FLAG_UNHEARD | AF_FLAG_RST | AF_FLAG_SECONDS)
 
 static uint32_t flag_of(const struct af_values *values) {
-    return values->linger == AF_LINGER_ACK       ? AF_FLAG_ACK
-           : values->linger == AF_LINGER_RST     ? AF_FLAG_RST
-           : values->linger == AF_LINGER_SECONDS ? AF_FLAG_SECONDS
-                                                 : 0;
+    switch (values->linger) {
+    case AF_LINGER_ACK: return AF_FLAG_ACK | AF_FLAG_ASKS;
+    case AF_LINGER_ACK_ALWAYS: return AF_FLAG_ACK;
+    case AF_LINGER_RST: return AF_FLAG_RST;
+    case AF_LINGER_SECONDS: return AF_FLAG_SECONDS;
+    default: return 0;
+    }
 }
 
 static void note_linger(struct af_socket *conn, const struct af_values *values, bool refused) {
@@ -63,7 +66,7 @@ static void note_linger(struct af_socket *conn, const struct af_values *values, 
     uint32_t flag = flag_of(values);
     if (AF_UNLIKELY(refused && af_has(conn, AF_FLAG_MPTCP)))
         say_once(&said, (const char *const[]){ "linger=ack: MPTCP sockets refuse TCP_LINGER2; left alone", NULL });
-    if (own || (flag == AF_FLAG_ACK && refused))
+    if (own || (flag & AF_FLAG_ACK && refused))
         flag = 0;
     af_clear(conn, LINGER_FLAGS & ~flag);
     if (flag && af.policy.override)
@@ -123,16 +126,39 @@ void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af
         values->bind_no_port = 0;
 }
 
+static long set_linger2(int fd, int value) {
+    return AF_SYS5(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &value, sizeof value);
+}
+
 /* Where the program's SO_LINGER settles it, our TCP_LINGER2 goes back to the system's default: 0; and the other way
  * round. */
 static void undo_linger(int fd, struct af_socket *conn) {
     const struct linger off = { 0 };
-    int standard = 0;
     if (af_has(conn, AF_FLAG_ACK))
-        AF_SYS5(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &standard, sizeof standard);
+        set_linger2(fd, 0);
     if (af_has(conn, AF_FLAG_SECONDS))
         AF_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &off, sizeof off);
-    af_clear(conn, AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_SECONDS);
+    af_clear(conn, LINGER_FLAGS);
+}
+
+/* Where nothing ever came from the peer it may still be in connect, or not have looked at the connection
+ * yet, and the RST that ends this side's FIN_WAIT2 would cost it all. The FIN is not sent before the close, or
+ * waits in FIN_WAIT2 for it (tcp_close() and tcp_rcv_state_process() of Linux look at linger2 of orphans only). */
+void af_take_ack_back(int fd, struct af_socket *conn, const struct af_tcp_info *tcp) {
+    const bool own = atomic_load(&conn->own) & AF_BIT(LINGER) && !af.policy.override;
+    if (own || tcp->received || !af_has(conn, AF_FLAG_ASKS) || set_linger2(fd, 0) < 0)
+        return;
+    af_clear(conn, AF_FLAG_ACK | AF_FLAG_ASKS);
+    af_set(conn, AF_FLAG_UNHEARD);
+}
+
+/* That was not its end. */
+void af_restore_ack(int fd, struct af_socket *conn) {
+    if (!af_has(conn, AF_FLAG_UNHEARD))
+        return;
+    af_clear(conn, AF_FLAG_UNHEARD);
+    if (set_linger2(fd, -1) == 0)
+        af_set(conn, AF_FLAG_ACK | AF_FLAG_ASKS);
 }
 
 void af_reapply(int fd, struct af_socket *conn, enum af_key key) {

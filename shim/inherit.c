@@ -168,8 +168,9 @@ void af_learn_linger(int fd, struct af_socket *conn) {
         !af_has(conn, AF_FLAG_RST_SET))
         af_set(conn, AF_FLAG_ABORTS);
     size = sizeof after_fin;
-    if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &after_fin, &size) == 0 && after_fin < 0)
-        af_set(conn, af.acks ? AF_FLAG_ACK : AF_FLAG_ABORTS);
+    if (!af_has(conn, AF_FLAG_ACK) && AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &after_fin, &size) == 0 &&
+        after_fin < 0)
+        af_set(conn, af.asks ? AF_FLAG_ACK | AF_FLAG_ASKS : af.acks ? AF_FLAG_ACK : AF_FLAG_ABORTS);
 }
 
 /* accept or connect? The library cannot know; a local port that a connect chose lies in the ephemeral range,

@@ -262,7 +262,8 @@ static void note_listener(int fd, struct af_socket *conn, struct parent *parent)
 
 /* An MPTCP listener accepts plain sockets from peers that do not speak it (mptcp_stream_accept() of Linux). */
 static uint32_t handed_on(int fd, const struct parent *parent) {
-    const uint32_t flags = AF_FLAG_ACK | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS | AF_FLAG_READS_ODD;
+    const uint32_t flags = AF_FLAG_ACK | AF_FLAG_ASKS | AF_FLAG_RST | AF_FLAG_ABORTS | AF_FLAG_SECONDS |
+                           AF_FLAG_READS_ODD;
     const bool multipath = parent->flags & AF_FLAG_MPTCP && af_tcp_protocol(fd) != IPPROTO_TCP;
     return AF_FLAG_ACCEPTED | (parent->flags & flags) | (multipath ? AF_FLAG_MPTCP : 0);
 }

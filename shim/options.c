@@ -47,7 +47,7 @@ static void note_option(int fd, struct af_socket *conn, int level, int name, con
     if (key == AF_KEY_BIND_NO_PORT)
         note_flag(conn, AF_FLAG_OWN_NO_PORT, number(value, len));
     if (key == AF_KEY_LINGER) /* the program has just put its own value there */
-        af_clear(conn, level == IPPROTO_TCP ? AF_FLAG_ACK : AF_FLAG_SECONDS);
+        af_clear(conn, level == IPPROTO_TCP ? AF_FLAG_ACK | AF_FLAG_ASKS : AF_FLAG_SECONDS);
     if (af.acts)
         af_reapply(fd, conn, key);
     af_show(conn);

@@ -177,7 +177,7 @@ static void hand_over(int fd, struct af_socket *conn, void *before) {
 
 /* exec has failed: everything as it was. */
 static void take_back(int fd, struct af_socket *conn, void *context) {
-    (void)fd, (void)context;
+    (void)context;
     struct af_connection *shared = af_shared(conn);
     if (af_ref(conn), atomic_load(&conn->refs) > 1)
         return;
@@ -185,6 +185,7 @@ static void take_back(int fd, struct af_socket *conn, void *context) {
         atomic_store(&shared->foreign, 0);
     conn->passes = false;
     af_unsettle(conn);
+    af_restore_ack(fd, conn);
     af_take_hold_again(conn);
     af_show(conn);
 }

@@ -73,7 +73,8 @@ bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *
  * peer's FIN is there, and if not, whether unread data is (tcp_poll() of Linux). Whatever else it says (HUP, ERR)
  * is for the long tcp. */
 static inline bool poll_for_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp) {
-    const uint32_t odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO | AF_FLAG_READS_ODD;
+    const uint32_t odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO | AF_FLAG_READS_ODD |
+                         AF_FLAG_ASKS;
     struct pollfd asked = { .fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP };
     if (atomic_load(&conn->state) != AF_CONN_OPEN || af_has(conn, odd))
         return false;
@@ -254,7 +255,7 @@ static bool is_elsewhere(int fd, const struct af_socket *conn) {
 
 static bool read_info(int fd, struct af_socket *conn, struct af_tcp_info *tcp) {
     uint32_t state = atomic_load(&conn->state);
-    if (!af.counting || state == AF_CONN_NEW || state == AF_CONN_LISTENER)
+    if (state == AF_CONN_NEW || state == AF_CONN_LISTENER)
         return false;
     if (!poll_for_info(fd, conn, tcp) && !af_read_tcp_info(fd, conn, tcp)) {
         if (af_sealed || state != AF_CONN_OPEN)
@@ -297,7 +298,10 @@ void af_settle_counted(int fd, struct af_socket *conn) {
         return;
     }
     af_learn_linger(fd, conn);
-    record(conn, judge(fd, conn, &tcp));
+    if (af_has(conn, AF_FLAG_ASKS))
+        af_take_ack_back(fd, conn, &tcp);
+    if (af.counting)
+        record(conn, judge(fd, conn, &tcp));
 }
 
 /* Most likely as it would have been by close; the command asks the kernel. */
@@ -312,7 +316,7 @@ void af_settle_unseen(struct af_socket *conn) {
 
 void af_settle_passed(int fd, struct af_socket *conn) {
     struct af_tcp_info tcp;
-    if (read_info(fd, conn, &tcp))
+    if (af.counting && read_info(fd, conn, &tcp))
         record(conn, AF_END_PASSED);
 }
 

@@ -90,7 +90,7 @@ struct af_state {
     bool on;                    /* hooks have something to do */
     bool counting;              /* a log or a ledger was asked for: look at sockets, not only treat them */
     bool acts;                  /* some policy is not its default */
-    bool acks;                  /* linger=ack is one of them */
+    bool acks, asks;            /* linger=ack or ack-always is one of them; linger=ack is */
     bool searches;              /* some connect may look for its port */
     bool no_memory;             /* the ledger could not be mapped */
     _Atomic bool shares_memory; /* a child made by clone(CLONE_VM) may run here too (process.c) */
@@ -392,6 +392,10 @@ bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was
 void af_prepare_policy(void); /* at start: what is the same for every address is decided once */
 /* The program has set an option of this key: undo ours, or with override put it back. */
 void af_reapply(int fd, struct af_socket *conn, enum af_key key);
+/* linger=ack: nothing came from the peer, so it keeps its TIME_WAIT; and all back, where that was not its end. */
+struct af_tcp_info;
+void af_take_ack_back(int fd, struct af_socket *conn, const struct af_tcp_info *tcp);
+void af_restore_ack(int fd, struct af_socket *conn);
 /* rst: is this the close that ends a connection of our own (DESIGN: AFTERFIN_LINGER)? Then make it abort. */
 bool af_apply_rst_now(int fd, struct af_socket *conn);
 static inline bool af_apply_rst(int fd, struct af_socket *conn) {
@@ -426,8 +430,14 @@ struct af_tcp_info {
 bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp);
 /* The last known reference goes with fd, which is still open: decide how the connection ended, and count it. */
 void af_settle_counted(int fd, struct af_socket *conn);
+/* Must it be asked before the end whether the peer was heard? Of one that others have or had it is not known. */
+static inline bool af_asks(const struct af_socket *conn) {
+    return AF_UNLIKELY(af.asks) && (af_has(conn, AF_FLAG_ASKS) ||
+                                    atomic_load_explicit(&conn->state, memory_order_relaxed) == AF_CONN_INHERITED ||
+                                    af_is_joined(conn) || af_was_forked(conn));
+}
 static inline void af_settle(int fd, struct af_socket *conn) {
-    if (af.counting)
+    if (af.counting || af_asks(conn))
         af_settle_counted(fd, conn);
 }
 void af_settle_unseen(struct af_socket *conn); /* it was closed by a way that no hook has seen */

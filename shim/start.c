@@ -139,7 +139,8 @@ static void begin(char **envp) {
     af.acts = af_policy_acts(&af.policy);
     if ((!af.counting && !af.acts) || !af_real.__cxa_atexit || !af_real.clock_gettime)
         return;
-    af.acks = af_policy_acks(&af.policy);
+    af.asks = af_policy_lingers(&af.policy, AF_LINGER_ACK);
+    af.acks = af.asks || af_policy_lingers(&af.policy, AF_LINGER_ACK_ALWAYS);
     af.stack_end = (uintptr_t)envp;
     for (int role = 0; role < AF_ROLES; role++)
         af.by_address |= (uint32_t)af_policy_asks_address(&af.policy, (enum af_role)role) << role;

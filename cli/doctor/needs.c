@@ -5,6 +5,7 @@
 #include "cli/options.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,19 @@ static int try_setting(const char *setting, enum af_role role) {
     if (fd >= 0)
         close(fd);
     return result;
+}
+
+/* linger=ack asks besides whether the peer was heard. */
+static int try_linger(void) {
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    const int fd = new_socket();
+    int result = fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ? -errno : 0;
+    if (!result && size < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received)
+        result = -EOPNOTSUPP;
+    if (fd >= 0)
+        close(fd);
+    return result ? result : try_setting("AFTERFIN_LINGER=ack", AF_ROLE_CONNECT);
 }
 
 static int try_memory(void) {
@@ -106,7 +120,7 @@ struct trial {
 static const struct trial of_policies[AF_KEYS] = {
     [AF_KEY_REUSEADDR] = OPTION("SO_REUSEADDR", NULL, "AFTERFIN_REUSEADDR=on", AF_ROLE_BIND),
     [AF_KEY_BIND_NO_PORT] = OPTION("IP_BIND_ADDRESS_NO_PORT", "4.2", "AFTERFIN_BIND_NO_PORT=on", AF_ROLE_BIND),
-    [AF_KEY_LINGER] = OPTION("TCP_LINGER2", "2.4", "AFTERFIN_LINGER=ack", AF_ROLE_CONNECT),
+    [AF_KEY_LINGER] = { .needs = "TCP_LINGER2, TCP_INFO", .since = "4.1", .run = try_linger },
     [AF_KEY_SYN_RETRIES] = OPTION("TCP_SYNCNT", "2.4", "AFTERFIN_SYN_RETRIES=3", AF_ROLE_CONNECT),
     [AF_KEY_PORT_RANGE] = PORT_RANGE,
     [AF_KEY_PORT_SEARCH] = PORT_RANGE,

@@ -75,6 +75,7 @@ struct row {
     int status;                  /* of its end; 0 */
     bool stays;                  /* the TIME_WAIT is there before the close: a linger policy comes too late */
     bool spared;     /* linger=rst does not apply: inherited, sent, in a living child, or no close ends it */
+    bool unasked;    /* nor is linger=ack taken back: nobody sees the end */
     bool peer_keeps; /* the TIME_WAIT is the peer's; a reset ends it */
     bool fleeting;   /* the peer's TIME_WAIT may be made, and be ended again by a reset */
     /* MPTCP: its TIME_WAITs are those of subflows, closed by both sides; none is known to be its own. */
@@ -92,12 +93,12 @@ struct played {
 };
 
 struct endings; /* a victim and its rows: ending_rows.h */
-/* Play a row in a fresh namespace, `times` times, with linger=off, ack, rst or SECONDS; assert that the log lines'
- * counts are the row's, and that the kernel's tables agree. With ack and rst, what would leave a TIME_WAIT is
- * `avoided`. With `json` it is `afterfin run --json` that starts the victim. */
+/* Play a row in a fresh namespace, `times` times, with linger=off, ack, ack-always, rst or SECONDS; assert that the log
+ * lines' counts are the row's, and that the kernel's tables agree. With ack-always and rst, and with ack where the peer sends
+ * something, what would leave a TIME_WAIT is `avoided`. With `json` it is `afterfin run --json` that starts the victim. */
 struct played row_play(const struct endings *of, const struct row *row, const char *linger, const char *json,
                        int times);
-/* All rows under a log, without a policy and with linger=ack. */
+/* All rows under a log, without a policy, with linger=ack and with ack-always. */
 void rows_logged(const struct endings *of);
 
 #endif

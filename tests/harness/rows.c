@@ -26,9 +26,16 @@ static bool resets(const struct play *p) {
     return strcmp(p->linger, "rst") == 0 && !p->row->spared;
 }
 
+/* Is the TIME_WAIT let go of once the FIN is acknowledged? linger=ack takes itself back where the peer has said nothing. */
+static bool acks(const struct play *p) {
+    if (strcmp(p->linger, "ack") == 0)
+        return p->row->unasked || (p->row->script && strchr(p->row->script, 's'));
+    return strcmp(p->linger, "ack-always") == 0;
+}
+
 /* What the policy makes of it, all repetitions together. */
 static struct tally treated(const struct play *p, const struct tally *each) {
-    bool avoids = (strcmp(p->linger, "ack") == 0 || resets(p)) && !p->row->stays;
+    bool avoids = (acks(p) || resets(p)) && !p->row->stays;
     struct tally t = *each, all = p->row->once;
 
     if (avoids) {
@@ -164,6 +171,7 @@ struct played row_play(const struct endings *of, const struct row *row, const ch
 }
 
 void rows_logged(const struct endings *of) {
-    for (size_t i = 0; i < 2 * of->n; i++)
-        row_play(of, &of->rows[i / 2], i % 2 ? "ack" : "off", NULL, row_times());
+    static const char *const policies[] = { "off", "ack", "ack-always" };
+    for (size_t i = 0; i < 3 * of->n; i++)
+        row_play(of, &of->rows[i / 3], policies[i % 3], NULL, row_times());
 }

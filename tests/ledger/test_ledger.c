@@ -60,7 +60,7 @@ Test(ledger, settles_what_was_killed) {
           0 },
         { "unread data", "linger=off", { "-u" }, { .answer = 1 }, 128 + SIGKILL, N, 0, 0, N, 0 },
         { "a child, the parent lives on", "linger=off", { "-c" }, { 0 }, 0, N + 1, N + 1, 0, 0, 0 },
-        { "a child, ack", "linger=ack", { "-c" }, { 0 }, 0, N + 1, 0, N + 1, 0, 0 },
+        { "a child, ack; the parent closes, unheard", "linger=ack", { "-c" }, { 0 }, 0, N + 1, 1, N, 0, 0 },
         { "a child who has them from its parent", "linger=off", { "-f" }, { 0 }, 0, N, N, 0, 0, -1 },
     };
     ns_enter();

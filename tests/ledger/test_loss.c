@@ -113,7 +113,7 @@ Test(ledger_loss, an_overrun_ring_says_how_many_it_has_lost) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     ns_sysctl("tcp_max_tw_buckets", "1000");
-    struct ended e = command(NULL, "run", "-p", "linger=ack", victim_path("connect_close"), "127.0.0.1",
+    struct ended e = command(NULL, "run", "-p", "linger=ack-always", victim_path("connect_close"), "127.0.0.1",
                              text("%u", peer.port), "-n", text("%d", N), NULL);
     cr_assert_eq(e.status, 0);
     cr_assert(strstr(e.err, "100 closed connections were too many for the ledger"), "%s", e.err);
@@ -155,7 +155,7 @@ Test(ledger_loss, without_a_file_the_count_goes_on_in_memory_and_one_line_says_w
         { frozen, "EROFS" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct ended e = run(text("LEDGER=%s|LOG=stdout|LINGER=ack", rows[i].directory),
+        struct ended e = run(text("LEDGER=%s|LOG=stdout|LINGER=ack-always", rows[i].directory),
                              "connect_close 127.0.0.1 %u -n 30", peer.port);
         cr_expect_eq(e.status, 0, "%s", rows[i].directory);
         cr_expect(strncmp(e.out, "made 30\n", 8) == 0, "%s: %s", rows[i].directory, e.out);

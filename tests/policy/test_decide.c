@@ -114,6 +114,7 @@ Test(policy_decide, a_setting_that_is_its_default_does_not_act) {
     } rows[] = {
         {"AFTERFIN_LINGER=off", false},
         {"AFTERFIN_LINGER=ack", true},
+        {"AFTERFIN_LINGER=ack-always", true},
         {"AFTERFIN_REUSEADDR=on", true},
         {"AFTERFIN_BIND_NO_PORT=on", true},
         {"AFTERFIN_SYN_RETRIES=1", true},
@@ -252,6 +253,8 @@ static const struct {
     { { .linger = AF_LINGER_ACK }, CONNECT, 80, 0, true, "TCP_LINGER2=-1" },
     { { .linger = AF_LINGER_ACK }, CONNECT, 80, OWN(LINGER), false, "" },
     { { .linger = AF_LINGER_ACK }, CONNECT, 80, OWN(LINGER), true, "SO_LINGER={0,0} TCP_LINGER2=-1" },
+    { { .linger = AF_LINGER_ACK_ALWAYS }, CONNECT, 80, 0, false, "TCP_LINGER2=-1" },
+    { { .linger = AF_LINGER_ACK_ALWAYS }, LISTEN, 80, OWN(LINGER), true, "SO_LINGER={0,0} TCP_LINGER2=-1" },
     { { .linger = AF_LINGER_RST }, CONNECT, 80, 0, false, "" },
     { { .linger = AF_LINGER_RST }, LISTEN, 80, OWN(LINGER), true, "" },
     { { .linger = AF_LINGER_SECONDS, .linger_s = 65535 }, CONNECT, 80, 0, false, "SO_LINGER={1,65535}" },

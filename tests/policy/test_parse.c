@@ -33,6 +33,7 @@ Test(policy_parse, each_value_of_a_policy_key_is_understood) {
         { "AFTERFIN_BIND_NO_PORT=off", { 0 } },
         { "AFTERFIN_LINGER=off", { 0 } },
         { "AFTERFIN_LINGER=ack", { .linger = AF_LINGER_ACK } },
+        { "AFTERFIN_LINGER=ack-always", { .linger = AF_LINGER_ACK_ALWAYS } },
         { "AFTERFIN_LINGER=rst", { .linger = AF_LINGER_RST } },
         { "AFTERFIN_LINGER=1", { .linger = AF_LINGER_SECONDS, .linger_s = 1 } },
         { "AFTERFIN_LINGER=010", { .linger = AF_LINGER_SECONDS, .linger_s = 10 } },

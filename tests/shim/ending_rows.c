@@ -173,6 +173,7 @@ static const struct row first_fin_rows[] = {
     { .way = "active_with_data", .script = "ec", .each = CLIENT(time_wait) },
     { .way = "after_reading", .script = "sec", .each = CLIENT(time_wait) },
     { .way = "shut_then_close", .script = "ek", .each = CLIENT(time_wait) },
+    { .way = "answered_after_shut", .script = "esk", .each = CLIENT(time_wait) },
     { .way = "shut_both_then_close", .script = "ek", .each = CLIENT(time_wait) },
     { .way = "shut_read_then_close", .script = "ec", .each = CLIENT(time_wait) },
     { .way = "shut_syscall_read_end_close", .script = "ec", .each = CLIENT(time_wait), .stays = true },

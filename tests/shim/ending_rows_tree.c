@@ -52,7 +52,8 @@ ENDINGS(birth_ways, "tree_by");
 /* The kernel closes for who is killed; its line is never written, its share stays `open` until a reader settles.
  * A live record says how many hold it, not who: whoever opened it has it then, though the child was the last. */
 static const struct row killed_ways_rows[] = {
-    { .way = "child_is_killed_last", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone, .spared = true },
+    { .way = "child_is_killed_last", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone, .spared = true,
+      .unasked = true },
     { .way = "child_is_killed_first", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone, .spared = true },
 };
 ENDINGS(killed_ways, "tree_by");

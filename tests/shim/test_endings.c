@@ -71,6 +71,7 @@ static void expect_endings(const struct endings *of) {
 
 static void expect_every_linger(const struct endings *of) {
     expect_endings(of);
+    expect_rows(of, "ack-always");
     expect_rows(of, "rst");
     expect_rows(of, "5");
 }

@@ -5,20 +5,21 @@
 #include <signal.h>
 
 #define ACK "LINGER=ack"
+#define ALWAYS "LINGER=ack-always" /* where nothing comes from the peer before the close */
 
 Test(linger, ack_leaves_none_of_10000_in_time_wait_and_loses_nothing) {
     enum { N = 10000 };
 
     ns_enter();
-    struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct ended e = run(ACK, "connect_close 127.0.0.1 %u -n %d -b 1000", peer.port, N);
+    struct peer peer = peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1000 });
+    struct ended e = run(ACK, "connect_close 127.0.0.1 %u -n %d -b 1000 -r 1", peer.port, N);
     cr_assert_eq(e.status, 0, "%s%s", e.out, e.err);
     peer_expect_clean(&peer, 0, N, 1000, "ack");
     cr_assert_eq(ns_tw(), 0);
     cr_assert_eq(ns_netstat("TCPTimeWaitOverflow"), 0);
     cr_assert_str_empty(e.err);
 
-    e = run(NULL, "connect_close 127.0.0.1 %u -n %d -b 1000", peer.port, N);
+    e = run(NULL, "connect_close 127.0.0.1 %u -n %d -b 1000 -r 1", peer.port, N);
     cr_assert_eq(e.status, 0, "%s%s", e.out, e.err);
     peer_expect_clean(&peer, N, N, 1000, "bare");
     cr_assert_eq(ns_tw(), N);
@@ -53,8 +54,9 @@ Test(linger, ack_works_over_every_family_blocking_and_not_as_a_client) {
     for (int i = 0; i < FAMILIES * 4; i++) {
         const struct family *f = &families[i % FAMILIES];
         const char *flag = i / FAMILIES % 2 ? "-N" : "", *settings = i / FAMILIES / 2 ? ACK : NULL;
-        struct peer peer = peer_start(&(struct peer_options){ .address = f->listen });
-        struct ended e = run(settings, "connect_close %s %u -n %d -b 20000 %s", f->connect, peer.port, N, flag);
+        struct peer peer = peer_start(&(struct peer_options){
+            .address = f->listen, .answer = 1, .answer_after = 20000 });
+        struct ended e = run(settings, "connect_close %s %u -n %d -b 20000 -r 1 %s", f->connect, peer.port, N, flag);
         cr_assert_eq(e.status, 0, "%s %s: %s%s", f->name, flag, e.out, e.err);
         peer_expect_clean(&peer, 0, N, 20000, f->name);
         tw += settings ? 0 : N;
@@ -93,7 +95,7 @@ Test(linger, ack_delivers_8_MB_that_are_in_flight_at_close) {
     ns_sysctl("tcp_wmem", "4096 16777216 33554432"); /* room for all of it on the sender's side */
     for (int treated = 0; treated < 2; treated++) {
         struct peer peer = peer_start(&(struct peer_options){ .waits = true });
-        struct ended e = run(treated ? ACK : NULL, "connect_close 127.0.0.1 %u -b %d", peer.port, SIZE);
+        struct ended e = run(treated ? ALWAYS : NULL, "connect_close 127.0.0.1 %u -b %d", peer.port, SIZE);
         cr_assert_eq(e.status, 0, "%s%s", e.out, e.err);
         peer_wait_accepted(&peer, 1);
         cr_assert_eq(peer.book->conn[0].bytes, 0, "nothing is in flight at close");
@@ -113,7 +115,7 @@ Test(linger, ack_holds_for_a_client_that_ends_without_close) {
 
     ns_enter();
     for (int i = 0; i < WAYS_OUT * 2; i++) {
-        const char *how = ways_out[i / 2], *settings = i % 2 ? ACK : NULL;
+        const char *how = ways_out[i / 2], *settings = i % 2 ? ALWAYS : NULL;
         struct peer peer = peer_start(&(struct peer_options){ .address = "127.0.0.1" });
         struct ended e = run(settings, "exit_open %s 127.0.0.1 %u %d 10000", how, peer.port, N);
         cr_assert_eq(e.status, strcmp(how, "sigkill") == 0 ? 128 + SIGKILL : 0, "%s: %s%s", how, e.out, e.err);

@@ -22,7 +22,7 @@ Test(linger_loss, ack_loses_nothing_of_10000_and_leaves_nothing_with_5_percent_l
     ns_enter();
     ns_loss(5);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    clients_under_loss("LINGER=ack", &peer, 200, 50, 1000);
+    clients_under_loss("LINGER=ack-always", &peer, 200, 50, 1000);
     cr_assert_eq(ns_tw(), 0);
     cr_assert_gt(ns_netstat("TCPSynRetrans"), 0, "nothing was lost");
 }
@@ -32,7 +32,7 @@ Test(linger_loss, ack_loses_no_data_and_leaves_nothing_with_5_percent_loss_both_
     ns_mtu(1500); /* more packets to lose */
     ns_loss(5);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    clients_under_loss("LINGER=ack", &peer, VICTIMS, 10, SIZE);
+    clients_under_loss("LINGER=ack-always", &peer, VICTIMS, 10, SIZE);
     cr_assert_eq(ns_tw(), 0);
     cr_assert_gt(ns_netstat("TCPSackRecovery") + ns_netstat("TCPTimeouts"), 0, "nothing was lost");
 
@@ -47,8 +47,8 @@ Test(linger_loss, ack_holds_for_clients_that_end_without_close_under_loss) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     struct victim v[VICTIMS];
     for (int i = 0; i < VICTIMS; i++)
-        v[i] = victim_start("LINGER=ack", "exit_open %s 127.0.0.1 %u 2 %d", i % 2 ? "sigkill" : "_exit", peer.port,
-                            SIZE);
+        v[i] = victim_start("LINGER=ack-always", "exit_open %s 127.0.0.1 %u 2 %d", i % 2 ? "sigkill" : "_exit",
+                            peer.port, SIZE);
     for (int i = 0; i < VICTIMS; i++)
         victim_wait(&v[i]);
     peer_expect_clean(&peer, 0, VICTIMS * 2, SIZE, "ack");
@@ -59,7 +59,7 @@ Test(linger_loss, ack_delivers_8_MB_in_flight_from_a_killed_process) {
     ns_enter();
     ns_sysctl("tcp_wmem", "4096 16777216 33554432");
     struct peer peer = peer_start(&(struct peer_options){ .waits = true });
-    run("LINGER=ack", "exit_open sigkill 127.0.0.1 %u 1 %d", peer.port, 8 << 20);
+    run("LINGER=ack-always", "exit_open sigkill 127.0.0.1 %u 1 %d", peer.port, 8 << 20);
     peer_wait_accepted(&peer, 1);
     peer_release(&peer);
     peer_expect_clean(&peer, 0, 1, 8 << 20, "killed");
@@ -71,7 +71,7 @@ Test(linger_loss, ack_leaves_half_close_as_it_is) {
     struct peer peer = peer_start(&(struct peer_options){ .answer = 3000, .answer_after = 2000 });
     struct ended bare = run(NULL, "half_close 127.0.0.1 %u 2000 3000", peer.port);
     peer_expect_clean(&peer, 0, 1, 2000, "bare");
-    struct ended ack = run("LINGER=ack", "half_close 127.0.0.1 %u 2000 3000", peer.port);
+    struct ended ack = run("LINGER=ack-always", "half_close 127.0.0.1 %u 2000 3000", peer.port);
     peer_expect_clean(&peer, 1, 1, 2000, "ack");
     cr_assert(strstr(bare.out, "answer whole\nthen end\n"), "%s", bare.out);
     cr_assert_str_eq(ack.out, bare.out);
@@ -85,8 +85,8 @@ Test(linger_loss, the_peers_close_first_leaves_nothing_here_either_way) {
     for (int treated = 0; treated < 2; treated++) {
         struct peer peer = peer_start(&(struct peer_options){
             .answer = 100, .answer_after = 10, .closes_first = true });
-        struct ended e = run(treated ? "LINGER=ack" : NULL, "connect_close 127.0.0.1 %u -n %d -b 10 -r -1", peer.port,
-                             N);
+        struct ended e = run(treated ? "LINGER=ack-always" : NULL, "connect_close 127.0.0.1 %u -n %d -b 10 -r -1",
+                             peer.port, N);
         cr_assert_eq(e.status, 0, "%s", e.out);
         peer_wait_ended(&peer, N);
         ns_settle();
@@ -103,7 +103,7 @@ Test(linger_loss, ack_on_mptcp_is_said_to_be_impossible_once) {
     if (bare.status != 0)
         cr_skip_test("no MPTCP here: %s", bare.out);
     peer_expect_clean(&peer, 0, 3, 100, "bare");
-    struct ended e = run("LINGER=ack", "connect_close 127.0.0.1 %u -m -n 3 -b 100", peer.port);
+    struct ended e = run("LINGER=ack-always", "connect_close 127.0.0.1 %u -m -n 3 -b 100", peer.port);
     peer_expect_clean(&peer, 3, 3, 100, "ack");
     cr_assert_eq(e.status, 0, "%s%s", e.out, e.err);
     cr_assert_str_eq(e.out, bare.out);

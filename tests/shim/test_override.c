@@ -68,12 +68,12 @@ Test(override, who_wins_shows_in_time_wait) {
     long tw = 0;
 
     ns_enter();
-    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct peer peer = peer_start(&(struct peer_options){ .answer = 1, .answer_after = 100 });
     for (unsigned i = 0; i < 4; i++) {
         bool override = i % 2;
         const char *when = i / 2 ? "-O" : "-o";
         struct ended e = run(override ? "LINGER=ack|OVERRIDE=on" : "LINGER=ack",
-                             "connect_close 127.0.0.1 %u -n %d -b 100 %s linger:1:5", peer.port, N, when);
+                             "connect_close 127.0.0.1 %u -n %d -b 100 -r 1 %s linger:1:5", peer.port, N, when);
         cr_assert_eq(e.status, 0, "%s%s", e.out, e.err);
         peer_expect_clean(&peer, i * N, N, 100, when);
         tw += override ? 0 : N;

@@ -43,12 +43,12 @@ Test(rules, connect_matches_the_peer) {
     long tw = 0;
 
     ns_enter();
-    struct peer peer = peer_start(&(struct peer_options){ .address = "::" });
+    struct peer peer = peer_start(&(struct peer_options){ .address = "::", .answer = 1, .answer_after = 10 });
     for (size_t i = 0; i < sizeof connect_rows / sizeof *connect_rows; i++) {
         const struct row *r = &connect_rows[i];
         char settings[256];
         snprintf(settings, sizeof settings, r->settings, peer.port);
-        struct ended e = run(settings, "connect_close %s %u -n %d -b 10 %s", r->address, peer.port, N,
+        struct ended e = run(settings, "connect_close %s %u -n %d -b 10 -r 1 %s", r->address, peer.port, N,
                              i % 2 ? "-N" : "");
         cr_assert_eq(e.status, 0, "%s to %s: %s%s", settings, r->address, e.out, e.err);
         cr_assert_str_empty(e.err, "%s: %s", settings, e.err);

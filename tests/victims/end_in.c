@@ -59,6 +59,10 @@ static void passive_read(int fd) {
 static void shut_then_close(int fd) {
     half_close(fd);
 }
+static void answered_after_shut(int fd) {
+    half_close(fd);
+    after_reading(fd);
+}
 static void shut_both_then_close(int fd) {
     MUST(shutdown(fd, SHUT_RDWR) == 0);
 }
@@ -167,6 +171,7 @@ static const struct way ways[] = {
     { "passive", passive },
     { "passive_read", passive_read },
     { "shut_then_close", shut_then_close },
+    { "answered_after_shut", answered_after_shut },
     { "shut_both_then_close", shut_both_then_close },
     { "shut_read_then_close", shut_read_then_close },
     { "shut_syscall_read_end_close", shut_syscall_read_end_close },

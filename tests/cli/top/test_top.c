@@ -79,7 +79,7 @@ Test(top, adds_up_a_program_with_what_it_avoided) {
     ns_enter();
     const char *directory = new_directory(), *settings = ledger_in(directory);
     char *ack;
-    cr_assert_gt(asprintf(&ack, "%s|LINGER=ack", settings), 0);
+    cr_assert_gt(asprintf(&ack, "%s|LINGER=ack-always", settings), 0);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *port = number(peer.port);
     leave(ack, 0, (const char *[]){ "connect_close", "127.0.0.1", port, "-n", "9", NULL });
