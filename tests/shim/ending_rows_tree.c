@@ -54,7 +54,7 @@ ENDINGS(birth_ways, "tree_by");
 static const struct row killed_ways_rows[] = {
     { .way = "child_is_killed_last", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone, .spared = true,
       .unasked = true },
-    { .way = "child_is_killed_first", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone, .spared = true },
+    { .way = "child_is_killed_first", .extra = "fork", .script = "ec", .each = CLIENT(open), .settled = &alone, .spared = true, .unasked = true },
 };
 ENDINGS(killed_ways, "tree_by");
 
