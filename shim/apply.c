@@ -186,6 +186,16 @@ static bool has_no_child(void) {
            -ECHILD;
 }
 
+/* The number may be another connection's by now, when ours was closed where no hook sees (io_uring, system calls past
+ * libc). One to the same port, or accepted at it, is one that the policy was meant for. */
+static bool is_still_it(int fd, const struct af_socket *conn) {
+    struct af_addr now;
+    if (af_has(conn, AF_FLAG_ACCEPTED))
+        return !conn->local_port || (af_learn_address(fd, SYS_getsockname, &now) && now.port == conn->local_port);
+    const uint16_t port = af_peer(conn).port;
+    return !port || (af_learn_address(fd, SYS_getpeername, &now) && now.port == port);
+}
+
 bool af_apply_rst_now(int fd, struct af_socket *conn) {
     struct linger abort = { 1, 0 };
     uint32_t state = atomic_load(&conn->state);
@@ -198,7 +208,7 @@ bool af_apply_rst_now(int fd, struct af_socket *conn) {
     if ((af_has(conn, AF_FLAG_SHARED) || af_was_forked(conn) || spawned) &&
         (atomic_load(&af_forks.on_the_way) || !has_no_child()))
         return false;
-    if (AF_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort) < 0)
+    if (!is_still_it(fd, conn) || AF_SYS5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort) < 0)
         return false;
     af_set(conn, AF_FLAG_RST_SET);
     return true;

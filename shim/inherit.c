@@ -150,7 +150,7 @@ void af_scan_inherited(void) {
     }
 }
 
-static bool learn(int fd, long call, struct af_addr *out) {
+bool af_learn_address(int fd, long call, struct af_addr *out) {
     struct sockaddr_storage sa;
     socklen_t size = sizeof sa;
     return AF_SYS3(call, fd, &sa, &size) == 0 && af_addr_from((struct sockaddr *)&sa, size, out);
@@ -180,7 +180,7 @@ void af_learn_addresses(int fd, struct af_socket *conn) {
         return;
     struct af_addr local;
     if (!conn->peer.port)
-        learn(fd, SYS_getpeername, &conn->peer);
-    if (!conn->local_port && learn(fd, SYS_getsockname, &local))
+        af_learn_address(fd, SYS_getpeername, &conn->peer);
+    if (!conn->local_port && af_learn_address(fd, SYS_getsockname, &local))
         conn->local_port = local.port;
 }

@@ -49,7 +49,7 @@ void af_note_clone_vm(bool shares_descriptors) {
 bool af_in_vfork_child_slow(void) {
     if (!af_vforked && af_is_fork_under_way() && !af_sealed && af_pid() != af.pid)
         af_adopt_fork_child();
-    return af_vforked || af_own_table || (!af_sealed && af_pid() != af.pid);
+    return af_vforked || af_has_own_table() || (!af_sealed && af_pid() != af.pid);
 }
 
 /* Is this another process, on our memory? */
@@ -57,12 +57,42 @@ static bool is_guest(void) {
     return af_in_vfork_child() || (AF_UNLIKELY(af.shares_all) && !af_sealed && af_pid() != af.pid);
 }
 
-/* Has this thread a descriptor table of its own now? Where the main thread parts, the table that we know goes with it. */
-void af_note_unshared(void) {
+/* ---- a descriptor table of one's own -------------------------------------------------------------------------- */
+
+/* The main thread has parted from the others, and the table that we know went with it: whoever comes finds out, once,
+ * whose he has. */
+static _Atomic bool main_parted;
+
+static bool has_mains_table(void) {
     enum { KCMP_FILES = 2 };
     const long thread = AF_SYS0(SYS_gettid), process = af_pid();
-    if (thread != process && AF_SYS5(SYS_kcmp, process, thread, KCMP_FILES, 0, 0) != 0)
-        af_own_table = 1;
+    return thread == process || AF_SYS5(SYS_kcmp, process, thread, KCMP_FILES, 0, 0) == 0;
+}
+
+bool af_has_own_table(void) {
+    if (AF_UNLIKELY(af_own_table == AF_TABLE_NOT_ASKED && atomic_load(&main_parted)))
+        af_own_table = has_mains_table() ? AF_TABLE_OURS : AF_TABLE_OWN;
+    return af_own_table == AF_TABLE_OWN;
+}
+
+/* /proc/self/task has a link for each thread, and two. */
+static bool is_alone(void) {
+    struct stat tasks;
+    return AF_SYS4(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &tasks, 0) == 0 && tasks.st_nlink == 3;
+}
+
+/* This thread may have parted from the others: what was open then, both sides have. */
+void af_note_unshared(void) {
+    const long thread = AF_SYS0(SYS_gettid);
+    if (!has_mains_table()) {
+        af_own_table = AF_TABLE_OWN;
+        af_note_image(-(pid_t)thread);
+    } else if (thread == af_pid() && !is_alone()) {
+        af_note_image(AF_IMAGE_SOMEBODY);
+        af_own_table = AF_TABLE_OURS;
+        af.shares_memory = true; /* so that everybody asks */
+        atomic_store(&main_parted, true);
+    }
 }
 
 int af_on_unshare(bool raw, int flags) {
@@ -85,7 +115,8 @@ void af_become_child(void) {
     af.self = NULL;
     af.own_counts = NULL;
     af_vforked = 0;
-    af_own_table = 0;
+    af_own_table = AF_TABLE_NOT_ASKED;
+    atomic_store(&main_parted, false);
     if (af.shares_memory || af.shares_all)
         af.shares_memory = af.shares_all = false;
     atomic_store(&af.next_line, 0);
@@ -243,7 +274,7 @@ static bool is_ours_to_tell(void) {
         return af.ledger && !af.finished;
     if (af_vforked)
         af_vfork_execs = 1;
-    else if (!af_own_table)
+    else if (!af_has_own_table())
         af_note_image(af_pid());
     return false;
 }

@@ -60,7 +60,7 @@ static uint64_t new_name(void) {
 
 /* A child of one whose descriptors are not those of our table (af_own_table) has another table too: no name. */
 void af_before_fork(void) {
-    const uint64_t name = af.ledger && n_under_way < NAMES && !af_own_table ? new_name() : 0;
+    const uint64_t name = af.ledger && n_under_way < NAMES && !af_has_own_table() ? new_name() : 0;
     if (n_under_way < NAMES) {
         under_way[n_under_way].name = name;
         under_way[n_under_way].generation = af_generation();
@@ -297,7 +297,7 @@ void af_learn_from_relatives(struct af_socket *conn) {
 /* ---- images that were started otherwise ----------------------------------------------------------------- */
 
 /* By vfork, posix_spawn, system or popen; the last few of them, by pid (0: libc keeps it to itself). They have what
- * is not close-on-exec, for which nobody asks before the connection is let go of. */
+ * is not close-on-exec, for which nobody asks before the connection is let go of. Threads that have parted have all. */
 enum { IMAGES = 8 };
 static _Atomic int32_t images[IMAGES];
 
@@ -306,26 +306,34 @@ void af_note_image(pid_t pid) {
     atomic_store(&images[n % IMAGES], (int32_t)pid);
 }
 
-bool af_image_holds(int fd, const struct af_socket *conn) {
+/* Calls has for each that may have got fd, until it says yes. */
+static bool any_image(int fd, const struct af_socket *conn, bool (*has)(int32_t pid, int fd)) {
     const uint32_t now = atomic_load(&af_forks.images), n = now - conn->images;
-    if (!n || AF_SYS2(SYS_fcntl, fd, F_GETFD) != 0)
-        return false;
+    const bool inherited = n && AF_SYS2(SYS_fcntl, fd, F_GETFD) == 0;
     for (uint32_t i = 0; i < n && i < IMAGES; i++) {
         const int32_t pid = atomic_load(&images[(now - 1 - i) % IMAGES]);
-        if (pid && af_vfork_child_holds(pid, fd))
+        if ((pid < 0 || (pid && inherited)) && has(pid, fd))
             return true;
     }
     return false;
 }
 
+/* Of whom nothing is known it is not believed. */
+static bool has_it_now(int32_t pid, int fd) {
+    return pid != AF_IMAGE_SOMEBODY && af_vfork_child_holds(pid < 0 ? -pid : pid, fd);
+}
+
+bool af_image_holds(int fd, const struct af_socket *conn) {
+    return any_image(fd, conn, has_it_now);
+}
+
+/* A thread hands nothing on but to children of ours. */
+static bool had_it(int32_t pid, int fd) {
+    return pid > 0 || pid == AF_IMAGE_SOMEBODY || has_it_now(pid, fd);
+}
+
 /* Not what the kernel says now, but that it may have been so; a relative can only make it more. */
 bool af_may_be_in_image(int fd, const struct af_socket *conn) {
     const struct af_connection *shared = conn->shown ? af_shared(conn) : NULL;
-    const uint32_t now = atomic_load(&af_forks.images), n = now - conn->images;
-    if (shared && atomic_load(&shared->foreign))
-        return true;
-    for (uint32_t i = 0; i < n && i < IMAGES; i++)
-        if (atomic_load(&images[(now - 1 - i) % IMAGES]))
-            return AF_SYS2(SYS_fcntl, fd, F_GETFD) == 0;
-    return false;
+    return (shared && atomic_load(&shared->foreign)) || any_image(fd, conn, had_it);
 }

@@ -121,8 +121,10 @@ extern struct af_state af;
 /* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. */
 extern _Thread_local volatile uint8_t af_vforked;
 extern _Thread_local volatile uint8_t af_vfork_execs; /* ... and that child has another image by now */
-/* Set in a thread that has a descriptor table of its own (unshare): what it does with its numbers is no business of ours. */
+/* Has this thread a descriptor table of its own (unshare)? What it does with its numbers is no business of ours. */
+enum { AF_TABLE_NOT_ASKED, AF_TABLE_OWN, AF_TABLE_OURS };
 extern _Thread_local volatile uint8_t af_own_table;
+bool af_has_own_table(void);
 
 /* Is this a child that runs on its parent's memory (law 5)? Its descriptors are not those of our table. */
 bool af_in_vfork_child_slow(void);
@@ -296,7 +298,10 @@ static inline void af_show(struct af_socket *conn) {
 }
 void af_show_gone(const struct af_socket *conn);
 void af_learn_from_relatives(struct af_socket *conn);
-void af_note_image(pid_t pid); /* vfork, posix_spawn: it runs another image; 0: pid unknown */
+/* vfork, posix_spawn: it runs another image; 0: pid unknown. Or -thread, which has a table of its own now; or whoever
+ * shared ours with the main thread until now. */
+#define AF_IMAGE_SOMEBODY INT32_MIN
+void af_note_image(pid_t pid);
 static inline bool af_was_spawned(const struct af_socket *conn) { /* ... since this connection came */
     return conn->images != atomic_load_explicit(&af_forks.images, memory_order_acquire);
 }
@@ -378,6 +383,7 @@ void af_scan_inherited(void);                       /* once, by the constructor:
 void af_adopt_descriptor(int fd);                   /* a descriptor that just came in by SCM_RIGHTS or pidfd_getfd */
 int af_tcp_protocol(int fd);                        /* IPPROTO_TCP or IPPROTO_MPTCP; 0: something else */
 uint64_t af_cookie(int fd, struct af_socket *conn); /* SO_COOKIE, read once; 0 where unreadable */
+bool af_learn_address(int fd, long call, struct af_addr *out); /* SYS_getpeername, SYS_getsockname */
 /* Peer and local port of a connection that came from elsewhere, while the kernel still tells. */
 void af_learn_addresses(int fd, struct af_socket *conn);
 void af_learn_linger(int fd, struct af_socket *conn); /* the same for its SO_LINGER and TCP_LINGER2 */

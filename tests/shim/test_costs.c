@@ -139,7 +139,7 @@ static const struct cost {
     { "LINGER=ack", "connect", 1 + 2 },
     { "LINGER=ack-always", "answered", 1 },
     { "LINGER=ack-always", "connect", 1 },
-    { "LINGER=rst", "answered", 1 },
+    { "LINGER=rst", "answered", 2 }, /* is it still the same connection? */
     { "LINGER=2", "connect", 1 },
     { "USER_TIMEOUT=10s", "connect", 1 },
     { "SYN_RETRIES=3", "connect", 1 },

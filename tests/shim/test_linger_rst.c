@@ -1,5 +1,5 @@
 /* linger=rst and linger=SECONDS. */
-#include "tests/harness/harness.h"
+#include "tests/harness/counts.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -88,6 +88,56 @@ static bool closes_before_the_peer_reads(const char *settings, const char *flag)
     cr_assert(closed && strstr(e.out, "close 0\n"), "%s%s", e.out, e.err);
     peer_stop(&peer);
     return atol(closed + 7) < released;
+}
+
+/* Closed where no hook sees, and its number something else's. */
+Test(linger_rst, rst_is_not_applied_to_what_has_the_number_of_a_connection_by_now) {
+    static const char *const ways[] = { "file", "event", "udp", "local", "tcp", "seen" };
+
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const bool seen = strcmp(ways[i], "seen") == 0, tcp = strcmp(ways[i], "tcp") == 0;
+        const char *log = scratch_path();
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ 0 }),
+                    other = peer_start(&(struct peer_options){ .raw = true });
+        struct ended e = run(text("LINGER=rst|LOG=%s", log), "unseen %s 127.0.0.1 %u %u %d", ways[i], peer.port,
+                             other.port, N);
+        cr_assert_eq(e.status, 0, "%s: %s", ways[i], e.err);
+        peer_expect_clean(&peer, 0, N, 0, ways[i]);
+        if (seen || tcp)
+            peer_wait_ended(&other, N);
+        if (tcp)
+            peer_expect_clean(&other, 0, N, 1, ways[i]);
+        const struct tally got = tally_log(ways[i], log);
+        cr_assert_eq(books_of(ways[i], peer.port).to, N, "%s", ways[i]);
+        cr_assert(got.time_wait == N && got.avoided == (seen ? N : 0) && got.established == got.time_wait + got.avoided,
+                  "%s: %s", ways[i], file_text(log));
+        unlink(log);
+        peer_stop(&peer);
+        peer_stop(&other);
+    }
+}
+
+/* What it had before, the other threads may have still. */
+Test(linger_rst, rst_comes_from_the_main_thread_alone_once_that_has_parted_from_the_others) {
+    for (int i = 0; i < 2; i++) {
+        const char *log = scratch_path(), *linger = i ? "rst" : "off";
+        const long reset = i ? N - 1 : 0;
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ .raw = true });
+        struct ended e = run(text("LINGER=%s|LOG=%s", linger, log), "threads main_apart 127.0.0.1 %u %d", peer.port, N);
+        cr_assert_eq(e.status, 0, "%s: %s", linger, e.err);
+        peer_wait_ended(&peer, N);
+        cr_assert(peer_count(&peer, 0, ECONNRESET) == reset && peer_count(&peer, 0, 0) == N - reset &&
+                      peer.book->conn[0].bytes == 1 && !peer.book->conn[0].error,
+                  "%s: %u reset", linger, peer_count(&peer, 0, ECONNRESET));
+        const struct tally got = tally_log(linger, log);
+        cr_assert_eq(books_of(linger, peer.port).to, N - reset, "%s", linger);
+        cr_assert(got.time_wait == N - reset && got.avoided == reset && got.established == N, "%s: %s", linger,
+                  file_text(log));
+        unlink(log);
+        peer_stop(&peer);
+    }
 }
 
 Test(linger_rst, seconds_make_close_wait_for_the_peer) {

@@ -1,21 +1,8 @@
 /* Connects and ends by the bare system call, as runtimes without libc do.
  *
  * raw_exit ADDRESS PORT STATUS */
+#include "instruction.h"
 #include "victim.h"
-
-#include <sys/syscall.h>
-
-static void leave_now(long status) {
-#if defined __x86_64__
-    __asm__ volatile("syscall" : : "a"((long)SYS_exit_group), "D"(status) : "rcx", "r11", "memory");
-#elif defined __aarch64__
-    register long x8 __asm__("x8") = SYS_exit_group;
-    register long x0 __asm__("x0") = status;
-    __asm__ volatile("svc 0" : : "r"(x8), "r"(x0) : "memory");
-#else
-#error "the system call of this architecture"
-#endif
-}
 
 int main(int argc, char **argv) {
     struct sockaddr_storage to;
@@ -26,6 +13,6 @@ int main(int argc, char **argv) {
     int fd = socket(to.ss_family, SOCK_STREAM, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) != 0)
         return 1;
-    leave_now(atoi(argv[3]));
+    instruction(SYS_exit_group, atoi(argv[3]), 0, 0);
     return 1;
 }

@@ -105,12 +105,38 @@ static int part(const char *way) {
     return 0;
 }
 
+/* The main thread parts: its first connection the others have too, and what it opens later is its own. */
+static int number;
+static void *closes_the_number(void *unused) {
+    for (int i = 0; i < n; i++) {
+        pthread_barrier_wait(&barrier); /* main has parted, and opened one */
+        MUST((close(number) == 0) == (i == 0));
+        pthread_barrier_wait(&barrier);
+    }
+    return unused;
+}
+static int main_parts(void) {
+    pthread_t thread;
+    pthread_barrier_init(&barrier, NULL, 2);
+    number = connected(address, port);
+    MUST(pthread_create(&thread, NULL, closes_the_number, NULL) == 0 && unshare(CLONE_FILES) == 0);
+    for (int i = 0; i < n; i++) {
+        number = i ? connected(address, port) : number;
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        MUST(send(number, "x", 1, 0) == 1 && close(number) == 0);
+    }
+    return pthread_join(thread, NULL);
+}
+
 int main(int argc, char **argv) {
     pthread_t thread[THREADS];
 
     if (argc != 5)
         return 2;
     address = argv[2], port = argv[3], n = atoi(argv[4]);
+    if (strcmp(argv[1], "main_apart") == 0)
+        return main_parts();
     if (strncmp(argv[1], "apart", 5) == 0)
         return part(argv[1]);
     bool forks = strcmp(argv[1], "forks") == 0, serves = strcmp(argv[1], "leaves_serving") == 0;
