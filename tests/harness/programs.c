@@ -9,6 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* As many connections no client here has at once: what it has just opened as it ends, it lets go of unheard. */
+enum { AT_A_TIME = 20 };
+
 const struct sides all_sides[SIDES] = {
     { "bare", false, false, false },          { "server counted", true, false, false },
     { "client counted", false, true, false }, { "both counted", true, true, false },
@@ -133,7 +136,7 @@ void expect_counted(const struct outcome *o, const struct sides *sides, const ch
         cr_expect_eq(server, server_tw, "%s, %s: the server counted %ld, the kernel %ld\n%s", what, sides->name, server,
                      server_tw, o->server_log);
     if (sides->client && sides->ack)
-        cr_expect_eq(o->client_tw, 0, "%s, %s: %ld", what, sides->name, o->client_tw);
+        cr_expect_leq(o->client_tw, AT_A_TIME, "%s, %s: %ld", what, sides->name, o->client_tw);
     if (sides->server && sides->ack)
         cr_expect_eq(server_tw, 0, "%s, %s: %ld", what, sides->name, server_tw);
 }

@@ -40,7 +40,8 @@ struct outcome run_pair(const struct pair *pair, const struct sides *sides);
 
 /* The sum of a field over all lines of a log; asserts that each line adds up, and leaves nothing open. */
 long log_sum(const char *log, const char *field);
-/* The logs of one outcome say what the kernel says; with ack, nothing is left. */
+/* The logs of one outcome say what the kernel says; with ack, nothing is left but what a client
+ * let go of before it was answered. */
 void expect_counted(const struct outcome *o, const struct sides *sides, const char *what);
 
 /* Text without the lines that begin with one of `varying` ("A|B"), and without decimals, or without any number. */

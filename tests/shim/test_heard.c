@@ -165,3 +165,34 @@ Test(heard, a_peer_that_was_heard_costs_no_TIME_WAIT) {
             peer_stop(&peer);
         }
 }
+
+/* What was taken back towards an end that did not come is there again. */
+Test(heard, an_exec_that_fails_changes_nothing) {
+    static const char *const ways[] = { "exec_fails", "closes_stderr" };
+
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1, .raw = true });
+    for (size_t i = 0; i < 2; i++)
+        for (int counted = i == 1; counted < 2; counted++) { /* the log is what stderr is looked at for */
+            struct ended e = run(counted ? "LINGER=ack|LOG=stderr" : "LINGER=ack", "heard_late %s 127.0.0.1 %u %d",
+                                 ways[i], peer.port, N);
+            cr_assert_eq(e.status, 0, "%s: %s", ways[i], e.err);
+            cr_assert_eq(ns_tw(), 0, "%s counted %d", ways[i], counted);
+        }
+}
+
+/* The image that has it at the end asks, though it has not set the option. */
+Test(heard, a_connection_that_was_handed_on_is_asked_for_too) {
+    ns_enter();
+    for (int i = 0; i < 2 * POLICIES; i++) {
+        const char *log = i % 2 ? scratch_path() : NULL, *settings = settings_of(i / 2, log);
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        const long before = ns_tw();
+        for (int k = 0; k < N; k++) {
+            struct ended e = run(settings, "exec_close 127.0.0.1 %u 10", peer.port);
+            cr_assert_eq(e.status, 0, "%s%s", e.out, e.err);
+        }
+        cr_assert_eq(ns_tw() - before, policies[i / 2].kept ? N : 0, "%s", settings ? settings : "bare");
+        peer_stop(&peer);
+    }
+}

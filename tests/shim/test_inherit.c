@@ -68,7 +68,7 @@ Test(inherited, what_an_inherited_listener_accepts_is_counted_and_treated) {
     enum { N = 10, PORT = 8080 };
 
     for (size_t i = 0; i < 2 * sizeof ways / sizeof *ways; i++) {
-        const char *way = ways[i / 2], *linger = i % 2 ? "ack" : "off", *log = scratch_path();
+        const char *way = ways[i / 2], *linger = i % 2 ? "ack-always" : "off", *log = scratch_path();
         const char *name = text("%s linger=%s", way, linger), *lib = text("LD_PRELOAD=%s", library_path());
         const char *argv[] = { "inherit",
                                "listener",

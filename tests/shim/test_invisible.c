@@ -202,7 +202,8 @@ Test(invisible, a_program_may_overwrite_its_arguments_and_its_environment) {
 
     ns_enter();
     struct peer peer = script_start("ec", 0);
-    struct ended e = run(text("LOG=%s|LEDGER=%s|LINGER=ack", log, dir), "overwrites 127.0.0.1 %u %d", peer.port, N);
+    struct ended e = run(text("LOG=%s|LEDGER=%s|LINGER=ack-always", log, dir), "overwrites 127.0.0.1 %u %d", peer.port,
+                         N);
     cr_assert(e.status == 0 && !*e.out && !*e.err, "%d %s%s", e.status, e.out, e.err);
     static const struct tally avoided = CLIENT(avoided);
     tally_expect("overwrites", log, &avoided, N);
