@@ -12,6 +12,7 @@
  * return bool, or 0 and -errno; what went wrong has then been said on stderr where the header says so. */
 #include "cli/commands.h"
 #include "cli/help.h"
+#include "cli/launch/child.h"
 #include "cli/options.h"
 #include "cli/output/say.h"
 
@@ -47,6 +48,7 @@ static int dispatch(int argc, char **argv) {
 /* A full disk or a closed pipe behind stdout is a failure of ours, unless the status belongs to CMD. */
 int main(int argc, char **argv) {
     setlocale(LC_CTYPE, ""); /* how wide a character of a program's name is */
+    af_child_spare_us();
     int status = dispatch(argc, argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
         af_tell("cannot write to stdout");

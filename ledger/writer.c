@@ -150,19 +150,20 @@ static uint32_t pop_free(struct af_ledger_map *map) {
     return AF_NO_SLOT;
 }
 
+/* Where there is no room no number is taken: it is tried again at each socket. */
 static uint32_t take_fresh(struct af_ledger_map *map) {
     uint32_t n = atomic_load(&map->header->n_connections);
     for (int i = 0; i < TRIES && n % AF_BLOCK == 0 && n + AF_BLOCK <= map->section[AF_CONNECTIONS].max; i++)
-        if (atomic_compare_exchange_weak(&map->header->n_connections, &n, n + AF_BLOCK))
+        if (!reach_block(map, n))
+            return AF_NO_SLOT;
+        else if (atomic_compare_exchange_weak(&map->header->n_connections, &n, n + AF_BLOCK))
             return n;
     return AF_NO_SLOT;
 }
 
 uint32_t af_ledger_take_block(struct af_ledger_map *map) {
-    uint32_t first = pop_free(map);
-    if (first == AF_NO_SLOT)
-        first = take_fresh(map);
-    return first != AF_NO_SLOT && reach_block(map, first) ? first : AF_NO_SLOT;
+    const uint32_t first = pop_free(map);
+    return first == AF_NO_SLOT ? take_fresh(map) : first;
 }
 
 /* Given up, it is a block lost. */

@@ -18,8 +18,8 @@ static _Atomic uint64_t backed_chunks[(1 << (28 - CHUNK_BITS)) / 64];
 static void cannot_grow(void) {
     static _Atomic bool said;
     if (!atomic_exchange(&said, true))
-        af_say((const char *const[]){ "the ledger cannot grow, its disk is full: connections that find no room "
-                                      "in it are neither treated nor counted",
+        af_say((const char *const[]){ "the ledger cannot grow, its disk is full: what finds no room in it is treated, "
+                                      "and counted in part",
                                       NULL });
 }
 
@@ -95,11 +95,15 @@ static size_t put_number(char *to, size_t at, uint64_t n) {
     return put(to, at, digits + i);
 }
 
+static size_t put_file_name(char *to, size_t at) {
+    return put_number(to, put(to, put_number(to, put(to, at, "/"), (uint64_t)af.pid), "-"), af.started);
+}
+
 /* "DIRECTORY/PID-STARTED.ledger"; two threads may both make one, then the second is "PID-STARTED-1.ledger". */
 static int create_in(int dir, char path[PATH_ROOM], size_t n) {
     const size_t name = n + 1;
     int fd = -EEXIST;
-    n = put_number(path, put(path, put_number(path, put(path, n, "/"), (uint64_t)af.pid), "-"), af.started);
+    n = put_file_name(path, n);
     for (uint64_t i = 0; fd == -EEXIST && i < 64; i++) {
         put(path, i ? put_number(path, put(path, n, "-"), i) : n, ".ledger");
         fd = (int)AF_SYS4(SYS_openat, dir, path + name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -320,18 +324,41 @@ static long map_file(struct af_ledger_map *map, int fd, const struct af_ledger_r
     return result == -EFAULT ? -ENOSPC : result;
 }
 
+static void quarter(struct af_ledger_room *room) {
+    room->processes /= 4;
+    room->connections /= 4;
+    room->endpoints /= 4;
+    room->closed /= 4;
+}
+
+static long map_file_that_fits(struct af_ledger_map *map, int fd, struct af_ledger_room *room) {
+    enum { LEAST_CLOSED = 1 << 8 };
+    room->closed = af_ledger_ring(tw_buckets());
+    long result = map_file(map, fd, room, false);
+    if (result == -EFBIG || result == -EINVAL)
+        *room = small;
+    if (result == -EFBIG)
+        result = map_file(map, fd, room, false);
+    for (; result == -EFBIG && room->closed > LEAST_CLOSED; result = map_file(map, fd, room, false))
+        quarter(room);
+    return result == -EINVAL ? map_file(map, fd, room, true) : result;
+}
+
+/* In the directory of a run (run-*), a link that leads nowhere says why there is no ledger: for its name no descriptor is
+ * needed, and no room on a disk. */
+static void leave_reason(char path[PATH_ROOM], const char *why) {
+    const char *directory = af.policy.ledger_dir, *name = directory;
+    for (const char *c = directory; *c; c++)
+        name = *c == '/' ? c + 1 : name;
+    if (af.policy.ledger != AF_LEDGER_DIRECTORY || __builtin_strncmp(name, "run-", 4) != 0)
+        return;
+    put(path, put_file_name(path, put(path, 0, directory)), ".ledger");
+    AF_SYS3(SYS_symlinkat, why, AT_FDCWD, path);
+}
+
 static long try_file(struct af_ledger_map *map, struct af_ledger_room *room, char path[PATH_ROOM]) {
     int fd = create(path);
-    const uint32_t ring = fd < 0 ? 0 : af_ledger_ring(tw_buckets());
-    room->closed = ring;
-    long result = fd < 0 ? fd : map_file(map, fd, room, false);
-    const bool too_large = result == -EFBIG;
-    if (too_large || result == -EINVAL)
-        *room = small;
-    if (too_large)
-        result = map_file(map, fd, room, false);
-    if (result == -EINVAL)
-        result = map_file(map, fd, room, true);
+    long result = fd < 0 ? fd : map_file_that_fits(map, fd, room);
     if (fd >= 0) {
         if (result < 0)
             AF_SYS3(SYS_unlinkat, AT_FDCWD, path, 0);
@@ -340,6 +367,7 @@ static long try_file(struct af_ledger_map *map, struct af_ledger_room *room, cha
     if (result < 0) {
         af_say((const char *const[]){ "no ledger file in ", path, ": ", af_error_name((int)-result),
                                       "; counting goes on in memory", NULL });
+        leave_reason(path, af_error_name((int)-result));
         *path = 0;
     }
     return result;

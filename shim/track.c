@@ -100,13 +100,13 @@ void af_forget_all(void) {
 /* ---- records -------------------------------------------------------------------------------------------- */
 
 /* The records of a block have places side by side in the ledger; whoever comes first finds them. */
-static bool find_place(struct af_socket *conn) {
+static void find_place(struct af_socket *conn) {
     struct af_socket *first = af_pool_block(conn);
     uint32_t place = atomic_load(&first->place);
     if (!place) {
         uint32_t taken = af_ledger_take_block(af.ledger);
         if (taken == AF_NO_SLOT)
-            return false;
+            return;
         if (atomic_compare_exchange_strong(&first->place, &place, taken + 1))
             place = taken + 1;
         else
@@ -114,7 +114,6 @@ static bool find_place(struct af_socket *conn) {
     }
     conn->shown = true; /* by whoever had the place before */
     atomic_store(&conn->place, place + (uint32_t)(conn - first));
-    return true;
 }
 
 /* One that was let go of while others had it: they may have done so too by now. */
@@ -134,22 +133,22 @@ static struct af_socket *reclaim(void) {
     return NULL;
 }
 
-/* A record that has found no place keeps its number, for whoever comes when there is one. */
-static struct af_socket *claim_another(void) {
-    struct af_socket *conn = af_pool_pop(&pool, &pool.free);
+/* Without a place in the ledger it is treated and counted all the same; only readers and relatives do not see it. */
+static struct af_socket *claim_another(struct af_socket *conn) {
+    if (!conn)
+        conn = af_pool_pop(&pool, &pool.free);
     if (!conn)
         conn = reclaim();
     if (!conn)
         conn = af_pool_fresh(&pool, more);
-    if (!conn || atomic_load_explicit(&conn->place, memory_order_relaxed) || find_place(conn))
-        return conn;
-    af_pool_push(&pool, &pool.free, conn);
-    return NULL;
+    if (conn && !atomic_load_explicit(&conn->place, memory_order_relaxed))
+        find_place(conn);
+    return conn;
 }
 
 static inline struct af_socket *claim_record(void) {
     struct af_socket *conn = af_pool_spare(&pool);
-    return AF_LIKELY(conn && conn->place) ? conn : claim_another();
+    return AF_LIKELY(conn && conn->place) ? conn : claim_another(conn);
 }
 
 /* Nobody else has it yet, so that it is filled in without ceremony. */
@@ -175,7 +174,9 @@ struct af_socket *af_record(int fd, bool v6, uint32_t flags) {
         return NULL;
     if (AF_UNLIKELY(!af_is_same_process()))
         af_adopt_fork_child();
-    struct af_socket *conn = make_slot(fd) && (!af.counting || af_self()) ? claim_record() : NULL;
+    if (af.counting && AF_UNLIKELY(af.slot == AF_NO_SLOT))
+        af_self(); /* it is to be its owner; where there is no room for counts, it is treated */
+    struct af_socket *conn = make_slot(fd) ? claim_record() : NULL;
     if (AF_UNLIKELY(!conn)) {
         af_count_lost();
         return NULL;

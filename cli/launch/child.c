@@ -22,12 +22,20 @@ struct start {
     void *context;
 };
 
+/* A file that may not grow is an error of a write, as a full disk is: we have things to put away. CMD has the signal. */
+static struct sigaction on_too_large;
+
+void af_child_spare_us(void) {
+    sigaction(SIGXFSZ, &(struct sigaction){ .sa_handler = SIG_IGN }, &on_too_large);
+}
+
 static int exec_failed(const char *who, const char *command, int error) {
     af_tell("%s: %s: %s", who, command, strerror(error));
     return error == ENOENT ? NOT_FOUND : CANNOT_RUN;
 }
 
 int af_child_become(char **argv, char **environment) {
+    sigaction(SIGXFSZ, &on_too_large, NULL);
     execvpe(argv[0], argv, environment);
     return exec_failed("run", argv[0], errno);
 }
@@ -46,6 +54,7 @@ static void take_signals(sigset_t *waited, sigset_t *mask, struct sigaction *on_
 /* In the child: errno goes back through a pipe that closes itself on success. */
 static void begin(const struct start *start, int report, const sigset_t *mask, const struct sigaction *on_child) {
     sigaction(SIGCHLD, on_child, NULL);
+    sigaction(SIGXFSZ, &on_too_large, NULL);
     sigprocmask(SIG_SETMASK, mask, NULL);
     if (!start->argv) {
         close(report);

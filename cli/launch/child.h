@@ -31,6 +31,9 @@ void af_child_run(const char *who, char **argv, char **environment, const struct
 /* The same with a function in place of CMD, called in the child; what it returns is the status. */
 void af_child_call(const char *who, int (*function)(void *context), void *context, struct af_child *child);
 
+/* At the start of the command: SIGXFSZ ends it no more, but CMD as ever. */
+void af_child_spare_us(void);
+
 /* Become CMD. Returns the status to exit with where that failed. */
 int af_child_become(char **argv, char **environment);
 

@@ -212,11 +212,24 @@ static bool takes_ledger(const struct walk *w, const struct af_reader *reader, s
     return false;
 }
 
+/* In the place of a ledger that could not be: a link to the name of an errno. */
+static bool is_unkept(struct af_collection *c, int directory, const char *name) {
+    char why[sizeof c->unkept_why] = "";
+    const ssize_t len = readlinkat(directory, name, why, sizeof why - 1);
+    if (len <= 0 || (size_t)len != strspn(why, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"))
+        return false;
+    if (!c->n_unkept++)
+        memcpy(c->unkept_why, why, sizeof why);
+    return true;
+}
+
 /* False: its writer is not ready with it. One that has just been removed is none. */
 static bool read_ledger(const struct walk *w, int directory, const char *name, bool wait) {
     struct af_collection *c = w->to;
     struct af_reader reader;
     struct af_reader_error error;
+    if (is_unkept(c, directory, name))
+        return true;
     if (!af_reader_open(&reader, directory, name, c->boot_id, &error)) {
         if (error.unfinished && wait)
             return false;
@@ -387,6 +400,8 @@ void af_collection_tell(const struct af_collection *c, const char *command) {
     for (size_t i = 0; i < c->n_shares; i++)
         if (c->shares[i].cut || c->shares[i].left_out)
             tell_share(&c->shares[i], command);
+    if (c->n_unkept)
+        af_tell("%s: %zu processes could not keep a ledger: %s", command, c->n_unkept, c->unkept_why);
     if (c->bad)
         af_tell("%s: %u records made no sense and were left out", command, c->bad);
     if (lost)

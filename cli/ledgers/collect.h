@@ -95,7 +95,9 @@ struct af_collection {
     uint32_t bad;                      /* records that made no sense */
     char **complaints;                 /* "FILE: why" of ledgers that could not be read */
     size_t n_complaints;
-    char boot_id[40]; /* these two are for af_collect_add */
+    size_t n_unkept;     /* program images that could keep none (shim/memory.c: leave_reason) */
+    char unkept_why[24]; /* errno of the first of them */
+    char boot_id[40];    /* these two are for af_collect_add */
     unsigned waited_ms;
 };
 

@@ -5,6 +5,7 @@
 #include "cli/output/memory.h"
 #include "cli/output/text.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,12 +34,23 @@ char *af_entry_program(const char *name, size_t size) {
     return af_utf8_text(name, size, NULL);
 }
 
+/* The bytes of one \xNN, or of U+0080 to U+009F as two of them; 0: none is there. */
+static size_t escape_length(const char *at) {
+    enum { LENGTH = 4 };
+    if (strncmp(at, "\\x", 2) != 0 || !isxdigit((unsigned char)at[2]) || !isxdigit((unsigned char)at[3]))
+        return 0;
+    return strncmp(at, "\\xc2\\x", 6) == 0 && (at[6] == '8' || at[6] == '9') ? 2 * LENGTH : LENGTH;
+}
+
 void af_entry_name(struct af_entry *e, char *program) {
     char *to = e->key = af_format("%s", program);
     e->program = program;
-    for (const char *from = program; *from; from++)
-        if (((unsigned char)*from & 0xc0) != 0x80)
-            *to++ = *from > 0 ? *from : '?';
+    for (const char *from = program; *from;) {
+        const size_t escape = escape_length(from);
+        if (escape || ((unsigned char)*from & 0xc0) != 0x80)
+            *to++ = escape || *from < 0 ? '?' : *from;
+        from += escape ? escape : 1;
+    }
     *to = 0;
 }
 

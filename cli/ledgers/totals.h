@@ -43,10 +43,10 @@ struct af_totals {
 };
 
 /* A program's name as every source can tell it: as much as a ledger holds, no character in halves, and what is not fit
- * in it is U+FFFD (text.h). From malloc. */
+ * in it is \xNN (text.h). From malloc. */
 char *af_entry_program(const char *name, size_t size);
 /* Give an entry its name, from malloc, which is the entry's then. A byte that is no UTF-8 is one of its own in a ledger,
- * and U+0080 to U+00FF in a JSON log: in the key every character beyond ASCII is a question mark. */
+ * and U+0080 to U+00FF in a JSON log: in the key every character beyond ASCII, and every \xNN, is a question mark. */
 void af_entry_name(struct af_entry *entry, char *program);
 
 /* An entry for each process of the collected ledgers. `only`: what lies in these entries of the directory; NULL:

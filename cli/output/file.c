@@ -92,10 +92,26 @@ static bool write_file(const char *path, const char *data, size_t size) {
     return af_output_close(&file, ok);
 }
 
+static void tell(const char *command, const char *what, const char *path) {
+    af_tell("%s: cannot write %s to %s: %s", command, what, path ? path : "stdout", strerror(errno));
+}
+
+bool af_output_will(const char *command, const char *what, const char *path) {
+    struct af_output_file file;
+    struct stat st;
+    if (!path || (stat(path, &st) == 0 && S_ISFIFO(st.st_mode)))
+        return true;
+    const bool opened = af_output_open(&file, path) >= 0;
+    af_output_close(&file, false);
+    if (!opened)
+        tell(command, what, path);
+    return opened;
+}
+
 bool af_output(const char *text, const char *command, const char *what, const char *path) {
     const size_t size = strlen(text);
     if (path ? write_file(path, text, size) : af_write_all(STDOUT_FILENO, text, size))
         return true;
-    af_tell("%s: cannot write %s to %s: %s", command, what, path ? path : "stdout", strerror(errno));
+    tell(command, what, path);
     return false;
 }

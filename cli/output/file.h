@@ -9,6 +9,10 @@
  * it has been said why in the name of `command`, `what` being the text's name. */
 bool af_output(const char *text, const char *command, const char *what, const char *path);
 
+/* Is it to be expected that this succeeds? Asked before what is to be written is there; a FIFO, which would wait for its
+ * reader, is taken at its word. False: it has been said why not. */
+bool af_output_will(const char *command, const char *what, const char *path);
+
 /* A path that is to be written to: a regular file is replaced as a whole, links followed; what stands for something else
  * (/dev/stdout, /dev/fd/3, a FIFO) is written to as it is. The descriptor, or -1: errno tells. Either way it is to be
  * closed: `ok` says whether all was written. False: it was not, or could not be put in place; errno tells. */

@@ -39,15 +39,18 @@ void af_json_add(json_t *to, json_t *from) {
     }
 }
 
-/* One escape of a string, at its backslash: what to put in its place. Returns bytes eaten. A reader would turn \u001b
- * back into what a terminal obeys, and may print it. */
-static size_t next_escape(const char *at, const char **put, size_t *size) {
+/* One escape of a string, at its backslash, is put to *to. Returns bytes eaten. A reader would turn \u001b back into what
+ * a terminal obeys, and may print it. */
+static size_t next_escape(const char *at, char **to) {
     const bool unicode = at[1] == 'u';
-    const size_t eaten = unicode ? 6 : 2;
-    const bool fit = unicode ? strncmp(at + 2, "00", 2) != 0 : !strchr("bfr", at[1]);
-    *put = fit ? at : "\xef\xbf\xbd";
-    *size = fit ? eaten : strlen(*put);
-    return eaten;
+    unsigned code = at[1] == 'b' ? '\b' : at[1] == 'f' ? '\f' : at[1] == 'r' ? '\r' : ' ';
+    if (unicode)
+        sscanf(at + 2, "%4x", &code);
+    if (code < ' ')
+        *to += sprintf(*to, "\\\\x%02x", code);
+    else
+        *to = mempcpy(*to, at, unicode ? 6 : 2);
+    return unicode ? 6 : 2;
 }
 
 /* Jansson writes backslashes in strings only, and \uNNNN for what is below U+0020 only. */
@@ -55,19 +58,16 @@ char *af_json_dump(const json_t *all, size_t flags) {
     char *dump = json_dumps(all, flags);
     if (!dump)
         return NULL;
-    char *out = af_array(NULL, strlen(dump) + 1, 2), *to = out;
+    char *out = af_array(NULL, strlen(dump) + 1, 3), *to = out; /* \b becomes \\x08 */
     for (const char *from = dump; *from;) {
         const size_t plain = strcspn(from, "\\");
-        const char *put = "";
-        size_t size = 0;
         to = mempcpy(to, from, plain);
         from += plain;
         if (*from)
-            from += next_escape(from, &put, &size);
-        to = mempcpy(to, put, size);
+            from += next_escape(from, &to);
     }
     free(dump);
-    char *text = af_utf8_text(out, (size_t)(to - out), NULL);
+    char *text = af_utf8_json(out, (size_t)(to - out));
     free(out);
     return text;
 }

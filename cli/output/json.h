@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-/* A string; what is not fit in it (text.h: af_utf8_text) becomes U+FFFD. */
+/* A string; what is not fit in it becomes \xNN (text.h: af_utf8_text). */
 json_t *af_json_text(const char *from, size_t size);
 /* The text of a document, from malloc, in which nothing is unfit, names of members neither; NULL: no memory. */
 char *af_json_dump(const json_t *all, size_t flags);

@@ -127,21 +127,31 @@ size_t af_bytes_in(const char *text, size_t columns) {
 
 /* ---- for machines ------------------------------------------------------------------------------------------- */
 
-char *af_utf8_text(const char *from, size_t size, size_t *length) {
-    static const char replacement[] = "\xef\xbf\xbd";
-    char *clean = af_array(NULL, size + 1, sizeof replacement - 1), *to = clean;
+static char *make_fit(const char *from, size_t size, const char *backslash, size_t *length) {
+    enum { LONGEST = 5 /* \\xNN */ };
+    char *clean = af_array(NULL, size + 1, LONGEST), *to = clean;
     while (size) {
         uint32_t c = 0;
         size_t len = af_utf8_length(from, size, &c);
-        if (len && (af_is_fit(c) || c == '\n' || c == '\t'))
+        if (len && (af_is_fit(c) || c == '\n' || c == '\t')) {
             to = mempcpy(to, from, len);
-        else
-            to = mempcpy(to, replacement, sizeof replacement - 1);
-        from += len ? len : 1;
-        size -= len ? len : 1;
+        } else {
+            len = 1; /* what follows of a character that is not fit is none by itself */
+            to += sprintf(to, "%sx%02x", backslash, (unsigned char)*from);
+        }
+        from += len;
+        size -= len;
     }
     *to = 0;
     if (length)
         *length = (size_t)(to - clean);
     return clean;
+}
+
+char *af_utf8_text(const char *from, size_t size, size_t *length) {
+    return make_fit(from, size, "\\", length);
+}
+
+char *af_utf8_json(const char *from, size_t size) {
+    return make_fit(from, size, "\\\\", NULL);
 }

@@ -27,8 +27,11 @@ size_t af_show(const char *text, char *out, size_t room);
 /* How many bytes of a text that af_show has made fit into so many columns: at least one character. */
 size_t af_bytes_in(const char *shown, size_t columns);
 
-/* For machines: UTF-8, in which characters that are not fit, and bytes that are no character, are U+FFFD; newlines
- * and tabs, which every format escapes, stay. From malloc; its length goes to *length (or NULL). */
+/* For machines: UTF-8, in which characters that are not fit, and bytes that are no character, are \xNN too, so that two
+ * names stay two; newlines and tabs, which every format escapes, stay. What has been through it is not changed by it
+ * again. From malloc; its length goes to *length (or NULL). */
 char *af_utf8_text(const char *from, size_t size, size_t *length);
+/* The same within the text of a JSON document, where a backslash is two. */
+char *af_utf8_json(const char *from, size_t size);
 
 #endif

@@ -84,6 +84,8 @@ static json_t *document(const struct af_result *r) {
     json_object_set_new(all, "policy", policy(r->settings));
     json_object_set_new(all, "totals", totals);
     json_object_set_new(all, "processes", processes);
+    if (r->found.n_unkept)
+        af_json_put(all, "without_ledger", r->found.n_unkept);
     json_object_set_new(all, "kernel", kernel(r));
     return all;
 }

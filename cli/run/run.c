@@ -6,6 +6,7 @@
 #include "cli/launch/reach.h"
 #include "cli/launch/result.h"
 #include "cli/options.h"
+#include "cli/output/file.h"
 #include "cli/output/say.h"
 
 #include <stdlib.h>
@@ -75,6 +76,8 @@ static bool prepare(struct request *q) {
     char why[512];
     warn_of_filter();
     if (!af_settings_check(&q->settings) || !af_preload(&q->settings))
+        return false;
+    if (!af_output_will("run", "JSON", q->json_path))
         return false;
     af_preload_beside_sanitizer(&q->settings, q->command[0]);
     if (af_reachable(q->command[0], getenv("PATH"), why))

@@ -173,8 +173,17 @@ static void say_missing(const struct af_result *r, size_t width, unsigned long l
                       missing - mptcp, r->child.elapsed_s, max_buckets()));
 }
 
+/* Closed connections that a ring had no room for: of these nobody can say what became. */
+static unsigned long long forgotten(const struct af_result *r) {
+    unsigned long long lost = 0;
+    for (size_t i = 0; i < r->found.n_images; i++)
+        lost += r->found.images[i].lost;
+    return lost;
+}
+
 static void say_difference(const struct af_result *r, size_t width) {
     unsigned long long missing = 0, extra = 0, elsewhere = 0;
+    const unsigned long long lost = forgotten(r);
     for (size_t i = 0; i < r->found.n_rows; i++) {
         const struct af_row *row = &r->found.rows[i];
         uint64_t counted = row->seen.count[AF_COUNT_time_wait];
@@ -185,7 +194,7 @@ static void say_difference(const struct af_result *r, size_t width) {
         else
             extra += row->confirmed - counted;
     }
-    say_missing(r, width, missing);
+    say_missing(r, width, missing > lost ? missing - lost : 0);
     if (extra)
         say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, both sides "
                              "having closed at once, or connections whose end the library could not see (raw system "
@@ -198,10 +207,25 @@ static void say_difference(const struct af_result *r, size_t width) {
         say(width, af_format("note: %llu counted in another network namespace, which was not looked into", elsewhere));
 }
 
+/* "EFBIG (File too large)" */
+static char *explain(const char *why) {
+    for (int error = 1; error < 134; error++)
+        if (strcmp(af_errno_name((uint32_t)error), why) == 0)
+            return af_format("%s (%s)", why, strerror(error));
+    return af_format("%s", why);
+}
+
+static void say_unkept(const struct af_result *r, size_t width) {
+    char *why = r->found.n_unkept ? explain(r->found.unkept_why) : NULL;
+    if (why)
+        say(width, af_format("note: %zu process%s could not keep a ledger, and what %s left is not counted here: %s",
+                             r->found.n_unkept, r->found.n_unkept == 1 ? "" : "es",
+                             r->found.n_unkept == 1 ? "it" : "they", why));
+    free(why);
+}
+
 static void say_rest(const struct af_result *r, size_t width) {
-    unsigned long long lost = 0, guessed = 0;
-    for (size_t i = 0; i < r->found.n_images; i++)
-        lost += r->found.images[i].lost;
+    unsigned long long lost = forgotten(r), guessed = 0;
     for (size_t i = 0; i < r->found.n_rows; i++)
         guessed += r->found.rows[i].guessed;
     if (guessed)
@@ -238,19 +262,21 @@ static void say_kernel(const struct af_result *r, size_t width) {
 static void say_nothing(const struct af_result *r, size_t width) {
     const char *name = strrchr(r->command[0], '/');
     name = name ? name + 1 : r->command[0];
+    say_unkept(r, width);
     if (!af_policy_touches(&r->settings->policy, name))
         say(width, af_format("afterfin: %s is left alone by only or skip, and no other process reported a TCP "
                              "socket",
                              name));
-    else
+    else if (!r->found.n_unkept)
         say(width, af_format("afterfin: no process reported a TCP socket"));
     if (r->dumped && r->after > r->before)
-        say(width,
-            af_format("note: the kernel has %llu TIME_WAIT more than before: left by others, or by what "
-                      "the library cannot reach (static and setuid programs, sudo, env -i, libraries opened with "
-                      "RTLD_DEEPBIND)",
-                      (unsigned long long)(r->after - r->before)));
-    if (r->dir.closed)
+        say(width, af_format("note: the kernel has %llu TIME_WAIT more than before: left by %s",
+                             (unsigned long long)(r->after - r->before),
+                             r->found.n_unkept
+                                 ? "processes that could not keep a ledger, or by others"
+                                 : "others, or by what the library cannot reach (static and setuid programs, sudo, "
+                                   "env -i, libraries opened with RTLD_DEEPBIND)"));
+    if (r->dir.closed && !r->found.n_unkept)
         say(width, af_format("note: only root can reach %s: what has become another user before its first TCP socket "
                              "could not report there",
                              r->dir.path));
@@ -270,6 +296,7 @@ void af_result_print(const struct af_result *r) {
     add_total(&table, r);
     af_table_print(&table, stderr, width, af_colour_on(STDERR_FILENO));
     say_kernel(r, width);
+    say_unkept(r, width);
     say_rest(r, width);
     af_table_free(&table);
 }

@@ -185,18 +185,57 @@ Test(ledger_loss, a_disk_that_fills_meanwhile_harms_nobody) {
     cr_expect_eq(ns_tw(), N);
 }
 
-Test(ledger_loss, connections_that_found_no_room_are_said) {
+Test(ledger_loss, connections_that_found_no_room_are_treated_and_counted) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *disk = small_disk("80k");
-    struct ended e = run(text("LEDGER=%s|LOG=stdout", disk), "exit_open exit 127.0.0.1 %u 900 10", peer.port);
+    struct ended e = run(text("LEDGER=%s|LOG=stdout|LINGER=rst", disk), "exit_open exit 127.0.0.1 %u 900 10",
+                         peer.port);
     cr_assert_eq(e.status, 0, "%s", e.err);
     const char *line = log_line(e.out, 0);
     cr_expect_eq(log_number(line, "sockets"), 900, "%s", line);
-    cr_expect_lt(log_number(line, "established"), 900, "%s", line);
-    cr_expect_geq(log_number(line, "lost"), 900 - log_number(line, "established"), "%s", line);
+    cr_expect_eq(log_number(line, "established"), 900, "%s", line);
+    cr_expect_eq(log_number(line, "avoided"), 900, "%s", line);
     cr_expect_eq(lines(e.err), 1, "%s", e.err);
     log_expect_invariant(line);
+    ns_settle();
+    cr_expect_eq(ns_tw(), 0);
+    struct af_reader reader = open_ledger(disk);
+    cr_expect_lt(reader.head.n_connections, 900, "%u records: there was no room", reader.head.n_connections);
+    af_reader_close(&reader);
+}
+
+/* Neither file, nor descriptor, nor room: what says so needs none of them. */
+Test(ledger_loss, run_says_how_many_could_keep_no_ledger_and_why) {
+    static const struct {
+        const char *limit, *why;
+    } rows[] = { { "ulimit -f 0", "EFBIG (File too large)" }, { "ulimit -n 4", "EMFILE (Too many open files)" } };
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *json = scratch_path(), *directory = new_directory_of_mode(0700);
+        const char *script = text("exec >/dev/null 2>&1; %s; \"$0\" 127.0.0.1 $1; exec \"$0\" 127.0.0.1 $1",
+                                  rows[i].limit);
+        struct ended e = command(text("AFTERFIN_LEDGER=%s", directory), "run", text("--json=%s", json), "sh", "-c",
+                                 script, victim_path("connect_close"), text("%u", peer.port), NULL);
+        cr_expect_eq(e.status, 0, "%s: %d %s", rows[i].limit, e.status, e.err);
+        cr_expect(strstr(e.err, "2 processes could not keep a ledger") && strstr(e.err, rows[i].why), "%s", e.err);
+        cr_expect_null(strstr(e.err, "cannot reach"), "nobody else is blamed: %s", e.err);
+        cr_expect_eq(json_number(json_load_file(json, 0, NULL), "without_ledger"), 2);
+        cr_expect_eq(entries(directory, ""), 0, "nothing stays");
+    }
+}
+
+/* Its own files are an error of theirs: its status is CMD's, and its directory goes. */
+Test(ledger_loss, run_itself_lives_under_a_limit_on_file_size) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *directory = new_directory_of_mode(0700), *errors = scratch_path(); /* it may not grow */
+    const char *script = text("ulimit -f 0; exec %s run -p ledger=%s %s 127.0.0.1 %u >/dev/null 2>>%s", command_path(),
+                              directory, victim_path("connect_close"), peer.port, errors);
+    struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", script, NULL });
+    cr_expect_eq(e.status, 0, "%d %s", e.status, e.err);
+    cr_expect_eq(entries(directory, ""), 0, "nothing stays");
 }
 
 /* Its madvise knows no MADV_POPULATE_WRITE; the first one is another's. */
@@ -240,7 +279,8 @@ Test(ledger_loss, limits_of_the_program_make_the_ledger_small_or_none) {
         bool counts;
     } rows[] = {
         { "true", 1l << 40, 0, true },           { "ulimit -f 40000", 16l << 20, 0, true }, /* blocks of 512 bytes */
-        { "ulimit -f 100", 0, 1, true },         { "ulimit -v 40000", 1l << 40, 0, true },  /* KiB */
+        { "ulimit -f 100", 0, 1, true },         { "ulimit -f 400", 200 << 10, 0, true },
+        { "ulimit -f 4000", 2l << 20, 0, true }, { "ulimit -v 40000", 1l << 40, 0, true }, /* KiB */
         { "ulimit -v 6000", 1l << 40, 0, true },
     };
     ns_enter();

@@ -282,16 +282,22 @@ Test(run_result, of_two_at_once_holds_each_ones_own) {
     cr_assert_eq(ns_tw(), 160);
 }
 
+/* What can be known before is said before CMD starts; what fails later leaves CMD's status. */
 Test(run_result, that_cannot_be_written_is_said_and_CMDs_status_kept) {
-    static const char *const rows[][2] = {
-        { "--json=/nonexistent/result", "No such file or directory" },
-        { "--json=/", "Is a directory" },
-        { "--json=/dev/full", "No space left on device" },
+    static const struct {
+        const char *option, *why;
+        int status;
+        const char *out;
+    } rows[] = {
+        { "--json=/nonexistent/result", "No such file or directory", 125, "" },
+        { "--json=/", "Is a directory", 125, "" },
+        { "--json=/dev/full", "No space left on device", 3, "ran\n" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct ended e = command(NULL, "run", "-q", rows[i][0], "sh", "-c", "exit 3", NULL);
-        cr_expect_eq(e.status, 3, "%s: %d", rows[i][0], e.status);
-        cr_expect(strstr(e.err, rows[i][1]), "%s: %s", rows[i][0], e.err);
+        struct ended e = command(NULL, "run", "-q", rows[i].option, "sh", "-c", "echo ran; exit 3", NULL);
+        cr_expect_eq(e.status, rows[i].status, "%s: %d", rows[i].option, e.status);
+        cr_expect_str_eq(e.out, rows[i].out, "%s", rows[i].option);
+        cr_expect(strstr(e.err, rows[i].why), "%s: %s", rows[i].option, e.err);
         cr_expect_eq(strchr(e.err, '\n') - e.err + 1, (ptrdiff_t)strlen(e.err), "one line: %s", e.err);
     }
     struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "\"$0\" run --json sh -c 'exit 3' >&-; echo $?",
