@@ -9,8 +9,6 @@
 #include "cli/output/say.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,73 +99,57 @@ static bool prepare(struct af_experiment *e) {
     }
     for (int s = 0; s < 2; s++) {
         e->side[s].name = s ? "B" : "A";
-        e->side[s].runs = af_array(NULL, e->rounds, sizeof *e->side[s].runs);
         if (!af_settings_check(&e->side[s].settings) || !af_preload(&e->side[s].settings))
             return false;
         af_preload_beside_sanitizer(&e->side[s].settings, e->command[0]);
     }
-    e->first = af_array(NULL, e->rounds, sizeof *e->first);
-    e->terminal = isatty(STDERR_FILENO) ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1;
+    e->runs = af_array(NULL, 2 * (size_t)e->rounds, sizeof *e->runs);
     sigprocmask(SIG_SETMASK, NULL, &e->mask); /* af_child_call leaves signals blocked, and SIGCHLD its own */
     sigaction(SIGCHLD, NULL, &e->on_child);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* what a --prepare leaves behind comes to us, to be ended and collected */
-    return !e->plot_path || af_compare_can_plot();
+    return (!e->plot_path || af_compare_can_plot()) &&
+           af_guard_start(&e->guard, &e->side[0].settings.policy, &e->side[1].settings.policy);
 }
 
-/* ---- rounds ------------------------------------------------------------------------------------------------- */
+/* ---- runs --------------------------------------------------------------------------------------------------- */
 
-/* A and B once each, in random order: what the test stands on (stats.h). */
-static bool play(struct af_experiment *e, unsigned round, bool counts, struct af_measure into[2], int *status) {
-    uint8_t coin = 0;
-    while (getrandom(&coin, 1, 0) < 0 && errno == EINTR)
+static uint64_t random_bits(void) {
+    uint64_t bits = 0;
+    while (getrandom(&bits, sizeof bits, 0) < 0 && errno == EINTR)
         ;
-    coin &= 1;
-    for (int i = 0; i < 2; i++) {
-        const int s = i ^ coin;
-        const bool last = counts && i == 1 && round + 1 == e->rounds;
-        af_compare_progress(e, "%s %u of %u, %s", counts ? "round" : "warm-up", round + 1,
-                            counts ? e->rounds : e->warmup, e->side[s].name);
-        if (!af_compare_run(e, &e->side[s], last, &into[s], status))
-            return false;
-    }
-    if (counts)
-        e->first[round] = coin;
-    return true;
+    return bits;
+}
+
+static bool play(struct af_experiment *e, int side, bool last, const char *what, struct af_measure *into, int *status) {
+    af_progress_run(&e->progress, side, what);
+    const bool good = af_compare_run(e, &e->side[side], last, into, status);
+    if (good)
+        af_progress_made(&e->progress, side);
+    return good;
 }
 
 static bool play_all(struct af_experiment *e, int *status) {
-    struct af_measure into[2];
-    for (unsigned i = 0; i < e->warmup; i++)
-        if (!play(e, i, false, into, status))
+    const unsigned runs = 2 * e->rounds, warmup = 2 * e->warmup;
+    struct af_measure unused;
+    char what[48];
+    for (unsigned i = 0; i < warmup; i++) {
+        snprintf(what, sizeof what, "warm-up %u of %u", i + 1, warmup);
+        if (!play(e, i % 2, false, what, &unused, status))
             return false;
-    for (; e->done < e->rounds; e->done++) {
-        if (!play(e, e->done, true, into, status))
+    }
+    for (size_t *i = &e->order.done; *i < runs; ++*i) {
+        snprintf(what, sizeof what, "run %zu of %u", *i + 1, runs);
+        if (!play(e, e->order.side[*i], *i + 1 == runs, what, &e->runs[*i], status))
             return false;
-        for (int s = 0; s < 2; s++)
-            e->side[s].runs[e->done] = into[s];
     }
     return true;
 }
 
 /* ---- what came of it ---------------------------------------------------------------------------------------- */
 
-static void judge(struct af_experiment *e) {
-    double *a[AF_METRICS], *b[AF_METRICS];
-    for (int m = 0; m < AF_METRICS; m++) {
-        a[m] = af_compare_values(e, 0, m);
-        b[m] = af_compare_values(e, 1, m);
-        e->varying += af_varies(a[m], b[m], e->done);
-    }
-    for (int m = 0; m < AF_METRICS; m++) {
-        e->difference[m] = af_difference_of(a[m], b[m], e->done, e->varying);
-        free(a[m]);
-        free(b[m]);
-    }
-}
-
 static int tell(struct af_experiment *e) {
     bool ok = true;
-    judge(e);
+    af_compare_judge(e);
     if (!e->json || e->json_path)
         af_compare_print(e);
     if (e->json)
@@ -178,7 +160,7 @@ static int tell(struct af_experiment *e) {
 }
 
 int af_command_compare(int argc, char **argv) {
-    struct af_experiment e = { .rounds = ROUNDS, .terminal = -1 };
+    struct af_experiment e = { .rounds = ROUNDS, .progress = { .terminal = -1 } };
     int status;
     for (int s = 0; s < 2; s++)
         af_settings_init(&e.side[s].settings, environ);
@@ -186,12 +168,17 @@ int af_command_compare(int argc, char **argv) {
         return status;
     if (!prepare(&e))
         return AF_EXIT_RUN;
-    bool all = play_all(&e, &status);
-    af_compare_progress(&e, "%s", "");
+    af_order_make(&e.order, e.rounds, random_bits);
+    af_progress_begin(&e.progress, e.rounds, e.warmup);
+    const bool all = play_all(&e, &status);
+    af_progress_show(&e.progress, "%s", "");
+    af_guard_end(&e.guard);
     if (!all && !e.interrupted)
         return status;
+    const bool both = af_order_made(&e.order, 0) && af_order_made(&e.order, 1);
     if (e.interrupted)
-        af_tell("compare: interrupted after %u of %u rounds", e.done, e.rounds);
-    status = e.done ? tell(&e) : 0;
+        af_tell("compare: interrupted after %zu of %u runs%s", e.order.done, 2 * e.rounds,
+                both ? "" : ", before both sides had one");
+    status = both ? tell(&e) : 0;
     return e.interrupted ? 128 + e.interrupted : status;
 }

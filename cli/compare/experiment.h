@@ -2,6 +2,9 @@
 #ifndef AFTERFIN_CLI_COMPARE_EXPERIMENT_H
 #define AFTERFIN_CLI_COMPARE_EXPERIMENT_H
 
+#include "cli/compare/guard.h"
+#include "cli/compare/order.h"
+#include "cli/compare/progress.h"
 #include "cli/compare/stats.h"
 #include "cli/launch/settings.h"
 #include "ledger/layout.h"
@@ -10,7 +13,7 @@
 #include <sys/types.h>
 
 enum af_metric {
-#define METRIC(name, title, help) AF_METRIC_##name,
+#define METRIC(name, is_time, title, help) AF_METRIC_##name,
 #include "cli/compare/metrics.def"
 #undef METRIC
     AF_METRICS
@@ -18,6 +21,7 @@ enum af_metric {
 
 struct af_metric_info {
     const char *name, *title, *help;
+    bool is_time; /* else a count */
 };
 extern const struct af_metric_info af_metrics[AF_METRICS];
 
@@ -30,14 +34,12 @@ struct af_measure {
     bool started;
     double value[AF_METRICS];
     uint32_t failed[AF_CALLS][AF_ERRNOS];
-    uint64_t tw_before;  /* TIME_WAITs that were there when it began */
-    pid_t prepare_group; /* process group of --prepare, which may have left something running; 0: none */
+    uint64_t tw_before; /* TIME_WAITs that were there when it began */
 };
 
 struct af_side {
     const char *name; /* "A" */
     struct af_settings settings;
-    struct af_measure *runs; /* one a round */
 };
 
 enum af_settling { AF_SETTLE_NOT, AF_SETTLE_WAIT, AF_SETTLE_REAP };
@@ -50,13 +52,14 @@ struct af_experiment {
     enum af_settling settling;
     const char *json_path, *plot_path;
     struct af_side side[2];
-    uint8_t *first;  /* which side went first, one a round */
-    unsigned done;   /* rounds that are complete */
-    int interrupted; /* by this signal; 0: not */
+    struct af_order order;   /* whose turn it is, and how far they are */
+    struct af_measure *runs; /* in that order */
+    int interrupted;         /* by this signal; 0: not */
     struct af_difference difference[AF_METRICS];
-    size_t varying; /* metrics that differ in any round: what is corrected for */
-    int terminal;   /* for progress; -1: none */
-    sigset_t mask;  /* of signals, and what SIGCHLD did, when we were started: for CMD */
+    size_t varying; /* so many different things */
+    struct af_progress progress;
+    struct af_guard guard;
+    sigset_t mask; /* of signals, and what SIGCHLD did, when we were started: for CMD */
     struct sigaction on_child;
 };
 
@@ -65,15 +68,21 @@ struct af_experiment {
 bool af_compare_run(struct af_experiment *e, const struct af_side *side, bool last, struct af_measure *measure,
                     int *status);
 
-/* The rounds' values of one metric, from malloc. */
+/* One metric of a side's runs, in their order; and how often a call failed so. From malloc, of af_order_made. */
 double *af_compare_values(const struct af_experiment *e, int side, enum af_metric metric);
-/* How often a call failed so, the median of the rounds. */
-double af_compare_failed(const struct af_experiment *e, int side, unsigned call, unsigned error);
-/* "linger=ack,port_search=cycle"; "" where nothing is set. From malloc. */
+double *af_compare_failures(const struct af_experiment *e, int side, unsigned call, unsigned error);
+struct af_spread af_compare_spread(const struct af_experiment *e, int side, enum af_metric metric);
+/* "linger=ack,port_search=cycle"; "nothing set" where nothing is. From malloc. */
 char *af_compare_policy(const struct af_side *side);
+/* "10 rounds"; "3 runs of A, 2 of B" where it was interrupted. From malloc. */
+char *af_compare_extent(const struct af_experiment *e);
 
-/* Lines of text to a terminal, one in place of the other; "" takes it away. */
-void af_compare_progress(const struct af_experiment *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* verdict.c: all metrics against each other, into e->difference; and what may be believed, in words, from malloc. */
+void af_compare_judge(struct af_experiment *e);
+char *af_compare_verdict(const struct af_experiment *e);
+/* Four digits that count; and `more`, from malloc, behind `text`, with `between` where there is something already. */
+char *af_compare_number(double x);
+char *af_compare_join(char *text, const char *between, char *more);
 
 /* print.c: on stdout. */
 void af_compare_print(const struct af_experiment *e);

@@ -16,13 +16,11 @@ static json_t *number(double x) {
     return x == floor(x) && fabs(x) < 1e15 ? json_integer((json_int_t)x) : json_real(x);
 }
 
-static json_t *spread(double *values, size_t n) {
-    const struct af_spread s = af_spread_of(values, n);
+static json_t *spread(struct af_spread s) {
     json_t *object = json_object();
     json_object_set_new(object, "median", number(s.median));
     json_object_set_new(object, "min", number(s.min));
     json_object_set_new(object, "max", number(s.max));
-    free(values);
     return object;
 }
 
@@ -36,34 +34,29 @@ static json_t *policy_of(const struct af_side *side) {
     return object;
 }
 
-static double *failed(const struct af_side *side, unsigned rounds, unsigned call, unsigned error) {
-    double *values = af_array(NULL, rounds, sizeof *values);
-    for (unsigned r = 0; r < rounds; r++)
-        values[r] = side->runs[r].failed[call][error];
-    return values;
-}
-
-static json_t *errors_of(const struct af_experiment *e, const struct af_side *side) {
+static json_t *errors_of(const struct af_experiment *e, int s) {
     json_t *object = json_object();
     for (unsigned call = 0; call < AF_CALLS; call++)
         for (unsigned error = 0; error < AF_ERRNOS; error++) {
-            double *values = failed(side, e->done, call, error);
-            if (af_spread_of(values, e->done).max > 0) {
-                char *name = af_format("%s:%s", af_call_name(call), af_errno_name(error));
-                json_object_set_new(object, name, spread(values, e->done));
-                free(name);
-            } else {
-                free(values);
-            }
+            double *values = af_compare_failures(e, s, call, error);
+            const struct af_spread all = af_spread_of(values, af_order_made(&e->order, s));
+            free(values);
+            if (!all.max)
+                continue;
+            char *name = af_format("%s:%s", af_call_name(call), af_errno_name(error));
+            json_object_set_new(object, name, spread(all));
+            free(name);
         }
     return object;
 }
 
 /* {"0": 9, "1": 1}: how often each was CMD's exit status. */
-static json_t *statuses_of(const struct af_experiment *e, const struct af_side *side) {
+static json_t *statuses_of(const struct af_experiment *e, int s) {
     json_t *object = json_object();
-    for (unsigned r = 0; r < e->done; r++) {
-        char *name = af_format("%d", side->runs[r].status);
+    for (size_t r = 0; r < e->order.done; r++) {
+        if (e->order.side[r] != s)
+            continue;
+        char *name = af_format("%d", e->runs[r].status);
         json_t *n = json_object_get(object, name);
         json_object_set_new(object, name, json_integer(json_integer_value(n) + 1));
         free(name);
@@ -75,9 +68,9 @@ static json_t *side_of(const struct af_experiment *e, int s) {
     json_t *object = json_object();
     json_object_set_new(object, "policy", policy_of(&e->side[s]));
     for (int m = 0; m < AF_METRICS; m++)
-        json_object_set_new(object, af_metrics[m].name, spread(af_compare_values(e, s, m), e->done));
-    json_object_set_new(object, "errors", errors_of(e, &e->side[s]));
-    json_object_set_new(object, "exit_status", statuses_of(e, &e->side[s]));
+        json_object_set_new(object, af_metrics[m].name, spread(af_compare_spread(e, s, m)));
+    json_object_set_new(object, "errors", errors_of(e, s));
+    json_object_set_new(object, "exit_status", statuses_of(e, s));
     return object;
 }
 
@@ -91,25 +84,34 @@ static json_t *differences(const struct af_experiment *e) {
         json_object_set_new(object, "low", number(d->low));
         json_object_set_new(object, "high", number(d->high));
         json_object_set_new(object, "differs", json_boolean(d->differs));
+        json_object_set_new(object, "p", number(d->holm));
+        json_object_set_new(object, "plain", json_boolean(d->plain));
         json_array_append_new(array, object);
     }
     return array;
 }
 
-/* Every round as it was, for whoever would judge otherwise. */
+static json_t *run_of(const struct af_experiment *e, size_t at) {
+    json_t *run = json_object();
+    json_object_set_new(run, "run", json_integer((json_int_t)at + 1));
+    for (int m = 0; m < AF_METRICS; m++)
+        json_object_set_new(run, af_metrics[m].name, number(e->runs[at].value[m]));
+    af_json_put(run, "time_wait_before", e->runs[at].tw_before);
+    return run;
+}
+
+/* Every run as it was, for whoever would judge otherwise: the first of A beside the first of B, and so on. */
 static json_t *rounds(const struct af_experiment *e) {
     json_t *array = json_array();
-    for (unsigned r = 0; r < e->done; r++) {
-        json_t *round = json_object();
-        json_object_set_new(round, "first", json_string(e->first[r] ? "b" : "a"));
-        for (int s = 0; s < 2; s++) {
-            json_t *run = json_object();
-            for (int m = 0; m < AF_METRICS; m++)
-                json_object_set_new(run, af_metrics[m].name, number(e->side[s].runs[r].value[m]));
-            af_json_put(run, "time_wait_before", e->side[s].runs[r].tw_before);
-            json_object_set_new(round, s ? "b" : "a", run);
+    size_t next[2] = { 0 };
+    for (size_t at = 0; at < e->order.done; at++) {
+        const int s = e->order.side[at];
+        const size_t round = next[s]++;
+        if (round == json_array_size(array)) {
+            json_array_append_new(array, json_object());
+            json_object_set_new(json_array_get(array, round), "first", json_string(s ? "b" : "a"));
         }
-        json_array_append_new(array, round);
+        json_object_set_new(json_array_get(array, round), s ? "b" : "a", run_of(e, at));
     }
     return array;
 }
@@ -120,7 +122,8 @@ bool af_compare_write_json(const struct af_experiment *e) {
         json_array_append_new(command, af_json_text(*word, strlen(*word)));
     json_object_set_new(all, "version", json_integer(1));
     json_object_set_new(all, "command", command);
-    json_object_set_new(all, "runs", json_integer(e->done));
+    const size_t a = af_order_made(&e->order, 0), b = af_order_made(&e->order, 1);
+    json_object_set_new(all, "runs", json_integer((json_int_t)(a < b ? a : b)));
     json_object_set_new(all, "a", side_of(e, 0));
     json_object_set_new(all, "b", side_of(e, 1));
     json_object_set_new(all, "differences", differences(e));

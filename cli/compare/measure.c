@@ -42,6 +42,15 @@ static void keep_new(struct af_kernel_sockets *now, const struct af_kernel_socke
     now->n = kept;
 }
 
+/* Connect calls that opened no connection and did not fail. What is passed on is established in two processes. */
+static double asked_again(const uint64_t count[AF_COUNTERS]) {
+    const double opened = (double)count[AF_COUNT_established] - (double)count[AF_COUNT_passed] -
+                          (double)count[AF_COUNT_accepts];
+    const double rest = (double)count[AF_COUNT_connects] - (double)count[AF_COUNT_connect_errors] -
+                        (opened > 0 ? opened : 0);
+    return rest > 0 ? rest : 0;
+}
+
 void af_compare_measure(struct af_measure *m, const struct af_result *r, struct af_kernel_sockets *left,
                         const struct af_kernel_sockets *before) {
     const struct af_histogram *times = &r->found.connect_times;
@@ -52,6 +61,7 @@ void af_compare_measure(struct af_measure *m, const struct af_result *r, struct 
     af_result_totals(r, count, &confirmed);
     m->value[AF_METRIC_elapsed_s] = r->child.elapsed_s;
     m->value[AF_METRIC_connects] = (double)count[AF_COUNT_connects];
+    m->value[AF_METRIC_connects_again] = asked_again(count);
     m->value[AF_METRIC_established] = (double)count[AF_COUNT_established];
     m->value[AF_METRIC_time_wait] = (double)count[AF_COUNT_time_wait];
     m->value[AF_METRIC_avoided] = (double)count[AF_COUNT_avoided];
@@ -104,23 +114,25 @@ static void pause_ms(long ms) {
     nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
-static void wait_for_expiry(const struct af_experiment *e, const struct af_kernel_sockets *left) {
+void af_compare_wait(const struct af_experiment *e, struct af_kernel_sockets *left) {
     struct af_kernel_sockets now;
+    keep_leftovers(left, NULL);
     sigprocmask(SIG_SETMASK, &e->mask, NULL); /* who waits for a minute may be interrupted */
     while (look_again(left, &now)) {
         free(now.all);
         if (!now.n)
             break;
-        af_compare_progress(e, "waiting for %zu TIME_WAITs to expire", now.n);
+        af_progress_show(&e->progress, "waiting for %zu TIME_WAITs to expire", now.n);
         pause_ms(500);
     }
 }
 
 /* A FIN may be on its way still, the peer's too: what is no TIME_WAIT yet has a second to become one. */
-static bool reap(const struct af_kernel_sockets *left) {
+bool af_compare_reap(const struct af_result *r, struct af_kernel_sockets *left) {
     struct af_kernel_sockets now = { .n = 1 };
     struct af_destroyed out;
     int error = 0;
+    keep_leftovers(left, &r->found);
     for (int ms = 0; ms < 1000 && now.n && !error && look_again(left, &now); ms += 10) {
         error = af_diag_destroy(now.all, now.n, NULL, &out);
         free(now.all);
@@ -130,14 +142,4 @@ static bool reap(const struct af_kernel_sockets *left) {
     if (error)
         af_tell("compare: --settle=reap: %s", strerror(-error));
     return !error;
-}
-
-bool af_compare_settle(const struct af_experiment *e, const struct af_result *r, struct af_kernel_sockets *left,
-                       bool last) {
-    keep_leftovers(left, e->settling == AF_SETTLE_REAP ? &r->found : NULL);
-    if (e->settling == AF_SETTLE_REAP)
-        return reap(left);
-    if (e->settling == AF_SETTLE_WAIT && !last)
-        wait_for_expiry(e, left);
-    return true;
 }

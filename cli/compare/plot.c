@@ -1,4 +1,4 @@
-/* compare --plot: every round a point, drawn by gnuplot. */
+/* compare --plot: every run a point, medians with their intervals, and the verdict; drawn by gnuplot. */
 #include "cli/compare/experiment.h"
 #include "cli/output/file.h"
 #include "cli/output/memory.h"
@@ -40,59 +40,196 @@ static void put_quoted(FILE *to, const char *text) {
     free(clean);
 }
 
-/* Side, value of each metric: rounds of one side lie next to each other, in their order. */
-static void put_data(FILE *to, const struct af_experiment *e) {
-    fputs("$rounds << END_OF_ROUNDS\n", to);
-    for (int s = 0; s < 2; s++)
-        for (unsigned r = 0; r < e->done; r++) {
-            const double *value = e->side[s].runs[r].value;
-            fprintf(to, "%.4f %.9g %.9g %.9g %.9g %.9g\n", 1 + s + 0.5 * ((r + 0.5) / e->done - 0.5),
-                    value[AF_METRIC_elapsed_s], value[AF_METRIC_connect_p50_us], value[AF_METRIC_connect_p99_us],
-                    value[AF_METRIC_connect_max_us], value[AF_METRIC_time_wait]);
+/* ---- panels ------------------------------------------------------------------------------------------------- */
+
+/* A metric's A and B stand side by side, at `at` and `at` + 1; a metric without a name is alone in its panel. */
+struct column {
+    enum af_metric metric;
+    double at;
+    const char *name;
+};
+
+struct panel {
+    const char *title;
+    double left, right; /* on the screen */
+    bool log;
+    struct column column[3];
+    size_t n;
+};
+
+static const struct panel panels[] = {
+    { "wall time, s", 0.065, 0.215, .column = { { AF_METRIC_elapsed_s, 1, NULL } }, .n = 1 },
+    { "time inside connect, us", 0.280, 0.610, .log = true,
+      .column = { { AF_METRIC_connect_p50_us, 1, "p50" },
+                  { AF_METRIC_connect_p99_us, 3.5, "p99" },
+                  { AF_METRIC_connect_max_us, 6, "max" } },
+      .n = 3 },
+    { "TIME_WAITs left", 0.675, 0.805, .column = { { AF_METRIC_time_wait, 1, NULL } }, .n = 1 },
+    { "ports in use", 0.865, 0.990, .column = { { AF_METRIC_ports, 1, NULL } }, .n = 1 },
+};
+enum { PANELS = sizeof panels / sizeof *panels };
+
+/* A is a circle, B a square that is filled: told apart without their colours. */
+static const char *const points[] = { "pointtype 6 pointsize 0.65 linewidth 2 linecolor rgb \"#1f5fa8\"",
+                                      "pointtype 5 pointsize 0.55 linecolor rgb \"#c2540a\"" };
+
+/* Of a metric's side: its runs in their order, x and y; then, after a gap, median and interval as arrows, x y dx dy. */
+static void put_side(FILE *to, const struct af_experiment *e, const struct panel *panel, const struct column *column,
+                     int side) {
+    const struct af_spread spread = af_compare_spread(e, side, column->metric);
+    const size_t n = af_order_made(&e->order, side);
+    const double centre = column->at + side;
+    double *values = af_compare_values(e, side, column->metric);
+    fprintf(to, "$%s_%d << END_OF_RUNS\n", af_metrics[column->metric].name, side);
+    for (size_t i = 0; i < n; i++)
+        if (!panel->log || values[i] > 0)
+            fprintf(to, "%.4f %.9g 0 0\n", centre + 0.6 * (((double)i + 0.5) / (double)n - 0.5), values[i]);
+    fputs("\n\n", to);
+    if (!panel->log || spread.low > 0)
+        fprintf(to, "%.4f %.9g 0.8 0\n\n\n%.4f %.9g 0 %.9g\n", centre - 0.4, spread.median, centre, spread.low,
+                spread.high - spread.low);
+    fputs("END_OF_RUNS\n", to);
+    free(values);
+}
+
+static double most_of(const struct af_experiment *e, const struct panel *panel) {
+    double most = 0;
+    for (size_t c = 0; c < panel->n; c++)
+        for (size_t r = 0; r < e->order.done; r++)
+            most = e->runs[r].value[panel->column[c].metric] > most ? e->runs[r].value[panel->column[c].metric] : most;
+    return most;
+}
+
+/* Below each side its letter and its median; above each metric of several its name. */
+static void put_labels(FILE *to, const struct af_experiment *e, const struct panel *panel) {
+    const char *between = "";
+    fputs("set xtics (", to);
+    for (size_t c = 0; c < panel->n; c++)
+        for (int s = 0; s < 2; s++) {
+            char *median = af_compare_number(af_compare_spread(e, s, panel->column[c].metric).median);
+            fprintf(to, "%s\"%c\\n%s\" %g", between, "AB"[s], median, panel -> column[c].at + s);
+            between = ", ";
+            free(median);
         }
-    fputs("END_OF_ROUNDS\n", to);
+    fputs(")\n", to);
+    for (size_t c = 0; c < panel->n; c++)
+        if (panel->column[c].name)
+            fprintf(to, "set label \"%s\" at %g, graph 0.95 center\n", panel->column[c].name,
+                    panel->column[c].at + 0.5);
 }
 
-static bool is_ever(const struct af_experiment *e, enum af_metric metric) {
-    for (int s = 0; s < 2; s++)
-        for (unsigned r = 0; r < e->done; r++)
-            if (e->side[s].runs[r].value[metric] > 0)
-                return true;
-    return false;
-}
-
-static void put_latency(FILE *to, const struct af_experiment *e) {
-    fputs("set title \"time inside connect, us\"\nset key outside bottom center horizontal\n", to);
-    if (is_ever(e, AF_METRIC_connect_max_us))
-        fputs("set logscale y\nset yrange [*:*]\n"
-              "plot $rounds using 1:3 with points pointtype 7 pointsize 0.5 title \"p50\", "
-              "'' using 1:4 with points pointtype 5 pointsize 0.5 title \"p99\", "
-              "'' using 1:5 with points pointtype 9 pointsize 0.5 title \"max\"\n"
-              "unset logscale y\n",
+static void put_panel(FILE *to, const struct af_experiment *e, const struct panel *panel) {
+    const double most = most_of(e, panel), last = panel->column[panel->n - 1].at + 1;
+    fprintf(to, "set lmargin at screen %g\nset rmargin at screen %g\nset title \"%s\"\nset xrange [0.2:%g]\n",
+            panel->left, panel->right, panel->title, last + 0.8);
+    if (!most && panel->log) {
+        fputs("unset xtics\nunset ytics\nset yrange [0:1]\nset label \"no connects\" at graph 0.5,0.5 center\n"
+              "plot NaN notitle\nset xtics nomirror\nset ytics nomirror\nunset label\n",
               to);
+        return;
+    }
+    put_labels(to, e, panel);
+    if (panel->log)
+        fputs("set logscale y\nset yrange [*:*]\nset offsets 0,0,graph 0.12,graph 0.03\n", to);
     else
-        fputs("set label 1 \"no connects\" at graph 0.4,0.5\nset yrange [0:1]\nplot NaN notitle\nunset label 1\n", to);
+        fprintf(to, "set yrange [%g:%g]\n", most ? -0.03 * most : -0.03, most ? 1.06 * most : 1.06);
+    const char *between = "plot ";
+    for (size_t c = 0; c < panel->n; c++)
+        for (int s = 0; s < 2; s++) {
+            const char *name = af_metrics[panel->column[c].metric].name;
+            fprintf(to, "%s$%s_%d index 0 using 1:2 with points %s", between, name, s, points[s]);
+            between = ", \\\n    ";
+            fprintf(to, "%s$%s_%d index 1 using 1:2:3:4 with vectors nohead linewidth 3 linecolor rgb \"black\"",
+                    between, name, s);
+            fprintf(
+                to,
+                "%s$%s_%d index 2 using 1:2:3:4 with vectors heads size 0.12,90 linewidth 1.5 linecolor rgb \"black\"",
+                between, name, s);
+        }
+    fputs("\nunset logscale y\nset offsets 0,0,0,0\nunset label\n", to);
+}
+
+/* ---- words -------------------------------------------------------------------------------------------------- */
+
+enum { LINE = 128, VERDICT_LINES = 3 }; /* characters of 12 points in 900 pixels */
+
+/* As many lines as there is room for, wrapped at blanks; what is too long ends in an ellipsis. */
+static char *wrapped(char *text, size_t lines) {
+    char *clean = af_utf8_text(text, strlen(text), NULL), *at = clean;
+    free(text);
+    for (size_t line = 1; strlen(at) > LINE; line++) {
+        char *end = at + LINE;
+        while (end > at && *end != ' ')
+            end--;
+        if (line == lines || end == at) {
+            for (end = at + LINE - 3; end > at && ((unsigned char)*end & 0xc0) == 0x80; end--)
+                ;
+            strcpy(end, "...");
+            break;
+        }
+        *end = '\n';
+        at = end + 1;
+    }
+    return clean;
+}
+
+struct place {
+    double x, y;
+    int points; /* of the font */
+    const char *how;
+    size_t lines;
+};
+
+static void put_words(FILE *to, const struct place *place, char *text) {
+    char *shown = wrapped(text, place->lines);
+    double y = place->y;
+    for (char *rest = NULL, *line = strtok_r(shown, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        fputs("set label ", to);
+        put_quoted(to, line);
+        fprintf(to, " at screen %g,%g font \",%d\" %s\n", place->x, y, place->points, place->how);
+        y -= 0.045;
+    }
+    free(shown);
+}
+
+static char *command_line(const struct af_experiment *e) {
+    char *text = af_format("%s", "");
+    for (char **word = e->command; *word; word++)
+        text = af_compare_join(text, " ", af_format("%s", *word));
+    return text;
+}
+
+/* Labels go with the panel that is drawn next, wherever they are. */
+static void put_title(FILE *to, const struct af_experiment *e) {
+    put_words(to, &(struct place){ 0.02, 0.955, 15, "", 1 }, command_line(e));
+    for (int s = 0; s < 2; s++) {
+        char *policy = af_compare_policy(&e->side[s]);
+        char *how = af_format("point %s offset 1.3,-0.35", points[s]);
+        put_words(to, &(struct place){ 0.02, 0.895 - 0.052 * s, 13, how, 1 },
+                  af_format("%s: %s", e->side[s].name, policy));
+        free(policy);
+        free(how);
+    }
+    put_words(to, &(struct place){ 0.98, 0.895, 13, "right", 1 }, af_compare_extent(e));
+    put_words(to, &(struct place){ 0.02, 0.125, 12, "", VERDICT_LINES }, af_compare_verdict(e));
 }
 
 static void put_script(FILE *to, const struct af_experiment *e) {
-    char *a = af_compare_policy(&e->side[0]), *b = af_compare_policy(&e->side[1]);
-    char *title = af_format("A: %s   B: %s   %u rounds", *a ? a : "nothing set", *b ? b : "nothing set", e->done);
-    put_data(to, e);
-    fputs("set terminal svg size 900,420 noenhanced background \"white\"\nset multiplot layout 1,3 title ", to);
-    put_quoted(to, title);
-    fputs("\nset xrange [0.5:2.5]\nset xtics (\"A\" 1, \"B\" 2)\nset grid ytics\nset yrange [0:*]\n"
-          "set title \"wall time, s\"\nset key off\n"
-          "plot $rounds using 1:2 with points pointtype 7 pointsize 0.5\n",
-          to);
-    put_latency(to, e);
-    fputs("set title \"TIME_WAITs left\"\nset key off\nset offsets 0,0,graph 0.06,0\n", to);
-    /* gnuplot warns of a range in which all is 0. */
-    fputs(is_ever(e, AF_METRIC_time_wait) ? "set yrange [0:*]\n" : "set yrange [0:1]\n", to);
-    fputs("plot $rounds using 1:6 with points pointtype 7 pointsize 0.5\nunset multiplot\n", to);
-    free(a);
-    free(b);
-    free(title);
+    for (size_t p = 0; p < PANELS; p++)
+        for (size_t c = 0; c < panels[p].n; c++)
+            for (int s = 0; s < 2; s++)
+                put_side(to, e, &panels[p], &panels[p].column[c], s);
+    fputs(
+        "set terminal svg size 900,470 noenhanced font \",12\" background \"white\"\nset multiplot\nset key off\n"
+        "set grid ytics\nset tics nomirror\nset ytics format \"%.6g\"\nset border 3\nset tmargin at screen 0.75\nset bmargin at screen 0.27\n",
+        to);
+    put_title(to, e);
+    for (size_t p = 0; p < PANELS; p++)
+        put_panel(to, e, &panels[p]);
+    fputs("unset multiplot\n", to);
 }
+
+/* ---- gnuplot ------------------------------------------------------------------------------------------------ */
 
 static int start(FILE **script, int output) {
     int ends[2];

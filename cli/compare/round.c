@@ -13,10 +13,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { GRACE_MS = 2000, STEP_MS = 10, TAIL = 600 };
+enum { TAIL = 600 };
 
 /* What the round's process is told. */
 struct round {
@@ -57,7 +56,7 @@ static bool prepare(const struct round *r) {
     }
     if (pid > 0) {
         setpgid(pid, pid);
-        r->measure->prepare_group = pid;
+        r->e->guard.guarded->group = pid;
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
     }
@@ -76,6 +75,8 @@ static int run_in_round(void *context) {
     struct af_settings settings = r->side->settings;
     struct af_kernel_sockets before, left;
     struct af_result result;
+    r->e->guard.guarded->run = getpid();
+    close(r->e->guard.lifeline);
     sigaction(SIGCHLD, &r->e->on_child, NULL);
     sigprocmask(SIG_SETMASK, &r->e->mask, NULL);
     use_output(r);
@@ -88,27 +89,15 @@ static int run_in_round(void *context) {
     const bool known = result.recorded && m->started && af_compare_dump(&left);
     if (known) {
         af_compare_measure(m, &result, &left, &before);
-        m->done = af_compare_settle(r->e, &result, &left, r->last);
+        m->done = r->e->settling != AF_SETTLE_REAP || af_compare_reap(&result, &left);
     }
     af_result_free(&result);
+    if (m->done && r->e->settling == AF_SETTLE_WAIT && !r->last)
+        af_compare_wait(r->e, &left);
     return known ? 0 : AF_EXIT_RUN;
 }
 
 /* ---- from outside ------------------------------------------------------------------------------------------- */
-
-/* What --prepare has left running: we are its reaper. */
-static void end_group(pid_t group) {
-    if (group <= 0 || kill(-group, SIGTERM) != 0)
-        return;
-    for (int ms = 0; ms < GRACE_MS; ms += STEP_MS) {
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
-        if (kill(-group, 0) != 0)
-            return;
-        nanosleep(&(struct timespec){ .tv_nsec = STEP_MS * 1000000 }, NULL);
-    }
-    kill(-group, SIGKILL);
-}
 
 /* The last of what CMD, or whoever spoke for it, has written to stderr. */
 static void show_output(int output) {
@@ -128,7 +117,7 @@ static bool judge(struct af_experiment *e, const struct af_side *side, const str
                   int *status) {
     if (m->done && (!m->status || e->ignore))
         return true;
-    af_compare_progress(e, "%s", "");
+    af_progress_show(&e->progress, "%s", "");
     show_output(output);
     *status = m->status ? m->status : AF_EXIT_RUN;
     if (m->done) {
@@ -173,7 +162,9 @@ bool af_compare_run(struct af_experiment *e, const struct af_side *side, bool la
     if (e->interrupted || !open_files(&round))
         return false;
     af_child_call("compare", run_in_round, &round, &child);
-    end_group(round.measure->prepare_group);
+    e->guard.guarded->run = 0;
+    af_end_group(e->guard.guarded->group); /* we are its reaper */
+    e->guard.guarded->group = 0;
     *measure = *round.measure;
     e->interrupted = child.asked;
     bool good = !e->interrupted && judge(e, side, measure, round.output, status);

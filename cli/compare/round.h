@@ -14,9 +14,9 @@ uint64_t af_compare_time_waits(const struct af_kernel_sockets *sockets);
 void af_compare_measure(struct af_measure *measure, const struct af_result *result, struct af_kernel_sockets *left,
                         const struct af_kernel_sockets *before);
 
-/* --settle: wait until the TIME_WAITs among `left` have expired (not after the last run, which none follows), or end
- * those that the run's own processes left. False: it has been said why not. */
-bool af_compare_settle(const struct af_experiment *experiment, const struct af_result *result,
-                       struct af_kernel_sockets *left, bool last);
+/* --settle: end those TIME_WAITs among `left` that the run's own processes left. False: it has been said why not. */
+bool af_compare_reap(const struct af_result *result, struct af_kernel_sockets *left);
+/* Or wait until all have expired. */
+void af_compare_wait(const struct af_experiment *experiment, struct af_kernel_sockets *left);
 
 #endif

@@ -1,36 +1,39 @@
-/* Do two sides differ? Pure arithmetic on paired rounds, the same for the same numbers.
+/* What differs between two sides beyond noise, over all metrics. Pure arithmetic, the same for the same numbers.
  *
- * Rounds are paired (A and B of one round ran one after the other, in random order), so that what drifts over
- * an experiment is on both sides. Two things have to agree before a difference is claimed, each at 5 % divided by
- * the number of metrics (Bonferroni): the bootstrap interval of the ratio of medians, and an exact test of signed
- * ranks (Wilcoxon 1945), which the random order makes valid whatever the noise looks like. The interval alone claims
- * too much where rounds are few, the test alone says nothing of how much. */
+ * Each metric that varies has an exact rank test (rank.h). Those whose ranks are the same are one thing and counted once;
+ * those that could not be told at 5 % in any order are not counted; the others share 5 % as Holm (1979) does. None of
+ * that looks at which run was whose, so that of comparisons of a thing with itself no more than 5 in 100 claim anything. */
 #ifndef AFTERFIN_CLI_COMPARE_STATS_H
 #define AFTERFIN_CLI_COMPARE_STATS_H
 
+#include "cli/compare/order.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 
 /* Of one side. */
 struct af_spread {
     double median, min, max;
+    double low, high; /* of the median, 95 %; min and max where fewer than 6 carry no more */
 };
 struct af_spread af_spread_of(const double *values, size_t n);
 
 struct af_difference {
     double ratio;     /* of the medians, B to A; 1 where both are 0, infinite where only A is */
-    double low, high; /* its 95 % bootstrap interval */
-    double p;         /* of the signed-rank test, two-sided; 1 where no round differs */
-    bool differs;     /* interval and test, corrected, both say so */
+    double low, high; /* 95 %; of 3 rounds 90 % */
+    double p;         /* of the test, two-sided; 1 where nothing varies */
+    double holm;      /* the same with all metrics looked at; 1 of what cannot be told */
+    bool differs;     /* which is 5 % at most */
+    bool plain;       /* each of at least 3 runs of A has one value, each of B another: to be seen without a test */
 };
 
-/* a[i] and b[i] are round i; `metrics`: how many are looked at together, at least 1. */
-struct af_difference af_difference_of(const double *a, const double *b, size_t n, size_t metrics);
+/* values[m] are of metric m, in the order of runs; out has room for so many. Returns how many different things vary. */
+size_t af_differences_of(const struct af_order *order, size_t metrics, double *const values[],
+                         struct af_difference out[]);
 
-/* Does any round differ? One that never does needs no correction for. */
-bool af_varies(const double *a, const double *b, size_t n);
+/* So many tell 10 % more from noise of 5 %, nine times of ten, where 6 things vary. */
+enum { AF_ROUNDS_FOR_A_TENTH = 12 };
 
-/* Rounds below which no claim about so many metrics can be made, whatever is measured. */
-size_t af_rounds_needed(size_t metrics);
+/* Rounds below which nothing can be claimed, whatever is measured, where so many different things vary. */
+unsigned af_rounds_needed(size_t varying);
 
 #endif
