@@ -146,7 +146,7 @@ static unsigned points_of(const char *cmd, unsigned rounds) {
     char arguments[400];
     const char *plot = scratch_path();
     unsigned points = 0;
-    snprintf(arguments, sizeof arguments, "-a linger=off -b linger=ack -r %u --plot %s", rounds, plot);
+    snprintf(arguments, sizeof arguments, "-a linger=off -b linger=ack-always -r %u --plot %s", rounds, plot);
     struct ended e = compare(arguments, cmd);
     cr_assert_eq(e.status, 0, "%s", e.err);
     cr_expect_eq(strchr(e.err, '\n') - e.err + 1, (ptrdiff_t)strlen(e.err), "gnuplot: %s", e.err);
@@ -157,7 +157,7 @@ static unsigned points_of(const char *cmd, unsigned rounds) {
     const char *const says[] = { "/bin/sh -c ",
                                  cmd,
                                  "A: linger=off",
-                                 "B: linger=ack",
+                                 "B: linger=ack-always",
                                  words,
                                  "wall time, s",
                                  "time inside connect, us",

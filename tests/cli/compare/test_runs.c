@@ -57,7 +57,7 @@ Test(compare_runs, measures_what_the_kernel_has_and_claims_what_differs) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *cmd = format("%s 127.0.0.1 %u -n %d", victim_path("connect_close"), peer.port, N);
-    json_t *json = compare_json(0, "-a|linger=off|-b|linger=ack|-r|10", cmd, &err);
+    json_t *json = compare_json(0, "-a|linger=off|-b|linger=ack-always|-r|10", cmd, &err);
     cr_assert(json, "%s", err);
     expect_all(json, "connects", N, N, false);
     expect_all(json, "established", N, N, false);
@@ -79,7 +79,7 @@ Test(compare_runs, counts_failures_by_errno) {
     ns_port_range(20000, 20009);
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *cmd = format("%s 127.0.0.1 %u -n 15", victim_path("connect_close"), peer.port);
-    json_t *json = compare_json(0, "-a|linger=off|-b|linger=ack|-r|1|-i", cmd, &err);
+    json_t *json = compare_json(0, "-a|linger=off|-b|linger=ack-always|-r|1|-i", cmd, &err);
     cr_assert(json, "%s", err);
     /* Who goes second finds the range full if A was first. */
     cr_expect_geq(json_number(json, "a.errors.connect:EADDRNOTAVAIL.median"), 1, "%s", json_dumps(json, 0));
@@ -96,7 +96,8 @@ Test(compare_runs, can_give_each_run_a_namespace_of_its_own) {
                                  "while ! grep -q ':1F90 ' /proc/net/tcp; do sleep 0.01; done",
                                  pids);
     const char *cmd = format("%s 127.0.0.1 8080 -n 100", victim_path("connect_close"));
-    json_t *json = compare_json(0, format("-a|linger=off|-b|linger=ack|-r|3|--netns|--prepare|%s", prepare), cmd, &err);
+    json_t *json = compare_json(0, format("-a|linger=off|-b|linger=ack-always|-r|3|--netns|--prepare|%s", prepare), cmd,
+                                &err);
     cr_assert(json, "%s", err);
     /* 100 ports for 100 connections: no run has been loaded by another. */
     expect_all(json, "established", 100, 100, false);
