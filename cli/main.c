@@ -1,7 +1,7 @@
 /* afterfin: runs the subcommand that was asked for.
  *
  *   commands.def commands.c  the list of subcommands     options.c help.c examples.def  their options and --help
- *   run/ env/ compare/ who/ top/ report/ doctor/ reap/   a folder a subcommand; none uses another
+ *   run/ env/ compare/ set/ who/ top/ report/ doctor/ reap/   a folder a subcommand; none uses another
  *   launch/    starts CMD: environment, preload, what can be reached; what a run came to, verified with the kernel
  *   ledgers/   ledgers on disk joined with the kernel's table: who left what
  *   kernel/    what the kernel says: sock_diag, sockstat, sysctl, /proc, namespaces

@@ -1,0 +1,159 @@
+/* See pidfd.h. */
+#include "cli/kernel/pidfd.h"
+#include "cli/output/memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Of asm-generic/unistd.h, the same everywhere; Debian's headers have them. */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+/* ---- one process ---------------------------------------------------------------------------------------------- */
+
+/* Fills program, parent and start_ticks out of /proc/PID/stat: the name is in the outermost parentheses. */
+static bool read_stat(pid_t pid, struct af_held *out) {
+    char path[64], text[1024];
+    unsigned long long start;
+    int parent;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[got > 0 ? got : 0] = 0;
+    char *name = strchr(text, '('), *end = strrchr(text, ')');
+    if (!name || !end ||
+        sscanf(end + 1,
+               " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+               "%llu",
+               &parent, &start) != 2)
+        return false;
+    *end = 0;
+    snprintf(out->program, sizeof out->program, "%s", name + 1);
+    out->parent = (pid_t)parent;
+    out->start_ticks = start;
+    return true;
+}
+
+/* A pidfd is readable once its process has ended. */
+static bool has_ended(int pidfd) {
+    struct pollfd p = { .fd = pidfd, .events = POLLIN };
+    return poll(&p, 1, 0) > 0;
+}
+
+int af_held_open(pid_t pid, struct af_held *out) {
+    *out = (struct af_held){ .pid = pid };
+    out->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (out->pidfd < 0) /* EINVAL: the number is a thread's */
+        return errno == EINVAL ? -ESRCH : -errno;
+    /* It lives after its stat was read: so that was its own. */
+    if (read_stat(pid, out) && !has_ended(out->pidfd))
+        return 0;
+    af_held_close(out);
+    return -ESRCH;
+}
+
+void af_held_close(struct af_held *held) {
+    if (held->pidfd >= 0)
+        close(held->pidfd);
+    held->pidfd = -1;
+}
+
+/* The inode of "socket:[12345]", else 0. */
+static uint64_t socket_inode(int directory, const char *name) {
+    static const char socket[] = "socket:[";
+    char text[64];
+    ssize_t len = readlinkat(directory, name, text, sizeof text - 1);
+    text[len > 0 ? len : 0] = 0;
+    return strncmp(text, socket, sizeof socket - 1) == 0 ? strtoull(text + sizeof socket - 1, NULL, 10) : 0;
+}
+
+int af_held_each_socket(const struct af_held *held, void (*visit)(void *, int, uint64_t), void *context) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)held->pid);
+    DIR *list = opendir(path);
+    int result = list ? 0 : -errno;
+    if (has_ended(held->pidfd)) /* what was opened may be another's */
+        result = -ESRCH;
+    for (struct dirent *e; !result && (e = readdir(list));) {
+        const uint64_t inode = *e->d_name == '.' ? 0 : socket_inode(dirfd(list), e->d_name);
+        if (inode)
+            visit(context, atoi(e->d_name), inode);
+    }
+    if (list)
+        closedir(list);
+    return result == -ENOENT ? -ESRCH : result;
+}
+
+int af_held_take(const struct af_held *held, int fd) {
+    const int copy = (int)syscall(SYS_pidfd_getfd, held->pidfd, fd, 0);
+    return copy < 0 ? -errno : copy;
+}
+
+/* ---- a tree of them ------------------------------------------------------------------------------------------- */
+
+struct kin {
+    pid_t pid, parent;
+};
+
+static size_t list_all(struct kin **out) {
+    DIR *proc = opendir("/proc");
+    size_t n = 0;
+    for (struct dirent *e; proc && (e = readdir(proc));) {
+        struct af_held seen;
+        const pid_t pid = *e->d_name >= '1' && *e->d_name <= '9' ? atoi(e->d_name) : 0;
+        if (pid <= 0 || !read_stat(pid, &seen))
+            continue;
+        *out = af_room_for_one(*out, n, sizeof **out);
+        (*out)[n++] = (struct kin){ pid, seen.parent };
+    }
+    if (proc)
+        closedir(proc);
+    return n;
+}
+
+static int by_parent(const void *a, const void *b) {
+    const struct kin *x = a, *y = b;
+    return x->parent != y->parent ? (x->parent < y->parent ? -1 : 1) : (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* The first of all[n], which are sorted, whose parent is that or a later one. */
+static size_t first_child(const struct kin *all, size_t n, pid_t parent) {
+    size_t low = 0;
+    for (size_t high = n; low < high;) {
+        const size_t middle = low + (high - low) / 2;
+        if (all[middle].parent < parent)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+size_t af_process_tree(pid_t root, pid_t **out) {
+    struct kin *all = NULL;
+    const size_t n_all = list_all(&all);
+    size_t n = 1;
+    if (n_all)
+        qsort(all, n_all, sizeof *all, by_parent);
+    *out = af_array(NULL, n_all + 1, sizeof **out); /* each comes in once: it has one parent */
+    (*out)[0] = root;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = first_child(all, n_all, (*out)[i]); k < n_all && all[k].parent == (*out)[i]; k++)
+            if (all[k].pid != root && n <= n_all)
+                (*out)[n++] = all[k].pid;
+    free(all);
+    return n;
+}

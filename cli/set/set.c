@@ -1,0 +1,200 @@
+/* afterfin set: other policies for processes that run. */
+#include "cli/set/set.h"
+#include "cli/commands.h"
+#include "cli/kernel/ptrace.h"
+#include "cli/options.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PID = AF_NO_LETTER, TREE, JSON };
+
+static const struct af_option_row rows[] = {
+    { PID, "pid", AF_TAKES_VALUE, "N", "the process" },
+    { TREE, "tree", AF_TAKES_NOTHING, NULL, "and all that descend from it" },
+    { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout, or to FILE" },
+    { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
+};
+
+/* ---- what is asked -------------------------------------------------------------------------------------------- */
+
+/* What a program reads once, at its start. */
+static const enum af_key at_start[] = { AF_KEY_ONLY,         AF_KEY_SKIP,   AF_KEY_LOG,   AF_KEY_LOG_FORMAT,
+                                        AF_KEY_LOG_INTERVAL, AF_KEY_LEDGER, AF_KEY_STRICT };
+
+static int read_policy(struct af_set *set, struct af_options *options, const char *word) {
+    const char *value = strchr(word, '=');
+    if (*word == '-' && word[1] == '-')
+        return af_misuse(options, "%s: options come before the first KEY=VALUE", word);
+    for (size_t i = 0; value && i < sizeof at_start / sizeof *at_start; i++) {
+        const char *name = af_keys[at_start[i]].name;
+        if (strlen(name) == (size_t)(value - word) && strncmp(word, name, (size_t)(value - word)) == 0)
+            return af_misuse(options, "%s: a program reads %s at its start only", word, name);
+    }
+    set->every_key |= strcmp(word, "rules=") == 0;
+    if (value && !value[1] && !set->every_key)
+        return af_misuse(options, "%s: expected a value; off gives the option back", word);
+    return af_option_accepted(options, af_settings_add(&set->settings, "set", word)) ? 0 : -1;
+}
+
+static int check(struct af_set *set, struct af_options *options) {
+    struct af_error error;
+    if (!set->pid)
+        return af_misuse(options, "needs --pid N");
+    if (options->next == options->argc)
+        return af_misuse(options, "needs what to set, as KEY=VALUE");
+    for (int i = options->next; i < options->argc; i++)
+        if (read_policy(set, options, options->argv[i]) < 0)
+            return -1;
+    if (af_settings_parse(&set->settings, &error))
+        return 0;
+    af_tell("set: %s", error.text);
+    options->status = AF_EXIT_USAGE;
+    return -1;
+}
+
+/* False: the status to exit with is in *status. */
+static bool read_options(struct af_set *set, int argc, char **argv, int *status) {
+    static char *const nothing[] = { NULL }; /* the environment is that of programs to come */
+    struct af_options options = { .command = "set", .rows = rows, .argc = argc, .argv = argv, .next = 1 };
+    int id;
+    unsigned pid = 0;
+    af_settings_init(&set->settings, nothing);
+    while ((id = af_next_option(&options)) > 0) {
+        if (id == PID && !af_option_number(&options, "--pid", 1, INT32_MAX, &pid))
+            break;
+        set->tree |= id == TREE;
+        set->json |= id == JSON;
+        set->json_path = id == JSON ? options.value : set->json_path;
+    }
+    set->pid = (pid_t)pid;
+    if (id == 0)
+        id = check(set, &options);
+    *status = options.status;
+    return id == 0;
+}
+
+/* ---- the processes -------------------------------------------------------------------------------------------- */
+
+static struct af_set_process *process_of(struct af_set *set, pid_t pid) {
+    for (struct af_set_process *p = set->processes; p < set->processes + set->n_processes; p++)
+        if (p->pid == pid)
+            return p;
+    set->processes = af_room_for_one(set->processes, set->n_processes, sizeof *set->processes);
+    struct af_set_process *p = &set->processes[set->n_processes++];
+    *p = (struct af_set_process){ .pid = pid };
+    return p;
+}
+
+/* Who has ended is out of reach, and nothing is left to be reached: only for whoever was named is that a failure. */
+static void note_error(const struct af_set *set, struct af_set_process *p, int error) {
+    if (error == -ESRCH && p->pid != set->pid)
+        return;
+    free(p->error);
+    p->error = error == -ESRCH ? af_format("there is no process %d", (int)p->pid) : af_refusal(p->pid, error);
+}
+
+/* Two numbers that are equal may be two processes. */
+static void treat(struct af_set *set, pid_t pid, bool only_listening) {
+    struct af_held held;
+    struct af_set_process *p = process_of(set, pid);
+    int error = p->error ? 0 : af_held_open(pid, &held);
+    if (p->error)
+        return;
+    if (!error && p->start_ticks && p->start_ticks != held.start_ticks) {
+        af_held_close(&held);
+        return;
+    }
+    if (!error) {
+        p->start_ticks = held.start_ticks;
+        memcpy(p->program, held.program, sizeof p->program);
+        if (!set->seen_all)
+            af_set_find_listeners(set, &held);
+        error = af_set_sockets(set, &held, only_listening, p);
+        af_held_close(&held);
+    }
+    if (error && (error != -ESRCH || !p->start_ticks))
+        note_error(set, p, error);
+}
+
+/* What listens is first, in all of them: what it accepts from then on has inherited. */
+static void treat_all(struct af_set *set, bool listening) {
+    pid_t *pids = NULL;
+    const size_t n = set->tree ? af_process_tree(set->pid, &pids) : 1;
+    for (int only_listening = listening && n > 1; only_listening >= 0; only_listening--)
+        for (size_t i = 0; i < n; i++)
+            treat(set, pids ? pids[i] : set->pid, only_listening);
+    free(pids);
+}
+
+/* Again until nothing is new: processes fork and accept meanwhile, and what waited to be accepted as its listening
+ * socket was set has inherited nothing. */
+static void treat_until_still(struct af_set *set) {
+    enum { ROUNDS = 8, ROUNDS_FOR_WAITING = 4, PAUSE_NS = 20000000 };
+    for (int round = 0; round < ROUNDS; round++) {
+        set->n_new = 0;
+        treat_all(set, round == 0);
+        set->seen_all = true;
+        if (round && !set->n_new && (!set->has_waiting || round >= ROUNDS_FOR_WAITING))
+            break;
+        if (set->has_waiting)
+            nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
+    }
+}
+
+/* ---- set ------------------------------------------------------------------------------------------------------ */
+
+/* Halfway would be something set that nobody has noted. */
+static void hold_signals(void) {
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGHUP);
+    sigprocmask(SIG_BLOCK, &held, NULL);
+}
+
+static bool any_reached(const struct af_set *set) {
+    for (size_t i = 0; i < set->n_processes; i++)
+        if (set->processes[i].set)
+            return true;
+    return false;
+}
+
+static void set_free(struct af_set *set) {
+    for (size_t i = 0; i < set->n_processes; i++)
+        free(set->processes[i].error);
+    free(set->processes);
+    free(set->beyond);
+    free(set->seen);
+    free(set->listeners);
+    free(set->listening);
+}
+
+int af_command_set(int argc, char **argv) {
+    struct af_set set = { .pid = 0 };
+    int status;
+    if (!read_options(&set, argc, argv, &status))
+        return status;
+    af_set_find_beyond(&set);
+    if (set.acts) {
+        hold_signals();
+        af_givens_read(&set.givens);
+        treat_until_still(&set);
+        af_givens_write(&set.givens);
+    }
+    bool ok = any_reached(&set);
+    if (set.json)
+        ok &= af_set_write_json(&set);
+    else
+        af_set_print(&set);
+    af_set_tell(&set);
+    set_free(&set);
+    return ok ? 0 : AF_EXIT_FAILURE;
+}
