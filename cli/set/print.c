@@ -92,10 +92,9 @@ static void tell_beyond(const struct af_set *set) {
     if (outside && asks_ack(&set->settings.policy))
         af_tell("set: nobody sees a close from outside: linger=ack is linger=ack-always there");
     if (outside && af_policy_acts(&set->settings.policy))
-        af_tell("set: from outside these are out of reach: %s%sconnections that a process opens from now on", which,
-                comma);
+        af_tell("set: not reached from outside: %s%sconnections opened from now on", which, comma);
     else if (!set->acts)
-        af_tell("set: from outside these are out of reach: %s", which);
+        af_tell("set: not reached from outside: %s", which);
 }
 
 void af_set_tell(const struct af_set *set) {

@@ -252,12 +252,12 @@ Test(set, says_what_is_out_of_reach_and_fails_where_nothing_was_reached) {
         int status;
         const char *says;
     } rows[] = {
-        { v.pid, "linger=ack", 0, "out of reach: connections that a process opens from now on" },
+        { v.pid, "linger=ack", 0, "from outside: connections opened from now on" },
         { v.pid, "linger=ack", 0, "linger=ack is linger=ack-always there" },
-        { v.pid, "linger=ack-always", 0, "out of reach: connections that" },
-        { v.pid, "linger=rst", 1, "out of reach: linger=rst" },
-        { v.pid, "bind_no_port=on", 1, "out of reach: bind_no_port" },
-        { v.pid, "rules=connect * port_range=1-2,keepalive=5", 0, "out of reach: port_range, connections" },
+        { v.pid, "linger=ack-always", 0, "from outside: connections opened" },
+        { v.pid, "linger=rst", 1, "from outside: linger=rst" },
+        { v.pid, "bind_no_port=on", 1, "from outside: bind_no_port" },
+        { v.pid, "rules=connect * port_range=1-2,keepalive=5", 0, "from outside: port_range, connections opened" },
         { v.pid, "linger=off", 0, "" },
         { own.pid, "linger=ack", 1, "what the program itself has set stays so on 1 of the sockets; override=on" },
         { none.pid, "linger=ack", 1, "no TCP socket is there" },
