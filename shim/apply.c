@@ -126,6 +126,30 @@ void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af
         values->bind_no_port = 0;
 }
 
+static __attribute__((noinline)) void apply_connect_otherwise(int fd, struct af_socket *conn) {
+    struct af_values values;
+    af_apply(fd, conn, AF_ROLE_CONNECT, &conn->peer, &values);
+}
+
+static __attribute__((noinline)) void was_refused(struct af_socket *conn) {
+    note_linger(conn, &plain[AF_ROLE_CONNECT].values, true);
+}
+
+void af_apply_connect(int fd, struct af_socket *conn) {
+    const struct af_option *option = plain[AF_ROLE_CONNECT].options, *end = option + plain[AF_ROLE_CONNECT].n;
+    bool refused = false;
+    if (AF_UNLIKELY(!plain[AF_ROLE_CONNECT].known || af.policy.override || atomic_load(&conn->own) ||
+                    af_has(conn, LINGER_FLAGS)))
+        return apply_connect_otherwise(fd, conn);
+    for (; option < end; option++)
+        if (AF_UNLIKELY(AF_SYS5(SYS_setsockopt, fd, option->level, option->name, &option->value, option->size) < 0))
+            refused |= is_relied_on(option);
+    if (AF_UNLIKELY(refused))
+        return was_refused(conn);
+    if (plain[AF_ROLE_CONNECT].flag)
+        atomic_fetch_or_explicit(&conn->flags, plain[AF_ROLE_CONNECT].flag, memory_order_relaxed);
+}
+
 static long set_linger2(int fd, int value) {
     return AF_SYS5(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &value, sizeof value);
 }
@@ -162,6 +186,7 @@ void af_restore_ack(int fd, struct af_socket *conn) {
 }
 
 void af_reapply(int fd, struct af_socket *conn, enum af_key key) {
+    const struct af_details details = af_details_of(conn);
     uint32_t state = atomic_load(&conn->state);
     struct af_values values;
     if (!af.policy.override) {
@@ -171,11 +196,11 @@ void af_reapply(int fd, struct af_socket *conn, enum af_key key) {
         return; /* where it leads is a relative's word */
     } else if (state == AF_CONN_OPEN || state == AF_CONN_PENDING) {
         if (af_has(conn, AF_FLAG_ACCEPTED))
-            af_apply(fd, conn, AF_ROLE_LISTEN, &conn->bind_to, &values);
+            af_apply(fd, conn, AF_ROLE_LISTEN, &details.bind_to, &values);
         else if (key != AF_KEY_PORT_RANGE)
             af_apply(fd, conn, AF_ROLE_CONNECT, &conn->peer, &values);
     } else if (state == AF_CONN_LISTENER && key != AF_KEY_REUSEADDR) {
-        af_apply(fd, conn, AF_ROLE_LISTEN, &conn->bind_to, &values);
+        af_apply(fd, conn, AF_ROLE_LISTEN, &details.bind_to, &values);
     }
 }
 

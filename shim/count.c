@@ -53,13 +53,13 @@ struct af_process *af_claim_self(void) {
     struct af_ledger_map *ledger = atomic_load(&af.ledger);
     if (!ledger || !af.counting)
         return NULL;
-    if (AF_UNLIKELY(!*af.fork_page))
+    if (AF_UNLIKELY(!af_is_same_process()))
         af_adopt_fork_child();
     if (af.slot == AF_NO_SLOT)
         claim(ledger);
     const uint32_t slot = af.slot;
-    if (slot != AF_NO_SLOT)
-        atomic_store(&af.self, af_ledger_process(ledger, slot));
+    if (slot != AF_NO_SLOT && slot != ledger->section[AF_PROCESSES].max - 1) /* nor shared, see claim */
+        atomic_store(&af.fork_page->self, af_ledger_process(ledger, slot));
     return slot == AF_NO_SLOT ? NULL : af_ledger_process(ledger, slot);
 }
 
@@ -73,8 +73,10 @@ void af_change(uint32_t slot, enum af_counter counter, int by) {
         atomic_fetch_add_explicit(&af.own_counts->count[counter], add, memory_order_relaxed);
 }
 
-void af_add_own(enum af_counter counter, int by) {
-    atomic_fetch_add_explicit(&af.own_counts->count[counter], (uint64_t)(int64_t)by, memory_order_relaxed);
+/* Where this process has no record yet, or one that it shares. */
+void af_count_first(enum af_counter counter, int by) {
+    if (af_claim_self())
+        af_change(af.slot, counter, by);
 }
 
 void af_count_lost(void) {

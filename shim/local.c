@@ -3,17 +3,18 @@
 
 /* The address that the program bound, in the socket's own family, port 0. */
 static long bind_again(int fd, const struct af_socket *conn) {
+    const struct af_details details = af_details_of(conn);
     struct sockaddr_in v4 = { .sin_family = AF_INET };
-    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_scope_id = conn->bind_scope };
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_scope_id = details.bind_scope };
     if (!conn->family_v6) {
-        __builtin_memcpy(&v4.sin_addr, conn->bind_to.ip, sizeof v4.sin_addr);
+        __builtin_memcpy(&v4.sin_addr, details.bind_to.ip, sizeof v4.sin_addr);
         return AF_SYS3(SYS_bind, fd, &v4, sizeof v4);
     }
-    if (conn->bind_to.v6) {
-        __builtin_memcpy(&v6.sin6_addr, conn->bind_to.ip, sizeof v6.sin6_addr);
+    if (details.bind_to.v6) {
+        __builtin_memcpy(&v6.sin6_addr, details.bind_to.ip, sizeof v6.sin6_addr);
     } else {
         __builtin_memcpy(v6.sin6_addr.s6_addr + 10, "\xff\xff", 2);
-        __builtin_memcpy(v6.sin6_addr.s6_addr + 12, conn->bind_to.ip, 4);
+        __builtin_memcpy(v6.sin6_addr.s6_addr + 12, details.bind_to.ip, 4);
     }
     return AF_SYS3(SYS_bind, fd, &v6, sizeof v6);
 }
@@ -52,10 +53,11 @@ static void note_bound(struct af_socket *conn, const struct sockaddr *addr, sock
                        const struct af_values *values) {
     bool late = to->port == 0 && values->bind_no_port &&
                 (af.policy.override || !(atomic_load(&conn->own) & AF_BIT(BIND_NO_PORT)));
-    conn->bind_to = *to;
+    struct af_details *details = af_details(conn);
+    details->bind_to = *to;
     conn->local_port = to->port;
     if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6))
-        conn->bind_scope = ((const struct sockaddr_in6 *)(const void *)addr)->sin6_scope_id;
+        details->bind_scope = ((const struct sockaddr_in6 *)(const void *)addr)->sin6_scope_id;
     bool chosen = !late && (to->port || !af_has(conn, AF_FLAG_OWN_NO_PORT));
     af_set(conn, AF_FLAG_BOUND | (late ? AF_FLAG_BOUND_LATE : 0) | (chosen ? AF_FLAG_PORT_CHOSEN : 0));
 }
@@ -119,7 +121,7 @@ static void learn_local(int fd, struct af_socket *conn) {
     if (conn->local_port || AF_SYS3(SYS_getsockname, fd, &sa, &size) < 0 ||
         !af_addr_from((struct sockaddr *)&sa, size, &at))
         return;
-    conn->bind_to = at;
+    af_details(conn)->bind_to = at;
     conn->local_port = at.port;
 }
 
@@ -131,9 +133,10 @@ static void become_listener(struct af_socket *conn, uint32_t state) {
 }
 
 static void apply_listen(int fd, struct af_socket *conn) {
+    const struct af_details details = af_details_of(conn);
     struct af_values values;
     if (af.acts)
-        af_apply(fd, conn, AF_ROLE_LISTEN, &conn->bind_to, &values);
+        af_apply(fd, conn, AF_ROLE_LISTEN, &details.bind_to, &values);
     af_set(conn, AF_FLAG_HANDS_ON);
 }
 

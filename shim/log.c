@@ -155,12 +155,6 @@ static bool has_counted(const struct af_process *process) {
     return process->errors[AF_CALLS].count != 0;
 }
 
-static int64_t seconds(void) {
-    struct timespec now;
-    af_real.clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return now.tv_sec;
-}
-
 /* Counts may grow between the measuring and the writing, so there is some room to spare. */
 void af_log(enum af_event event) {
     enum { SPARE = 256, BEFORE = PATH_ROOM + 1 };
@@ -188,13 +182,18 @@ void af_log(enum af_event event) {
     errno = error;
 }
 
-/* The first call after the interval writes; the clock is the vDSO's coarse one, a few ns. */
-void af_log_if_due_now(void) {
-    if (af.policy.log == AF_SINK_OFF || !af.policy.log_interval_s || af_sealed)
-        return;
-    int64_t now = seconds(), due = atomic_load(&af.next_line);
-    if (now < due)
-        return;
+static void log_interval(int64_t due, int64_t now) {
     if (atomic_compare_exchange_strong(&af.next_line, &due, now + af.policy.log_interval_s) && due != 0)
         af_log(AF_EVENT_INTERVAL);
+}
+
+/* The first call after the interval writes; the clock is the vDSO's coarse one, a few ns. */
+void af_log_if_due_now(void) {
+    struct timespec now;
+    if (AF_UNLIKELY(af_sealed))
+        return;
+    af_real.clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    const int64_t due = atomic_load_explicit(&af.next_line, memory_order_relaxed);
+    if (AF_UNLIKELY(now.tv_sec >= due))
+        log_interval(due, now.tv_sec);
 }

@@ -450,13 +450,13 @@ static void describe(struct af_ledger *ledger, const struct af_ledger_room *room
 
 /* A page of its own, which a child of fork finds zeroed. */
 static bool make_fork_page(void) {
-    _Atomic uint32_t *none = NULL;
+    struct af_fork_page *none = &af_no_fork_page;
     long page = AF_SYS6(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (af_sys_failed(page))
         return false;
     AF_SYS3(SYS_madvise, page, 4096, MADV_WIPEONFORK);
-    *(_Atomic uint32_t *)page = 1;
-    if (!atomic_compare_exchange_strong(&af.fork_page, &none, (_Atomic uint32_t *)page))
+    ((struct af_fork_page *)page)->alive = 1;
+    if (!atomic_compare_exchange_strong(&af.fork_page, &none, (struct af_fork_page *)page))
         AF_SYS2(SYS_munmap, page, 4096); /* another thread's is there */
     return true;
 }
@@ -494,6 +494,8 @@ static struct af_ledger_map *make_ledger(void) {
     map->reach = reach;
     describe(map->header, &room);
     map->times = (struct af_histogram *)((char *)map->header + AF_TIMES_AT);
+    if (room.closed)
+        af.shows = true;
     if (!atomic_compare_exchange_strong(&af.ledger, &first, map)) {
         unmap(map);
         if (*made->path)

@@ -60,7 +60,7 @@ static void note_sent(int fd) {
         return;
     af_bind_now(fd, conn);
     af_cookie(fd, conn);
-    atomic_store(&af_forks.any, true);
+    af_note_sharing();
     af_set(conn, AF_FLAG_SENT);
     af_show(conn);
     struct af_connection *shared = af_shared(conn);

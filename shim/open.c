@@ -7,16 +7,14 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-static bool is_tcp(int domain, int type, int protocol) {
+static inline bool is_tcp(int domain, int type, int protocol) {
     return (domain == AF_INET || domain == AF_INET6) && (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM &&
            (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
-static void note_socket(int fd, int domain, int protocol) {
+static inline int note_socket(int fd, int domain, int protocol) {
     af_add(AF_COUNT_sockets);
-    struct af_socket *conn = af_record(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
-    if (AF_LIKELY(conn != NULL))
-        af_enter(fd, conn);
+    return af_track(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
 }
 
 static int socket_failed(void) {
@@ -26,9 +24,12 @@ static int socket_failed(void) {
     return -1;
 }
 
-static int first_socket(int fd, int domain, int protocol) {
+/* There is no memory yet; a bad setting is told of here. */
+static __attribute__((noinline)) int first_socket(bool raw, int domain, int type, int protocol) {
+    af_complain();
+    int fd = AF_NEXT(raw, socket, domain, type, protocol);
     int error = errno;
-    if (af_ready()) {
+    if (af.on && af_ready()) {
         if (fd < 0)
             af_add_error(AF_CALL_socket, error);
         else
@@ -42,17 +43,13 @@ static int first_socket(int fd, int domain, int protocol) {
 int af_on_socket(bool raw, int domain, int type, int protocol) {
     if (!is_tcp(domain, type, protocol) || af_in_vfork_child())
         return AF_NEXT(raw, socket, domain, type, protocol);
-    af_complain();
-    int fd = AF_NEXT(raw, socket, domain, type, protocol);
-    if (!af.on)
-        return fd;
     if (AF_UNLIKELY(!af.ledger))
-        return first_socket(fd, domain, protocol);
+        return first_socket(raw, domain, type, protocol);
+    int fd = AF_NEXT(raw, socket, domain, type, protocol);
     if (AF_UNLIKELY(fd < 0))
         return socket_failed();
     af_log_if_due();
-    note_socket(fd, domain, protocol);
-    return fd;
+    return note_socket(fd, domain, protocol);
 }
 
 /* To ask whether the address can be read costs a system call, and is only done where a rule depends on it. */
@@ -198,37 +195,22 @@ static int connect_timed(struct af_socket *conn, const struct af_attempt *attemp
     return result;
 }
 
-/* The common case, as af_open does it: no port is searched for, no time is taken, and nothing that could is at work. */
-static int connect_plainly(bool raw, int fd, struct af_socket *conn, const struct sockaddr *addr, socklen_t len) {
-    struct af_values values;
-    bool fresh = false;
-    af_log_if_due();
-    const bool pinned = af_pin(fd, conn);
-    if (AF_LIKELY(pinned))
-        fresh = prepare(fd, conn, addr, len, &values);
-    af_add(AF_COUNT_connects);
-    const int result = AF_NEXT(raw, connect, fd, addr, len);
-    if (AF_LIKELY(result == 0 && fresh && af_is_at(fd, conn) && !af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) &&
-                  atomic_load_explicit(&conn->state, memory_order_relaxed) == AF_CONN_PENDING)) {
-        if (AF_LIKELY(note_peer(conn, addr, len)))
-            af_established(conn);
-        af_unpin(conn);
-        return 0;
-    }
+/* What is left of af_open where something was not as it mostly is. */
+static __attribute__((noinline)) int connect_ended(int fd, struct af_socket *conn, const struct sockaddr *addr,
+                                                   socklen_t len, int result) {
     const int error = errno;
-    if (pinned && af_is_at(fd, conn)) {
-        if (!fresh || (result < 0 && is_failure(error)) || note_peer(conn, addr, len))
+    if (af_is_at(fd, conn)) {
+        if ((result < 0 && is_failure(error)) || note_peer(conn, addr, len))
             note_result(fd, conn, result == 0, error);
     } else if (result < 0 && is_failure(error)) {
         count_failure(error);
     }
-    if (pinned)
-        af_unpin(conn);
+    af_unpin(conn);
     errno = error;
     return result;
 }
 
-int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
+static __attribute__((noinline)) int connect_otherwise(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
     struct af_socket *conn = af_ours(fd);
     if (!conn)
         return AF_NEXT(raw, connect, fd, addr, len);
@@ -236,9 +218,54 @@ int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) 
     if (atomic_load(&conn->state) != AF_CONN_NEW && len >= sizeof addr->sa_family && af_can_read_address(addr, len) &&
         addr->sa_family == AF_UNSPEC)
         return disconnect(conn, &attempt);
-    if (AF_LIKELY(!af_ledger_is_file() && !af.searches))
-        return connect_plainly(raw, fd, conn, addr, len);
     return af_ledger_is_file() ? connect_timed(conn, &attempt) : (int)af_open(conn, &attempt, true);
+}
+
+/* note_peer for IPv4. The peer is nobody's to read before its port is there. */
+static inline bool note_ip4_peer(struct af_socket *conn, const struct sockaddr *addr, socklen_t len) {
+    struct sockaddr_in to;
+    if (AF_UNLIKELY(len < sizeof to))
+        return false;
+    __builtin_memcpy(&to, addr, sizeof to);
+    if (AF_UNLIKELY(to.sin_family != AF_INET || !to.sin_port))
+        return false;
+    __builtin_memset(conn->peer.ip, 0, sizeof conn->peer.ip);
+    __builtin_memcpy(conn->peer.ip, &to.sin_addr, sizeof to.sin_addr);
+    conn->peer.v6 = 0;
+    __atomic_store_n(&conn->peer.port, ntohs(to.sin_port), __ATOMIC_RELEASE);
+    return true;
+}
+
+/* The common case, as af_open does it, and with nothing that the others need: a new socket with a low number and a
+ * connect that says yes at once; it does not depend on the address what is to be done, and nobody looks. */
+int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
+    struct af_socket *_Atomic *const at = &af_low[fd];
+    struct af_socket *conn = (unsigned)fd < AF_LOW ? atomic_load_explicit(at, memory_order_acquire) : NULL;
+    uint32_t state = AF_CONN_NEW;
+    if (AF_UNLIKELY(!conn || raw || !af.connects_plainly || af.shows || !af_is_same_process() || af_in_vfork_child() ||
+                    atomic_load_explicit(&conn->state, memory_order_relaxed) != AF_CONN_NEW))
+        return connect_otherwise(raw, fd, addr, len);
+    af_log_if_due();
+    atomic_fetch_add(&conn->pins, 1);
+    if (AF_UNLIKELY(atomic_load_explicit(at, memory_order_acquire) != conn ||
+                    !atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING))) {
+        af_unpin(conn);
+        return connect_otherwise(raw, fd, addr, len);
+    }
+    __atomic_store_n(&conn->peer.port, 0, __ATOMIC_RELAXED);
+    if (af.acts)
+        af_apply_connect(fd, conn);
+    af_add(AF_COUNT_connects);
+    const int result = af_real.connect(fd, addr, len);
+    if (AF_UNLIKELY(result != 0 || af.shows || atomic_load_explicit(at, memory_order_acquire) != conn ||
+                    af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) || !note_ip4_peer(conn, addr, len)))
+        return connect_ended(fd, conn, addr, len, result);
+    af_add(AF_COUNT_established);
+    state = AF_CONN_PENDING;
+    if (AF_UNLIKELY(!atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN)))
+        af_count(AF_COUNT_established, -1); /* another thread was first */
+    af_unpin(conn);
+    return 0;
 }
 
 /* What an accepted connection takes from its listener, noted before a call during which that may be closed. */
@@ -253,7 +280,7 @@ static void note_listener(int fd, struct af_socket *conn, struct parent *parent)
     const uint32_t state = atomic_load(&conn->state);
     if (AF_UNLIKELY(state == AF_CONN_INHERITED || state == AF_CONN_NEW))
         af_listening(fd, conn);
-    *parent = (struct parent){ .at = conn->bind_to,
+    *parent = (struct parent){ .at = af_details_of(conn).bind_to,
                                .flags = atomic_load(&conn->flags),
                                .own = atomic_load(&conn->own),
                                .port = conn->local_port,
@@ -274,7 +301,8 @@ static void note_accepted(int fd, const struct parent *parent) {
     struct af_socket *conn = af_record(fd, parent->v6, handed_on(fd, parent));
     if (!conn)
         return;
-    conn->bind_to = parent->at;
+    if (af.policy.override)
+        af_details(conn)->bind_to = parent->at;
     conn->local_port = parent->port;
     atomic_store(&conn->own, parent->own);
     atomic_store(&conn->state, AF_CONN_PENDING);

@@ -17,7 +17,7 @@ static bool make_chunk(struct af_pool *pool, uint32_t chunk, af_more *more) {
     struct af_socket *none = NULL;
     if (atomic_load(&pool->chunk[chunk]))
         return true;
-    void *memory = more(size_of(chunk) * sizeof(struct af_socket));
+    void *memory = more(size_of(chunk) * (sizeof(struct af_socket) + sizeof(struct af_details)));
     if (memory)
         atomic_compare_exchange_strong(&pool->chunk[chunk], &none, (struct af_socket *)memory);
     return memory != NULL;
@@ -61,6 +61,13 @@ void af_pool_push(struct af_pool *pool, _Atomic uint64_t *list, struct af_socket
 
 struct af_socket *af_pool_block(struct af_socket *socket) {
     return socket - (socket->handle & OFFSET) % AF_BLOCK;
+}
+
+/* They lie behind the records of its chunk: memory that is not touched is none. */
+struct af_details *af_details(struct af_socket *socket) {
+    const uint32_t offset = socket->handle & OFFSET;
+    atomic_store_explicit(&socket->detailed, 1, memory_order_release);
+    return (struct af_details *)(void *)(socket - offset + size_of(socket->handle >> OFFSET_BITS)) + offset;
 }
 
 /* ---- pins ----------------------------------------------------------------------------------------------- */

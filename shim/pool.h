@@ -6,43 +6,51 @@
 
 #include "ledger/layout.h"
 
+/* A fork copies the page tables of all records, so that they are kept small; what few connections ever need lies
+ * elsewhere (struct af_details). */
 struct af_socket {
-    _Atomic uint32_t state;  /* enum af_conn_state */
-    _Atomic uint32_t flags;  /* AF_FLAG_... */
-    _Atomic uint32_t own;    /* AF_BIT(...) of the keys that the program settled itself */
-    _Atomic int32_t refs;    /* descriptors of this process that refer to it */
-    _Atomic uint64_t cookie; /* SO_COOKIE; 0: not read */
-    _Atomic uint32_t owner;  /* process slot that opened or accepted it; AF_NO_SLOT: none here */
-    uint16_t local_port;
-    uint8_t family_v6; /* the socket's family is AF_INET6 */
-    uint8_t ending;    /* enum af_ending: how an exec that may yet fail has counted it */
+    _Atomic uint32_t state; /* enum af_conn_state */
+    _Atomic uint32_t flags; /* AF_FLAG_... */
+    _Atomic uint32_t own;   /* AF_BIT(...) of the keys that the program settled itself */
+    _Atomic int32_t refs;   /* descriptors of this process that refer to it */
     struct af_addr peer;
-    struct af_addr bind_to; /* for AF_FLAG_BOUND_LATE */
-    uint32_t bind_scope;    /* its sin6_scope_id */
-    uint32_t images;        /* images that this process had started when it came (share.c) */
-    uint64_t serial;        /* of its record in the ring, where `ending` may have to be taken back */
+    _Atomic uint32_t owner; /* process slot that opened or accepted it; AF_NO_SLOT: none here */
+    uint16_t local_port;
+    uint8_t family_v6;       /* the socket's family is AF_INET6 */
+    uint8_t ending;          /* enum af_ending: how an exec that may yet fail has counted it */
+    uint32_t images;         /* images that this process had started when it came (share.c) */
+    _Atomic uint64_t cookie; /* SO_COOKIE; 0: not read */
 
     /* Who else has it: share.c. */
     uint64_t base;               /* the sum of forks when it came */
-    uint64_t name;               /* of ours in its hold: AF_OPENED, or what we joined a relative's by */
-    uint64_t released;           /* what letting go of it has added to its hold */
     _Atomic uint32_t generation; /* of the process that it came to */
-    uint32_t shared;             /* index of its record in the ledger */
     uint32_t
-        uncertain;   /* generation + 1 of the process that had a fork on its way when it came or multiplied; 0: none */
-    uint16_t tag;    /* of its hold */
-    uint8_t settled; /* letting go of it has settled its hold */
-    uint8_t passes;  /* exec: one of its descriptors is not close-on-exec */
-    uint64_t failed; /* name of the last fork that failed while we had it */
+        uncertain; /* generation + 1 of the process that had a fork on its way when it came or multiplied; 0: none */
+    uint8_t revocable;        /* exec may fail, or the end not come: how it ends may have to be taken back */
+    uint8_t passes;           /* exec: one of its descriptors is not close-on-exec */
+    uint8_t joined;           /* a relative's record in the ledger is ours too */
+    _Atomic uint8_t detailed; /* its details are in use */
+    uint16_t tag;             /* of its hold */
 
     /* Of the record itself, which is used again and again. */
-    _Atomic uint8_t waits; /* others have it still: not to be used before its hold is settled */
-    uint8_t shown;         /* something of it stands in the ledger */
-    uint8_t spare[6];
+    _Atomic uint8_t waits;  /* others have it still: not to be used before its hold is settled */
+    uint8_t shown;          /* something of it stands in the ledger */
     uint32_t handle;        /* its number in the pool */
     _Atomic uint32_t place; /* index + 1 of its own record in the ledger; 0: none yet */
     _Atomic uint32_t next;  /* handle + 1 of the next record of its list */
     _Atomic uint32_t pins;  /* threads at work on it, and AF_FREED */
+};
+
+/* Zeros when a connection comes. */
+struct af_details {
+    struct af_addr bind_to; /* what it was bound to; of an accepted one its listener's, where that is asked for */
+    uint32_t bind_scope;    /* its sin6_scope_id */
+    uint64_t serial;        /* of its record in the ring, where `ending` may have to be taken back */
+    uint64_t name;          /* joined: ours in the relative's hold */
+    uint64_t released;      /* what letting go of it has added to its hold */
+    uint64_t failed;        /* name of the last fork that failed while we had it */
+    uint32_t shared;        /* joined: index of the relative's record in the ledger */
+    uint8_t settled;        /* letting go of it has settled its hold */
 };
 
 /* Beside the pins: it is free, and whoever takes the last of them away is to push it. */
@@ -72,6 +80,14 @@ struct af_socket *af_pool_pop(struct af_pool *pool, _Atomic uint64_t *list);
 void af_pool_push(struct af_pool *pool, _Atomic uint64_t *list, struct af_socket *socket);
 /* The first record of its block: those of a block have their places in the ledger side by side. */
 struct af_socket *af_pool_block(struct af_socket *socket);
+/* To be written to. */
+struct af_details *af_details(struct af_socket *socket);
+/* To be read. */
+static inline struct af_details af_details_of(const struct af_socket *socket) {
+    return atomic_load_explicit(&socket->detailed, memory_order_acquire)
+               ? *af_details((struct af_socket *)(uintptr_t)socket)
+               : (struct af_details){ 0 };
+}
 
 /* As long as it is pinned a record stays whose it is, though it be freed: nobody else gets it. Pin, see that it is
  * still the one that was meant, work on it, unpin. */

@@ -18,6 +18,8 @@ bool af_sealed;
 /* vfork, and clone(CLONE_VM). ------------------------------------------------------------------------------- */
 
 void af_vfork_begins(void) {
+    if (!atomic_load_explicit(&af.has_guests, memory_order_relaxed))
+        atomic_store(&af.has_guests, true);
     af_vforked++;
 }
 
@@ -39,6 +41,7 @@ long af_vfork_ended(long result) {
 void af_note_clone_vm(bool shares_descriptors) {
     if (!af.pid)
         af.pid = af_pid();
+    atomic_store(&af.has_guests, true);
     if (shares_descriptors)
         af.shares_all = true;
     else
@@ -47,6 +50,8 @@ void af_note_clone_vm(bool shares_descriptors) {
 
 /* A child that came by clone(2) without CLONE_VM has not returned through a hook: its memory is its own all the same. */
 bool af_in_vfork_child_slow(void) {
+    if (!af_vforked && !af_own_table && !af.shares_memory)
+        return false;
     if (!af_vforked && af_is_fork_under_way() && !af_sealed && af_pid() != af.pid)
         af_adopt_fork_child();
     return af_vforked || af_has_own_table() || (!af_sealed && af_pid() != af.pid);
@@ -84,6 +89,7 @@ static bool is_alone(void) {
 /* This thread may have parted from the others: what was open then, both sides have. */
 void af_note_unshared(void) {
     const long thread = AF_SYS0(SYS_gettid);
+    atomic_store(&af.has_guests, true);
     if (!has_mains_table()) {
         af_own_table = AF_TABLE_OWN;
         af_note_image(-(pid_t)thread);
@@ -112,7 +118,6 @@ void af_become_child(void) {
         af.pid = af_pid();
     af.started = af_now();
     af.slot = AF_NO_SLOT;
-    af.self = NULL;
     af.own_counts = NULL;
     af_vforked = 0;
     af_own_table = AF_TABLE_NOT_ASKED;
@@ -120,8 +125,10 @@ void af_become_child(void) {
     if (af.shares_memory || af.shares_all)
         af.shares_memory = af.shares_all = false;
     atomic_store(&af.next_line, 0);
-    if (af.fork_page)
-        *af.fork_page = 1;
+    if (af.ledger) {
+        atomic_store(&af.fork_page->self, NULL);
+        atomic_store(&af.fork_page->alive, 1);
+    }
 }
 
 pid_t af_on_fork(void) {
@@ -188,6 +195,7 @@ int af_on_daemon(int nochdir, int noclose) {
 
 static void hand_over(int fd, struct af_socket *conn, void *before) {
     long flags = AF_SYS2(SYS_fcntl, fd, F_GETFD);
+    conn->revocable = true;
     if (flags >= 0 && !(flags & FD_CLOEXEC)) {
         conn->passes = true;
         af_bind_now(fd, conn);
@@ -214,7 +222,7 @@ static void take_back(int fd, struct af_socket *conn, void *context) {
         return;
     if (conn->passes && shared && atomic_load(&shared->foreign) == (int32_t)af.pid)
         atomic_store(&shared->foreign, 0);
-    conn->passes = false;
+    conn->passes = conn->revocable = false;
     af_unsettle(conn);
     af_restore_ack(fd, conn);
     af_take_hold_again(conn);
@@ -352,6 +360,7 @@ void af_finish(bool raw) {
 }
 
 static void settle_now(int fd, struct af_socket *conn, void *before) {
+    conn->revocable = true;
     if (af_unref(conn) <= 0 && af_let_go(conn, *(struct af_moment *)before))
         af_settle(fd, conn);
 }

@@ -24,7 +24,7 @@ enum { NEARBY = 512, NEARBY_TRIES = 3, CROWDED = 2, PROBE_EVERY = 4 };
 
 /* The place in the cycle, in the page that a fork wipes: parent and child then walk different orders. */
 struct cycle {
-    _Atomic uint32_t fork_page;
+    struct af_fork_page fork_page;
     _Atomic uint32_t next;
     _Atomic uint64_t key;
     _Atomic uint32_t start;   /* the width that did it last time, less one step; 0: the range is not crowded */

@@ -210,7 +210,9 @@ static inline void record(struct af_socket *conn, enum af_ending ending) {
             .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0,
             .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
         };
-        conn->serial = af_ledger_append(af.ledger, &closed);
+        const uint64_t serial = af_ledger_append(af.ledger, &closed);
+        if (conn->revocable)
+            af_details(conn)->serial = serial;
     }
     credit(conn, ending, 1);
     conn->ending = (uint8_t)ending;
@@ -223,7 +225,7 @@ void af_unsettle(struct af_socket *conn) {
     if (conn->ending == AF_END_NONE)
         return;
     credit(conn, conn->ending, -1);
-    af_ledger_strike(af.ledger, conn->serial);
+    af_ledger_strike(af.ledger, af_details_of(conn).serial);
     conn->ending = AF_END_NONE;
 }
 

@@ -32,7 +32,7 @@
 
 struct af_forks af_forks;
 
-enum { SETTLED = 1, TAG_SHIFT = 48, TRIES = 1000, NAMES = 4 };
+enum { SETTLED = 1, TAG_SHIFT = AF_TAG_SHIFT, TRIES = 1000, NAMES = 4 };
 #define SUM (((uint64_t)1 << TAG_SHIFT) - 2)
 
 /* ---- fork ----------------------------------------------------------------------------------------------- */
@@ -66,20 +66,21 @@ void af_before_fork(void) {
         under_way[n_under_way].generation = af_generation();
     }
     n_under_way++;
-    atomic_store(&af_forks.any, true);
+    af_note_sharing();
     atomic_fetch_add(&af_forks.on_the_way, 1);
     atomic_fetch_add(&af_forks.sum, name);
 }
 
 static void never_was(int fd, struct af_socket *conn, void *name) {
     (void)fd;
-    if (conn->uncertain || conn->failed == *(uint64_t *)name) /* or it has been seen already */
+    struct af_details *details = af_details(conn);
+    if (conn->uncertain || details->failed == *(uint64_t *)name) /* or it has been seen already */
         return;
-    conn->failed = *(uint64_t *)name;
+    details->failed = *(uint64_t *)name;
     struct af_connection *shared = af_shared(conn);
     uint64_t hold = shared ? atomic_load(&shared->hold) : 0;
     for (int i = 0; shared && i < TRIES && hold >> TAG_SHIFT == conn->tag; i++)
-        if (atomic_compare_exchange_weak(&shared->hold, &hold, (hold & ~SUM) | ((hold - conn->failed) & SUM)))
+        if (atomic_compare_exchange_weak(&shared->hold, &hold, (hold & ~SUM) | ((hold - details->failed) & SUM)))
             break;
 }
 
@@ -125,13 +126,12 @@ void af_after_fork(pid_t child) {
 
 struct af_connection *af_shared(const struct af_socket *conn) {
     const struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
-    return ledger && af_section_reached(ledger, AF_CONNECTIONS, conn->shared)
-               ? af_ledger_connection(ledger, conn->shared)
-               : NULL;
+    const uint32_t index = af_is_joined(conn) ? af_details_of(conn).shared : atomic_load(&conn->place) - 1;
+    return ledger && af_section_reached(ledger, AF_CONNECTIONS, index) ? af_ledger_connection(ledger, index) : NULL;
 }
 
 /* What the record's last use has left in the ledger goes. */
-static void show_new(struct af_socket *conn, struct af_connection *shared) {
+void af_show_new(struct af_socket *conn, struct af_connection *shared) {
     conn->shown = false;
     atomic_store_explicit(&shared->state, AF_CONN_FREE, memory_order_release);
     atomic_store_explicit(&shared->flags, 0, memory_order_relaxed);
@@ -141,26 +141,6 @@ static void show_new(struct af_socket *conn, struct af_connection *shared) {
     atomic_store_explicit(&shared->holder, atomic_load_explicit(&af.slot, memory_order_relaxed), memory_order_relaxed);
     if (af_ledger_is_file())
         af_show_it(conn);
-}
-
-/* A connection has come, and is not in the table yet: nobody else has it. */
-void af_begin_hold(struct af_socket *conn) {
-    conn->generation = af_generation();
-    conn->name = AF_OPENED;
-    conn->failed = 0;
-    conn->uncertain = 0;
-    conn->settled = conn->passes = 0;
-    atomic_store_explicit(&conn->waits, 0, memory_order_relaxed);
-    conn->images = atomic_load_explicit(&af_forks.images, memory_order_relaxed);
-    conn->shared = atomic_load_explicit(&conn->place, memory_order_relaxed) - 1;
-    conn->base = atomic_load(&af_forks.sum);
-    conn->tag++;
-    struct af_connection *shared = af_shared(conn);
-    if (AF_UNLIKELY(!shared)) /* the process ends, and has given its places back */
-        return;
-    atomic_store_explicit(&shared->hold, (uint64_t)conn->tag << TAG_SHIFT | AF_OPENED, memory_order_relaxed);
-    if (AF_UNLIKELY(conn->shown) || af_ledger_is_file())
-        show_new(conn, shared);
 }
 
 /* What we have just done to the table, or to the number of its descriptors: a fork may have copied half of it. */
@@ -178,11 +158,12 @@ bool af_join_hold(struct af_socket *conn, uint32_t index) {
         const uint64_t joined = (hold & ~SUM) | ((hold + name) & SUM);
         if (!atomic_compare_exchange_weak(&shared->hold, &hold, joined))
             continue;
-        atomic_store(&af_forks.any, true);
+        af_note_sharing();
         af_show_gone(conn);
-        conn->shared = index;
         conn->tag = (uint16_t)(hold >> TAG_SHIFT);
-        conn->name = name;
+        af_details(conn)->shared = index;
+        af_details(conn)->name = name;
+        conn->joined = true;
         return true;
     }
     return false;
@@ -192,13 +173,12 @@ bool af_join_hold(struct af_socket *conn, uint32_t index) {
 bool af_let_go(struct af_socket *conn, struct af_moment before) {
     const bool came_here = conn->generation == af_generation();
     const bool certain = before.quiet && before.sum == atomic_load(&af_forks.sum) && !conn->uncertain;
-    conn->released = 0;
-    conn->settled = false;
+    if (AF_UNLIKELY(conn->detailed))
+        af_details(conn)->released = af_details(conn)->settled = 0;
     if (AF_LIKELY(certain && came_here) && before.sum == conn->base && !af_is_joined(conn) &&
-        !af_has(conn, AF_FLAG_SENT)) {
-        conn->settled = true;
+        !af_has(conn, AF_FLAG_SENT))
         return true;
-    }
+    const uint64_t name = af_is_joined(conn) ? af_details(conn)->name : AF_OPENED;
     struct af_connection *shared = af_shared(conn);
     conn->shown = true; /* by a relative, perhaps */
     if (conn->uncertain && conn->uncertain != af_generation() + 1)
@@ -206,7 +186,7 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
     if (!shared)
         return came_here;
     const uint64_t added = !certain    ? 0
-                           : came_here ? before.sum - conn->base - conn->name
+                           : came_here ? before.sum - conn->base - name
                                        : before.sum - af_forks.birth - af_forks.name;
     uint64_t hold = atomic_load(&shared->hold), after = 0;
     for (int i = 0; i < TRIES; i++) {
@@ -215,9 +195,11 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
         after = (hold & ~SUM) | ((hold + added) & SUM);
         after |= !certain || !(after & SUM) ? SETTLED : 0;
         if (atomic_compare_exchange_weak(&shared->hold, &hold, after)) {
-            conn->released = added;
-            conn->settled = (after & SETTLED) != 0;
-            return conn->settled;
+            if (conn->revocable) {
+                af_details(conn)->released = added;
+                af_details(conn)->settled = (after & SETTLED) != 0;
+            }
+            return (after & SETTLED) != 0;
         }
     }
     return came_here;
@@ -226,13 +208,15 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
 /* exec has failed, and we have it still. */
 void af_take_hold_again(struct af_socket *conn) {
     struct af_connection *shared = af_shared(conn);
+    const struct af_details details = af_details_of(conn);
     uint64_t hold = shared ? atomic_load(&shared->hold) : 0;
     for (int i = 0; shared && i < TRIES && hold >> TAG_SHIFT == conn->tag; i++)
         if (atomic_compare_exchange_weak(&shared->hold, &hold,
-                                         ((hold & ~SUM) | ((hold - conn->released) & SUM)) & ~(uint64_t)conn->settled))
+                                         ((hold & ~SUM) | ((hold - details.released) & SUM)) &
+                                             ~(uint64_t)details.settled))
             break;
-    conn->released = 0;
-    conn->settled = false;
+    if (conn->detailed)
+        af_details(conn)->released = af_details(conn)->settled = 0;
 }
 
 bool af_is_hold_settled(const struct af_socket *conn) {

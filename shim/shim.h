@@ -85,14 +85,25 @@ int af_on_fcntl(bool raw, int fd, int command, void *argument);
  * comes by syscall() from there, our hook has seen. */
 bool af_is_next_in_line(const void *caller);
 
+/* A page that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14). */
+struct af_fork_page {
+    _Atomic uint32_t alive;
+    struct af_process
+        *_Atomic self; /* this process in the ledger; NULL: not claimed, or shared with others (count.c) */
+};
+
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
 struct af_state {
-    bool on;                    /* hooks have something to do */
-    bool counting;              /* a log or a ledger was asked for: look at sockets, not only treat them */
-    bool acts;                  /* some policy is not its default */
-    bool acks, asks;            /* linger=ack or ack-always is one of them; linger=ack is */
-    bool searches;              /* some connect may look for its port */
-    bool no_memory;             /* the ledger could not be mapped */
+    bool on;                 /* hooks have something to do */
+    bool counting;           /* a log or a ledger was asked for: look at sockets, not only treat them */
+    bool acts;               /* some policy is not its default */
+    bool acks, asks;         /* linger=ack or ack-always is one of them; linger=ack is */
+    bool searches;           /* some connect may look for its port */
+    _Atomic bool shows;      /* somebody may look at records in the ledger: it is a file, or something may be shared */
+    bool connects_plainly;   /* what is done at a connect depends on neither address nor port, and no time is taken */
+    bool writes_lines;       /* a log was asked for, and lines while running */
+    bool no_memory;          /* the ledger could not be mapped */
+    _Atomic bool has_guests; /* another process may run on our memory, or a thread may have another table (process.c) */
     _Atomic bool shares_memory; /* a child made by clone(CLONE_VM) may run here too (process.c) */
     _Atomic bool shares_all;    /* ... that has our descriptors too */
     bool finished;              /* the last word is written */
@@ -102,21 +113,21 @@ struct af_state {
     const char *program; /* basename of what was exec'd */
     const char *command; /* the arguments at start, in the kernel's row of them, each ended by a NUL */
     size_t command_size;
-    uintptr_t stack_end;             /* of the first thread: what the kernel has put there lies above */
-    uint32_t by_address;             /* 1 << role: what is to be done depends on the address */
-    const char *runtime_dir;         /* XDG_RUNTIME_DIR at start, or NULL */
-    _Atomic pid_t pid;               /* of this process; after fork the child's */
-    int log_fd;                      /* 1 or 2 where the log goes there, else -1 */
-    _Atomic uint64_t started;        /* CLOCK_REALTIME, ns */
-    _Atomic uint32_t slot;           /* this process in the ledger, or AF_NO_SLOT (count.c) */
-    struct af_process *_Atomic self; /* what is there; NULL: not claimed */
+    uintptr_t stack_end;      /* of the first thread: what the kernel has put there lies above */
+    uint32_t by_address;      /* 1 << role: what is to be done depends on the address */
+    const char *runtime_dir;  /* XDG_RUNTIME_DIR at start, or NULL */
+    _Atomic pid_t pid;        /* of this process; after fork the child's */
+    int log_fd;               /* 1 or 2 where the log goes there, else -1 */
+    _Atomic uint64_t started; /* CLOCK_REALTIME, ns */
+    _Atomic uint32_t slot;    /* this process in the ledger, or AF_NO_SLOT (count.c) */
     struct af_process
         *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (count.c) */
     _Atomic(struct af_ledger_map *) ledger; /* NULL until the first TCP socket (memory.c) */
-    _Atomic uint32_t *_Atomic fork_page;    /* a word that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14) */
+    struct af_fork_page *_Atomic fork_page; /* all zeros as long as there is no ledger */
     _Atomic int64_t next_line;              /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
 extern struct af_state af;
+extern struct af_fork_page af_no_fork_page;
 
 /* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. */
 extern _Thread_local volatile uint8_t af_vforked;
@@ -129,8 +140,7 @@ bool af_has_own_table(void);
 /* Is this a child that runs on its parent's memory (law 5)? Its descriptors are not those of our table. */
 bool af_in_vfork_child_slow(void);
 static inline bool af_in_vfork_child(void) {
-    return AF_UNLIKELY(af_vforked || af_own_table || atomic_load_explicit(&af.shares_memory, memory_order_relaxed)) &&
-           af_in_vfork_child_slow();
+    return AF_UNLIKELY(atomic_load_explicit(&af.has_guests, memory_order_relaxed)) && af_in_vfork_child_slow();
 }
 
 /* memory.c ------------------------------------------------------------------------------------------------ */
@@ -147,7 +157,7 @@ static inline bool af_ledger_is_file(void) {
 
 /* Not a child that has not noticed yet: fork sets the word to 0. Only once a ledger is there. */
 static inline bool af_is_same_process(void) {
-    return AF_LIKELY(atomic_load_explicit(atomic_load_explicit(&af.fork_page, memory_order_relaxed),
+    return AF_LIKELY(atomic_load_explicit(&atomic_load_explicit(&af.fork_page, memory_order_relaxed)->alive,
                                           memory_order_relaxed));
 }
 
@@ -181,6 +191,7 @@ static inline bool af_ready(void) {
  * is entered; from then on another thread may end it. */
 struct af_socket *af_record(int fd, bool v6, uint32_t flags);
 void af_enter(int fd, struct af_socket *conn);
+int af_track(int fd, bool v6, uint32_t flags); /* both at once; there is memory. Returns fd */
 /* Is fd still this connection? Then its record becomes nobody else's before af_unpin, though it be let go of meanwhile. */
 static inline bool af_is_at(int fd, const struct af_socket *conn) {
     return (AF_LIKELY((unsigned)fd < AF_LOW) ? atomic_load_explicit(&af_low[fd], memory_order_acquire)
@@ -250,11 +261,33 @@ static inline struct af_moment af_now_of_forks(void) {
     return (struct af_moment){ sum, !atomic_load(&af_forks.on_the_way) };
 }
 
+/* From now on something may be shared. */
+static inline void af_note_sharing(void) {
+    atomic_store(&af_forks.any, true);
+    atomic_store_explicit(&af.shows, true, memory_order_relaxed);
+}
 void af_before_fork(void);
 void af_after_fork(pid_t child);
 bool af_is_fork_under_way(void); /* in this thread, or in the one that we are a copy of */
 void af_adopt_fork_child(void);  /* become the child that we are */
-void af_begin_hold(struct af_socket *conn);
+void af_show_new(struct af_socket *conn, struct af_connection *shared);
+enum { AF_TAG_SHIFT = 48 }; /* of a hold */
+/* A connection has come, and is not in the table yet: nobody else has it. `place`: of its record. */
+static inline struct af_connection *af_begin_hold(struct af_socket *conn, uint32_t place) {
+    atomic_store_explicit(&conn->generation, af_generation(), memory_order_relaxed);
+    conn->uncertain = 0;
+    conn->revocable = conn->passes = conn->joined = 0;
+    atomic_store_explicit(&conn->waits, 0, memory_order_relaxed);
+    conn->images = atomic_load_explicit(&af_forks.images, memory_order_relaxed);
+    conn->base = atomic_load(&af_forks.sum);
+    const uint64_t tag = ++conn->tag;
+    if (AF_UNLIKELY(!place)) /* the process ends, and has given its places back */
+        return NULL;
+    struct af_connection *shared = af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_relaxed),
+                                                        place - 1);
+    atomic_store_explicit(&shared->hold, tag << AF_TAG_SHIFT | AF_OPENED, memory_order_relaxed);
+    return shared;
+}
 void af_check_forks(struct af_socket *conn, uint64_t sum);
 /* Its last descriptor here has gone: is this the end of it, for all that is known? `before`: of before it was untracked. */
 bool af_let_go(struct af_socket *conn, struct af_moment before);
@@ -279,7 +312,7 @@ static inline struct af_socket *af_untrack(int fd, bool *last) {
 }
 void af_take_hold_again(struct af_socket *conn);
 static inline bool af_is_joined(const struct af_socket *conn) {
-    return conn->name != AF_OPENED;
+    return conn->joined;
 }
 bool af_join_hold(struct af_socket *conn, uint32_t index);
 bool af_is_hold_settled(const struct af_socket *conn);
@@ -293,7 +326,7 @@ static inline bool af_was_forked(const struct af_socket *conn) {
 struct af_connection *af_shared(const struct af_socket *conn);
 void af_show_it(struct af_socket *conn);
 static inline void af_show(struct af_socket *conn) {
-    if (AF_UNLIKELY(atomic_load_explicit(&af_forks.any, memory_order_relaxed)) || af_ledger_is_file())
+    if (AF_UNLIKELY(atomic_load_explicit(&af.shows, memory_order_relaxed)))
         af_show_it(conn);
 }
 void af_show_gone(const struct af_socket *conn);
@@ -312,21 +345,21 @@ bool af_may_be_in_image(int fd,
 /* count.c -------------------------------------------------------------------------------------------------- */
 
 struct af_process *af_claim_self(void);
+static inline struct af_process *af_self_now(void) {
+    return atomic_load_explicit(&atomic_load_explicit(&af.fork_page, memory_order_relaxed)->self, memory_order_acquire);
+}
 /* This process's record, claimed at need; NULL where there is no room, or nobody asks for counts. */
 static inline struct af_process *af_self(void) {
-    struct af_process *self = atomic_load_explicit(&af.self, memory_order_acquire);
-    if (AF_LIKELY(self && af_is_same_process()))
-        return self;
-    return af.counting ? af_claim_self() : NULL;
+    struct af_process *self = af_self_now();
+    return AF_LIKELY(self != NULL) ? self : af.counting ? af_claim_self() : NULL;
 }
-void af_add_own(enum af_counter counter, int by); /* where the slot is shared: what is this process's alone */
+void af_count_first(enum af_counter counter, int by);
 static inline void af_count(enum af_counter counter, int by) {
-    struct af_process *self = af_self();
-    if (!self)
-        return;
-    atomic_fetch_add_explicit(&self->count[counter], (uint64_t)(int64_t)by, memory_order_relaxed);
-    if (AF_UNLIKELY(atomic_load_explicit(&af.own_counts, memory_order_relaxed) != NULL))
-        af_add_own(counter, by);
+    struct af_process *self = af_self_now();
+    if (AF_LIKELY(self != NULL))
+        atomic_fetch_add_explicit(&self->count[counter], (uint64_t)(int64_t)by, memory_order_relaxed);
+    else if (af.counting)
+        af_count_first(counter, by);
 }
 static inline void af_add(enum af_counter counter) {
     af_count(counter, 1);
@@ -396,6 +429,8 @@ bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that in
 void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr, struct af_values *values);
 bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was one refused that is relied on? */
 void af_prepare_policy(void); /* at start: what is the same for every address is decided once */
+/* af.connects_plainly, and some policy acts: the same for an outgoing connection. */
+void af_apply_connect(int fd, struct af_socket *conn);
 /* The program has set an option of this key: undo ours, or with override put it back. */
 void af_reapply(int fd, struct af_socket *conn, enum af_key key);
 /* linger=ack: nothing came from the peer, so it keeps its TIME_WAIT; and all back, where that was not its end. */
@@ -488,7 +523,7 @@ enum af_event { AF_EVENT_EXIT, AF_EVENT_EXEC, AF_EVENT_INTERVAL };
 void af_log(enum af_event event);
 void af_log_if_due_now(void);
 static inline void af_log_if_due(void) {
-    if (AF_UNLIKELY(af.policy.log != AF_SINK_OFF))
+    if (af.writes_lines)
         af_log_if_due_now();
 }
 void af_log_start(void); /* remember what stderr and stdout are */

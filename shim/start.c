@@ -8,7 +8,8 @@
 
 enum { EXIT_CONFIG = 78, TEXT_ROOM = 1024, MAX_SETTINGS = 64 };
 
-struct af_state af = { .slot = AF_NO_SLOT, .log_fd = -1 };
+struct af_fork_page af_no_fork_page;
+struct af_state af = { .slot = AF_NO_SLOT, .log_fd = -1, .fork_page = &af_no_fork_page };
 
 /* The settings, copied: programs write over their environment (setproctitle), and it goes with putenv. The
  * last setting of a name is the one that counts, so there are never more than names. */
@@ -147,6 +148,8 @@ static void begin(char **envp) {
     af_line_start();
     if (af.acts)
         af_prepare_policy();
+    af.writes_lines = af.policy.log != AF_SINK_OFF && af.policy.log_interval_s;
+    af.connects_plainly = !af.searches && !(af.by_address & 1u << AF_ROLE_CONNECT) && af.policy.ledger == AF_LEDGER_OFF;
     if (af.policy.ledger == AF_LEDGER_DEFAULT)
         keep_runtime_dir(envp);
     if (af.counting) /* by the vDSO: a filter that knows this program's calls knows no clock_gettime */

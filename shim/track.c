@@ -146,14 +146,8 @@ static struct af_socket *claim_another(struct af_socket *conn) {
     return conn;
 }
 
-static inline struct af_socket *claim_record(void) {
-    struct af_socket *conn = af_pool_spare(&pool);
-    return AF_LIKELY(conn && conn->place) ? conn : claim_another(conn);
-}
-
-/* Nobody else has it yet, so that it is filled in without ceremony. */
-static inline void fill(struct af_socket *conn, bool v6, uint32_t flags) {
-    static const struct af_addr none;
+/* Nobody else has it yet, so that it is filled in without ceremony. Of a peer the port says whether there is one. */
+static inline struct af_connection *fill(struct af_socket *conn, uint32_t place, bool v6, uint32_t flags) {
     atomic_store_explicit(&conn->own, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->cookie, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->owner, atomic_load_explicit(&af.slot, memory_order_relaxed), memory_order_relaxed);
@@ -162,27 +156,43 @@ static inline void fill(struct af_socket *conn, bool v6, uint32_t flags) {
     conn->local_port = 0;
     conn->family_v6 = v6;
     conn->ending = AF_END_NONE;
-    conn->peer = conn->bind_to = none;
-    conn->bind_scope = 0;
-    conn->serial = 0;
-    af_begin_hold(conn);
+    conn->peer.port = 0;
+    struct af_connection *shared = af_begin_hold(conn, place);
     atomic_store_explicit(&conn->state, AF_CONN_NEW, memory_order_release);
+    return shared;
+}
+
+/* What its last use has left goes. */
+static void fill_anew(struct af_socket *conn, bool v6, uint32_t flags) {
+    if (conn->detailed) {
+        *af_details(conn) = (struct af_details){ 0 };
+        conn->detailed = 0;
+    }
+    struct af_connection *shared = fill(conn, atomic_load(&conn->place), v6, flags);
+    if (shared && (conn->shown || af_ledger_is_file()))
+        af_show_new(conn, shared);
+}
+
+static struct af_socket *record_otherwise(int fd, struct af_socket *conn, bool v6, uint32_t flags) {
+    if (!af_is_same_process())
+        af_adopt_fork_child();
+    if (af.counting && af.slot == AF_NO_SLOT)
+        af_self(); /* it is to be its owner; where there is no room for counts, it is treated */
+    if (!conn && make_slot(fd))
+        conn = af_pool_spare(&pool);
+    else if (!conn)
+        return af_count_lost(), NULL;
+    if (!conn || !atomic_load_explicit(&conn->place, memory_order_relaxed))
+        conn = claim_another(conn);
+    if (conn)
+        fill_anew(conn, v6, flags);
+    else
+        af_count_lost();
+    return conn;
 }
 
 struct af_socket *af_record(int fd, bool v6, uint32_t flags) {
-    if (!af_ready())
-        return NULL;
-    if (AF_UNLIKELY(!af_is_same_process()))
-        af_adopt_fork_child();
-    if (af.counting && AF_UNLIKELY(af.slot == AF_NO_SLOT))
-        af_self(); /* it is to be its owner; where there is no room for counts, it is treated */
-    struct af_socket *conn = make_slot(fd) ? claim_record() : NULL;
-    if (AF_UNLIKELY(!conn)) {
-        af_count_lost();
-        return NULL;
-    }
-    fill(conn, v6, flags);
-    return conn;
+    return af_ready() ? record_otherwise(fd, NULL, v6, flags) : NULL;
 }
 
 /* One descriptor of it has left the table. True: it was the last one here; *last: and anywhere. */
@@ -215,6 +225,38 @@ static inline void enter(slot *at, struct af_socket *conn, uint64_t sum) {
 
 void af_enter(int fd, struct af_socket *conn) {
     enter(slot_of(fd), conn, conn->base);
+}
+
+static __attribute__((noinline)) int track_otherwise(int fd, struct af_socket *spare, bool v6, uint32_t flags) {
+    struct af_socket *conn = record_otherwise(fd, spare, v6, flags);
+    if (conn)
+        af_enter(fd, conn);
+    return fd;
+}
+
+static __attribute__((noinline)) int entered_otherwise(int fd, struct af_socket *conn, struct af_socket *stale,
+                                                       uint64_t sum) {
+    if (stale)
+        forget(stale, (struct af_moment){ sum, !atomic_load(&af_forks.on_the_way) });
+    af_check_forks(conn, sum);
+    return fd;
+}
+
+/* The common case, without a call: a low number, a record at hand, and nothing left of its last use. */
+int af_track(int fd, bool v6, uint32_t flags) {
+    if (AF_UNLIKELY(fd >= AF_LOW || fd >= atomic_load_explicit(&table_end, memory_order_relaxed) ||
+                    !af_is_same_process() || (af.counting && !af_self_now())))
+        return track_otherwise(fd, NULL, v6, flags);
+    struct af_socket *conn = af_pool_spare(&pool);
+    const uint32_t place = conn ? atomic_load_explicit(&conn->place, memory_order_relaxed) : 0;
+    if (AF_UNLIKELY(!place || conn->shown || conn->detailed || af.shows))
+        return track_otherwise(fd, conn, v6, flags);
+    fill(conn, place, v6, flags);
+    const uint64_t sum = conn->base; /* once it is entered it may be another's */
+    struct af_socket *stale = atomic_exchange(&af_low[fd], conn);
+    if (AF_UNLIKELY(stale || atomic_load(&af_forks.on_the_way) || atomic_load(&af_forks.sum) != sum))
+        return entered_otherwise(fd, conn, stale, sum);
+    return fd;
 }
 
 /* A parent's record, in our copy of its memory, is not used again. */

@@ -73,13 +73,13 @@ static struct af_socket *claimed(void) {
 static void *claims_and_frees(void *mark) {
     for (int i = 0; i < ROUNDS; i++) {
         struct af_socket *socket = claimed();
-        broken += socket->bind_scope != 0;
-        socket->bind_scope = (uint32_t)(uintptr_t)mark;
+        broken += socket->images != 0;
+        socket->images = (uint32_t)(uintptr_t)mark;
         last = socket;
         af_pool_pin(socket);
         af_pool_free(&pool, socket);
-        broken += socket->bind_scope != (uint32_t)(uintptr_t)mark;
-        socket->bind_scope = 0;
+        broken += socket->images != (uint32_t)(uintptr_t)mark;
+        socket->images = 0;
         af_pool_unpin(&pool, socket);
     }
     return NULL;
