@@ -55,7 +55,8 @@ SHIM_LINK = -shared -nostartfiles -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-son
 	-Wl,--version-script=shim/versions.map -Wl,--hash-style=gnu
 CLI_LIBRARIES = -lmnl -ljansson -lm -lncursesw
 
-$(B)/libafterfin.so: $(call objects,pic,$(filter-out policy/keys.c,$(POLICY)) $(WRITER) $(SHIM)) shim/versions.map
+$(B)/libafterfin.so: $(call objects,pic,$(filter-out policy/keys.c,$(POLICY)) $(WRITER) ledger/errno_name.c \
+		$(SHIM)) shim/versions.map
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SHIM_LINK) -o $@ $(filter %.o,$^)
 
@@ -113,7 +114,7 @@ tests: $(B)/tests/check $(VICTIMS) $(B)/examples/server ## build the tests and w
 demo: all $(B)/examples/server $(B)/examples/legacy_client ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
-include man/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/soak/rules.mk
+include man/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/libc/rules.mk tests/soak/rules.mk
 
 # clang-format of Debian 12 and of 13 read .clang-format alike.
 SOURCES = $(shell find $(filter-out $(B) build,$(wildcard [a-z]*)) -name '*.[ch]')

@@ -74,7 +74,7 @@ static void put_errors(struct line *l, const struct af_process *process) {
             struct af_text t = { field, sizeof field - 1, 0 };
             af_put(&t, call_names[(key >> 16) - 1]);
             af_put_char(&t, ':');
-            af_put(&t, key & 0xffff ? af_error_name(key & 0xffff) : "unknown");
+            af_put(&t, af_errno_name(key & 0xffff));
             field[t.size < sizeof field ? t.size : sizeof field - 1] = 0;
             put_count(l, field, process->errors[i].count);
         }

@@ -31,11 +31,6 @@ uint64_t af_clock(void) {
     return read_clock(CLOCK_MONOTONIC);
 }
 
-const char *af_error_name(int error) {
-    const char *name = af_real.strerrorname_np ? af_real.strerrorname_np(error) : NULL; /* glibc 2.32 */
-    return name ? name : "unknown";
-}
-
 static bool identify(int fd, uint64_t *device, uint64_t *inode, bool *is_socket) {
     struct stat st;
     if (AF_SYS4(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) < 0)
@@ -136,7 +131,7 @@ static void write_file(const struct af_text *line, struct af_text path, pid_t pi
         AF_SYS1(SYS_close, fd);
     if (result < 0 && !atomic_exchange(&said, true))
         af_say((const char *const[]){ "cannot write the log ", fits ? path.to : af.policy.log_path, ": ",
-                                      af_error_name((int)-result), NULL });
+                                      af_errno_name((uint32_t)-result), NULL });
 }
 
 static void write_line(const struct af_text *line, struct af_text path, pid_t pid) {

@@ -174,7 +174,14 @@ static int to_null(void) {
     return right ? 0 : -1;
 }
 
-/* glibc's daemon forks and ends the parent out of our sight; this is what daemon(3) says, in our sight. */
+/* libc's daemon forks and ends the parent out of our sight; this is what daemon(3) says, in our sight. */
+static int go_on_as_child(void) {
+    pid_t child = af_on_fork();
+    if (child > 0)
+        af_on__exit(0);
+    return child;
+}
+
 static int detach(int nochdir, int noclose) {
     if (direct(af_sys(SYS_setsid, 0, 0, 0, 0, 0, 0)) < 0)
         return -1;
@@ -183,12 +190,19 @@ static int detach(int nochdir, int noclose) {
     return noclose ? 0 : to_null();
 }
 
+/* musl's does the rest first, and forks once more, so that the daemon leads no session. */
+static int detach_as_musl_does(int nochdir, int noclose) {
+    if (!nochdir && direct(af_sys(SYS_chdir, (long)"/", 0, 0, 0, 0, 0)) < 0)
+        return -1;
+    if ((!noclose && to_null() < 0) || go_on_as_child() < 0 || direct(af_sys(SYS_setsid, 0, 0, 0, 0, 0, 0)) < 0)
+        return -1;
+    return go_on_as_child();
+}
+
 int af_on_daemon(int nochdir, int noclose) {
-    switch (af_on_fork()) {
-    case -1: return -1;
-    case 0: return detach(nochdir, noclose);
-    default: af_on__exit(0); return -1;
-    }
+    if (!af_is_glibc())
+        return detach_as_musl_does(nochdir, noclose);
+    return go_on_as_child() < 0 ? -1 : detach(nochdir, noclose);
 }
 
 /* exec. ---------------------------------------------------------------------------------------------------- */

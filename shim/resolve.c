@@ -5,7 +5,7 @@
  * start, by their GNU hash in the objects that were loaded after this one (System V gABI, "Hash Table";
  * the GNU table is in glibc's elf/dl-lookup.c). Where an object has no such table or a name is an indirect
  * function, dlsym answers for that name. Every program pays for this at its start: names and hashes are
- * constants that need no relocation. */
+ * constants that need no relocation. What a libc does not have libc.c does. */
 #include "shim/shim.h"
 
 #include <dlfcn.h>
@@ -13,6 +13,16 @@
 #include <link.h>
 
 struct af_real af_real;
+
+/* In the oldest version that there is, which every glibc has; in libdl before 2.34, and where a program has no libdl there
+ * is none. musl knows no versions. */
+#if defined __x86_64__
+#define OLDEST "GLIBC_2.2.5"
+#else
+#define OLDEST "GLIBC_2.17"
+#endif
+extern void *oldest_dlsym(void *handle, const char *name) __attribute__((weak));
+__asm__(".symver oldest_dlsym, dlsym@" OLDEST);
 
 /* Where other libraries that have some of these functions lie; libc, where the search ends, is not among them. */
 enum { MAX_WRAPPERS = 8 };
@@ -93,7 +103,8 @@ static bool read_dynamic(const struct dl_phdr_info *info, struct object *object)
 
 /* The table: bucket count, first symbol, Bloom words, Bloom shift; Bloom filter; buckets; chains. A symbol's
  * default version is the one without the hidden bit in its version number. */
-static inline const ElfW(Sym) *find(const struct object *o, const struct name *name) {
+enum { DEFAULT = 0, OLD = 0x8000 };
+static inline const ElfW(Sym) *find(const struct object *o, const struct name *name, unsigned version) {
     uint32_t hash = name->hash;
     uint32_t n_buckets = o->hash[0], first = o->hash[1], n_bloom = o->hash[2], shift = o->hash[3];
     const ElfW(Addr) *bloom = (const void *)(o->hash + 4);
@@ -109,8 +120,8 @@ static inline const ElfW(Sym) *find(const struct object *o, const struct name *n
     for (;; i++) {
         uint32_t chain = chains[i - first];
         const ElfW(Sym) *symbol = &o->symbols[i];
-        if ((chain | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF && !(o->versions && o->versions[i] & 0x8000) &&
-            same(o->strings + symbol->st_name, name->text))
+        if ((chain | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF &&
+            (o->versions ? o->versions[i] & OLD : DEFAULT) == version && same(o->strings + symbol->st_name, name->text))
             return symbol;
         if (chain & 1)
             return NULL;
@@ -149,6 +160,23 @@ bool af_is_next_in_line(const void *caller) {
     return false;
 }
 
+/* Without a dlsym of libc's an indirect function can be asked here too, for libc is ready when constructors run. */
+static void *address_of(const struct object *object, const ElfW(Sym) *symbol, const char *name) {
+    void *at = (void *)(object->base + symbol->st_value);
+    if (AF_LIKELY(ELF64_ST_TYPE(symbol->st_info) != STT_GNU_IFUNC))
+        return at;
+    return oldest_dlsym ? oldest_dlsym(RTLD_NEXT, name) : ((void *(*)(void))at)();
+}
+
+/* What dlsym did not find is not for the program's dlerror to tell. */
+void *af_ask_libc(const char *name) {
+    void *found = oldest_dlsym ? oldest_dlsym(RTLD_NEXT, name) : NULL;
+    char *(*error)(void) = found || !oldest_dlsym ? NULL : oldest_dlsym(RTLD_DEFAULT, "dlerror");
+    if (error)
+        error();
+    return found;
+}
+
 /* How many names are still missing after this object; *found is how many it has given. */
 static int look_up(const struct object *object, bool readable, int *found) {
     void **to = (void **)&af_real;
@@ -157,15 +185,19 @@ static int look_up(const struct object *object, bool readable, int *found) {
     for (const struct name *name = names; name < names + N_NAMES; name++, to++) {
         if (*to)
             continue;
-        const ElfW(Sym) *symbol = readable ? find(object, name) : NULL;
-        if (!readable || (symbol && ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC))
-            *to = dlsym(RTLD_NEXT, name->text);
+        const ElfW(Sym) *symbol = readable ? find(object, name, DEFAULT) : NULL;
+        if (!readable)
+            *to = af_ask_libc(name->text);
         else if (symbol)
-            *to = (void *)(object->base + symbol->st_value);
+            *to = address_of(object, symbol, name->text);
         missing += !*to;
         *found += *to != NULL;
     }
     return missing;
+}
+
+static bool has_libc_come(void) {
+    return af_real.__cxa_atexit != NULL;
 }
 
 /* The objects come in search order; all before this library, and itself, do not count. */
@@ -177,22 +209,13 @@ static int look_in(struct dl_phdr_info *info, size_t size, void *context) {
         return 0;
     }
     struct object object;
-    bool readable = read_dynamic(info, &object);
+    bool readable = read_dynamic(info, &object), behind_libc = has_libc_come();
+    if (!readable && behind_libc)
+        return 0;
     int found, missing = look_up(&object, readable, &found);
-    if (found && missing && n_wrappers < MAX_WRAPPERS)
+    if (found && missing && !has_libc_come() && n_wrappers < MAX_WRAPPERS)
         wrappers[n_wrappers++] = range_of(info);
     return missing == 0;
-}
-
-/* What this libc has not fails as a call fails that the kernel has not. */
-static long no_such_call(void) {
-    errno = ENOSYS;
-    return -1;
-}
-
-static FILE *no_such_stream(void) {
-    errno = ENOSYS;
-    return NULL;
 }
 
 /* A program may have a dl_iterate_phdr of its own, which tells less, or nothing before main: dlsym knows. */
@@ -200,24 +223,40 @@ static void ask_for_the_rest(void) {
     void **to = (void **)&af_real;
     for (const struct name *name = names; name < names + N_NAMES; name++, to++)
         if (!*to)
-            *to = dlsym(RTLD_NEXT, name->text);
-#define NONE(result) \
-    _Generic((result(*)(void))0, FILE * (*)(void) : (void *)no_such_stream, default : (void *)no_such_call)
-#define CALL(result, name, parameters, arguments) \
-    if (!af_real.name) \
-        af_real.name = NONE(result);
-#define ALIAS(result, name, target, parameters, arguments)
-#define VARIADIC(result, name, parameters) CALL(result, name, parameters, )
-#define ALSO(name, target)
-#include "shim/calls.def"
-#undef CALL
-#undef ALIAS
-#undef VARIADIC
-#undef ALSO
+            *to = af_ask_libc(name->text);
 }
 
 void af_resolve(void) {
     bool after_us = false;
-    if (!dl_iterate_phdr(look_in, &after_us))
+    if (dl_iterate_phdr(look_in, &after_us))
+        return;
+    if (!has_libc_come())
         ask_for_the_rest();
+    af_stand_in();
+}
+
+struct old {
+    struct name name;
+    void *found;
+};
+
+static int look_for_old(struct dl_phdr_info *info, size_t size, void *context) {
+    (void)size;
+    struct old *old = context;
+    struct object object;
+    if (is_this_library(info) || !read_dynamic(info, &object))
+        return 0;
+    const ElfW(Sym) *symbol = find(&object, &old->name, OLD);
+    old->found = symbol ? (void *)(object.base + symbol->st_value) : NULL;
+    return symbol != NULL;
+}
+
+void *af_find_old(const char *name) {
+    struct old old = { .name.hash = 5381 };
+    for (size_t i = 0; name[i] && i < sizeof old.name.text - 1; i++) {
+        old.name.hash = old.name.hash * 33 + (unsigned char)name[i];
+        old.name.text[i] = name[i];
+    }
+    dl_iterate_phdr(look_for_old, &old);
+    return old.found;
 }

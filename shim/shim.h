@@ -3,6 +3,7 @@
  * async-signal-safe unless they say otherwise.
  *
  *   start.c     the constructor: settings, first and last words      resolve.c  the next function in line
+ *   libc.c      what a libc does not have
  *   calls.c     exported wrappers, generated from calls.def          variadic.c, vfork.S  the ones that are not
  *   track.c     descriptor -> connection; pool.c  the records        memory.c   the ledger's memory
  *   share.c     who of several processes is the last to let go       count.c    this process's counts
@@ -14,6 +15,7 @@
 #ifndef AFTERFIN_SHIM_H
 #define AFTERFIN_SHIM_H
 
+#include "ledger/errno_name.h"
 #include "ledger/writer.h"
 #include "policy/policy.h"
 #include "shim/pool.h"
@@ -38,9 +40,7 @@
     HELPER(int, __cxa_atexit, (void (*function)(void *), void *argument, void *object)) \
     HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object)) \
     HELPER(int, clock_gettime, (clockid_t clock, struct timespec * now)) \
-    HELPER(const char *, strerrorname_np, (int error)) \
-    HELPER(int, fileno, (FILE * file)) \
-    HELPER(void *, dlvsym, (void *handle, const char *name, const char *version))
+    HELPER(int, fileno, (FILE * file))
 
 /* The next function in line for everything in calls.def, and the helpers; NULL where this libc has none. */
 struct af_real {
@@ -61,6 +61,20 @@ extern struct af_real af_real;
 
 /* Fills af_real; idempotent. */
 void af_resolve(void);
+/* Where this is missing it is musl, as far as this library knows. */
+static inline bool af_is_glibc(void) {
+    return af_real.__cxa_at_quick_exit != NULL;
+}
+/* libc.c: what does the work of the functions that are missing; the constructor's arguments, where it is given none
+ * (musl; false: they cannot be found), and a place among what quick_exit calls. */
+void af_stand_in(void);
+bool af_find_arguments(int *argc, char ***argv, char ***envp);
+bool af_ask_auxv(void);
+void af_at_quick_exit(void);
+/* The version of a function that is not libc's default, which programs have that were linked long ago; NULL: none. */
+void *af_find_old(const char *name);
+/* A function that is wanted once, at start, and not of every libc; NULL where there is none. */
+void *af_ask_libc(const char *name);
 
 #define AF_WITH_RAW(...) (bool raw, __VA_ARGS__)
 #define CALL(result, name, parameters, arguments) result af_on_##name parameters;
@@ -535,7 +549,6 @@ static inline void af_complain(void) { /* print the bad setting, once */
 void af_say(const char *const parts[]); /* one line on stderr, "afterfin: " in front; NULL-terminated */
 const char *af_policy_text(void);       /* "linger=ack,keepalive=60" */
 const char *af_setting(int key);        /* its value as text, "" where unset; start only */
-const char *af_error_name(int error);   /* "ENOSPC" */
 uint64_t af_now(void);                  /* CLOCK_REALTIME, ns */
 uint64_t af_clock(void);                /* CLOCK_MONOTONIC, ns; 0 where it may not be asked (af_sealed) */
 

@@ -5,7 +5,6 @@
  * Both are exported here under their versions, so that each caller gets the one that it was linked with. */
 #include "shim/shim.h"
 
-#include <dlfcn.h>
 #include <spawn.h>
 
 typedef int spawn_function(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
@@ -55,8 +54,8 @@ __asm__(".symver af_spawn, posix_spawn@@GLIBC_2.15, remove");
 __asm__(".symver af_spawnp, posix_spawnp@@GLIBC_2.15, remove");
 __asm__(".symver af_spawn_old, posix_spawn@GLIBC_2.2.5, remove");
 __asm__(".symver af_spawnp_old, posix_spawnp@GLIBC_2.2.5, remove");
-SPAWN(posix_spawn, af_spawn_old, af_real.dlvsym(RTLD_NEXT, "posix_spawn", "GLIBC_2.2.5"))
-SPAWN(posix_spawnp, af_spawnp_old, af_real.dlvsym(RTLD_NEXT, "posix_spawnp", "GLIBC_2.2.5"))
+SPAWN(posix_spawn, af_spawn_old, af_find_old("posix_spawn"))
+SPAWN(posix_spawnp, af_spawnp_old, af_find_old("posix_spawnp"))
 #else
 spawn_function af_spawn __asm__("posix_spawn"), af_spawnp __asm__("posix_spawnp");
 #endif

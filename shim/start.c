@@ -2,7 +2,7 @@
 #include "shim/line.h"
 #include "shim/shim.h"
 
-#include <elf.h>
+#include <link.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -74,7 +74,7 @@ static bool copy_settings(char **envp, size_t size) {
 static bool read_auxv(char **envp) {
     while (*envp++)
         ;
-    for (Elf64_auxv_t *aux = (Elf64_auxv_t *)envp; aux->a_type != AT_NULL; aux++) {
+    for (ElfW(auxv_t) *aux = (ElfW(auxv_t) *)envp; aux->a_type != AT_NULL; aux++) {
         if (aux->a_type == AT_SECURE && aux->a_un.a_val)
             return false;
         if (aux->a_type == AT_EXECFN)
@@ -157,15 +157,18 @@ static void begin(char **envp) {
     af.on = true;
     af_scan_inherited();
     af_real.__cxa_atexit(last_word, NULL, NULL);
-    if (af_real.__cxa_at_quick_exit) /* not in musl */
+    if (af_is_glibc())
         af_real.__cxa_at_quick_exit(last_word, NULL);
+    else
+        af_at_quick_exit();
 }
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **envp) {
     size_t size = 0;
     af_resolve();
+    const bool known = af_is_glibc() || af_find_arguments(&argc, &argv, &envp);
     size_t n = envp ? measure(envp, &size) : 0;
-    if (n == 0 || !read_auxv(envp))
+    if (n == 0 || !(known ? read_auxv(envp) : af_ask_auxv()))
         return;
     if (argc > 0) {
         af.command = argv[0];

@@ -117,8 +117,8 @@ static char *find(const struct search *s, const char *name, const char *runpath,
 
 /* What libc calls inside itself does not pass through the library, whatever it imports. */
 static bool is_of_libc(const char *name) {
-    static const char *const own[] = { "libc.so.",  "libm.so.",      "libpthread.so.", "libdl.so.",
-                                       "librt.so.", "libresolv.so.", "ld-linux" };
+    static const char *const own[] = { "libc.so",   "libc.musl-", "libm.so.",      "libpthread.so.",
+                                       "libdl.so.", "librt.so.",  "libresolv.so.", "ld-linux" };
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strncmp(name, own[i], strlen(own[i])) == 0)
             return true;

@@ -62,7 +62,11 @@ static bool is_same_file(int fd, const char *path) {
     return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* Our own loader stands for the libc that the library was built for. */
+static bool is_musl(const char *loader) {
+    return strncmp(base_name(loader), "ld-musl-", 8) == 0;
+}
+
+/* Our own loader stands for glibc. */
 static bool loads_libraries(struct af_reach *r, int fd, const struct af_elf *elf) {
     struct af_elf self = { .loader = "" };
     if (!af_elf_native(elf))
@@ -73,9 +77,9 @@ static bool loads_libraries(struct af_reach *r, int fd, const struct af_elf *elf
         close(own);
     }
     if (!elf->loader[0]) /* the loader itself, run as a command, is static too and does preload */
-        return (self.loader[0] && is_same_file(fd, self.loader)) ||
+        return (self.loader[0] && is_same_file(fd, self.loader)) || is_musl(r->files[r->n_files - 1]) ||
                no(r, "is statically linked: nothing can be preloaded into it");
-    if (self.loader[0] && strcmp(base_name(elf->loader), base_name(self.loader)) != 0)
+    if (self.loader[0] && strcmp(base_name(elf->loader), base_name(self.loader)) != 0 && !is_musl(elf->loader))
         return no(r, "uses another C library than the library (its loader is %s)", elf->loader);
     return true;
 }

@@ -15,11 +15,6 @@ const char *af_call_name(uint32_t call) {
     return call < AF_CALLS ? names[call] : "unknown";
 }
 
-const char *af_errno_name(uint32_t error) {
-    const char *name = error ? strerrorname_np((int)error) : NULL;
-    return name ? name : "unknown";
-}
-
 const char *af_fate_name(enum af_fate fate) {
     static const char *const names[] = {
         [AF_FATE_EXIT] = "exit",

@@ -3,10 +3,10 @@
 #define AFTERFIN_CLI_LEDGERS_NAMES_H
 
 #include "cli/ledgers/collect.h"
+#include "ledger/errno_name.h"
 
-/* "connect", of enum af_call; "EADDRNOTAVAIL", or "unknown" for 0. */
+/* "connect", of enum af_call. */
 const char *af_call_name(uint32_t call);
-const char *af_errno_name(uint32_t error);
 
 /* "exit", "signal", "exec" or "running". */
 const char *af_fate_name(enum af_fate fate);

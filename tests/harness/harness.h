@@ -132,7 +132,9 @@ const char *library_path(void);
 /* From now on those are a copy that every user can reach, where the sources are below a directory (/root) that is
  * closed to others. */
 void build_for_all(void);
+/* With VICTIMS=musl in the runner's environment, that which is built for musl, where there is one (tests/libc/rules.mk). */
 const char *victim_path(const char *name);
+bool victims_are(const char *libc);
 const char *scratch_path(void);
 /* What that test left at its paths. */
 void remove_scratch(pid_t test);

@@ -73,6 +73,8 @@ void build_for_all(void) {
         e = run(NULL, "cp -rp %s/libafterfin.so %s/afterfin %s", from, from, to);
     if (e.status == 0)
         e = run(NULL, "cp -rp %s/tests/victims %s/tests", from, to);
+    if (e.status == 0 && access(copy("%s/musl", from), F_OK) == 0)
+        e = run(NULL, "cp -rp %s/musl %s", from, to);
     if (e.status == 0)
         e = run(NULL, "chmod -R a+rX %s", to);
     cr_assert_eq(e.status, 0, "%s", e.err);
@@ -83,8 +85,15 @@ const char *library_path(void) {
     return copy("%s/libafterfin.so", build_directory());
 }
 
+bool victims_are(const char *libc) {
+    const char *wanted = getenv("VICTIMS");
+    return wanted && strcmp(wanted, libc) == 0;
+}
+
 const char *victim_path(const char *name) {
-    return copy("%s/tests/victims/%s", build_directory(), name);
+    const char *libc = getenv("VICTIMS"),
+               *other = copy("%s/%s/tests/victims/%s", build_directory(), libc ? libc : "", name);
+    return libc && access(other, F_OK) == 0 ? other : copy("%s/tests/victims/%s", build_directory(), name);
 }
 
 static unsigned scratch_serial;
@@ -151,10 +160,14 @@ static char **make_environment(const char *settings) {
             env[kept++] = environ[i];
     if (!settings)
         return env;
-    env[kept++] = copy("LD_PRELOAD=%s", library_path());
+    const size_t preload = kept++;
+    env[preload] = copy("LD_PRELOAD=%s", library_path());
     char *one = strtok_r(copy("%s", settings), "|", &rest);
     for (int i = 0; one && i < MAX_SETTINGS; i++, one = strtok_r(NULL, "|", &rest))
-        env[kept++] = *one == '$' ? one + 1 : copy("AFTERFIN_%s", one);
+        if (strncmp(one, "$LD_PRELOAD=", 12) == 0) /* of two, each loader takes another */
+            env[preload] = one + 1;
+        else
+            env[kept++] = *one == '$' ? one + 1 : copy("AFTERFIN_%s", one);
     return env;
 }
 

@@ -169,7 +169,7 @@ Test(invisible, an_exit_in_the_middle_of_other_threads_work_writes_a_whole_line)
     }
 }
 
-/* The constructor of whichever is loaded last runs first. */
+/* The constructor of whichever is loaded last runs first; with musl, first. */
 Test(invisible, a_call_before_our_constructor_works) {
     const char *early = victim_path("early.so");
     static const struct tally ours_first = { .sockets = 2,
@@ -190,7 +190,7 @@ Test(invisible, a_call_before_our_constructor_works) {
         cr_assert_eq(e.status, 0, "%d %s%s", e.status, e.out, e.err);
         cr_assert_str_eq(e.out, bare.out);
         cr_assert_str_eq(e.err, bare.err);
-        tally_expect(preload, log, last ? &ours_first : &early_first, 1);
+        tally_expect(preload, log, last != victims_are("musl") ? &ours_first : &early_first, 1);
         unlink(log);
         peer_stop(&peer);
     }

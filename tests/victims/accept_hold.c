@@ -9,7 +9,7 @@ int main(int argc, char **argv) {
     int n_before = 0, n_after = 0, flag = 0;
     struct sockaddr_storage at;
 
-    for (int c; (c = getopt(argc, argv, "No:O:")) != -1;) {
+    for (int c; (c = next_option(argc, argv, "No:O:")) != -1;) {
         if (c == 'N')
             flag = SOCK_NONBLOCK;
         else if (c == 'o' && n_before < 8)
@@ -33,6 +33,6 @@ int main(int argc, char **argv) {
     for (int i = 0; i < n_after; i++)
         set_option(fd, after[i]);
     say_result("open", fd);
-    say("end", read_bytes(fd, SIZE_MAX) ? "0" : strerrorname_np(errno));
+    say("end", read_bytes(fd, SIZE_MAX) ? "0" : error_name(errno));
     return close(fd) != 0;
 }

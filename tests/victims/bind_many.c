@@ -26,7 +26,7 @@ int main(int argc, char **argv) {
             made += !failed;
         }
         if (failed)
-            printf("error %s:%s\n", failed, strerrorname_np(errno));
+            printf("error %s:%s\n", failed, error_name(errno));
     }
     say_number("made", made);
     return 0;

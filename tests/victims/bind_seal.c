@@ -23,7 +23,7 @@ static void show(int fd) {
 
     errno = 0;
     int result = getsockname(fd, (struct sockaddr *)&at, &len);
-    printf("%d %s %s\n", result, strerrorname_np(errno), at.sin_port ? "a port" : "none");
+    printf("%d %s %s\n", result, error_name(errno), at.sin_port ? "a port" : "none");
 }
 
 int main(int argc, char **argv) {

@@ -36,7 +36,7 @@ static void step_name(int fd) {
 static void step_serve(int listener) {
     say_number("serving", (long)port_of(listener));
     int fd = accept(listener, NULL, NULL);
-    say("served", read_bytes(fd, SIZE_MAX) ? "0" : strerrorname_np(errno));
+    say("served", read_bytes(fd, SIZE_MAX) ? "0" : error_name(errno));
     close(fd);
 }
 

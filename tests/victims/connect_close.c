@@ -45,7 +45,7 @@ static const char *one(void) {
 }
 
 static void read_arguments(int argc, char **argv) {
-    for (int c; (c = getopt(argc, argv, "n:b:Ns:o:O:r:i:vm")) != -1;) {
+    for (int c; (c = next_option(argc, argv, "n:b:Ns:o:O:r:i:vm")) != -1;) {
         if (c == 'n')
             ask.n = atoi(optarg);
         else if (c == 'b')
@@ -83,7 +83,7 @@ int main(int argc, char **argv) {
         const char *failed = one();
         made += !failed;
         if (failed && !said)
-            printf("error %s:%s\n", failed, strerrorname_np(errno));
+            printf("error %s:%s\n", failed, error_name(errno));
         said |= failed != NULL;
         if (ask.pause_ms)
             poll(NULL, 0, ask.pause_ms);

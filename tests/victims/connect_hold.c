@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
     bool talks = false;
     struct sockaddr_storage to;
 
-    for (int c; (c = getopt(argc, argv, "Nto:O:")) != -1;) {
+    for (int c; (c = next_option(argc, argv, "Nto:O:")) != -1;) {
         if (c == 'N')
             type |= SOCK_NONBLOCK;
         else if (c == 't')

@@ -6,9 +6,11 @@
 #include <dlfcn.h>
 #include <linux/close_range.h>
 
+#ifdef __GLIBC__
 extern int __close(int fd);
 extern int __dup2(int fd, int to);
 extern int _IO_fclose(FILE *file);
+#endif
 
 static int null;
 
@@ -85,7 +87,7 @@ static void by_dup_that_fails(int fd) {
     MUST(dup3(fd, fd, 0) == -1 && errno == EINVAL);
     MUST(dup2(999, fd) == -1 && errno == EBADF);
     MUST(dup3(999, fd, 0) == -1 && errno == EBADF);
-    MUST(dup3(null, fd, O_APPEND) == -1 && errno == EINVAL);
+    MUST(dup3_odd(null, fd, O_APPEND) == -1 && errno == EINVAL);
     MUST(dup2(fd, -1) == -1 && dup2(-1, fd) == -1);
     MUST(syscall(SYS_dup2, fd, fd) == fd && syscall(SYS_dup2, 999, fd) == -1);
     last_close(fd);
@@ -104,7 +106,7 @@ static void by__IO_fclose(int fd) {
 }
 static void by_fclose_that_flushes(int fd) {
     FILE *file = opened(fd);
-    MUST(fputs("waits in the buffer", file) > 0 && fclose(file) == 0);
+    MUST(fputs("waits in the buffer", file) >= 0 && fclose(file) == 0);
 }
 static void reopened(int fd, FILE *file) {
     MUST(file && fileno(file) == fd && fclose(file) == 0);

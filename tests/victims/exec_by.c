@@ -57,7 +57,7 @@ static void by_syscall_execveat(int fd) {
     (void)fd, syscall(SYS_execveat, AT_FDCWD, path, image, environ, 0);
 }
 
-/* A shell script without #!: execvp hands it to the shell. */
+/* A shell script without #!: execvp of glibc hands it to the shell. */
 static void by_script(int fd) {
     FILE *file = NULL;
     char name[] = "/tmp/afterfin-script.XXXXXX";
@@ -67,7 +67,11 @@ static void by_script(int fd) {
     MUST(made >= 0 && (file = fdopen(made, "w")));
     fprintf(file, "exec %s close %s %s %s\n", path, image[2], image[3], name);
     MUST(fclose(file) == 0 && chmod(name, 0700) == 0);
+#ifdef __GLIBC__
     execvp(name, (char *[]){ name, NULL });
+#else
+    execl("/bin/sh", "sh", name, (char *)NULL);
+#endif
 }
 
 /* Nothing of it works: everything stays as it was. */

@@ -7,7 +7,9 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 
+#ifdef __GLIBC__
 extern int __connect(int fd, const struct sockaddr *addr, socklen_t len);
+#endif
 
 static union {
     struct sockaddr_storage storage;

@@ -48,6 +48,6 @@ int main(int argc, char **argv) {
     close(fd);
     errno = 0;
     int got = getfd(-1, -1, 0);
-    printf("%d %s\n", got, strerrorname_np(errno));
+    printf("%d %s\n", got, error_name(errno));
     return 0;
 }

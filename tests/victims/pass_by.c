@@ -5,7 +5,6 @@
  * pass_by WAY ADDRESS PORT N */
 #include "way.h"
 
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 

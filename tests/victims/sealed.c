@@ -33,6 +33,10 @@ static struct sock_filter only_ours[] = {
     ALLOW(execve),
     ALLOW(exit_group),
     ALLOW(set_robust_list),
+#ifndef __GLIBC__ /* musl's fork */
+    ALLOW(fork),
+    ALLOW(gettid),
+#endif
     ALLOW(rt_sigprocmask),
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 };

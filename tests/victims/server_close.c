@@ -17,7 +17,7 @@ static struct {
 } ask = { .n = 1 };
 
 static void read_arguments(int argc, char **argv) {
-    for (int c; (c = getopt(argc, argv, "n:q:b:Nuo:O:x:")) != -1;) {
+    for (int c; (c = next_option(argc, argv, "n:q:b:Nuo:O:x:")) != -1;) {
         if (c == 'n')
             ask.n = atoi(optarg);
         else if (c == 'q')
@@ -43,7 +43,7 @@ static void read_arguments(int argc, char **argv) {
 }
 
 static int fail(const char *call) {
-    printf("error %s:%s\n", call, strerrorname_np(errno));
+    printf("error %s:%s\n", call, error_name(errno));
     return 1;
 }
 

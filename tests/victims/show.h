@@ -17,7 +17,7 @@ enum { UNTOUCHED = 77 }; /* an errno that none of the calls gives */
 
 static inline void shown(const char *call, long result) {
     int error = errno;
-    printf("%s = %ld %s\n", call, result, error == UNTOUCHED ? "" : strerrorname_np(error));
+    printf("%s = %ld %s\n", call, result, error == UNTOUCHED ? "" : error_name(error));
     fflush(stdout);
 }
 

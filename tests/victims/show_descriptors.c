@@ -4,7 +4,6 @@
 #include "show.h"
 
 #include <linux/close_range.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 

@@ -148,7 +148,7 @@ static void server_s_mistakes(int fd) {
     SHOW(listen(fd, 20));
     SHOW(bind(fd, AT));
     SHOW(connect(fd, AT));
-    SHOW(accept4(fd, null, null, 3));
+    SHOW(accept4_odd(fd, 3));
     SHOW(fcntl(fd, F_SETFL, O_NONBLOCK));
     SHOW(accept(fd, null, null));
     SHOW(accept(fd, (struct sockaddr *)&name, &len));

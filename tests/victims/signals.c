@@ -4,6 +4,7 @@
 #include "victim.h"
 
 static const int watched[] = { SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM };
+static const char *const names[] = { "HUP", "INT", "QUIT", "USR1", "USR2", "TERM" };
 static volatile sig_atomic_t count[65];
 
 static void on_signal(int number) {
@@ -25,7 +26,7 @@ int main(void) {
         for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
             while (said[watched[i]] < count[watched[i]]) {
                 said[watched[i]]++;
-                say("got", sigabbrev_np(watched[i]));
+                say("got", names[i]);
             }
         if (count[SIGTERM])
             break;

@@ -41,8 +41,10 @@ int main(int argc, char **argv) {
         close(INT_MIN);
         for (int i = 0; i < 3; i++) {
             FILE *stream = streams_of_no_descriptor(i);
-            if (i == 0) /* glibc leaves there what was in the memory before */
+#ifdef __GLIBC__ /* which leaves there what was in the memory before */
+            if (i == 0)
                 stream->_fileno = 0;
+#endif
             fputs("x", stream);
             fclose(stream);
         }

@@ -11,7 +11,9 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#ifdef __GLIBC__
 extern pid_t __fork(void);
+#endif
 
 /* ---- births ----------------------------------------------------------------------------------------- */
 

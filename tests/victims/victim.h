@@ -3,6 +3,8 @@
 #ifndef VICTIM_H
 #define VICTIM_H
 
+#include "libc.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +35,7 @@ static inline void say_number(const char *name, long value) {
 
 /* The outcome of a call: 0, or the name of its errno. */
 static inline void say_result(const char *name, int result) {
-    say(name, result < 0 ? strerrorname_np(errno) : "0");
+    say(name, result < 0 ? error_name(errno) : "0");
 }
 
 static inline socklen_t address_of(const char *text, const char *port, struct sockaddr_storage *out) {

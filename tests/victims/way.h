@@ -16,7 +16,7 @@
     } while (0)
 
 __attribute__((noreturn)) static inline void failed(const char *what, const char *file, int line) {
-    fprintf(stderr, "%s:%d: %s: %s\n", file, line, what, strerrorname_np(errno));
+    fprintf(stderr, "%s:%d: %s: %s\n", file, line, what, error_name(errno));
     fflush(NULL);
     syscall(SYS_exit_group, 3); /* by no way that is being tested */
     __builtin_unreachable();

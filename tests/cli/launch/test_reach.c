@@ -68,12 +68,12 @@ static void expect_refused(const char *path, const char *why) {
 }
 
 Test(reach, refuses_what_is_no_program_for_this_machine_and_its_libc) {
-    const char *musl = elf(ELFCLASS64, ELFDATA2LSB, NATIVE, "/lib/ld-musl.so.1");
+    const char *uclibc = elf(ELFCLASS64, ELFDATA2LSB, NATIVE, "/lib/ld64-uClibc.so.1");
     const char *lone = elf(ELFCLASS64, ELFDATA2LSB, NATIVE, NULL);
     expect_refused(elf(ELFCLASS32, ELFDATA2LSB, EM_386, NULL), "32-bit x86");
     expect_refused(elf(ELFCLASS64, ELFDATA2LSB, OTHER, NULL), OTHER_NAME);
     expect_refused(elf(ELFCLASS64, ELFDATA2MSB, __builtin_bswap16(EM_S390), NULL), "s390");
-    expect_refused(musl, "another C library");
+    expect_refused(uclibc, "another C library");
     expect_refused(lone, "statically linked");
     char why[512];
     cr_expect_not(af_reachable(script("#!%s -x\n", lone), NULL, why));
