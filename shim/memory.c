@@ -367,7 +367,7 @@ static long try_file(struct af_ledger_map *map, struct af_ledger_room *room, cha
     if (result < 0) {
         af_say((const char *const[]){ "no ledger file in ", path, ": ", af_errno_name((uint32_t)-result),
                                       "; counting goes on in memory", NULL });
-        leave_reason(path, af_error_name((int)-result));
+        leave_reason(path, af_errno_name((uint32_t)-result));
         *path = 0;
     }
     return result;

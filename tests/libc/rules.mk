@@ -3,7 +3,7 @@
 # ---- musl: the victims once more --------------------------------------------------------------------------------
 
 # Not of those: what is preloaded, and what looks into glibc.
-ONLY_GLIBC = $(patsubst %,$(B)/tests/victims/%,own_phdr spoils_asan early.so faults.so wraps.so)
+ONLY_GLIBC = $(patsubst %,$(B)/tests/victims/%,own_phdr spoils_asan) $(filter %.so,$(VICTIMS))
 MUSL_VICTIMS = $(patsubst $(B)/%,$(B)/musl/%,$(filter-out $(ONLY_GLIBC),$(VICTIMS)))
 MUSL_CC := $(shell command -v musl-gcc)
 
