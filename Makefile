@@ -107,7 +107,7 @@ $(B)/%.so: %.c
 # ---- what there is to do -----------------------------------------------------------------------------------------
 
 check: all tests ## run all tests; CHECK='--filter SUITE/TEST' runs some
-	$(Q)$(B)/tests/check -j2 $(CHECK)
+	$(Q)set -f; $(B)/tests/check -j2 $(CHECK)
 
 tests: $(B)/tests/check $(VICTIMS) $(B)/examples/server ## build the tests and what they run
 

@@ -146,7 +146,7 @@ int af_next_option(struct af_options *o) {
 bool af_read_seconds(struct af_options *options, const char *name, uint32_t low_ms, uint32_t high_ms, uint32_t *ms) {
     const char *text = options->value;
     char *end = NULL;
-    const bool plain = *text >= '0' && *text <= '9' && !text[strspn(text, "0123456789.")];
+    const bool plain = *text && !text[strspn(text, "0123456789.")];
     const double value = plain ? strtod(text, &end) * 1000 : -1;
     const bool ok = plain && !*end && value >= low_ms && value <= high_ms;
     if (ok)

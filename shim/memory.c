@@ -120,9 +120,12 @@ static bool may_lie_in(const struct stat *st, unsigned euid) {
 /* A new file in the directory that is named by the first n bytes of `path`. */
 static int create_at(char path[PATH_ROOM], size_t n, unsigned euid) {
     int dir = (int)AF_SYS4(SYS_openat, AT_FDCWD, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (dir < 0)
-        return dir;
     struct stat st;
+    if (dir < 0) /* of a link O_DIRECTORY has the first word: ENOTDIR */
+        return dir == -ENOTDIR && AF_SYS4(SYS_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       S_ISLNK(st.st_mode)
+                   ? -ELOOP
+                   : dir;
     int fd = (int)AF_SYS4(SYS_newfstatat, dir, "", &st, AT_EMPTY_PATH);
     if (fd == 0 && !may_lie_in(&st, euid))
         fd = -EPERM;
@@ -365,7 +368,8 @@ static long try_file(struct af_ledger_map *map, struct af_ledger_room *room, cha
         AF_SYS1(SYS_close, fd);
     }
     if (result < 0) {
-        af_say((const char *const[]){ "no ledger file in ", path, ": ", af_errno_name((uint32_t)-result),
+        af_say((const char *const[]){ "no ledger file in ", path, ": ",
+                                      result == -ELOOP ? "a symbolic link" : af_errno_name((uint32_t)-result),
                                       "; counting goes on in memory", NULL });
         leave_reason(path, af_errno_name((uint32_t)-result));
         *path = 0;

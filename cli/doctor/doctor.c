@@ -102,9 +102,9 @@ static int tell(const struct request *q, struct af_doctor *d) {
 
 int af_command_doctor(int argc, char **argv) {
     struct request q = { .program = NULL };
-    struct af_doctor d = { .program = NULL };
-    struct af_program program;
-    struct af_process_seen process;
+    static struct af_doctor d; /* these are too large for a small stack */
+    static struct af_program program;
+    static struct af_process_seen process;
     int status;
     if (!read_options(&q, argc, argv, &status))
         return status;

@@ -17,8 +17,10 @@ static void print_chain(const struct af_program *p) {
         af_doctor_line(AF_INDENT, "%s %s %s", from, env ? "runs" : "is a script for", p->reach.files[i]);
     }
     if (p->kind && strcmp(p->kind, "other") == 0)
-        af_doctor_line(AF_INDENT, "%s is neither ELF nor a script (#!): it is handed to /bin/sh",
-                       p->reach.files[p->reach.n_files - 1]);
+        af_doctor_line(
+            AF_INDENT,
+            "%s is neither ELF nor a script (#! and a program): exec refuses it, and run, as a shell does, hands it to /bin/sh",
+            p->reach.files[p->reach.n_files - 1]);
 }
 
 static void print_facts(const struct af_program *p) {

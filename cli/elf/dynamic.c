@@ -134,16 +134,19 @@ static void take_imports(const struct file *f, struct af_elf_dynamic *out, size_
 }
 
 bool af_elf_dynamic(int fd, struct af_elf_dynamic *out) {
-    struct file f = { .fd = fd };
+    struct file *f = af_array(NULL, 1, sizeof *f); /* too large for a small stack */
     size_t size;
+    memset(f, 0, sizeof *f);
     memset(out, 0, sizeof *out);
-    f.n_segments = af_elf_segments(fd, f.segments);
-    const bool ok = read_entries(&f) && read_strings(&f, out, &size);
+    f->fd = fd;
+    f->n_segments = af_elf_segments(fd, f->segments);
+    const bool ok = read_entries(f) && read_strings(f, out, &size);
     if (ok) {
-        take_entries(&f, out, size);
-        take_imports(&f, out, size);
+        take_entries(f, out, size);
+        take_imports(f, out, size);
     }
-    free(f.entries);
+    free(f->entries);
+    free(f);
     return ok;
 }
 

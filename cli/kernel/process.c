@@ -124,7 +124,8 @@ bool af_process_running(uint64_t pid_ns, int32_t pid, uint64_t start_ticks) {
 
 /* An environment of up to 2 MB is read in pieces; a setting may lie across two of them. */
 static bool has_setting(const char *entry, const char *setting) {
-    char path[64], text[64 * 1024 + 1];
+    static char text[64 * 1024 + 1];
+    char path[64];
     const size_t size = strlen(setting) + 1;
     size_t kept = 0;
     bool found = false;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #define LIBRARY "libafterfin.so"
@@ -22,6 +23,8 @@ static const char *find_library(void) {
     char here[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", here, sizeof here - 1);
     here[len > 0 ? len : 0] = 0;
+    if (len < 0 && !realpath((const char *)getauxval(AT_EXECFN), here)) /* no /proc: as it was started */
+        here[0] = 0;
     char *slash = strrchr(here, '/');
     for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
         char *found = realpath(af_format("%.*s/%s", (int)(slash - here), here, places[i]), NULL);

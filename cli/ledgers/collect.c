@@ -23,7 +23,7 @@ enum {
     MOST_FILES = 4096,
     MOST_NAMES = 1 << 16,
     MOST_ROWS = 1 << 16,
-    MOST_COMPLAINTS = 16,
+    MOST_COMPLAINTS = 4,
     RINGS = 4,
     LEAST_RING = 1 << 18
 };
@@ -192,7 +192,7 @@ static void complain_of(const struct walk *w, uint32_t uid, const char *why) {
     if (!share || share->complaints++ < MOST_COMPLAINTS)
         af_collect_complain(w->to, w->where, why);
     else
-        share->left_out++;
+        w->to->n_untold++;
 }
 
 /* Is there room for one more ledger of this user's, and can it be one? Else that has been said. */
@@ -383,6 +383,10 @@ bool af_collection_runs(const struct af_collection *c) {
     return runs;
 }
 
+size_t af_collection_untold(const struct af_collection *c) {
+    return c->n_untold + (c->n_complaints > AF_MOST_TOLD ? c->n_complaints - AF_MOST_TOLD : 0);
+}
+
 static void tell_share(const struct af_share *share, const char *command) {
     static const char what[] = "more files, or more in them, than a user has sockets";
     if (share->uid == ANYBODY)
@@ -393,13 +397,18 @@ static void tell_share(const struct af_share *share, const char *command) {
 
 void af_collection_tell(const struct af_collection *c, const char *command) {
     unsigned long long lost = 0;
-    for (size_t i = 0; i < c->n_complaints; i++)
+    size_t users = 0;
+    for (size_t i = 0; i < c->n_complaints && i < AF_MOST_TOLD; i++)
         af_tell("%s: left out: %s", command, c->complaints[i]);
+    if (af_collection_untold(c))
+        af_tell("%s: and %zu more were left out", command, af_collection_untold(c));
     for (size_t i = 0; i < c->n_images; i++)
         lost += c->images[i].lost;
     for (size_t i = 0; i < c->n_shares; i++)
-        if (c->shares[i].cut || c->shares[i].left_out)
+        if ((c->shares[i].cut || c->shares[i].left_out) && users++ < MOST_COMPLAINTS)
             tell_share(&c->shares[i], command);
+    if (users > MOST_COMPLAINTS)
+        af_tell("%s: and %zu more users", command, users - MOST_COMPLAINTS);
     if (c->n_unkept)
         af_tell("%s: %zu processes could not keep a ledger: %s", command, c->n_unkept, c->unkept_why);
     if (c->bad)

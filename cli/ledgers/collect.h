@@ -5,7 +5,7 @@
 #include "cli/output/memory.h"
 #include "ledger/reader.h"
 
-enum { AF_TOP = 8 };
+enum { AF_TOP = 8, AF_MOST_TOLD = 10 /* ledgers that are left out, each with its reason */ };
 #define AF_NO_ROW SIZE_MAX
 
 /* What one ledger says of the program that its processes run. */
@@ -95,6 +95,7 @@ struct af_collection {
     uint32_t bad;                      /* records that made no sense */
     char **complaints;                 /* "FILE: why" of ledgers that could not be read */
     size_t n_complaints;
+    size_t n_untold;     /* as many more, of other users' */
     size_t n_unkept;     /* program images that could keep none (shim/memory.c: leave_reason) */
     char unkept_why[24]; /* errno of the first of them */
     char boot_id[40];    /* these two are for af_collect_add */
@@ -122,6 +123,9 @@ void af_collect_end(struct af_collection *collection);
 void af_collect_complain(struct af_collection *collection, const char *where, const char *why);
 
 void af_collection_free(struct af_collection *collection);
+
+/* How many ledgers were left out beside the first AF_MOST_TOLD complaints. */
+size_t af_collection_untold(const struct af_collection *collection);
 
 /* Say what is missing: ledgers that were left out, records that made no sense, closed ones that were overrun. */
 void af_collection_tell(const struct af_collection *collection, const char *command);

@@ -14,6 +14,8 @@
 #include <time.h>
 
 static const char ours[] = "afterfin ";
+/* Told of one file; bytes of a line, of which ours have some thousands. */
+enum { MOST_COMPLAINTS = 10, LONGEST_LINE = 1 << 20 };
 
 /* ---- logfmt ------------------------------------------------------------------------------------------------- */
 
@@ -262,7 +264,7 @@ static const char *read_line(struct af_entries *entries, char *line, size_t size
 struct place {
     struct af_entries *entries;
     const char *name;
-    size_t line;
+    size_t line, complaints;
 };
 
 /* Where in `from` a line of ours begins, its end if none does. */
@@ -280,6 +282,8 @@ static void take(struct place *p, char *line, size_t size, bool piece) {
     const char *why = read_line(p->entries, line, size);
     p->entries->lines += !why;
     p->entries->skipped += why != NULL;
+    if (why && p->complaints++ >= MOST_COMPLAINTS)
+        return;
     if (why && piece)
         af_tell("report: %s:%zu: %s: left out, %zu bytes", p->name, p->line, why, size);
     else if (why)
@@ -306,21 +310,37 @@ static void take_line(struct place *p, char *line, size_t size) {
     }
 }
 
+/* One line without its newline, and a NUL. False: there is none, or it is longer than any of ours. */
+static bool next_line(FILE *file, char line[LONGEST_LINE + 1], size_t *size) {
+    int c = EOF;
+    for (*size = 0; *size < LONGEST_LINE && (c = getc_unlocked(file)) != EOF && c != '\n';)
+        line[(*size)++] = (char)c;
+    line[*size] = 0;
+    return c == '\n' || (c == EOF && *size);
+}
+
 static bool read_stream(struct af_entries *entries, FILE *file, const char *name) {
     struct place p = { .entries = entries, .name = name };
-    char *line = NULL;
-    size_t room = 0;
-    for (ssize_t got; (errno = 0, got = getline(&line, &room, file)) > 0;) {
-        size_t size = (size_t)got - (line[got - 1] == '\n');
-        line[size] = 0;
+    char *line = af_array(NULL, LONGEST_LINE + 1, 1);
+    size_t size;
+    errno = 0;
+    while (next_line(file, line, &size)) {
         p.line++;
         take_line(&p, line, size);
+        errno = 0;
     }
-    int error = ferror(file) ? errno : 0;
+    const int error = ferror(file) ? errno : 0;
+    const bool endless = size == LONGEST_LINE;
     free(line);
+    if (p.complaints > MOST_COMPLAINTS)
+        af_tell("report: %s: and %zu more lines that are not of afterfin's log, or broken", name,
+                p.complaints - MOST_COMPLAINTS);
+    if (endless)
+        af_tell("report: %s:%zu: a line of more than %d bytes: it is no log, and is read no further", name, p.line + 1,
+                LONGEST_LINE);
     if (error)
         af_tell("report: %s: %s", name, strerror(error));
-    return !error;
+    return !error && !endless;
 }
 
 bool af_report_read_log(struct af_entries *entries, const char *path) {

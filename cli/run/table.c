@@ -115,19 +115,23 @@ static void add_row(struct af_table *table, const struct af_result *r, const str
     add_notes(table, row);
 }
 
+static void add_sum(struct af_table *table, char *name, const uint64_t *count, uint64_t confirmed, bool confirmable) {
+    char **cells = af_table_row(table);
+    cells[PID] = af_format("%s", "");
+    cells[PROGRAM] = name;
+    cells[USER] = af_format("%s", "");
+    cells[ENDED] = af_format("%s", "");
+    put_counts(cells, count);
+    cells[CONFIRMED] = confirmable ? number(confirmed) : af_format("-");
+}
+
 static void add_total(struct af_table *table, const struct af_result *r) {
     uint64_t count[AF_COUNTERS], confirmed;
     bool confirmable = false;
     af_result_totals(r, count, &confirmed);
     for (size_t i = 0; i < r->found.n_rows; i++)
         confirmable |= r->dumped && r->found.rows[i].confirmable;
-    char **cells = af_table_row(table);
-    cells[PID] = af_format("%s", "");
-    cells[PROGRAM] = af_format("total");
-    cells[USER] = af_format("%s", "");
-    cells[ENDED] = af_format("%s", "");
-    put_counts(cells, count);
-    cells[CONFIRMED] = confirmable ? number(confirmed) : af_format("-");
+    add_sum(table, af_format("total"), count, confirmed, confirmable);
 }
 
 /* ---- below the table -------------------------------------------------------------------------------------- */
@@ -238,8 +242,10 @@ static void say_rest(const struct af_result *r, size_t width) {
                              lost));
     if (r->found.bad)
         say(width, af_format("note: %u records made no sense and were left out", r->found.bad));
-    for (size_t i = 0; i < r->found.n_complaints; i++)
+    for (size_t i = 0; i < r->found.n_complaints && i < AF_MOST_TOLD; i++)
         say(width, af_format("note: a ledger was left out: %s", r->found.complaints[i]));
+    if (af_collection_untold(&r->found))
+        say(width, af_format("note: and %zu more", af_collection_untold(&r->found)));
 }
 
 static void say_kernel(const struct af_result *r, size_t width) {
@@ -283,12 +289,61 @@ static void say_nothing(const struct af_result *r, size_t width) {
     say_rest(r, width);
 }
 
+/* ---- a screen of rows --------------------------------------------------------------------------------------- */
+
+enum { MOST_ROWS = 40 };
+
+static int by_start(const void *a, const void *b) {
+    const struct af_row *x = *(const struct af_row *const *)a, *y = *(const struct af_row *const *)b;
+    return x->seen.started < y->seen.started ? -1 : x->seen.started > y->seen.started;
+}
+
+static int by_weight(const void *a, const void *b) {
+    const struct af_row *x = *(const struct af_row *const *)a, *y = *(const struct af_row *const *)b;
+    static const int order[] = { AF_COUNT_time_wait, AF_COUNT_established, AF_COUNT_connect_errors };
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        if (x->seen.count[order[i]] != y->seen.count[order[i]])
+            return x->seen.count[order[i]] > y->seen.count[order[i]] ? -1 : 1;
+    return by_start(a, b);
+}
+
+/* All that are not idle, by start; where they are more than MOST_ROWS those first that left most behind. */
+static const struct af_row **rows_to_print(const struct af_result *r, size_t *n) {
+    const struct af_row **rows = af_array(NULL, r->found.n_rows, sizeof *rows);
+    *n = 0;
+    for (size_t i = 0; i < r->found.n_rows; i++)
+        if (!is_idle(&r->found.rows[r->order[i]]))
+            rows[(*n)++] = &r->found.rows[r->order[i]];
+    if (*n > MOST_ROWS) {
+        qsort(rows, *n, sizeof *rows, by_weight);
+        qsort(rows, MOST_ROWS, sizeof *rows, by_start);
+    }
+    return rows;
+}
+
+static void add_others(struct af_table *table, const struct af_result *r, const struct af_row **rows, size_t n) {
+    uint64_t count[AF_COUNTERS] = { 0 }, confirmed = 0;
+    bool confirmable = false;
+    for (size_t i = 0; i < n; i++) {
+        for (int c = 0; c < AF_COUNTERS; c++)
+            count[c] += rows[i]->seen.count[c];
+        confirmed += rows[i]->confirmed;
+        confirmable |= r->dumped && rows[i]->confirmable;
+    }
+    add_sum(table, af_format("%zu others", n), count, confirmed, confirmable);
+    af_table_note(table, af_format("those that left least behind; --json has a row each"));
+}
+
 void af_result_print(const struct af_result *r) {
     struct af_table table = { .columns = columns, .n_columns = COLUMNS };
     const size_t width = af_width_of(STDERR_FILENO);
-    for (size_t i = 0; i < r->found.n_rows; i++)
-        if (!is_idle(&r->found.rows[r->order[i]]))
-            add_row(&table, r, &r->found.rows[r->order[i]]);
+    size_t n;
+    const struct af_row **rows = rows_to_print(r, &n);
+    for (size_t i = 0; i < n && i < MOST_ROWS; i++)
+        add_row(&table, r, rows[i]);
+    if (n > MOST_ROWS)
+        add_others(&table, r, rows + MOST_ROWS, n - MOST_ROWS);
+    free(rows);
     if (!table.n_lines) {
         say_nothing(r, width);
         return;

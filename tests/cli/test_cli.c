@@ -198,7 +198,7 @@ Test(cli, keeps_runs_table_within_80_columns_off_a_terminal) {
     char port[16];
     snprintf(port, sizeof port, "%u", peer.port);
     const char *script = "\"$0\" 127.0.0.1 $1 -n 3; \"$2\" 127.0.0.1 $1 100; \"$0\" 127.0.0.1 9; "
-                         "AFTERFIN_LINGER=ack \"$0\" 127.0.0.1 $1; true";
+                         "AFTERFIN_LINGER=ack-always \"$0\" 127.0.0.1 $1; true";
     struct ended e = command("LC_ALL=C.UTF-8", "run", "sh", "-c", script, renamed("connect_close", LONG_NAME), port,
                              victim_path("exec_close"), NULL);
     cr_assert_leq(widest(e.err), 80, "%zu\n%s", widest(e.err), e.err);
@@ -252,4 +252,17 @@ Test(cli, says_why_there_is_no_table) {
     e = command(NULL, "run", "env", "-i", victim_path("connect_close"), "127.0.0.1", port, "-n", "5", NULL);
     cr_expect(strstr(e.err, "no process reported a TCP socket\nnote: the kernel has 5 TIME_WAIT more than before"),
               "%s", e.err);
+}
+
+/* What is large does not lie there. */
+Test(cli, needs_little_of_a_stack) {
+    static const char *const rows[] = { "run -- true", "env",    "doctor /bin/true", "doctor --pid $$",
+                                        "who",         "report", "top --once" };
+    ns_enter();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char script[128];
+        snprintf(script, sizeof script, "ulimit -s 64; \"$0\" %s", rows[i]);
+        struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", script, command_path(), NULL });
+        cr_expect_lt(e.status, 128, "%s: %d %s", rows[i], e.status, e.err);
+    }
 }

@@ -150,7 +150,7 @@ Test(ledger_loss, without_a_file_the_count_goes_on_in_memory_and_one_line_says_w
         { "/nonexistent/directory", "ENOENT" },
         { file, "ENOTDIR" },
         { others, "EPERM" },
-        { link, "ENOTDIR" },
+        { link, "a symbolic link" },
         { disk, "ENOSPC" },
         { frozen, "EROFS" },
     };
@@ -250,7 +250,7 @@ Test(ledger_loss, an_old_kernel_gets_its_disk_reserved) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *disk = small_disk(rows[i].disk);
-        char line[256];
+        char line[512];
         snprintf(line, sizeof line,
                  "strace -o /dev/null -e inject=madvise:error=EINVAL:when=2+ -E LD_PRELOAD=%s "
                  "-E AFTERFIN_LOG=stdout -E AFTERFIN_LEDGER=%s %s 127.0.0.1 %u -n 30",

@@ -30,3 +30,13 @@ Test(preload, a_program_with_the_address_sanitizer_runs_and_is_counted) {
     e = command(NULL, "run", "-q", "--", "printenv", "ASAN_OPTIONS", NULL);
     cr_assert(e.status == 1 && !*e.out, "who does not need it does not get it: %s", e.out);
 }
+
+/* Nothing is mounted there, in a namespace of its own. */
+Test(preload, the_library_is_found_without_proc) {
+    struct ended e = run_argv(NULL,
+                              (const char *[]){ "unshare", "-m", "sh", "-c",
+                                                "mount -t tmpfs none /proc && exec \"$0\" env", command_path(), NULL });
+    if (e.status != 0 && !*e.out && strstr(e.err, "unshare"))
+        cr_skip_test("no mount namespace of our own: %s", e.err);
+    cr_expect(strstr(e.out, text("LD_PRELOAD=%s\n", library_path())), "%d %s%s", e.status, e.out, e.err);
+}

@@ -250,22 +250,42 @@ Test(report, names_each_line_that_is_not_ours_or_broken_and_skips_it) {
         { with(json, "\"errors\":{}", "\"errors\":[]"), "its errors or time_wait_to are none" },
         { "afterfin version=1 event=exit time=2026-11-23T10:00:00.123Z pid=4\n", "no event, program or pid" },
     };
-    const char *lines[2 * ROWS(rows) + 2];
     for (size_t i = 0; i < ROWS(rows); i++) {
-        lines[2 * i] = logfmt("exit", "10:00:10.500", 100 + (int)i, "a", "1.000", 1);
-        lines[2 * i + 1] = rows[i][0];
+        const char *lines[] = { logfmt("exit", "10:00:10.500", 100, "a", "1.000", 1), rows[i][0],
+                                logfmt("exit", "10:00:10.500", 101, "a", "1.000", 1) };
+        const char *path = file_with(joined(lines, 3));
+        struct ended e = command(NULL, "report", "--json", path, NULL);
+        json_t *report = report_of(e);
+        cr_expect_eq(json_number(report, "totals.processes"), 2);
+        cr_expect_eq(json_number(report, "skipped_lines"), 1);
+        char wanted[256];
+        snprintf(wanted, sizeof wanted, "afterfin: report: %s:2: %s\n", path, rows[i][1]);
+        cr_expect_str_eq(e.err, wanted);
     }
-    const char *path = file_with(joined(lines, 2 * ROWS(rows)));
+}
+
+Test(report, of_many_lines_that_are_not_ours_names_the_first) {
+    enum { N = 1000, NAMED = 10 };
+    const char *path = scratch_path();
+    FILE *file = fopen(path, "we");
+    for (unsigned i = 0; i < N; i++)
+        fprintf(file, "line %u of some program\n%s", i, i ? "" : logfmt("exit", "10:00:10.500", 7, "a", "1.000", 1));
+    fclose(file);
     struct ended e = command(NULL, "report", "--json", path, NULL);
     json_t *report = report_of(e);
-    cr_expect_eq(json_number(report, "totals.processes"), (long)ROWS(rows));
-    cr_expect_eq(json_number(report, "skipped_lines"), (long)ROWS(rows));
-    char *rest = NULL, *said = strtok_r(strdup(e.err), "\n", &rest);
-    for (size_t i = 0; i < ROWS(rows); i++, said = strtok_r(NULL, "\n", &rest)) {
-        char wanted[256];
-        snprintf(wanted, sizeof wanted, "afterfin: report: %s:%zu: %s", path, 2 * i + 2, rows[i][1]);
-        cr_expect_str_eq(said ? said : "", wanted);
-    }
+    cr_expect_eq(json_number(report, "totals.processes"), 1);
+    cr_expect_eq(json_number(report, "skipped_lines"), N);
+    unsigned lines = 0;
+    for (const char *at = e.err; (at = strchr(at, '\n')); at++)
+        lines++;
+    cr_expect_eq(lines, NAMED + 1, "%s", e.err);
+    cr_expect(strstr(e.err, text_of(": and %zu more lines", N - NAMED)), "%s", e.err);
+}
+
+Test(report, what_has_no_end_of_a_line_is_no_log) {
+    struct ended e = command(NULL, "report", "/dev/zero", NULL);
+    cr_expect_eq(e.status, 1);
+    cr_expect(strstr(e.err, "/dev/zero:1: a line of more than 1048576 bytes"), "%s", e.err);
 }
 
 /* A disk that was full has cut the first off, wherever, and the others stand behind it. */

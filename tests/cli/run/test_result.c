@@ -335,3 +335,28 @@ Test(run_result, counts_and_treats_a_child_with_memory_of_its_own_after_children
     cr_expect_eq(json_number(json, "totals.avoided"), 10, "%s", json_dumps(json, 0));
     cr_expect_eq(ns_count(ST_TIME_WAIT, 0, peer.port), 10);
 }
+
+/* 60 children that leave one each, and one that leaves 5: a screen of rows, and what the others come to. */
+Test(run_result, of_more_processes_than_a_screen_holds_shows_the_heaviest_and_a_sum) {
+    enum { CHILDREN = 60, ROWS_SHOWN = 40 };
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *result = scratch_path(), *port = port_text(&peer);
+    char option[160], script[512];
+    snprintf(option, sizeof option, "--json=%s", result);
+    snprintf(script, sizeof script, "\"$0\" 127.0.0.1 %s %d; exec %s 127.0.0.1 %s -n 5", port, CHILDREN,
+             victim_path("connect_close"), port);
+    struct ended e = command(NULL, "run", option, "sh", "-c", script, victim_path("fork_many"), NULL);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    unsigned forked = 0;
+    for (const char *at = e.err; (at = strstr(at, " fork_many")); at++)
+        forked++;
+    cr_expect_eq(forked, ROWS_SHOWN - 1, "%s", e.err);
+    cr_expect(strstr(e.err, " connect_close "), "the heaviest is there: %s", e.err);
+    int sum[4] = { 0 };
+    const char *others = strstr(e.err, " 21 others ");
+    cr_assert(others && sscanf(others, " 21 others %d %d %d %d", &sum[0], &sum[1], &sum[2], &sum[3]) == 4, "%s", e.err);
+    for (int i = 0; i < 4; i++)
+        cr_expect_eq(sum[i], CHILDREN - (ROWS_SHOWN - 1), "connects, established, time_wait, confirmed: %s", others);
+    cr_expect_eq(json_array_size(json_object_get(json_load_file(result, 0, NULL), "processes")), CHILDREN + 1);
+}

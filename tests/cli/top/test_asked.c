@@ -41,7 +41,7 @@ Test(top_asked, prints_one_frame_as_text_sorted_and_filtered) {
         cr_expect_not(strchr(e.out, '\033'), "row %zu", i);
         cr_expect_str_empty(e.err);
     }
-    struct ended e = command(NULL, "top", "-d", directory, "--once", "--delay", "0.1", "--filter", "nobody", NULL);
+    struct ended e = command(NULL, "top", "-d", directory, "--once", "--delay", ".1", "--filter", "nobody", NULL);
     cr_expect(e.status == 0 && strstr(e.out, "no row has 'nobody' in it"), "%s", e.out);
 }
 
