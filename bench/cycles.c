@@ -21,6 +21,7 @@ static const struct row rows[] = {
     { .name = "port_search=cycle", .settings = LOG "|PORT_SEARCH=cycle", PLAIN },
     { .name = "keepalive=60:10:3", .settings = LOG "|KEEPALIVE=60:10:3", PLAIN },
     { .name = "user_timeout=10s", .settings = LOG "|USER_TIMEOUT=10s", PLAIN },
+    { .name = "source, 8 addresses", .settings = LOG "|SOURCE=127.0.0.2-127.0.0.9", PLAIN },
     { .name = "syn_retries=3", .settings = LOG "|SYN_RETRIES=3", PLAIN },
     [BARE_LATE] = { .name = "bare, bind to port 0", .kind = "bind0", .bare = BARE_LATE },
     { .name = "bind_no_port", .settings = LOG "|BIND_NO_PORT=on", .kind = "bind0", .bare = BARE_LATE },

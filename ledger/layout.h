@@ -103,6 +103,8 @@ enum {
     AF_FLAG_READS_ODD = 1 << 20,   /* it was shut down for reading, or has an SO_RCVLOWAT: poll(2) tells less */
     AF_FLAG_ASKS = 1 << 21,        /* linger=ack: that -1 stays only where the peer was heard */
     AF_FLAG_UNHEARD = 1 << 22,     /* it was not, and the -1 was taken back */
+    AF_FLAG_SOURCE = 1 << 23,      /* source=: we have bound it to an address at some time */
+    AF_FLAG_BOTH = 1 << 24,        /* ... of IPv6, which has made it IPV6_V6ONLY, and it was not before */
 };
 
 /* One TCP socket that is open in some process of this image: what a reader needs, and what processes that share it must

@@ -4,6 +4,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62 /* Linux 5.0 */
+#endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
 #ifndef IP_LOCAL_PORT_RANGE
 #define IP_LOCAL_PORT_RANGE 51 /* Linux 6.3 */
 #endif
@@ -25,7 +31,7 @@ bool af_policy_touches(const struct af_policy *p, const char *program) {
 }
 
 static bool all_defaults(const struct af_values *v) {
-    return !v->reuseaddr && !v->bind_no_port && !v->cycle && v->linger == AF_LINGER_OFF && !v->port_low &&
+    return !v->reuseaddr && !v->bind_no_port && !v->cycle && v->linger == AF_LINGER_OFF && !v->port_low && !v->source &&
            !v->syn_retries && !v->keep_idle && !v->user_timeout_ms;
 }
 
@@ -54,6 +60,10 @@ static void take(uint32_t keys, const struct af_values *from, struct af_values *
         to->linger = from->linger;
         to->linger_s = from->linger_s;
     }
+    if (keys & AF_BIT(SOURCE)) {
+        to->source = from->source;
+        to->n_sources = from->n_sources;
+    }
     if (keys & AF_BIT(SYN_RETRIES))
         to->syn_retries = from->syn_retries;
     if (keys & AF_BIT(PORT_RANGE)) {
@@ -75,7 +85,9 @@ bool af_policy_asks_address(const struct af_policy *p, enum af_role role) {
     for (size_t i = 0; i < p->n_rules; i++)
         if (p->rules[i].role == role)
             return true;
-    return role == AF_ROLE_BIND && (p->values.reuseaddr || p->values.bind_no_port);
+    return role == AF_ROLE_BIND      ? p->values.reuseaddr || p->values.bind_no_port
+           : role == AF_ROLE_CONNECT ? p->values.source != 0
+                                     : false;
 }
 
 bool af_policy_lingers(const struct af_policy *p, enum af_linger linger) {
@@ -162,10 +174,11 @@ unsigned af_policy_options(const struct af_values *v, enum af_role role, uint16_
 }
 
 static enum af_key key_of_socket(int name) {
-    return name == SO_REUSEADDR   ? AF_KEY_REUSEADDR
-           : name == SO_LINGER    ? AF_KEY_LINGER
-           : name == SO_KEEPALIVE ? AF_KEY_KEEPALIVE
-                                  : AF_KEYS;
+    return name == SO_REUSEADDR                                  ? AF_KEY_REUSEADDR
+           : name == SO_LINGER                                   ? AF_KEY_LINGER
+           : name == SO_KEEPALIVE                                ? AF_KEY_KEEPALIVE
+           : name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX ? AF_KEY_SOURCE
+                                                                 : AF_KEYS;
 }
 
 static enum af_key key_of_tcp(int name) {
@@ -180,14 +193,25 @@ static enum af_key key_of_tcp(int name) {
     }
 }
 
+/* Who has bound it to a device, or may start from an address that is none of this machine's, has a source in mind. */
+static enum af_key key_of_ip(int name) {
+    switch (name) {
+    case IP_BIND_ADDRESS_NO_PORT: return AF_KEY_BIND_NO_PORT;
+    case IP_LOCAL_PORT_RANGE: return AF_KEY_PORT_RANGE;
+    case IP_FREEBIND:
+    case IP_TRANSPARENT: return AF_KEY_SOURCE;
+    default: return AF_KEYS;
+    }
+}
+
 enum af_key af_policy_key_of(int level, int name) {
     if (level == SOL_SOCKET)
         return key_of_socket(name);
     if (level == IPPROTO_TCP)
         return key_of_tcp(name);
     if (level == IPPROTO_IP)
-        return name == IP_BIND_ADDRESS_NO_PORT ? AF_KEY_BIND_NO_PORT
-               : name == IP_LOCAL_PORT_RANGE   ? AF_KEY_PORT_RANGE
-                                               : AF_KEYS;
+        return key_of_ip(name);
+    if (level == IPPROTO_IPV6)
+        return name == IPV6_FREEBIND || name == IPV6_TRANSPARENT ? AF_KEY_SOURCE : AF_KEYS;
     return AF_KEYS;
 }

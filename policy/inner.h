@@ -66,13 +66,29 @@ uint32_t af_key_roles(enum af_key key);
 /* The key whose name is at most two edits away. */
 bool af_key_near(struct af_span name, enum af_key *out);
 
+/* The room that the parser was given, as lists. */
+struct af_lists {
+    struct af_rule *rules;
+    struct af_source *sources;
+    size_t n_rules, room_rules;
+    uint32_t n_sources, room_sources;
+};
+
 /* values.c: the value of a key that acts on a socket. */
-bool af_value_read(enum af_key key, struct af_span s, struct af_values *out, struct af_fault *f);
+bool af_value_read(enum af_key key, struct af_span s, struct af_values *out, struct af_lists *lists,
+                   struct af_fault *f);
 /* on/off and its synonyms. */
 bool af_flag_read(struct af_span s, bool *out);
 
+/* source.c */
+bool af_source_read(struct af_span s, struct af_values *out, struct af_lists *lists, struct af_fault *f);
+/* How many ranges a text can hold at most that holds `values` values of the key. */
+size_t af_source_room(struct af_span text, size_t values);
+
 /* rules.c, target.c */
-bool af_rules_read(struct af_span text, struct af_rule *rules, size_t room, size_t *n, struct af_fault *f);
+bool af_rules_read(struct af_span text, struct af_lists *lists, struct af_fault *f);
+/* How many rules the text can hold at most. */
+size_t af_rules_room(struct af_span text);
 bool af_target_read(struct af_span text, struct af_rule *rule, struct af_fault *f);
 
 /* address.c: NULL, or what is wrong. */

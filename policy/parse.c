@@ -30,8 +30,10 @@ static bool is_ours(const char *s) {
 }
 
 static struct af_span name_of(const char *setting) {
-    struct af_span all = whole(setting);
-    return af_cut(all, 0, af_index(all, '='));
+    struct af_span name = { setting, 0 };
+    while (setting[name.n] && setting[name.n] != '=') /* the value may be long */
+        name.n++;
+    return name;
 }
 
 static struct af_span value_of(const char *setting) {
@@ -130,15 +132,12 @@ static bool read_ledger(struct af_span s, struct af_policy *p, struct af_fault *
     return true;
 }
 
-static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s, struct af_rule *rules, size_t room,
+static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s, struct af_lists *lists,
                          struct af_fault *f) {
     switch (key) {
     case AF_KEY_OVERRIDE: return af_flag_read(s, &p->override) || af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_STRICT: return af_flag_read(s, &p->strict) || af_fail(f, s, NULL, af_key_values(key));
-    case AF_KEY_RULES:
-        p->rules_text = s.s;
-        p->rules = rules;
-        return af_rules_read(s, rules, room, &p->n_rules, f);
+    case AF_KEY_RULES: p->rules_text = s.s; return af_rules_read(s, lists, f);
     case AF_KEY_ONLY: p->only = s.s; return read_names(s, f);
     case AF_KEY_SKIP: p->skip = s.s; return read_names(s, f);
     case AF_KEY_LOG: return read_log(s, p, f);
@@ -147,7 +146,7 @@ static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s,
         return p->json || af_is(s, "logfmt") || af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_LOG_INTERVAL: return read_log_interval(s, &p->log_interval_s, f);
     case AF_KEY_LEDGER: return read_ledger(s, p, f);
-    default: return af_value_read(key, s, &p->values, f);
+    default: return af_value_read(key, s, &p->values, lists, f);
     }
 }
 
@@ -160,8 +159,8 @@ static bool fail_unknown(struct af_span name, struct af_fault *f) {
 }
 
 /* On failure *culprit is the setting to blame. */
-static bool read_all(const struct found *found, struct af_policy *p, struct af_rule *rules, size_t room,
-                     const char **culprit, struct af_fault *f) {
+static bool read_all(const struct found *found, struct af_policy *p, struct af_lists *lists, const char **culprit,
+                     struct af_fault *f) {
     *culprit = found->unknown;
     if (*culprit)
         return fail_unknown(name_of(*culprit), f);
@@ -170,24 +169,60 @@ static bool read_all(const struct found *found, struct af_policy *p, struct af_r
         if (!*culprit)
             continue;
         p->set |= 1u << k;
-        if (!read_setting(p, (enum af_key)k, value_of(*culprit), rules, room, f))
+        if (!read_setting(p, (enum af_key)k, value_of(*culprit), lists, f))
             return false;
     }
     return true;
 }
 
-bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_rule *rules, size_t n_rules,
-                     struct af_error *error) {
+static void find(const char *const *settings, struct found *found) {
+    for (; *settings; settings++)
+        if (is_ours(*settings))
+            note(*settings, found);
+}
+
+/* What the lists need at most, and where they then lie in the room; returns its size. A list that is cut off has no room:
+ * that is for its reader to say. */
+static size_t divide(const struct found *found, struct af_room room, struct af_lists *lists) {
+    const char *rules = found->setting[AF_KEY_RULES], *source = found->setting[AF_KEY_SOURCE];
+    *lists = (struct af_lists){ .rules = room.at };
+    if (!rules && !source)
+        return 0;
+    const struct af_span text = rules ? value_of(rules) : (struct af_span){ NULL, 0 };
+    const size_t n_rules = af_rules_room(text);
+    const size_t n_sources = (n_rules ? af_source_room(text, n_rules) : 0) +
+                             (source ? af_source_room(value_of(source), 1) : 0);
+    const size_t at_sources = n_rules * sizeof(struct af_rule),
+                 size = at_sources + n_sources * sizeof(struct af_source);
+    lists->room_rules = room.size < at_sources ? room.size / sizeof(struct af_rule) : n_rules;
+    if (room.size >= size) {
+        lists->sources = (struct af_source *)((char *)room.at + at_sources);
+        lists->room_sources = (uint32_t)n_sources;
+    }
+    return size;
+}
+
+size_t af_policy_room(const char *const *settings) {
     struct found found = { { NULL }, NULL };
+    struct af_lists lists;
+    find(settings, &found);
+    return divide(&found, (struct af_room){ NULL, 0 }, &lists);
+}
+
+bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_room room, struct af_error *error) {
+    struct found found = { { NULL }, NULL };
+    struct af_lists lists;
     const char *culprit;
     struct af_fault f;
     clear(p);
-    for (; *settings; settings++)
-        if (is_ours(*settings))
-            note(*settings, &found);
-    if (read_all(&found, p, rules, n_rules, &culprit, &f))
+    find(settings, &found);
+    divide(&found, room, &lists);
+    if (read_all(&found, p, &lists, &culprit, &f)) {
+        p->rules = lists.rules;
+        p->n_rules = lists.n_rules;
+        p->sources = lists.sources;
         return true;
-
+    }
     const char *strict = found.setting[AF_KEY_STRICT];
     clear(p);
     if (strict)

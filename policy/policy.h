@@ -64,7 +64,17 @@ struct af_values {
     uint16_t syn_retries;     /* TCP_SYNCNT: 1 to 127; 0: off */
     uint16_t pad;             /* compared as bytes */
     uint32_t user_timeout_ms; /* 0: off */
+    uint32_t source;          /* its first range in af_policy.sources, plus 1; 0: off */
+    uint32_t n_sources;       /* how many ranges */
 };
+
+/* Local addresses from one to another, of one family. */
+struct af_source {
+    uint8_t ip[16]; /* the first, as in struct af_addr */
+    uint32_t n;
+    uint32_t v6;
+};
+enum { AF_MOST_SOURCES = 1 << 24 }; /* addresses of one family in one value */
 
 struct af_rule {
     uint8_t role;   /* enum af_role */
@@ -95,6 +105,7 @@ struct af_policy {
     const char *rules_text;  /* as given */
     const struct af_rule *rules;
     size_t n_rules;
+    const struct af_source *sources; /* of the variable and of the rules */
 };
 
 /* One line, without newline: variable, value, place in it, what was expected. Never longer than its room:
@@ -107,16 +118,21 @@ struct af_error {
  * that is called afterfin: AFTERFIN_SERVICE_*, _PORT, _PORT_<digits>_*, _NAME, _ENV_*? */
 bool af_policy_is_injected(const char *setting);
 
-/* How many rules `text` (a value of AFTERFIN_RULES, or NULL) can hold at most: room to give to the parser. */
-size_t af_policy_count_rules(const char *text);
+/* Room for what a policy holds beside itself: aligned as for a pointer, and to outlive it. */
+struct af_room {
+    void *at;
+    size_t size;
+};
+
+/* How many bytes of room these settings can need at most. */
+size_t af_policy_room(const char *const *settings);
 
 /* Parse settings: a NULL-terminated list of "AFTERFIN_NAME=VALUE" strings, others in it are ignored (so
  * environ itself will do). The last of several settings of one name decides. An empty value is an unset
- * variable; an unknown AFTERFIN_ name is an error, an injected one is passed over. `rules` has room for `n_rules` rules and must outlive *p,
- * as must the strings. False: *error is filled, and *p holds no policy at all (watching, nothing asked),
+ * variable; an unknown AFTERFIN_ name is an error, an injected one is passed over. The room and the strings must
+ * outlive *p. False: *error is filled, and *p holds no policy at all (watching, nothing asked),
  * save p->strict, which is still what AFTERFIN_STRICT says. */
-bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_rule *rules, size_t n_rules,
-                     struct af_error *error);
+bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_room room, struct af_error *error);
 
 /* Is the program of this name touched at all (only, skip)? */
 bool af_policy_touches(const struct af_policy *p, const char *program);
@@ -125,8 +141,8 @@ bool af_policy_touches(const struct af_policy *p, const char *program);
  * default? (Log and ledger are no policy.) */
 bool af_policy_acts(const struct af_policy *p);
 
-/* Does what is to be done with a socket in this role depend on its address: is there a rule for the role, or, for bind, a
- * key that looks at the port? */
+/* Does what is to be done with a socket in this role depend on its address: is there a rule for the role, or a key that
+ * looks at it (bind: at the port; source: at the family)? */
 bool af_policy_asks_address(const struct af_policy *p, enum af_role role);
 
 /* Is this value of linger asked for, in a variable or a rule? */
@@ -135,6 +151,13 @@ bool af_policy_lingers(const struct af_policy *p, enum af_linger linger);
 /* The values in force for a socket in this role at this address: first matching rule that names the key,
  * then the variable, then the default. Keys that do not belong to the role come back as their defaults. */
 void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr, struct af_values *out);
+
+/* source: how many addresses of this family there are to start from, and the i-th of them, with port 0. */
+uint32_t af_policy_count_sources(const struct af_policy *p, const struct af_values *values, bool v6);
+void af_policy_source(const struct af_policy *p, const struct af_values *values, bool v6, uint32_t i,
+                      struct af_addr *out);
+/* 0.0.0.0 or ::? */
+bool af_addr_is_any(const struct af_addr *addr);
 
 /* From sockaddr to af_addr; v4-mapped becomes IPv4. False where it is neither AF_INET nor AF_INET6 or too
  * short (16 and 24 bytes: the kernel's own SIN6_LEN_RFC2133). */
@@ -169,7 +192,7 @@ unsigned af_policy_options(const struct af_values *values, enum af_role role, ui
                            bool override, struct af_option out[AF_OPTIONS_MAX]);
 
 /* The key that owns a socket option, for noticing the program's own choices: SO_LINGER and TCP_LINGER2 ->
- * AF_KEY_LINGER, IP_LOCAL_PORT_RANGE -> AF_KEY_PORT_RANGE, ...; AF_KEYS where none does. */
+ * AF_KEY_LINGER, SO_BINDTODEVICE -> AF_KEY_SOURCE, ...; AF_KEYS where none does. */
 enum af_key af_policy_key_of(int level, int name);
 
 #endif

@@ -13,12 +13,10 @@ static bool next_rule(struct af_span text, size_t *pos, struct af_span *rule) {
     return true;
 }
 
-size_t af_policy_count_rules(const char *text) {
-    size_t n = 0, pos = 0, length = 0;
+size_t af_rules_room(struct af_span text) {
+    size_t n = 0, pos = 0;
     struct af_span rule;
-    while (text && text[length])
-        length++;
-    while (next_rule((struct af_span){ text, length }, &pos, &rule))
+    while (next_rule(text, &pos, &rule))
         n += rule.n > 0;
     return n;
 }
@@ -80,7 +78,7 @@ static bool read_key(struct af_span item, struct af_span name, const struct af_r
 }
 
 /* key=value */
-static bool read_item(struct af_span item, struct af_rule *rule, struct af_fault *f) {
+static bool read_item(struct af_span item, struct af_rule *rule, struct af_lists *lists, struct af_fault *f) {
     size_t equals = af_index(item, '=');
     struct af_span value;
     enum af_key key;
@@ -91,7 +89,7 @@ static bool read_item(struct af_span item, struct af_rule *rule, struct af_fault
     value = af_from(item, equals + 1);
     if (af_index(value, ' ') < value.n || af_index(value, '\t') < value.n)
         return af_fail(f, item, "a space inside", "KEY=VALUE[,KEY=VALUE...]");
-    if (!af_value_read(key, value, &rule->values, f)) {
+    if (!af_value_read(key, value, &rule->values, lists, f)) {
         if (f->at.n == value.n)
             f->at = item; /* "linger=0" says more than "0" */
         return false;
@@ -100,7 +98,7 @@ static bool read_item(struct af_span item, struct af_rule *rule, struct af_fault
     return true;
 }
 
-static bool read_rule(struct af_span text, struct af_rule *rule, struct af_fault *f) {
+static bool read_rule(struct af_span text, struct af_rule *rule, struct af_lists *lists, struct af_fault *f) {
     static const char form[] = "ROLE TARGET KEY=VALUE[,KEY=VALUE...]";
     struct af_span rest = text, item, target, role = take_word(&rest);
     uint8_t role_number;
@@ -118,24 +116,23 @@ static bool read_rule(struct af_span text, struct af_rule *rule, struct af_fault
     while (af_next_item(rest, &pos, &item)) {
         if (!item.n)
             return af_fail(f, af_round_item(rest, item), "nothing between commas", "KEY=VALUE[,KEY=VALUE...]");
-        if (!read_item(item, rule, f))
+        if (!read_item(item, rule, lists, f))
             return false;
     }
     return true;
 }
 
-bool af_rules_read(struct af_span text, struct af_rule *rules, size_t room, size_t *n, struct af_fault *f) {
+bool af_rules_read(struct af_span text, struct af_lists *lists, struct af_fault *f) {
     size_t pos = 0;
     struct af_span rule;
-    *n = 0;
     while (next_rule(text, &pos, &rule)) {
         if (!rule.n)
             continue;
-        if (*n == room)
+        if (lists->n_rules == lists->room_rules)
             return af_fail(f, rule, "no room for this many rules", NULL);
-        if (!read_rule(rule, &rules[*n], f))
+        if (!read_rule(rule, &lists->rules[lists->n_rules], lists, f))
             return false;
-        (*n)++;
+        lists->n_rules++;
     }
     return true;
 }

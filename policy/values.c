@@ -113,12 +113,14 @@ static bool read_user_timeout(struct af_span s, struct af_values *out, struct af
     return true;
 }
 
-bool af_value_read(enum af_key key, struct af_span s, struct af_values *out, struct af_fault *f) {
+bool af_value_read(enum af_key key, struct af_span s, struct af_values *out, struct af_lists *lists,
+                   struct af_fault *f) {
     bool off = af_is(s, "off");
     switch (key) {
     case AF_KEY_REUSEADDR: return af_flag_read(s, &out->reuseaddr) || af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_BIND_NO_PORT: return af_flag_read(s, &out->bind_no_port) || af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_LINGER: return off || read_linger(s, out, f);
+    case AF_KEY_SOURCE: return off || af_source_read(s, out, lists, f);
     case AF_KEY_SYN_RETRIES: return off || read_syn_retries(s, out, f);
     case AF_KEY_PORT_RANGE: return off || read_port_range(s, out, f);
     case AF_KEY_PORT_SEARCH:

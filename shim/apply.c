@@ -86,9 +86,9 @@ static struct {
 
 void af_prepare_policy(void) {
     const struct af_addr any = { .port = 0 };
-    af.searches = af.policy.values.cycle;
+    af.searches = af.policy.values.cycle || af.policy.values.source;
     for (size_t i = 0; i < af.policy.n_rules; i++)
-        af.searches |= af.policy.rules[i].values.cycle;
+        af.searches |= af.policy.rules[i].values.cycle || af.policy.rules[i].values.source;
     for (int role = 0; role <= AF_ROLE_LISTEN && !af.policy.n_rules && !af.policy.values.port_low; role++) {
         af_policy_decide(&af.policy, (enum af_role)role, &any, &plain[role].values);
         plain[role].n = af_policy_options(&plain[role].values, (enum af_role)role, 1, 0, af.policy.override,
@@ -197,7 +197,7 @@ void af_reapply(int fd, struct af_socket *conn, enum af_key key) {
     } else if (state == AF_CONN_OPEN || state == AF_CONN_PENDING) {
         if (af_has(conn, AF_FLAG_ACCEPTED))
             af_apply(fd, conn, AF_ROLE_LISTEN, &details.bind_to, &values);
-        else if (key != AF_KEY_PORT_RANGE)
+        else if (key != AF_KEY_PORT_RANGE && key != AF_KEY_SOURCE)
             af_apply(fd, conn, AF_ROLE_CONNECT, &conn->peer, &values);
     } else if (state == AF_CONN_LISTENER && key != AF_KEY_REUSEADDR) {
         af_apply(fd, conn, AF_ROLE_LISTEN, &details.bind_to, &values);

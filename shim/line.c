@@ -174,7 +174,7 @@ const char *af_policy_text(void) {
 /* Only what af.policy was made of: the texts of the variables, in the order of keys.def. */
 void af_line_start(void) {
     struct af_text t = { policy_room, sizeof policy_room - 1, 0 };
-    uint32_t shown = AF_BIT(REUSEADDR) | AF_BIT(BIND_NO_PORT) | AF_BIT(LINGER) | AF_BIT(SYN_RETRIES) |
+    uint32_t shown = AF_BIT(REUSEADDR) | AF_BIT(BIND_NO_PORT) | AF_BIT(LINGER) | AF_BIT(SOURCE) | AF_BIT(SYN_RETRIES) |
                      AF_BIT(PORT_RANGE) | AF_BIT(PORT_SEARCH) | AF_BIT(KEEPALIVE) | AF_BIT(USER_TIMEOUT) |
                      AF_BIT(OVERRIDE) | AF_BIT(RULES);
     for (int key = 0; key < AF_KEYS; key++) {
@@ -185,7 +185,11 @@ void af_line_start(void) {
             af_put_char(&t, ',');
         af_put(&t, af_key_name((enum af_key)key));
         af_put_char(&t, '=');
-        af_put(&t, set ? af_setting(key) : af_key_fallback((enum af_key)key));
+        const char *value = set ? af_setting(key) : af_key_fallback((enum af_key)key);
+        for (; key == AF_KEY_SOURCE && *value; value++)
+            if (*value != ' ' && *value != '\t')
+                af_put_char(&t, *value == ',' ? '+' : *value); /* as in a rule: a comma ends the key */
+        af_put(&t, value);
     }
     if (t.size > t.room) /* rules may be of any length */
         __builtin_memcpy(policy_room + t.room - 3, "...", 3);

@@ -1,20 +1,18 @@
 /* Hooks: local addresses and ports. */
 #include "shim/shim.h"
 
-/* The address that the program bound, in the socket's own family, port 0. */
-static long bind_again(int fd, const struct af_socket *conn) {
-    const struct af_details details = af_details_of(conn);
+long af_bind_address(int fd, const struct af_socket *conn, const struct af_addr *to, uint32_t scope) {
     struct sockaddr_in v4 = { .sin_family = AF_INET };
-    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_scope_id = details.bind_scope };
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_scope_id = scope };
     if (!conn->family_v6) {
-        __builtin_memcpy(&v4.sin_addr, details.bind_to.ip, sizeof v4.sin_addr);
+        __builtin_memcpy(&v4.sin_addr, to->ip, sizeof v4.sin_addr);
         return AF_SYS3(SYS_bind, fd, &v4, sizeof v4);
     }
-    if (details.bind_to.v6) {
-        __builtin_memcpy(&v6.sin6_addr, details.bind_to.ip, sizeof v6.sin6_addr);
+    if (to->v6) {
+        __builtin_memcpy(&v6.sin6_addr, to->ip, sizeof v6.sin6_addr);
     } else {
         __builtin_memcpy(v6.sin6_addr.s6_addr + 10, "\xff\xff", 2);
-        __builtin_memcpy(v6.sin6_addr.s6_addr + 12, details.bind_to.ip, 4);
+        __builtin_memcpy(v6.sin6_addr.s6_addr + 12, to->ip, 4);
     }
     return AF_SYS3(SYS_bind, fd, &v6, sizeof v6);
 }
@@ -32,9 +30,10 @@ static bool has_port(int fd) {
 int af_bind_now(int fd, struct af_socket *conn) {
     if (!af_has(conn, AF_FLAG_BOUND_LATE))
         return 0;
+    const struct af_details details = af_details_of(conn);
     int off = 0;
     AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off, sizeof off);
-    long result = bind_again(fd, conn);
+    long result = af_bind_address(fd, conn, &details.bind_to, details.bind_scope);
     if (result == 0) {
         af_clear(conn, AF_FLAG_BOUND_LATE);
         af_set(conn, AF_FLAG_PORT_CHOSEN);
@@ -76,6 +75,7 @@ int af_on_bind(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
     int before = errno;
     af_log_if_due();
     af_bind_now(fd, conn); /* a second bind: the kernel is to see what it would have seen */
+    af_take_back_source(fd, conn);
     if (af.by_address & 1 << AF_ROLE_BIND && !af_has(conn, AF_FLAG_BOUND) && af_can_read_address(addr, len) &&
         af_addr_from(addr, len, &to))
         af_apply(fd, conn, AF_ROLE_BIND, &to, &values);
@@ -171,6 +171,8 @@ int af_on_listen(bool raw, int fd, int backlog) {
     uint32_t state = atomic_load(&conn->state);
     bool first = state != AF_CONN_LISTENER && state != AF_CONN_OPEN;
     af_log_if_due();
+    if (first)
+        af_take_back_source(fd, conn);
     if (first)
         apply_unbound(fd, conn);
     if (first && af_has(conn, AF_FLAG_PORT_CHOSEN) && state == AF_CONN_NEW) {

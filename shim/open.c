@@ -141,13 +141,20 @@ long af_open(struct af_socket *conn, const struct af_attempt *attempt, bool at_o
     bool fresh = false;
     const int before = errno;
     values.cycle = false;
+    values.source = 0;
     af_log_if_due();
     const bool pinned = af_pin(attempt->fd, conn);
-    if (AF_LIKELY(pinned))
+    if (AF_LIKELY(pinned)) {
+        af_take_back_source(attempt->fd, conn); /* refused where there is a connection, or may be one soon */
         fresh = prepare(attempt->fd, conn, attempt->addr, attempt->len, &values);
+    }
     af_add(AF_COUNT_connects);
-    const long result = values.cycle ? af_search(attempt, &values) : attempt->run(attempt);
+    const long result = values.source && fresh ? af_open_from_source(conn, attempt, &values)
+                        : values.cycle         ? af_search(attempt, &values)
+                                               : attempt->run(attempt);
     const int error = result < 0 ? errno : before;
+    if (pinned && result < 0 && is_failure(error) && af_is_at(attempt->fd, conn))
+        af_take_back_source(attempt->fd, conn);
     if (AF_LIKELY(pinned && af_is_at(attempt->fd, conn))) {
         const bool begun = result >= 0 && !at_once;
         if (!fresh || (result < 0 && is_failure(error)) || note_peer(conn, attempt->addr, attempt->len))
@@ -178,6 +185,7 @@ static int disconnect(struct af_socket *conn, const struct af_attempt *attempt) 
     } else if (af_pin(attempt->fd, conn)) {
         if (alive)
             af_settle_reset(attempt->fd, conn, &tcp);
+        af_take_back_source(attempt->fd, conn);
         make_new(conn);
         af_unpin(conn);
     }

@@ -22,25 +22,15 @@ static const uint16_t widths[] = { 1, 1, 8, 32, 128, 512, 2048 };
 enum { N_WIDTHS = sizeof widths / sizeof *widths };
 enum { NEARBY = 512, NEARBY_TRIES = 3, CROWDED = 2, PROBE_EVERY = 4 };
 
-/* The place in the cycle, in the page that a fork wipes: parent and child then walk different orders. */
-struct cycle {
-    struct af_fork_page fork_page;
-    _Atomic uint32_t next;
-    _Atomic uint64_t key;
-    _Atomic uint32_t start;   /* the width that did it last time, less one step; 0: the range is not crowded */
-    _Atomic uint32_t last;    /* the port, or the window's first, that was free last time */
-    _Atomic uint32_t crowded; /* searches that began nearby */
-};
-
-static struct cycle *cycle_of_process(void) {
-    struct cycle *cycle = (struct cycle *)(uintptr_t)af.fork_page;
-    if (!atomic_load(&cycle->key)) {
+struct af_order *af_order(void) {
+    struct af_order *order = (struct af_order *)(uintptr_t)af.fork_page;
+    if (!atomic_load(&order->key)) {
         uint64_t key = 0, none = 0;
         if (AF_SYS3(SYS_getrandom, &key, sizeof key, 0) != sizeof key || !key)
             key = af_now() * 0x9e3779b97f4a7c15u | 1;
-        atomic_compare_exchange_strong(&cycle->key, &none, key);
+        atomic_compare_exchange_strong(&order->key, &none, key);
     }
-    return cycle;
+    return order;
 }
 
 static uint64_t mix(uint64_t x) {
@@ -49,9 +39,8 @@ static uint64_t mix(uint64_t x) {
     return x ^ x >> 31;
 }
 
-/* A permutation of 0..n-1: a Feistel network of eight rounds over the next even number of bits, walked until
- * it falls below n. */
-static uint32_t permute(uint64_t key, uint32_t i, uint32_t n) {
+/* A Feistel network of eight rounds over the next even number of bits, walked until it falls below n. */
+uint32_t af_permute(uint64_t key, uint32_t i, uint32_t n) {
     unsigned half = 1;
     while (1u << 2 * half < n)
         half++;
@@ -106,7 +95,7 @@ static long set_window(int fd, uint32_t low, uint32_t high) {
 
 struct search {
     const struct af_attempt *attempt;
-    struct cycle *cycle;
+    struct af_order *order;
     uint32_t low, high;
     int before; /* errno, which a window that misses must not change */
     long result;
@@ -122,29 +111,29 @@ static enum outcome try_window(struct search *s, uint32_t from, uint32_t width) 
         errno = s->before;
         return MISSED;
     }
-    atomic_store(&s->cycle->last, from);
+    atomic_store(&s->order->last, from);
     return DONE;
 }
 
 /* The next port of the cycle. */
 static uint32_t next_port(struct search *s) {
     uint32_t n = s->high - s->low + 1;
-    return s->low + permute(s->cycle->key, atomic_fetch_add(&s->cycle->next, 1) % n, n);
+    return s->low + af_permute(s->order->key, atomic_fetch_add(&s->order->next, 1) % n, n);
 }
 
 /* A few windows at keyed places round `last`, then one over all of the middle. Now and then the whole range is
  * asked first whether it is crowded still: one port of it, which costs little where it is taken. */
 static enum outcome search_nearby(struct search *s, uint32_t start) {
-    uint32_t last = atomic_load(&s->cycle->last), n = atomic_fetch_add(&s->cycle->crowded, 1);
+    uint32_t last = atomic_load(&s->order->last), n = atomic_fetch_add(&s->order->crowded, 1);
     if (n % PROBE_EVERY == 0) {
         enum outcome outcome = try_window(s, next_port(s), 1);
         if (outcome == DONE)
-            atomic_store(&s->cycle->start, start - 1);
+            atomic_store(&s->order->start, start - 1);
         if (outcome != MISSED)
             return outcome;
     }
     for (uint32_t i = 0; i <= NEARBY_TRIES && last >= s->low && last <= s->high; i++) {
-        uint32_t place = permute(~s->cycle->key, (n * NEARBY_TRIES + i) % (2 * NEARBY), 2 * NEARBY);
+        uint32_t place = af_permute(~s->order->key, (n * NEARBY_TRIES + i) % (2 * NEARBY), 2 * NEARBY);
         uint32_t from = last + (i < NEARBY_TRIES ? place : NEARBY / 2);
         from = from < s->low + NEARBY ? s->low : from - NEARBY < s->high ? from - NEARBY : s->high;
         enum outcome outcome = try_window(s, from, i < NEARBY_TRIES ? widths[start] : NEARBY);
@@ -158,7 +147,7 @@ static enum outcome search_everywhere(struct search *s, uint32_t start) {
     for (uint32_t i = start; i < N_WIDTHS && widths[i] <= s->high - s->low + 1; i++) {
         enum outcome outcome = try_window(s, next_port(s), widths[i]);
         if (outcome == DONE)
-            atomic_store(&s->cycle->start, i ? i - 1 : 0);
+            atomic_store(&s->order->start, i ? i - 1 : 0);
         if (outcome != MISSED)
             return outcome;
     }
@@ -173,8 +162,8 @@ static void learn_last(struct search *s) {
     if (AF_SYS3(SYS_getsockname, s->attempt->fd, &sa, &size) < 0 || !af_addr_from((struct sockaddr *)&sa, size, &at) ||
         !at.port)
         return;
-    atomic_store(&s->cycle->last, at.port);
-    atomic_store(&s->cycle->start, CROWDED);
+    atomic_store(&s->order->last, at.port);
+    atomic_store(&s->order->start, CROWDED);
 }
 
 /* The kernel cuts one window to its range, but one that is all outside it ignores: without the range no port can be
@@ -200,8 +189,8 @@ long af_search(const struct af_attempt *attempt, const struct af_values *values)
         low = values->port_low;
         high = values->port_high;
     }
-    struct search s = { attempt, cycle_of_process(), low, high, errno, 0 };
-    uint32_t start = atomic_load(&s.cycle->start);
+    struct search s = { attempt, af_order(), low, high, errno, 0 };
+    uint32_t start = atomic_load(&s.order->start);
     enum outcome outcome = start ? search_nearby(&s, start) : MISSED;
     if (outcome == MISSED)
         outcome = search_everywhere(&s, start);

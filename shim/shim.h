@@ -9,6 +9,7 @@
  *   share.c     who of several processes is the last to let go       count.c    this process's counts
  *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
+ *   source.c    source=                                              start.c    the constructor
  *   pointer.c   may the program's memory be read?                    output.c   writing without blocking
  *   open.c local.c options.c shutdown.c close.c dup.c message.c process.c   the hooks
  *   log.c line.c text.c   the log line                               string.c   what compilers call unasked */
@@ -112,7 +113,7 @@ struct af_state {
     bool counting;           /* a log or a ledger was asked for: look at sockets, not only treat them */
     bool acts;               /* some policy is not its default */
     bool acks, asks;         /* linger=ack or ack-always is one of them; linger=ack is */
-    bool searches;           /* some connect may look for its port */
+    bool searches;           /* some connect may look for its port, or its address */
     _Atomic bool shows;      /* somebody may look at records in the ledger: it is a file, or something may be shared */
     bool connects_plainly;   /* what is done at a connect depends on neither address nor port, and no time is taken */
     bool writes_lines;       /* a log was asked for, and lines while running */
@@ -459,6 +460,23 @@ static inline bool af_apply_rst(int fd, struct af_socket *conn) {
 
 /* search.c ------------------------------------------------------------------------------------------------- */
 
+/* The places in the orders that this process walks in, in the page that a fork wipes: parent and child then walk different
+ * ones. */
+enum { AF_TURNS = 1000 };
+struct af_order {
+    struct af_fork_page fork_page;
+    _Atomic uint32_t next;
+    _Atomic uint64_t key;
+    _Atomic uint32_t start;          /* the width that did it last time, less one step; 0: the range is not crowded */
+    _Atomic uint32_t last;           /* the port, or the window's first, that was free last time */
+    _Atomic uint32_t crowded;        /* searches that began nearby */
+    _Atomic uint32_t turn[AF_TURNS]; /* source.c */
+};
+_Static_assert(sizeof(struct af_order) <= 4096, "one page");
+struct af_order *af_order(void);
+/* A permutation of 0..n-1, n up to 1 << 30. */
+uint32_t af_permute(uint64_t key, uint32_t i, uint32_t n);
+
 /* One attempt at the call that picks an ephemeral port: 0 or more, or -1 and errno. */
 struct af_attempt {
     long (*run)(const struct af_attempt *attempt);
@@ -472,6 +490,17 @@ struct af_attempt {
 long af_search(const struct af_attempt *attempt, const struct af_values *values);
 /* The range of net.ipv4.ip_local_port_range; false where it cannot be read. Read once. */
 bool af_port_range(uint16_t *low, uint16_t *high);
+
+/* source.c ------------------------------------------------------------------------------------------------- */
+
+/* Runs it from one local address after the other until one is free towards the peer, at last as the program left it. */
+long af_open_from_source(struct af_socket *conn, const struct af_attempt *attempt, const struct af_values *values);
+/* No connection has come of it, or none is there any more: the socket becomes what the program knows, bound to nothing. */
+void af_take_back_source_now(int fd, struct af_socket *conn);
+static inline void af_take_back_source(int fd, struct af_socket *conn) {
+    if (AF_UNLIKELY(af_has(conn, AF_FLAG_SOURCE)))
+        af_take_back_source_now(fd, conn);
+}
 
 /* settle.c ------------------------------------------------------------------------------------------------- */
 
@@ -511,6 +540,8 @@ void af_connect_failed(struct af_socket *conn, int error);
 long af_open(struct af_socket *conn, const struct af_attempt *attempt, bool at_once);
 int af_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags);
 int af_bind_now(int fd, struct af_socket *conn);
+/* bind to this address, in the socket's own family, port 0: 0 or -errno. */
+long af_bind_address(int fd, const struct af_socket *conn, const struct af_addr *to, uint32_t scope);
 void af_listening(int fd, struct af_socket *conn);
 
 /* close.c, process.c --------------------------------------------------------------------------------------- */

@@ -124,9 +124,14 @@ static bool parse(char **envp, size_t n_settings, size_t size) {
         __builtin_memcpy(af.complaint.text, why, sizeof why);
         return false;
     }
-    size_t n = af_policy_count_rules(af_setting(AF_KEY_RULES));
-    struct af_rule *rules = n ? more(n * sizeof *rules) : NULL;
-    return af_policy_parse(&af.policy, settings, rules, rules ? n : 0, &af.complaint);
+    struct af_room room = { NULL, 0 };
+    for (size_t i = 0; settings[i]; i++) /* most programs are spared the question */
+        if (starts_with(settings[i], "AFTERFIN_RULES=") || starts_with(settings[i], "AFTERFIN_SOURCE="))
+            room.size = af_policy_room(settings);
+    if (room.size)
+        room.at = more(room.size);
+    room.size = room.at ? room.size : 0;
+    return af_policy_parse(&af.policy, settings, room, &af.complaint);
 }
 
 /* The process ends through exit or quick_exit: registered before anything else is, so called after all. */

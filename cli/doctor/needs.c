@@ -37,7 +37,7 @@ static int try_setting(const char *setting, enum af_role role) {
     struct af_policy policy;
     struct af_values values;
     struct af_error error;
-    if (!af_policy_parse(&policy, (const char *const[]){ setting, NULL }, NULL, 0, &error))
+    if (!af_policy_parse(&policy, (const char *const[]){ setting, NULL }, (struct af_room){ NULL, 0 }, &error))
         return -EINVAL;
     af_policy_decide(&policy, role, &anywhere, &values);
     const int fd = new_socket();
@@ -121,6 +121,7 @@ static const struct trial of_policies[AF_KEYS] = {
     [AF_KEY_REUSEADDR] = OPTION("SO_REUSEADDR", NULL, "AFTERFIN_REUSEADDR=on", AF_ROLE_BIND),
     [AF_KEY_BIND_NO_PORT] = OPTION("IP_BIND_ADDRESS_NO_PORT", "4.2", "AFTERFIN_BIND_NO_PORT=on", AF_ROLE_BIND),
     [AF_KEY_LINGER] = { .needs = "TCP_LINGER2, TCP_INFO", .since = "4.1", .run = try_linger },
+    [AF_KEY_SOURCE] = OPTION("IP_BIND_ADDRESS_NO_PORT", "4.2", "AFTERFIN_BIND_NO_PORT=on", AF_ROLE_BIND),
     [AF_KEY_SYN_RETRIES] = OPTION("TCP_SYNCNT", "2.4", "AFTERFIN_SYN_RETRIES=3", AF_ROLE_CONNECT),
     [AF_KEY_PORT_RANGE] = PORT_RANGE,
     [AF_KEY_PORT_SEARCH] = PORT_RANGE,

@@ -192,7 +192,7 @@ static void check_settings(struct af_process_seen *p, const char *runtime) {
             find_ledger(p, directory, af_innermost_pid(entry));
     }
     free(settings.environment);
-    free(settings.rules);
+    free(settings.room);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------ */

@@ -58,10 +58,10 @@ char *af_settings_add(struct af_settings *settings, const char *shown, const cha
 }
 
 bool af_settings_parse(struct af_settings *settings, struct af_error *error) {
-    const char *rules = af_settings_get(settings, af_keys[AF_KEY_RULES].variable);
-    size_t n = af_policy_count_rules(rules);
-    settings->rules = af_array(settings->rules, n, sizeof *settings->rules);
-    return af_policy_parse(&settings->policy, (const char *const *)settings->environment, settings->rules, n, error);
+    const char *const *environment = (const char *const *)settings->environment;
+    const size_t size = af_policy_room(environment);
+    settings->room = af_array(settings->room, size, 1);
+    return af_policy_parse(&settings->policy, environment, (struct af_room){ settings->room, size }, error);
 }
 
 bool af_settings_check(struct af_settings *settings) {

@@ -7,7 +7,7 @@
 struct af_settings {
     char **environment; /* of CMD: NULL-terminated, its own array */
     struct af_policy policy;
-    struct af_rule *rules;
+    void *room; /* of the policy */
 };
 
 /* Start from `environment` (environ). */

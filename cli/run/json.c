@@ -41,9 +41,9 @@ static json_t *process(const struct af_result *r, const struct af_row *row) {
 
 /* As in the log line: what treats sockets, and linger even where it is not set. */
 static json_t *policy(const struct af_settings *settings) {
-    const uint32_t shown = AF_BIT(REUSEADDR) | AF_BIT(BIND_NO_PORT) | AF_BIT(LINGER) | AF_BIT(SYN_RETRIES) |
-                           AF_BIT(PORT_RANGE) | AF_BIT(PORT_SEARCH) | AF_BIT(KEEPALIVE) | AF_BIT(USER_TIMEOUT) |
-                           AF_BIT(OVERRIDE) | AF_BIT(RULES);
+    const uint32_t shown = AF_BIT(REUSEADDR) | AF_BIT(BIND_NO_PORT) | AF_BIT(LINGER) | AF_BIT(SOURCE) |
+                           AF_BIT(SYN_RETRIES) | AF_BIT(PORT_RANGE) | AF_BIT(PORT_SEARCH) | AF_BIT(KEEPALIVE) |
+                           AF_BIT(USER_TIMEOUT) | AF_BIT(OVERRIDE) | AF_BIT(RULES);
     json_t *object = json_object();
     for (int key = 0; key < AF_KEYS; key++) {
         bool set = settings->policy.set & 1u << key;

@@ -15,13 +15,13 @@
 struct parsed {
     bool ok;
     struct af_policy p;
-    struct af_rule rules[16];
+    struct af_rule room[32];
     struct af_error error;
 };
 
 static inline void parse_list(struct parsed *out, const char *const *settings) {
     memset(out, 0xa5, sizeof *out);
-    out->ok = af_policy_parse(&out->p, settings, out->rules, ROWS(out->rules), &out->error);
+    out->ok = af_policy_parse(&out->p, settings, (struct af_room){ out->room, sizeof out->room }, &out->error);
     if (out->ok)
         out->error.text[0] = '\0';
 }
@@ -48,6 +48,8 @@ static const char *const policy_examples[] = {
     "AFTERFIN_BIND_NO_PORT=yes",
     "AFTERFIN_LINGER=ack",
     "AFTERFIN_LINGER=30",
+    "AFTERFIN_SOURCE=10.0.0.1-10.0.0.9, 10.0.1.1 ,2001:db8::5",
+    "AFTERFIN_RULES=connect 10.0.0.0/8 source=10.0.0.1-10.0.0.9+10.0.1.1,linger=ack;connect * source=::2+::9",
     "AFTERFIN_SYN_RETRIES=3",
     "AFTERFIN_PORT_RANGE=40000-49999",
     "AFTERFIN_PORT_SEARCH=cycle",

@@ -20,7 +20,7 @@ enum { MAX_SETTINGS = 32 };
 
 struct block {
     const char *setting[2 * MAX_SETTINGS + 1]; /* room to say everything twice */
-    size_t n, rules;                           /* rules: room that is enough */
+    size_t n;
 };
 
 static char *copy(const char *head, const uint8_t *s, size_t n) {
@@ -42,8 +42,6 @@ static void split(struct block *b, const uint8_t *data, size_t size) {
         if (to < size && data[to] != '\0' && data[to] != 0x1f)
             continue;
         char *text = copy("AFTERFIN_", data + from, to - from);
-        size_t rules = strncmp(text, "AFTERFIN_RULES=", 15) == 0 ? af_policy_count_rules(text + 15) : 0;
-        b->rules = rules > b->rules ? rules : b->rules;
         b->setting[b->n++] = text;
         from = to + 1;
     }
@@ -80,6 +78,7 @@ static const char *check_values(const struct af_values *v, uint32_t keys) {
     HOLDS(!v->bind_no_port || keys & AF_BIT(BIND_NO_PORT));
     HOLDS(!v->cycle || keys & AF_BIT(PORT_SEARCH));
     HOLDS(!v->linger || keys & AF_BIT(LINGER));
+    HOLDS(!v->source || keys & AF_BIT(SOURCE));
     HOLDS(!v->syn_retries || keys & AF_BIT(SYN_RETRIES));
     HOLDS(!v->port_low || keys & AF_BIT(PORT_RANGE));
     HOLDS(!v->keep_idle || keys & AF_BIT(KEEPALIVE));
@@ -118,9 +117,27 @@ static const char *check_target(const struct af_rule *r) {
     return NULL;
 }
 
+/* Every address that can be picked is of its family, and follows the one before it. */
+static const char *check_sources(const struct af_policy *p, const struct af_values *v) {
+    for (int v6 = 0; v6 < 2; v6++) {
+        const uint32_t n = af_policy_count_sources(p, v, v6);
+        struct af_addr first = { 0 }, last = { 0 };
+        HOLDS(n <= AF_MOST_SOURCES);
+        if (n) {
+            af_policy_source(p, v, v6, 0, &first);
+            af_policy_source(p, v, v6, n - 1, &last);
+        }
+        HOLDS(!n || (first.v6 == v6 && last.v6 == v6 && !first.port && !af_addr_is_any(&first)));
+        HOLDS(n < 2 || memcmp(&first, &last, sizeof first) != 0 || v->n_sources > 1);
+    }
+    HOLDS((v->source > 0) == (v->n_sources > 0));
+    return NULL;
+}
+
 static const char *check_policy(const struct af_policy *p, size_t room) {
     const char *broken = check_values(&p->values, p->set);
-    HOLDS(p->n_rules <= room && p->set < 1u << AF_KEYS);
+    broken = broken ? broken : check_sources(p, &p->values);
+    HOLDS(p->n_rules <= room / sizeof *p->rules && p->set < 1u << AF_KEYS);
     HOLDS(p->log <= AF_SINK_FILE && (p->log == AF_SINK_FILE) == (p->log_path && *p->log_path == '/'));
     HOLDS(p->ledger <= AF_LEDGER_DIRECTORY);
     HOLDS((p->ledger == AF_LEDGER_DIRECTORY) == (p->ledger_dir && *p->ledger_dir == '/'));
@@ -129,6 +146,7 @@ static const char *check_policy(const struct af_policy *p, size_t room) {
         HOLDS(r->role < AF_ROLES && r->named && !(r->named & ~keys_in(1u << r->role)));
         broken = check_values(&r->values, r->named);
         broken = broken ? broken : check_target(r);
+        broken = broken ? broken : check_sources(p, &r->values);
     }
     return broken;
 }
@@ -183,13 +201,13 @@ static const char *check_decisions(const struct af_policy *p, uint64_t seed) {
     return NULL;
 }
 
-static const char *check_parse(struct block *b, struct af_rule *rules, uint64_t seed, bool *parsed) {
+static const char *check_parse(struct block *b, struct af_room room, uint64_t seed, bool *parsed) {
     struct af_policy p, again;
     struct af_error error;
     const char *broken;
     memset(&error, 0xff, sizeof error);
-    *parsed = af_policy_parse(&p, b->setting, rules, b->rules, &error);
-    broken = *parsed ? check_policy(&p, b->rules) : check_error(&error);
+    *parsed = af_policy_parse(&p, b->setting, room, &error);
+    broken = *parsed ? check_policy(&p, room.size) : check_error(&error);
     broken = broken ? broken : check_decisions(&p, seed);
     if (broken)
         return broken;
@@ -197,13 +215,17 @@ static const char *check_parse(struct block *b, struct af_rule *rules, uint64_t 
 
     /* Said twice it means the same. */
     memcpy(b->setting + b->n, b->setting, b->n * sizeof *b->setting);
-    HOLDS(af_policy_parse(&again, b->setting, rules, b->rules, &error) == *parsed);
+    HOLDS(af_policy_room(b->setting) == room.size);
+    HOLDS(af_policy_parse(&again, b->setting, room, &error) == *parsed);
     HOLDS(memcmp(&again.values, &p.values, sizeof p.values) == 0 && again.n_rules == p.n_rules);
     HOLDS(again.set == p.set && again.strict == p.strict && again.log_interval_s == p.log_interval_s);
 
     /* With too little room it fails and stays inside. */
-    if (p.n_rules)
-        HOLDS(!af_policy_parse(&again, b->setting, rules + 1, p.n_rules - 1, &error) && !check_error(&error));
+    if (p.n_rules) {
+        const size_t less = (p.n_rules - 1) * sizeof *p.rules;
+        char *end = (char *)room.at + room.size - less; /* beyond it is nothing: a sanitizer sees a step too far */
+        HOLDS(!af_policy_parse(&again, b->setting, (struct af_room){ end, less }, &error) && !check_error(&error));
+    }
     return NULL;
 }
 
@@ -229,12 +251,13 @@ const char *policy_broken(const uint8_t *data, size_t size, bool *parsed) {
     for (size_t i = 0; i < size; i++)
         seed = (seed ^ data[i]) * 1099511628211u;
     split(&b, data, size);
-    struct af_rule *rules = malloc(b.rules ? b.rules * sizeof *rules : 1);
-    if (!rules)
+    struct af_room room = { .size = af_policy_room(b.setting) };
+    room.at = malloc(room.size ? room.size : 1);
+    if (!room.at)
         abort();
-    const char *broken = check_parse(&b, rules, seed | 1, parsed);
+    const char *broken = check_parse(&b, room, seed | 1, parsed);
     for (size_t i = 0; i < b.n; i++)
         free((char *)(uintptr_t)b.setting[i]);
-    free(rules);
+    free(room.at);
     return broken ? broken : check_raw_target(data, size);
 }

@@ -56,6 +56,39 @@ Test(policy_errors, a_bad_value_is_named_with_its_place_and_what_was_expected) {
           "AFTERFIN_KEEPALIVE=\"9:32768\", at \"32768\": seconds out of range; expected 1 to 32767" },
         { "AFTERFIN_KEEPALIVE=9:9:128",
           "AFTERFIN_KEEPALIVE=\"9:9:128\", at \"128\": count out of range; expected 1 to 127" },
+        { "AFTERFIN_SOURCE=here", "AFTERFIN_SOURCE=\"here\": not an IPv4 address; expected four numbers, A.B.C.D" },
+        { "AFTERFIN_SOURCE=10.0.0.1,",
+          "AFTERFIN_SOURCE=\"10.0.0.1,\", at \"\": an address is missing; expected ADDR[-ADDR][,ADDR...]" },
+        { "AFTERFIN_SOURCE=10.0.0.1-",
+          "AFTERFIN_SOURCE=\"10.0.0.1-\": an address is missing; expected ADDR or ADDR-ADDR" },
+        { "AFTERFIN_SOURCE=10.0.0.9-10.0.0.1",
+          "AFTERFIN_SOURCE=\"10.0.0.9-10.0.0.1\": the range is reversed; expected ADDR-ADDR with the smaller first" },
+        { "AFTERFIN_SOURCE=2001:db8:0:1::-2001:db8::",
+          "AFTERFIN_SOURCE=\"2001:db8:0:1::-2001:db8::\": the range is reversed; expected ADDR-ADDR with the smaller "
+          "first" },
+        { "AFTERFIN_SOURCE=10.0.0.1-::2",
+          "AFTERFIN_SOURCE=\"10.0.0.1-::2\": a range from one family to the other; expected ADDR or ADDR-ADDR" },
+        { "AFTERFIN_SOURCE=10.0.0.0/8",
+          "AFTERFIN_SOURCE=\"10.0.0.0/8\": a prefix has more addresses than connections can start from; expected "
+          "ADDR-ADDR" },
+        { "AFTERFIN_SOURCE=10.0.0.1,fe80::1%eth0",
+          "AFTERFIN_SOURCE=\"10.0.0.1,fe80::1%eth0\", at \"fe80::1%eth0\": scope ids are not taken; expected an address "
+          "without %" },
+        { "AFTERFIN_SOURCE=0.0.0.0-0.0.0.9",
+          "AFTERFIN_SOURCE=\"0.0.0.0-0.0.0.9\", at \"0.0.0.0\": the kernel's own choice: say off for that; expected ADDR "
+          "or ADDR-ADDR" },
+        { "AFTERFIN_SOURCE=::",
+          "AFTERFIN_SOURCE=\"::\": the kernel's own choice: say off for that; expected ADDR or ADDR-ADDR" },
+        { "AFTERFIN_SOURCE=10.0.0.0-10.255.255.255,11.0.0.0",
+          "AFTERFIN_SOURCE=\"10.0.0.0-10.255.255.255,11.0.0.0\", at \"11.0.0.0\": too many addresses; expected 16777216 "
+          "at most" },
+        { "AFTERFIN_SOURCE=2001:db8::1-2001:db9::1",
+          "AFTERFIN_SOURCE=\"2001:db8::1-2001:db9::1\": too many addresses; expected 16777216 at most" },
+        { "AFTERFIN_RULES=connect * source=10.0.0.1,10.0.0.2",
+          "AFTERFIN_RULES=\"connect * source=10.0.0.1,10.0.0.2\", at \"10.0.0.2\": expected KEY=VALUE" },
+        { "AFTERFIN_RULES=connect * source=10.0.0.1++10.0.0.2",
+          "AFTERFIN_RULES=\"connect * source=10.0.0.1++10.0.0.2\", at \"+10.0.0.2\": an address is missing; expected "
+          "ADDR[-ADDR][,ADDR...]" },
         { "AFTERFIN_SYN_RETRIES=few", "AFTERFIN_SYN_RETRIES=\"few\": expected off, RETRIES" },
         { "AFTERFIN_SYN_RETRIES=0", "AFTERFIN_SYN_RETRIES=\"0\": count out of range; expected 1 to 127" },
         { "AFTERFIN_SYN_RETRIES=128", "AFTERFIN_SYN_RETRIES=\"128\": count out of range; expected 1 to 127" },
@@ -97,7 +130,7 @@ Test(policy_errors, a_bad_value_is_named_with_its_place_and_what_was_expected) {
 Test(policy_errors, a_bad_rule_is_named_with_its_place_and_what_was_expected) {
 #define IN(rule) "AFTERFIN_RULES=\"" rule "\""
 #define FORM "expected ROLE TARGET KEY=VALUE[,KEY=VALUE...]"
-#define CONNECT_KEYS "expected linger, syn_retries, port_range, port_search, keepalive, user_timeout"
+#define CONNECT_KEYS "expected linger, source, syn_retries, port_range, port_search, keepalive, user_timeout"
     static const struct row rows[] = {
         { "AFTERFIN_RULES=accept * linger=ack",
           IN("accept * linger=ack") ", at \"accept\": unknown role; expected bind, connect or listen" },

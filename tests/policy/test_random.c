@@ -20,7 +20,7 @@ static size_t below(size_t n) {
 
 /* One byte changed, taken out, put in, or a stretch doubled. */
 static size_t mutate(uint8_t *s, size_t n, size_t room) {
-    static const char odd[] = "0123456789:/-,;=.*[]% \t\nabcf\x7f\xff";
+    static const char odd[] = "0123456789:/-,;=.*[]%+ \t\nabcf\x7f\xff";
     size_t at = below(n + 1), stretch = below(n - at + 1);
     uint8_t byte = (uint8_t)(below(4) ? odd[below(sizeof odd - 1)] : random());
     switch (below(4)) {

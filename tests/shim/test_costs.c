@@ -153,6 +153,9 @@ static const struct cost {
     /* and one where the address decides and does not lie on the first thread's stack: can it be read? (pointer.c) */
     { "BIND_NO_PORT=on", "bind", 1 + 1 },
     { "RULES=connect 127.0.0.0/8 linger=ack-always", "connect", 1 + 1 },
+    { "SOURCE=127.0.0.2-127.0.0.9", "connect", 2 + 1 }, /* a setsockopt and a bind */
+    { "SOURCE=10.1.2.3", "connect", 3 + 1 },            /* none that does: the option is taken back */
+    { "SOURCE=127.0.0.2-127.0.0.9", "bind", 0 + 1 },    /* the program's own choice */
     { "LINGER=ack-always|USER_TIMEOUT=10s|PORT_SEARCH=cycle|BIND_NO_PORT=on", "bind", 4 + 1 },
     { LOG "|LINGER=ack", "answered", 1 + 2 },
     { LOG "|LINGER=ack", "connect", 1 + 2 },

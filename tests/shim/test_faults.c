@@ -83,6 +83,7 @@ static const char *const settings[] = {
     "LOG=%s|LEDGER=%s",
     "LOG=%s|LEDGER=/nonexistent/run-1",
     "LOG=%s|LINGER=ack|KEEPALIVE=60:10:3|USER_TIMEOUT=90s|SYN_RETRIES=9",
+    "SOURCE=127.0.0.1,::1,10.1.2.3|LOG=%s", /* what the kernel would choose itself */
     "LINGER=1|OVERRIDE=on",
     "LOG=%s|PORT_SEARCH=cycle|PORT_RANGE=40000-49999",
     "RULES=connect * linger=ack; listen * linger=ack; bind * bind_no_port=on",
