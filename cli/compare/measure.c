@@ -1,6 +1,7 @@
 /* What one run of compare came to, from its ledgers and the kernel's table; and what becomes of its leftovers. */
 #include "cli/compare/round.h"
 #include "cli/kernel/ports.h"
+#include "cli/kernel/sysctl.h"
 #include "cli/ledgers/settle.h"
 #include "cli/output/say.h"
 #include "ledger/histogram.h"
@@ -51,6 +52,14 @@ static double asked_again(const uint64_t count[AF_COUNTERS]) {
     return rest > 0 ? rest : 0;
 }
 
+/* What the library counts is what the state at the close leads to, where the kernel keeps any. */
+static bool keeps_none(void) {
+    char *most = af_sysctl("net.ipv4.tcp_max_tw_buckets");
+    const bool none = af_sysctl_number(most) == 0;
+    free(most);
+    return none;
+}
+
 void af_compare_measure(struct af_measure *m, const struct af_result *r, struct af_kernel_sockets *left,
                         const struct af_kernel_sockets *before) {
     const struct af_histogram *times = &r->found.connect_times;
@@ -63,7 +72,7 @@ void af_compare_measure(struct af_measure *m, const struct af_result *r, struct 
     m->value[AF_METRIC_connects] = (double)count[AF_COUNT_connects];
     m->value[AF_METRIC_connects_again] = asked_again(count);
     m->value[AF_METRIC_established] = (double)count[AF_COUNT_established];
-    m->value[AF_METRIC_time_wait] = (double)count[AF_COUNT_time_wait];
+    m->value[AF_METRIC_time_wait] = keeps_none() ? 0 : (double)count[AF_COUNT_time_wait];
     m->value[AF_METRIC_avoided] = (double)count[AF_COUNT_avoided];
     m->value[AF_METRIC_connect_p50_us] = af_histogram_quantile(times, 0.5) / 1000;
     m->value[AF_METRIC_connect_p99_us] = af_histogram_quantile(times, 0.99) / 1000;

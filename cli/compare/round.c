@@ -51,6 +51,7 @@ static bool prepare(const struct round *r) {
         setpgid(0, 0);
         if (r->e->netns)
             af_netns_keep_admin();
+        setenv("COMPARE_SIDE", r->side->name, 1);
         execl("/bin/sh", "sh", "-c", r->e->prepare, (char *)NULL);
         _exit(127);
     }

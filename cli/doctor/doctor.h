@@ -3,6 +3,7 @@
  *   machine.c   facts of the kernel             settings.c  what they mean: doctor_settings.def
  *   needs.c     what of it each policy needs    program.c   can PROGRAM be reached, through what
  *   libraries.c the libraries it will load      process.c   is the library in process N
+ *   namespace.c a network namespace of its own
  *   print.c print_program.c json.c  what is told
  *
  * Strings are from malloc and belong to the struct that they are in, unless they are const. */
@@ -56,12 +57,16 @@ struct af_machine {
     int dump_error;              /* -errno: no destinations, no listeners */
     int64_t conntrack;           /* entries; -1: there is no conntrack */
     int64_t conntrack_time_wait; /* of them; -1: not ours to read */
+    int net_ns_own;              /* 1: not the initial network namespace, but a container's or the like; -1: unknown */
+    int buckets_error;           /* errno of who would set tcp_max_tw_buckets; 0: it may be set */
     struct af_finding findings[AF_SYSCTLS];
 };
 
 void af_machine_read(struct af_machine *machine);
 void af_machine_free(struct af_machine *machine);
 
+/* namespace.c: fills in the two of it. */
+void af_machine_read_namespace(struct af_machine *machine);
 /* The first number of a value; -1: there is none. */
 int64_t af_machine_number(const struct af_machine *machine, enum af_sysctl which);
 /* Of its ports, those that a new connection cannot take over. */

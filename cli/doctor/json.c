@@ -80,6 +80,13 @@ static json_t *time_wait(const struct af_machine *m) {
     return object;
 }
 
+static json_t *net_ns(const struct af_machine *m) {
+    json_t *object = json_object();
+    put(object, "initial", m->net_ns_own < 0 ? json_null() : json_boolean(!m->net_ns_own));
+    put(object, "tcp_max_tw_buckets", json_string(m->buckets_error ? strerror(m->buckets_error) : "may be set"));
+    return object;
+}
+
 static json_t *conntrack(const struct af_machine *m) {
     if (m->conntrack < 0)
         return json_null();
@@ -183,6 +190,7 @@ bool af_doctor_write_json(const struct af_doctor *d, const char *path) {
     put(all, "commands", needs("name", d->commands, d->n_commands));
     put(all, "settings", settings(&d->machine));
     put(all, "time_wait", time_wait(&d->machine));
+    put(all, "net_ns", net_ns(&d->machine));
     put(all, "destinations", destinations(&d->machine));
     put(all, "conntrack", conntrack(&d->machine));
     put(all, "myths", myths());

@@ -96,6 +96,7 @@ void af_machine_read(struct af_machine *m) {
     read_settings(m);
     m->time_wait = af_sockstat("tw");
     m->overflow = af_netstat("TcpExt:", "TCPTimeWaitOverflow");
+    af_machine_read_namespace(m);
     read_conntrack(m);
     read_sockets(m);
     add_udp(m, "/proc/self/net/udp");

@@ -136,6 +136,26 @@ static void print_time_wait(const struct af_machine *m) {
         af_doctor_line(AF_INDENT, "conntrack is not in use here");
 }
 
+/* What no socket option can do for a program that ends by shutdown, its own namespace can. */
+static void print_namespace(const struct af_machine *m) {
+    if (m->net_ns_own != 1 || af_machine_number(m, AF_SYSCTL_tcp_max_tw_buckets) <= 0)
+        return;
+    af_doctor_heading("A network namespace of its own");
+    af_doctor_line(AF_INDENT,
+                   "This is not the initial one, but as a container has it. net.ipv4.tcp_max_tw_buckets=0 keeps no "
+                   "TIME_WAIT in it, whatever closes first and how, and no peer notices; it costs all its sockets "
+                   "TIME_WAIT's protection");
+    if (m->buckets_error)
+        af_doctor_line(AF_INDENT, "It may not be set from here (%s), but by who makes it:", strerror(m->buckets_error));
+    else
+        af_doctor_line(AF_INDENT, "It may be set from here, or by who makes it:");
+    if (!m->buckets_error)
+        af_doctor_line(DEEPER, "sysctl -w net.ipv4.tcp_max_tw_buckets=0");
+    af_doctor_line(DEEPER, "docker run --sysctl net.ipv4.tcp_max_tw_buckets=0 IMAGE");
+    af_doctor_line(DEEPER, "pod: securityContext: {sysctls: [{name: net.ipv4.tcp_max_tw_buckets, value: \"0\"}]}");
+    af_doctor_line(DEEPER, "(to Kubernetes it is unsafe: the kubelet needs --allowed-unsafe-sysctls)");
+}
+
 enum { LOCAL, PEER, PORTS, OF, SHARE, IN_TIME_WAIT, DESTINATION_COLUMNS };
 static const struct af_column destination_columns[DESTINATION_COLUMNS] = {
     [LOCAL] = { "FROM", .text = true, .rank = 2 },
@@ -233,6 +253,7 @@ void af_doctor_print(const struct af_doctor *d) {
     if (!brief) {
         print_settings(&d->machine);
         print_time_wait(&d->machine);
+        print_namespace(&d->machine);
         print_destinations(&d->machine);
     }
     print_needs(d, brief);

@@ -202,7 +202,9 @@ static uint64_t room_for_time_wait(const struct af_machine *m) {
 static void judge_tcp_max_tw_buckets(const struct af_machine *m, struct af_finding *f) {
     const int64_t max = af_machine_number(m, AF_SYSCTL_tcp_max_tw_buckets);
     const uint64_t room = room_for_time_wait(m);
-    if (max < 0 || (m->overflow <= 0 && m->time_wait * 10 < max * 8))
+    if (max == 0)
+        say(f, AF_NOTE, "no connection here leaves a TIME_WAIT, nor has its protection");
+    if (max <= 0 || (m->overflow <= 0 && m->time_wait * 10 < max * 8))
         return;
     const bool raise = (uint64_t)max < room;
     say(f, raise ? AF_ADVICE : AF_NOTE,

@@ -87,6 +87,21 @@ Test(compare_runs, counts_failures_by_errno) {
                  json_number(json, "a.errors.connect:EADDRNOTAVAIL.median"));
 }
 
+/* COMPARE_SIDE tells --prepare which side it prepares: here B's namespace keeps no TIME_WAIT. */
+Test(compare_runs, tells_prepare_which_side_it_is_for) {
+    const char *err;
+    ns_enter();
+    const char *prepare = "build/examples/server 127.0.0.1 8080 & if [ $COMPARE_SIDE = B ]; then "
+                          "echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets; fi; "
+                          "while ! grep -q ':1F90 ' /proc/net/tcp; do sleep 0.01; done";
+    json_t *json = compare_json(0, format("-b|linger=off|-r|3|--netns|--prepare|%s", prepare),
+                                format("%s 127.0.0.1 8080 -n 20", victim_path("connect_close")), &err);
+    cr_assert(json, "%s", err);
+    expect_all(json, "established", 20, 20, false);
+    expect_all(json, "time_wait", 20, 0, false);
+    expect_all(json, "ports", 20, 0, false);
+}
+
 /* The server of each run is started by --prepare in that run's own namespace, and ends with the run. */
 Test(compare_runs, can_give_each_run_a_namespace_of_its_own) {
     const char *err, *pids = scratch_path();

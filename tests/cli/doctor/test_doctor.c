@@ -394,3 +394,49 @@ Test(doctor, reads_and_writes_sets_of_ports_as_the_kernel_does) {
         free(text);
     }
 }
+
+/* ---- a network namespace of its own ---------------------------------------------------------------------------- */
+
+static const char *told_of_namespace(const char *before) {
+    struct ended e = shell("%s build/afterfin doctor", before);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    return strstr(e.out, "A network namespace of its own");
+}
+
+/* A kernel thread of this pid namespace is in the initial network namespace. */
+Test(doctor, knows_the_initial_network_namespace) {
+    const char *thread = file_text("/proc/2/comm");
+    const char *theirs = shell("readlink /proc/2/ns/net").out, *ours = shell("readlink /proc/self/ns/net").out;
+    if (!thread || strcmp(thread, "kthreadd\n") != 0 || !*theirs || strcmp(theirs, ours) != 0)
+        cr_skip_test("not in the initial network namespace, or not allowed to know");
+    cr_expect(json_is_true(json_find(doctor_json(0, NULL, NULL), "net_ns.initial")));
+    cr_expect_null(told_of_namespace(""));
+}
+
+Test(doctor, says_what_keeps_no_TIME_WAIT_in_a_namespace_of_its_own_and_that_is_so) {
+    static const char line[] = "sysctl -w net.ipv4.tcp_max_tw_buckets=0";
+    enum { N = 20 };
+    ns_enter();
+    const char *told = told_of_namespace("");
+    cr_assert(told && strstr(told, "It may be set from here") && strstr(told, line), "%s", told);
+    cr_expect(json_is_false(json_find(doctor_json(0, NULL, NULL), "net_ns.initial")));
+    cr_assert_eq(shell("PATH=$PATH:/sbin:/usr/sbin; %s", line).status, 0);
+    struct peer peer = peer_start(&(struct peer_options){ .answer = 3000, .answer_after = 2000 });
+    struct ended e = run(NULL, "connect_close 127.0.0.1 %u -n %d -b 2000", peer.port, N);
+    cr_assert_eq(e.status, 0, "%s", e.out);
+    e = run(NULL, "half_close 127.0.0.1 %u 2000 3000", peer.port); /* which no socket option helps */
+    cr_assert(strstr(e.out, "answer whole\nthen end\n"), "%s", e.out);
+    cr_assert_eq(ns_tw(), 0);
+    cr_expect_null(told_of_namespace(""), "it is done");
+    expect_setting(doctor_json(0, NULL, NULL), "done", "tcp_max_tw_buckets", "note", "");
+}
+
+Test(doctor, says_who_may_not_set_it) {
+    ns_enter();
+    if (geteuid() != 0 || shell("setpriv --reuid 65534 --clear-groups test -x build/afterfin").status != 0)
+        cr_skip_test("cannot be another user here, or he cannot come to the command");
+    const char *told = told_of_namespace("setpriv --reuid 65534 --clear-groups");
+    cr_assert(told && strstr(told, "It may not be set from here") && !strstr(told, "sysctl -w") &&
+                  strstr(told, "docker run --sysctl net.ipv4.tcp_max_tw_buckets=0"),
+              "%s", told);
+}

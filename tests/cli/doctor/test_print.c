@@ -14,13 +14,14 @@ Test(doctor_tells, has_every_field_of_the_contract) {
         const char *names[16];
     } objects[] = {
         { "",
-          { "version", "kernel", "policies", "commands", "settings", "time_wait", "destinations", "conntrack", "myths",
-            "program", "process" } },
+          { "version", "kernel", "policies", "commands", "settings", "time_wait", "net_ns", "destinations", "conntrack",
+            "myths", "program", "process" } },
         { "kernel", { "release" } },
         { "policies.0", { "key", "available", "needs", "since", "probed" } },
         { "commands.0", { "name", "available", "needs", "since", "probed" } },
         { "settings.0", { "name", "value", "level", "why", "set" } },
         { "time_wait", { "now", "max", "overflow", "accepted" } },
+        { "net_ns", { "initial", "tcp_max_tw_buckets" } },
         { "destinations.0", { "local", "peer", "ports", "time_wait", "range", "share", "level" } },
         { "myths.0", { "name", "why" } },
     };
