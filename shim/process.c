@@ -110,6 +110,20 @@ int af_on_unshare(bool raw, int flags) {
     return result;
 }
 
+/* What is opened later is not there any more, but to who thinks of it now: a ledger, the range of ports. */
+int af_on_chroot(const char *path) {
+    uint16_t low, high;
+    int error = errno;
+    if (af.on && !af_in_vfork_child()) {
+        if (af.policy.ledger != AF_LEDGER_OFF)
+            af_ready();
+        if (af.policy.set & (AF_BIT(PORT_RANGE) | AF_BIT(PORT_SEARCH) | AF_BIT(RULES)))
+            af_port_range(&low, &high);
+    }
+    errno = error;
+    return af_real.chroot(path);
+}
+
 /* fork. ---------------------------------------------------------------------------------------------------- */
 
 /* What share.c does not see to. */

@@ -1,6 +1,9 @@
 /* port_range=LOW-HIGH: the ports that the peer sees connections come from. */
 #include "tests/harness/harness.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 static unsigned count_from(const struct peer *p, unsigned since, unsigned low, unsigned high) {
     unsigned n = 0;
 
@@ -57,6 +60,26 @@ Test(port_range, a_range_with_no_part_inside_is_warned_of_once_and_not_applied) 
     cr_assert_eq(count_from(&peer, 0, 40000, 49999), 50);
     cr_assert(strstr(e.err, "port_range"), "no warning: %s", e.err);
     cr_assert_eq(strchr(e.err, '\n')[1], 0, "more than one line: %s", e.err);
+}
+
+/* What the kernel's range is can be read no more behind chroot: it is read before. */
+Test(port_range, holds_in_a_chroot_too) {
+    const char *const searches[] = { "PORT_RANGE=45000-45099", "PORT_RANGE=45000-45099|PORT_SEARCH=cycle",
+                                     "RULES=connect * port_range=45000-45099,port_search=cycle" };
+    ns_enter();
+    for (size_t i = 0; i < sizeof searches / sizeof *searches; i++) {
+        const char *directory = scratch_path();
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        cr_assert_eq(mkdir(directory, 0755), 0);
+        struct ended e = run(searches[i], "descend 127.0.0.1 %u 20 first-chroot=%s", peer.port, directory);
+        if (e.status == 3)
+            cr_skip_test("chroot is not allowed here");
+        cr_assert(e.status == 0 && !*e.err, "%s: %d %s", searches[i], e.status, e.err);
+        peer_wait_ended(&peer, 21);
+        cr_expect_eq(count_from(&peer, 0, 45000, 45099), 21, "%s", searches[i]);
+        peer_stop(&peer);
+        rmdir(directory);
+    }
 }
 
 /* Set before a bind to port 0, the option would choose that port too. */
