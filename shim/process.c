@@ -232,6 +232,7 @@ static void hand_over(int fd, struct af_socket *conn, void *before) {
         return;
     struct af_connection *shared = af_shared(conn);
     if (af_let_go(conn, *(struct af_moment *)before)) {
+        af_close_hold(conn);
         if (conn->passes)
             af_settle_passed(fd, conn);
         else

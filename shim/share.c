@@ -205,6 +205,13 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
     return came_here;
 }
 
+/* It goes to another image, whose relatives are others: a relative of ours who receives it from there begins anew. */
+void af_close_hold(const struct af_socket *conn) {
+    struct af_connection *shared = af_shared(conn);
+    if (shared && atomic_load(&shared->hold) >> TAG_SHIFT == conn->tag)
+        atomic_fetch_or(&shared->hold, SETTLED);
+}
+
 /* exec has failed, and we have it still. */
 void af_take_hold_again(struct af_socket *conn) {
     struct af_connection *shared = af_shared(conn);

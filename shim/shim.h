@@ -325,6 +325,7 @@ static inline struct af_socket *af_untrack(int fd, bool *last) {
     }
     return ours ? conn : NULL;
 }
+void af_close_hold(const struct af_socket *conn); /* exec: who had it here has it no more */
 void af_take_hold_again(struct af_socket *conn);
 static inline bool af_is_joined(const struct af_socket *conn) {
     return conn->joined;
