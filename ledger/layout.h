@@ -122,13 +122,13 @@ struct af_connection {
     uint16_t local_port;
     uint8_t ending; /* enum af_ending: how an exec that may yet fail has counted it */
     uint8_t spare;
-    _Atomic uint64_t hold;      /* the processes that have it: shim/share.c */
+    _Atomic uint64_t hold; /* the processes that have it (shim/share.c), below a tag: which use of the record it is */
     _Atomic uint32_t next_free; /* index + 1 of the next block of records that nobody has; only while free */
-    uint32_t spare2;
+    uint32_t index;             /* its own; a reader fills it in */
 };
 
 /* Records are handed out to processes in blocks, which a process uses again and again. */
-enum { AF_BLOCK = 8 };
+enum { AF_BLOCK = 8, AF_TAG_SHIFT = 48 /* in `hold` */ };
 
 /* How many TIME_WAIT a process left towards one endpoint: the peer, or the local port of accepted ones. */
 struct af_endpoint {
@@ -157,7 +157,9 @@ struct af_closed {
     uint8_t counted; /* enum af_ending */
     uint8_t accepted;
     uint8_t mptcp;
-    uint8_t spare[7];
+    uint8_t use; /* the lowest byte of the tag of `record` (af_connection.hold) */
+    uint8_t spare[2];
+    uint32_t record; /* index + 1 of its af_connection, which goes, or says the same, when this end has been counted */
 };
 
 /* How long calls took, ns. */

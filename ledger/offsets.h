@@ -62,6 +62,8 @@ AT(af_closed, local_port, 52);
 AT(af_closed, counted, 54);
 AT(af_closed, accepted, 55);
 AT(af_closed, mptcp, 56);
+AT(af_closed, use, 57);
+AT(af_closed, record, 60);
 SIZE(af_closed, 64);
 
 AT(af_histogram, max, 0);

@@ -311,7 +311,8 @@ bool af_reader_processes(struct af_reader *reader, void (*visit)(void *, const s
 static void connection_record(const struct section *s, const void *record, uint32_t index, bool whole) {
     struct af_connection conn;
     memcpy(&conn, record, sizeof conn);
-    (void)index, (void)whole;
+    conn.index = index;
+    (void)whole;
     if (conn.state == AF_CONN_FREE)
         return;
     if (conn.state > AF_CONN_INHERITED || !slot_fits(s, conn.owner) || !slot_fits(s, conn.holder))

@@ -306,6 +306,8 @@ uint64_t af_ledger_append(struct af_ledger_map *map, const struct af_closed *clo
     to->counted = closed->counted;
     to->accepted = closed->accepted;
     to->mptcp = closed->mptcp;
+    to->use = closed->use;
+    to->record = closed->record;
     atomic_store_explicit(&to->serial, n + 1, memory_order_release);
     return n + 1;
 }

@@ -209,6 +209,8 @@ static inline void record(struct af_socket *conn, enum af_ending ending) {
             .counted = (uint8_t)ending,
             .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0,
             .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
+            .use = (uint8_t)conn->tag,
+            .record = conn->shared + 1,
         };
         const uint64_t serial = af_ledger_append(af.ledger, &closed);
         if (conn->revocable)

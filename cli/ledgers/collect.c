@@ -137,6 +137,8 @@ static void add_closing(void *context, const struct af_closed *closed) {
         .counted = closed->counted,
         .accepted = closed->accepted,
         .mptcp = closed->mptcp,
+        .use = closed->use,
+        .record = closed->record,
     };
 }
 
@@ -155,6 +157,8 @@ static void add_live(void *context, const struct af_connection *conn) {
         .image = r->image,
         .holder = row_at(r, conn->holder),
         .owner = row_at(r, conn->owner),
+        .index = conn->index,
+        .use = (uint8_t)(conn->hold >> AF_TAG_SHIFT),
         .state = conn->state,
         .flags = conn->flags,
         .peer = conn->peer,

@@ -53,15 +53,18 @@ struct af_closing {
     uint16_t local_port;
     uint8_t counted; /* enum af_ending */
     uint8_t accepted, mptcp;
+    uint8_t use;     /* and which use of ... */
+    uint32_t record; /* index + 1 of what was its live record */
 };
 
 /* A connection that was still open in its ledger. */
 struct af_live {
     uint64_t cookie;
     size_t image, holder, owner; /* rows or AF_NO_ROW */
-    uint32_t state, flags;
+    uint32_t index, state, flags;
     struct af_addr peer;
     uint16_t local_port;
+    uint8_t use;     /* of the record `index` */
     uint8_t settled; /* enum af_ending: how it is counted (settle.h) */
     bool disbelieved;
 };

@@ -91,8 +91,8 @@ static bool is_held(const struct af_collection *c, const struct af_live *live) {
 
 /* Killed in the middle of recording this end: it is in the ring, and not counted yet. */
 static bool is_cut_off(const struct af_collection *c, const struct af_live *live, const struct af_closing *closed) {
-    return closed->row != AF_NO_ROW && c->rows[closed->row].image == live->image &&
-           c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
+    return closed->row != AF_NO_ROW && closed->image == live->image && closed->record == live->index + 1 &&
+           closed->use == live->use && c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
 }
 
 /* All records of one connection in ledgers of one user, that of the youngest program first: the others became it. */
@@ -108,10 +108,11 @@ static uint64_t settle_one(struct af_collection *c, struct af_live *group, size_
     if (!closed && !open && !group[0].settled && (socket || complete) && group[0].holder != AF_NO_ROW &&
         (time_wait || !is_held(c, &group[0])))
         ending = judge(&group[0], socket);
-    if (closed && is_cut_off(c, &group[0], closed)) {
-        group[0].holder = closed->row;
-        end(c, &group[0], closed->counted);
-    }
+    for (size_t i = 0; i < n && closed; i++)
+        if (is_cut_off(c, &group[i], closed)) {
+            group[i].holder = closed->row;
+            end(c, &group[i], closed->counted);
+        }
     if (ending != AF_END_NONE) {
         end(c, &group[0], ending);
         c->rows[group[0].holder].confirmed += time_wait;

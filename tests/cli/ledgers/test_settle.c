@@ -247,6 +247,34 @@ Test(settle, counts_what_a_killed_program_left_for_its_last_holder) {
     }
 }
 
+/* Killed before its end was counted, or later, with one that another process had of the same connection still there. */
+Test(settle, counts_an_end_once_whenever_its_process_was_killed) {
+    enum { KILLED = 4000000 };
+    for (uint32_t counted = 0; counted < 2; counted++) {
+        const char *directory = new_directory();
+        struct af_ledger *a = make_ledger(directory, "a.ledger");
+        uint32_t killed = make_process(a, KILLED), other = make_process(a, OTHER);
+        af_ledger_process(made_map(a), killed)->ended = AF_RUNNING;
+        make_count(a, killed, AF_COUNT_established, 1);
+        make_count(a, killed, AF_COUNT_time_wait, counted);
+        make_live(a, killed, counted ? other : killed, counted ? AF_CONN_INHERITED : AF_CONN_OPEN, 0);
+        const struct af_closed closed = { .cookie = COOKIE,
+                                          .at = 1,
+                                          .slot = killed,
+                                          .owner = killed,
+                                          .peer = made_peer,
+                                          .counted = AF_END_TIME_WAIT,
+                                          .record = counted ? 77 : 1 };
+        af_ledger_append(made_map(a), &closed);
+        const struct af_kernel_socket socket = { .cookie = COOKIE, .state = AF_IN_TIME_WAIT };
+        struct af_collection c = collected(directory);
+        cr_expect_eq(settle(&c, &socket, 1), 1);
+        cr_expect_str_eq(summary(&c, KILLED), "1 1 0 0 0 0 0 1", "counted %u: %s", counted, summary(&c, KILLED));
+        cr_expect_str_eq(summary(&c, OTHER), "0 0 0 0 0 0 0 0", "counted %u: %s", counted, summary(&c, OTHER));
+        af_collection_free(&c);
+    }
+}
+
 /* What is not in TIME_WAIT: the kernel's state, or its silence, and what was set on the connection. */
 Test(settle, tells_how_a_killed_programs_connection_ended_from_the_kernel_and_its_flags) {
     static const struct {
