@@ -7,11 +7,18 @@ SOAK = SOAK_CONNECTIONS=$(SOAK_CONNECTIONS) SOAK_PROCESSES=$(SOAK_PROCESSES) SOA
 
 soak: all tests ## what takes minutes: a million connections, TIME_WAITs that really expire
 	$(Q)AFTERFIN_SOAK=1 $(SOAK) $(B)/tests/check -j1 --filter 'soak/*'
+	$(Q)$(MAKE) -s model
 
 TIMES ?= 1000
 
 endings: all tests ## every way to end a connection, 1,000 times over (in `make check` 20 times)
 	$(Q)TIMES=$(TIMES) $(B)/tests/check -j2 --filter 'endings/*'
+
+SEEDS ?= 1000
+SEED ?= 1
+
+model: all tests ## random plays of descriptors and processes, SEEDS of them from SEED on (in `make check` 60)
+	$(Q)MODEL_SEEDS=$(SEEDS) MODEL_FIRST=$(SEED) $(B)/tests/check -j1 --filter 'model/*'
 
 # The runner and the command stay as they are; the library and its victims are instrumented.
 TSAN = $(B)/tsan
@@ -26,4 +33,4 @@ tsan: all tests ## threads, under ThreadSanitizer: the short dose, and tests of 
 		{ cat $(TSAN)/report.*; false; }
 	$(Q)! cat $(TSAN)/report.* 2>/dev/null
 
-.PHONY: soak endings tsan
+.PHONY: soak endings model tsan
