@@ -210,7 +210,7 @@ static inline void record(struct af_socket *conn, enum af_ending ending) {
             .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0,
             .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
             .use = (uint8_t)conn->tag,
-            .record = conn->shared + 1,
+            .record = af_place_of(conn),
         };
         const uint64_t serial = af_ledger_append(af.ledger, &closed);
         if (conn->revocable)

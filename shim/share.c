@@ -126,7 +126,7 @@ void af_after_fork(pid_t child) {
 
 struct af_connection *af_shared(const struct af_socket *conn) {
     const struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
-    const uint32_t index = af_is_joined(conn) ? af_details_of(conn).shared : atomic_load(&conn->place) - 1;
+    const uint32_t index = af_place_of(conn) - 1;
     return ledger && af_section_reached(ledger, AF_CONNECTIONS, index) ? af_ledger_connection(ledger, index) : NULL;
 }
 
@@ -206,10 +206,12 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
 }
 
 /* It goes to another image, whose relatives are others: a relative of ours who receives it from there begins anew. */
-void af_close_hold(const struct af_socket *conn) {
+void af_close_hold(struct af_socket *conn) {
     struct af_connection *shared = af_shared(conn);
-    if (shared && atomic_load(&shared->hold) >> TAG_SHIFT == conn->tag)
-        atomic_fetch_or(&shared->hold, SETTLED);
+    if (!shared || atomic_load(&shared->hold) >> TAG_SHIFT != conn->tag)
+        return;
+    atomic_fetch_or(&shared->hold, SETTLED);
+    af_details(conn)->settled = true;
 }
 
 /* exec has failed, and we have it still. */

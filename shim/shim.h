@@ -286,7 +286,6 @@ void af_after_fork(pid_t child);
 bool af_is_fork_under_way(void); /* in this thread, or in the one that we are a copy of */
 void af_adopt_fork_child(void);  /* become the child that we are */
 void af_show_new(struct af_socket *conn, struct af_connection *shared);
-enum { AF_TAG_SHIFT = 48 }; /* of a hold */
 /* A connection has come, and is not in the table yet: nobody else has it. `place`: of its record. */
 static inline struct af_connection *af_begin_hold(struct af_socket *conn, uint32_t place) {
     atomic_store_explicit(&conn->generation, af_generation(), memory_order_relaxed);
@@ -325,10 +324,15 @@ static inline struct af_socket *af_untrack(int fd, bool *last) {
     }
     return ours ? conn : NULL;
 }
-void af_close_hold(const struct af_socket *conn); /* exec: who had it here has it no more */
+void af_close_hold(struct af_socket *conn); /* exec: who had it here has it no more */
 void af_take_hold_again(struct af_socket *conn);
 static inline bool af_is_joined(const struct af_socket *conn) {
     return conn->joined;
+}
+/* Index + 1 of what is its record in the ledger; 0: none. */
+static inline uint32_t af_place_of(const struct af_socket *conn) {
+    return AF_UNLIKELY(af_is_joined(conn)) ? af_details_of(conn).shared + 1
+                                           : atomic_load_explicit(&conn->place, memory_order_acquire);
 }
 bool af_join_hold(struct af_socket *conn, uint32_t index);
 bool af_is_hold_settled(const struct af_socket *conn);
