@@ -235,8 +235,7 @@ enum { FIRST = 256, STEPS = 16 };
 
 bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr, bool accepted,
                               int change) {
-    const uint32_t last = atomic_load_explicit(&map->last_endpoint, memory_order_acquire);
-    struct af_endpoint *again = last ? af_section_record(map, AF_ENDPOINTS, last - 1) : NULL;
+    struct af_endpoint *again = atomic_load_explicit(&map->last_endpoint, memory_order_acquire);
     if (again && same_endpoint(again, slot, addr, accepted)) {
         atomic_fetch_add_explicit(&again->count, (uint32_t)change, memory_order_relaxed);
         return true;
@@ -256,7 +255,7 @@ bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const st
                      !same_endpoint(e, slot, addr, accepted))
                 continue;
             atomic_fetch_add_explicit(&e->count, (uint32_t)change, memory_order_relaxed);
-            atomic_store_explicit(&map->last_endpoint, index + 1, memory_order_release);
+            atomic_store_explicit(&map->last_endpoint, e, memory_order_release);
             return true;
         }
     return false;

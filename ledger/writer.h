@@ -52,7 +52,7 @@ struct af_ledger_map {
     struct af_ledger *header;
     struct af_histogram *times;
     struct af_section section[AF_SECTIONS];
-    _Atomic uint32_t last_endpoint; /* index + 1 of the one that was counted last */
+    struct af_endpoint *_Atomic last_endpoint; /* the one that was counted last; NULL: none */
     /* Asked before a record is touched: is it there? More of the section may have to be mapped, and a file on a full
      * disk has no memory for it: touching that would be SIGBUS. */
     bool (*reach)(struct af_ledger_map *map, enum af_section_of section, uint32_t index);
@@ -101,6 +101,23 @@ void af_ledger_count_error(struct af_process *process, enum af_call call, int er
 /* `change` (1, or -1 to take one back) TIME_WAITs of process `slot` towards addr. False: no room. */
 bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr, bool accepted,
                               int change);
+/* The same for a connection that was not accepted, and one more; false where it was another the last time. */
+static inline bool af_ledger_count_again(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr) {
+    struct af_endpoint *last = atomic_load_explicit(&map->last_endpoint, memory_order_acquire);
+    struct {
+        uint64_t ip[2];
+        uint32_t rest;
+    } a, b;
+    _Static_assert(sizeof *addr == offsetof(__typeof__(a), rest) + sizeof a.rest, "compared as three numbers");
+    if (!last)
+        return false;
+    __builtin_memcpy(&a, &last->addr, sizeof *addr);
+    __builtin_memcpy(&b, addr, sizeof *addr);
+    if (a.ip[0] != b.ip[0] || a.ip[1] != b.ip[1] || a.rest != b.rest || last->slot != slot || last->accepted)
+        return false;
+    atomic_fetch_add_explicit(&last->count, 1, memory_order_relaxed);
+    return true;
+}
 /* The `room` endpoints of `slot` with the highest counts, highest first; how many there are. */
 size_t af_ledger_top_endpoints(struct af_ledger_map *map, uint32_t slot, struct af_endpoint *out, size_t room);
 

@@ -131,21 +131,37 @@ static __attribute__((noinline)) void apply_connect_otherwise(int fd, struct af_
     af_apply(fd, conn, AF_ROLE_CONNECT, &conn->peer, &values);
 }
 
-static __attribute__((noinline)) void was_refused(struct af_socket *conn) {
-    note_linger(conn, &plain[AF_ROLE_CONNECT].values, true);
+/* From the option on that was refused. */
+static __attribute__((noinline)) void was_refused(int fd, struct af_socket *conn, const struct af_option *option,
+                                                  const struct af_option *end) {
+    const bool refused = is_relied_on(option);
+    if (af_set_options(fd, option + 1, (unsigned)(end - option - 1)) || refused)
+        note_linger(conn, &plain[AF_ROLE_CONNECT].values, true);
+    else
+        af_set(conn, plain[AF_ROLE_CONNECT].flag);
+}
+
+static inline long set_option(int fd, const struct af_option *option) {
+    return af_sys(SYS_setsockopt, fd, option->level, option->name, (long)&option->value, option->size, 0);
+}
+
+static __attribute__((noinline)) void apply_several(int fd, struct af_socket *conn, const struct af_option *option) {
+    const struct af_option *const end = option + plain[AF_ROLE_CONNECT].n;
+    for (; option < end; option++)
+        if (set_option(fd, option) < 0)
+            return was_refused(fd, conn, option, end);
+    af_set(conn, plain[AF_ROLE_CONNECT].flag);
 }
 
 void af_apply_connect(int fd, struct af_socket *conn) {
-    const struct af_option *option = plain[AF_ROLE_CONNECT].options, *end = option + plain[AF_ROLE_CONNECT].n;
-    bool refused = false;
-    if (AF_UNLIKELY(!plain[AF_ROLE_CONNECT].known || af.policy.override || atomic_load(&conn->own) ||
+    const struct af_option *const first = plain[AF_ROLE_CONNECT].options;
+    if (AF_UNLIKELY(!plain[AF_ROLE_CONNECT].known || atomic_load_explicit(&conn->own, memory_order_relaxed) ||
                     af_has(conn, LINGER_FLAGS)))
         return apply_connect_otherwise(fd, conn);
-    for (; option < end; option++)
-        if (AF_UNLIKELY(AF_SYS5(SYS_setsockopt, fd, option->level, option->name, &option->value, option->size) < 0))
-            refused |= is_relied_on(option);
-    if (AF_UNLIKELY(refused))
-        return was_refused(conn);
+    if (plain[AF_ROLE_CONNECT].n != 1)
+        return apply_several(fd, conn, first);
+    if (AF_UNLIKELY(set_option(fd, first) < 0))
+        return was_refused(fd, conn, first, first + 1);
     if (plain[AF_ROLE_CONNECT].flag)
         atomic_fetch_or_explicit(&conn->flags, plain[AF_ROLE_CONNECT].flag, memory_order_relaxed);
 }

@@ -6,16 +6,19 @@
 #include <linux/close_range.h>
 #include <sched.h>
 
-static void before_close(int fd, bool may_reset) {
-    bool last;
-    struct af_socket *conn = af_untrack(fd, &last);
-    if (!conn)
-        return;
+static void let_go(int fd, struct af_socket *conn, bool last, bool may_reset) {
     if (last && may_reset)
         af_apply_rst(fd, conn);
     if (last)
         af_settle(fd, conn);
     af_discard(conn, last);
+}
+
+static void before_close(int fd, bool may_reset) {
+    bool last;
+    struct af_socket *conn = af_untrack(fd, &last);
+    if (conn)
+        let_go(fd, conn, last, may_reset);
 }
 
 void af_before_close(int fd) {
@@ -31,7 +34,7 @@ void af_before_close_range(unsigned first, unsigned last, bool may_reset) {
     af_each(first, last, visit, &may_reset);
 }
 
-int af_on_close(bool raw, int fd) {
+static __attribute__((noinline)) int close_otherwise(bool raw, int fd) {
     if (AF_UNLIKELY(fd == af.log_fd && fd >= 0 && !af_in_vfork_child()))
         af_log(AF_EVENT_INTERVAL); /* the last that can be written there */
     if (af_ours(fd)) {
@@ -39,6 +42,35 @@ int af_on_close(bool raw, int fd) {
         af_before_close(fd);
     }
     return AF_NEXT(raw, close, fd);
+}
+
+static __attribute__((noinline)) int close_untracked(int fd, struct af_socket *conn) {
+    bool last;
+    if (af_was_untracked(conn, &last))
+        let_go(fd, conn, last, true);
+    return af_real.close(fd);
+}
+
+/* The common case, as close_otherwise does it: a low number, and a connection that never was anybody else's. Its locked
+ * instructions: the exchange in the table (threads may close it at once), the counts, and what puts the record back. That
+ * one descriptor is left is only looked at: a thread that still found it in the table has put its own on top before. */
+int af_on_close(bool raw, int fd) {
+    if (AF_UNLIKELY((unsigned)fd >= AF_LOW || fd == af.log_fd))
+        return close_otherwise(raw, fd);
+    if (!atomic_load_explicit(&af_low[fd], memory_order_acquire))
+        return AF_NEXT(raw, close, fd);
+    if (AF_UNLIKELY(raw || af_is_odd(AF_ODD_SHOWS | AF_ODD_GUESTS | AF_ODD_SEALED) || !af_is_same_process()))
+        return close_otherwise(raw, fd);
+    af_log_if_due();
+    struct af_socket *conn = atomic_exchange(&af_low[fd], NULL);
+    if (AF_UNLIKELY(!conn))
+        return af_real.close(fd);
+    if (AF_UNLIKELY(atomic_load(&conn->refs) != 1 || af_is_odd(AF_ODD_SHOWS) || af_has(conn, AF_FLAG_RST)))
+        return close_untracked(fd, conn);
+    if (af.counting || af.asks)
+        af_settle_alone(fd, conn);
+    af_discard_plainly(conn);
+    return af_real.close(fd);
 }
 
 int af_on_close_range(bool raw, unsigned first, unsigned last, int flags) {

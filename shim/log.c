@@ -177,7 +177,7 @@ void af_log(enum af_event event) {
     errno = error;
 }
 
-static void log_interval(int64_t due, int64_t now) {
+static __attribute__((noinline)) void log_interval(int64_t due, int64_t now) {
     if (atomic_compare_exchange_strong(&af.next_line, &due, now + af.policy.log_interval_s) && due != 0)
         af_log(AF_EVENT_INTERVAL);
 }
@@ -185,8 +185,6 @@ static void log_interval(int64_t due, int64_t now) {
 /* The first call after the interval writes; the clock is the vDSO's coarse one, a few ns. */
 void af_log_if_due_now(void) {
     struct timespec now;
-    if (AF_UNLIKELY(af_sealed))
-        return;
     af_real.clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     const int64_t due = atomic_load_explicit(&af.next_line, memory_order_relaxed);
     if (AF_UNLIKELY(now.tv_sec >= due))

@@ -499,7 +499,7 @@ static struct af_ledger_map *make_ledger(void) {
     describe(map->header, &room);
     map->times = (struct af_histogram *)((char *)map->header + AF_TIMES_AT);
     if (room.closed)
-        af.shows = true;
+        af_be_odd(AF_ODD_SHOWS);
     if (!atomic_compare_exchange_strong(&af.ledger, &first, map)) {
         unmap(map);
         if (*made->path)

@@ -8,8 +8,8 @@
 #endif
 
 static inline bool is_tcp(int domain, int type, int protocol) {
-    return (domain == AF_INET || domain == AF_INET6) && (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM &&
-           (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+    return (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM && (domain == AF_INET || domain == AF_INET6) &&
+           AF_LIKELY(protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
 static inline int note_socket(int fd, int domain, int protocol) {
@@ -230,10 +230,8 @@ static __attribute__((noinline)) int connect_otherwise(bool raw, int fd, const s
 }
 
 /* note_peer for IPv4. The peer is nobody's to read before its port is there. */
-static inline bool note_ip4_peer(struct af_socket *conn, const struct sockaddr *addr, socklen_t len) {
+static inline bool note_ip4_peer(struct af_socket *conn, const struct sockaddr *addr) {
     struct sockaddr_in to;
-    if (AF_UNLIKELY(len < sizeof to))
-        return false;
     __builtin_memcpy(&to, addr, sizeof to);
     if (AF_UNLIKELY(to.sin_family != AF_INET || !to.sin_port))
         return false;
@@ -244,14 +242,14 @@ static inline bool note_ip4_peer(struct af_socket *conn, const struct sockaddr *
     return true;
 }
 
-/* The common case, as af_open does it, and with nothing that the others need: a new socket with a low number and a
- * connect that says yes at once; it does not depend on the address what is to be done, and nobody looks. */
+/* The common case, as af_open does it, and with nothing that the others need: a new socket with a low number, nothing odd,
+ * and a connect that says yes at once. Its locked instructions: the pin and its end (a thread may close it meanwhile), two
+ * changes of state (a thread may connect it too), two counts (threads share them), and a flag where a policy has one. */
 int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
     struct af_socket *_Atomic *const at = &af_low[fd];
     struct af_socket *conn = (unsigned)fd < AF_LOW ? atomic_load_explicit(at, memory_order_acquire) : NULL;
     uint32_t state = AF_CONN_NEW;
-    if (AF_UNLIKELY(!conn || raw || !af.connects_plainly || af.shows || !af_is_same_process() || af_in_vfork_child() ||
-                    atomic_load_explicit(&conn->state, memory_order_relaxed) != AF_CONN_NEW))
+    if (AF_UNLIKELY(!conn || raw || len < sizeof(struct sockaddr_in) || af_is_odd(~0u) || !af_is_same_process()))
         return connect_otherwise(raw, fd, addr, len);
     af_log_if_due();
     atomic_fetch_add(&conn->pins, 1);
@@ -265,8 +263,8 @@ int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) 
         af_apply_connect(fd, conn);
     af_add(AF_COUNT_connects);
     const int result = af_real.connect(fd, addr, len);
-    if (AF_UNLIKELY(result != 0 || af.shows || atomic_load_explicit(at, memory_order_acquire) != conn ||
-                    af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) || !note_ip4_peer(conn, addr, len)))
+    if (AF_UNLIKELY(result != 0 || af_is_odd(AF_ODD_SHOWS) || atomic_load_explicit(at, memory_order_acquire) != conn ||
+                    af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) || !note_ip4_peer(conn, addr)))
         return connect_ended(fd, conn, addr, len, result);
     af_add(AF_COUNT_established);
     state = AF_CONN_PENDING;

@@ -18,8 +18,7 @@ bool af_sealed;
 /* vfork, and clone(CLONE_VM). ------------------------------------------------------------------------------- */
 
 void af_vfork_begins(void) {
-    if (!atomic_load_explicit(&af.has_guests, memory_order_relaxed))
-        atomic_store(&af.has_guests, true);
+    af_be_odd(AF_ODD_GUESTS);
     af_vforked++;
 }
 
@@ -41,7 +40,7 @@ long af_vfork_ended(long result) {
 void af_note_clone_vm(bool shares_descriptors) {
     if (!af.pid)
         af.pid = af_pid();
-    atomic_store(&af.has_guests, true);
+    af_be_odd(AF_ODD_GUESTS);
     if (shares_descriptors)
         af.shares_all = true;
     else
@@ -89,7 +88,7 @@ static bool is_alone(void) {
 /* This thread may have parted from the others: what was open then, both sides have. */
 void af_note_unshared(void) {
     const long thread = AF_SYS0(SYS_gettid);
-    atomic_store(&af.has_guests, true);
+    af_be_odd(AF_ODD_GUESTS);
     if (!has_mains_table()) {
         af_own_table = AF_TABLE_OWN;
         af_note_image(-(pid_t)thread);
@@ -423,6 +422,8 @@ bool af_seal(void) {
     if (af_sealed || af_in_vfork_child())
         return false;
     if (!af.ledger) {
+        af_be_odd(AF_ODD_SEALED);
+        af.writes_lines = false;
         af_sealed = true;
         return true;
     }
@@ -431,6 +432,8 @@ bool af_seal(void) {
     if (self)
         atomic_store(&self->sealed, 1);
     af_log(AF_EVENT_INTERVAL);
+    af_be_odd(AF_ODD_SEALED);
+    af.writes_lines = false;
     af_sealed = true;
     return true;
 }
@@ -439,6 +442,8 @@ void af_unseal(void) {
     int error = errno;
     struct af_process *self = af_self();
     af_sealed = false;
+    atomic_fetch_and(&af.odd, ~(uint32_t)AF_ODD_SEALED);
+    af_log_begin();
     if (self)
         atomic_store(&self->sealed, 0);
     errno = error;

@@ -57,26 +57,36 @@ static void read_mptcp_info(int fd, const struct af_socket *conn, struct af_tcp_
     tcp->unread = !fin && asked.revents & POLLIN && !fell_back(fd);
 }
 
+static inline long ask_kernel(int fd, struct tcp_info *info) {
+    socklen_t size = offsetof(struct tcp_info, tcpi_data_segs_out) + sizeof info->tcpi_data_segs_out;
+    info->tcpi_bytes_acked = info->tcpi_bytes_received = 0; /* Linux 4.1 has them */
+    info->tcpi_segs_out = info->tcpi_data_segs_out = 0;     /* 4.2, 4.6 */
+    return af_sys(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, (long)info, (long)&size, 0);
+}
+
+static struct af_tcp_info told(const struct tcp_info *info) {
+    return (struct af_tcp_info){ info->tcpi_state, -1, info->tcpi_bytes_acked, info->tcpi_bytes_received,
+                                 info->tcpi_segs_out - info->tcpi_data_segs_out };
+}
+
 bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp) {
-    struct tcp_info info = { 0 };
-    socklen_t size = offsetof(struct tcp_info, tcpi_data_segs_out) + sizeof info.tcpi_data_segs_out;
-    if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+    struct tcp_info info;
+    if (af_sealed || ask_kernel(fd, &info) < 0)
         return false;
-    *tcp = (struct af_tcp_info){ info.tcpi_state, -1, info.tcpi_bytes_acked, info.tcpi_bytes_received,
-                                 info.tcpi_segs_out - info.tcpi_data_segs_out };
+    *tcp = told(&info);
     if (af_has(conn, AF_FLAG_MPTCP))
         read_mptcp_info(fd, conn, tcp);
     return true;
 }
 
+static const uint32_t is_odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO | AF_FLAG_READS_ODD;
+
 /* Of a connection that is open for all we know, poll tells in one call, half as dear as TCP_INFO, whether the
  * peer's FIN is there, and if not, whether unread data is (tcp_poll() of Linux). Whatever else it says (HUP, ERR)
  * is for the long tcp. */
 static inline bool poll_for_info(int fd, const struct af_socket *conn, struct af_tcp_info *tcp) {
-    const uint32_t odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO | AF_FLAG_READS_ODD |
-                         AF_FLAG_ASKS;
     struct pollfd asked = { .fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP };
-    if (atomic_load(&conn->state) != AF_CONN_OPEN || af_has(conn, odd))
+    if (atomic_load(&conn->state) != AF_CONN_OPEN || af_has(conn, is_odd | AF_FLAG_ASKS))
         return false;
     if (poll_now(&asked) < 0 || asked.revents & (POLLERR | POLLHUP | POLLNVAL))
         return false;
@@ -85,6 +95,13 @@ static inline bool poll_for_info(int fd, const struct af_socket *conn, struct af
         return false;
     *tcp = (struct af_tcp_info){ .state = fin ? CLOSE_WAIT : ESTABLISHED };
     return true;
+}
+
+static inline enum af_ending plain_ending(bool fin, uint32_t flags) {
+    return fin                                       ? AF_END_PASSIVE
+           : flags & AF_FLAG_ABORTS                  ? AF_END_ABORTED
+           : flags & (AF_FLAG_ACK | AF_FLAG_RST_SET) ? AF_END_AVOIDED
+                                                     : AF_END_TIME_WAIT;
 }
 
 /* Of relatives who have it too, one counts it as established. */
@@ -163,7 +180,7 @@ static enum af_ending judge(int fd, const struct af_socket *conn, const struct a
     }
 }
 
-static const enum af_counter counter_of[] = {
+static const uint8_t counter_of[] = {
     [AF_END_TIME_WAIT] = AF_COUNT_time_wait, [AF_END_AVOIDED] = AF_COUNT_avoided, [AF_END_PASSIVE] = AF_COUNT_passive,
     [AF_END_ABORTED] = AF_COUNT_aborted,     [AF_END_PASSED] = AF_COUNT_passed,
 };
@@ -282,10 +299,7 @@ static bool settle_plainly(int fd, struct af_socket *conn) {
         return false;
     if (af_ledger_is_file())
         af_cookie(fd, conn);
-    record(conn, tcp.state == CLOSE_WAIT                   ? AF_END_PASSIVE
-                 : flags & AF_FLAG_ABORTS                  ? AF_END_ABORTED
-                 : flags & (AF_FLAG_ACK | AF_FLAG_RST_SET) ? AF_END_AVOIDED
-                                                           : AF_END_TIME_WAIT);
+    record(conn, plain_ending(tcp.state == CLOSE_WAIT, flags));
     return true;
 }
 
@@ -306,6 +320,81 @@ void af_settle_counted(int fd, struct af_socket *conn) {
         af_take_ack_back(fd, conn, &tcp);
     if (af.counting)
         record(conn, judge(fd, conn, &tcp));
+}
+
+/* ---- the same once more, for most of all closes: nothing is odd, and nothing will be taken back. ---------------- */
+
+static __attribute__((noinline)) void count_endpoint_otherwise(const struct af_socket *conn) {
+    count_endpoint(conn, 1);
+}
+
+static inline void count_time_wait(const struct af_socket *conn) {
+    if (AF_LIKELY(!af_has(conn, AF_FLAG_ACCEPTED) && conn->peer.port &&
+                  af_ledger_count_again(af.ledger, atomic_load_explicit(&af.slot, memory_order_relaxed), &conn->peer)))
+        return;
+    count_endpoint_otherwise(conn);
+}
+
+static __attribute__((noinline)) void record_otherwise(struct af_socket *conn, enum af_ending ending) {
+    record(conn, ending);
+}
+
+static inline __attribute__((always_inline)) void record_plainly(struct af_socket *conn, enum af_ending ending) {
+    struct af_process *self = af_self_now();
+    if (AF_UNLIKELY(!self || atomic_load_explicit(&conn->owner, memory_order_relaxed) !=
+                                 atomic_load_explicit(&af.slot, memory_order_relaxed)))
+        return record_otherwise(conn, ending);
+    atomic_fetch_add_explicit(&self->count[counter_of[ending]], 1, memory_order_relaxed);
+    if (ending == AF_END_TIME_WAIT)
+        count_time_wait(conn);
+}
+
+static __attribute__((noinline)) void settle_heard(int fd, struct af_socket *conn, const struct tcp_info *info) {
+    const struct af_tcp_info tcp = told(info);
+    af_take_ack_back(fd, conn, &tcp);
+    if (af.counting)
+        record(conn, judge(fd, conn, &tcp));
+}
+
+/* linger=ack: a peer that was never heard keeps its TIME_WAIT (af_take_ack_back). */
+static __attribute__((noinline)) void settle_asking(int fd, struct af_socket *conn, bool aborts) {
+    struct tcp_info info;
+    const int standard = 0;
+    if (AF_UNLIKELY(ask_kernel(fd, &info) < 0))
+        return af_settle_counted(fd, conn);
+    if (AF_UNLIKELY(info.tcpi_state != ESTABLISHED || info.tcpi_bytes_received ||
+                    atomic_load_explicit(&conn->own, memory_order_relaxed) ||
+                    af_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, (long)&standard, sizeof standard, 0) < 0))
+        return settle_heard(fd, conn, &info);
+    if (!af.counting)
+        return;
+    if (AF_UNLIKELY(aborts))
+        record_otherwise(conn, AF_END_ABORTED);
+    else
+        record_plainly(conn, AF_END_TIME_WAIT);
+}
+
+static __attribute__((noinline)) void settle_otherwise(int fd, struct af_socket *conn) {
+    af_settle(fd, conn);
+}
+
+static __attribute__((noinline)) void settle_polling(int fd, struct af_socket *conn, uint32_t flags) {
+    struct pollfd asked = { .fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP };
+    if (AF_UNLIKELY(poll_now(&asked) < 0 || asked.revents & (POLLERR | POLLHUP | POLLNVAL) ||
+                    (asked.revents & (POLLIN | POLLRDHUP)) == POLLIN))
+        return settle_otherwise(fd, conn);
+    record_plainly(conn, plain_ending(asked.revents & POLLRDHUP, flags));
+}
+
+void af_settle_alone(int fd, struct af_socket *conn) {
+    const uint32_t flags = atomic_load_explicit(&conn->flags, memory_order_relaxed);
+    if (AF_UNLIKELY(atomic_load_explicit(&conn->state, memory_order_relaxed) != AF_CONN_OPEN || flags & is_odd ||
+                    af_was_spawned(conn)))
+        return settle_otherwise(fd, conn);
+    if (flags & AF_FLAG_ASKS)
+        return settle_asking(fd, conn, flags & AF_FLAG_ABORTS);
+    if (af.counting)
+        settle_polling(fd, conn, flags);
 }
 
 /* Most likely as it would have been by close; the command asks the kernel. */

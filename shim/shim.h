@@ -107,18 +107,24 @@ struct af_fork_page {
         *_Atomic self; /* this process in the ledger; NULL: not claimed, or shared with others (count.c) */
 };
 
+/* Why a hook may have more to do than in the common case, for which it asks once. */
+enum {
+    AF_ODD_SHOWS = 1,    /* somebody may look at records in the ledger: it is a file, or something may be shared */
+    AF_ODD_GUESTS = 2,   /* another process may run on our memory, or a thread may have another table (process.c) */
+    AF_ODD_SEALED = 4,   /* no system call of ours may be made */
+    AF_ODD_CONNECTS = 8, /* what is done at a connect depends on address or port, or its time is taken */
+};
+
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
 struct af_state {
-    bool on;                 /* hooks have something to do */
-    bool counting;           /* a log or a ledger was asked for: look at sockets, not only treat them */
-    bool acts;               /* some policy is not its default */
-    bool acks, asks;         /* linger=ack or ack-always is one of them; linger=ack is */
-    bool searches;           /* some connect may look for its port, or its address */
-    _Atomic bool shows;      /* somebody may look at records in the ledger: it is a file, or something may be shared */
-    bool connects_plainly;   /* what is done at a connect depends on neither address nor port, and no time is taken */
-    bool writes_lines;       /* a log was asked for, and lines while running */
-    bool no_memory;          /* the ledger could not be mapped */
-    _Atomic bool has_guests; /* another process may run on our memory, or a thread may have another table (process.c) */
+    _Atomic uint32_t odd;       /* AF_ODD_...: what keeps the common case of a hook from being all there is to do */
+    bool on;                    /* hooks have something to do */
+    bool counting;              /* a log or a ledger was asked for: look at sockets, not only treat them */
+    bool acts;                  /* some policy is not its default */
+    bool acks, asks;            /* linger=ack or ack-always is one of them; linger=ack is */
+    bool searches;              /* some connect may look for its port, or its address */
+    bool writes_lines;          /* a log was asked for, and lines while running */
+    bool no_memory;             /* the ledger could not be mapped */
     _Atomic bool shares_memory; /* a child made by clone(CLONE_VM) may run here too (process.c) */
     _Atomic bool shares_all;    /* ... that has our descriptors too */
     bool finished;              /* the last word is written */
@@ -142,6 +148,13 @@ struct af_state {
     _Atomic int64_t next_line;              /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
 extern struct af_state af;
+static inline bool af_is_odd(uint32_t why) {
+    return AF_UNLIKELY(atomic_load(&af.odd) & why);
+}
+static inline void af_be_odd(uint32_t why) {
+    if (!af_is_odd(why))
+        atomic_fetch_or(&af.odd, why);
+}
 extern struct af_fork_page af_no_fork_page;
 
 /* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. */
@@ -155,7 +168,7 @@ bool af_has_own_table(void);
 /* Is this a child that runs on its parent's memory (law 5)? Its descriptors are not those of our table. */
 bool af_in_vfork_child_slow(void);
 static inline bool af_in_vfork_child(void) {
-    return AF_UNLIKELY(atomic_load_explicit(&af.has_guests, memory_order_relaxed)) && af_in_vfork_child_slow();
+    return af_is_odd(AF_ODD_GUESTS) && af_in_vfork_child_slow();
 }
 
 /* memory.c ------------------------------------------------------------------------------------------------ */
@@ -244,6 +257,7 @@ static inline int32_t af_unref(struct af_socket *conn) {
 }
 /* This process has it no more; last: and nobody else. The record may be used again. */
 void af_discard(struct af_socket *conn, bool last);
+void af_discard_plainly(struct af_socket *conn); /* it never was anybody else's, and nothing of it is shown */
 /* Calls visit for each descriptor from first to last that is in the table. */
 void af_each(unsigned first, unsigned last, void (*visit)(int fd, struct af_socket *conn, void *context),
              void *context);
@@ -279,7 +293,7 @@ static inline struct af_moment af_now_of_forks(void) {
 /* From now on something may be shared. */
 static inline void af_note_sharing(void) {
     atomic_store(&af_forks.any, true);
-    atomic_store_explicit(&af.shows, true, memory_order_relaxed);
+    af_be_odd(AF_ODD_SHOWS);
 }
 void af_before_fork(void);
 void af_after_fork(pid_t child);
@@ -289,9 +303,6 @@ void af_show_new(struct af_socket *conn, struct af_connection *shared);
 /* A connection has come, and is not in the table yet: nobody else has it. `place`: of its record. */
 static inline struct af_connection *af_begin_hold(struct af_socket *conn, uint32_t place) {
     atomic_store_explicit(&conn->generation, af_generation(), memory_order_relaxed);
-    conn->uncertain = 0;
-    conn->revocable = conn->passes = conn->joined = 0;
-    atomic_store_explicit(&conn->waits, 0, memory_order_relaxed);
     conn->images = atomic_load_explicit(&af_forks.images, memory_order_relaxed);
     conn->base = atomic_load(&af_forks.sum);
     const uint64_t tag = ++conn->tag;
@@ -307,13 +318,8 @@ void af_check_forks(struct af_socket *conn, uint64_t sum);
 bool af_let_go(struct af_socket *conn, struct af_moment before);
 struct af_socket *af_untrack_shared(int fd, bool *last);
 bool af_was_last(struct af_socket *conn);
-/* As long as nothing was ever shared, and is not by now, it is this process's alone. */
-static inline struct af_socket *af_untrack(int fd, bool *last) {
-    if (AF_UNLIKELY(atomic_load_explicit(&af_forks.any, memory_order_acquire) || (unsigned)fd >= AF_LOW))
-        return af_untrack_shared(fd, last);
-    struct af_socket *conn = atomic_exchange(&af_low[fd], NULL);
-    if (!conn)
-        return NULL;
+/* It has just been taken out of the table, where nothing was shared before. False: another descriptor here has it. */
+static inline bool af_was_untracked(struct af_socket *conn, bool *last) {
     const bool ours = af_unref(conn) <= 0;
     *last = true;
     if (AF_UNLIKELY(atomic_load_explicit(&af_forks.any, memory_order_acquire))) {
@@ -322,7 +328,14 @@ static inline struct af_socket *af_untrack(int fd, bool *last) {
         else
             af_check_forks(conn, ~(uint64_t)0);
     }
-    return ours ? conn : NULL;
+    return ours;
+}
+/* As long as nothing was ever shared, and is not by now, it is this process's alone. */
+static inline struct af_socket *af_untrack(int fd, bool *last) {
+    if (AF_UNLIKELY(atomic_load_explicit(&af_forks.any, memory_order_acquire) || (unsigned)fd >= AF_LOW))
+        return af_untrack_shared(fd, last);
+    struct af_socket *conn = atomic_exchange(&af_low[fd], NULL);
+    return conn && af_was_untracked(conn, last) ? conn : NULL;
 }
 void af_close_hold(struct af_socket *conn); /* exec: who had it here has it no more */
 void af_take_hold_again(struct af_socket *conn);
@@ -346,7 +359,7 @@ static inline bool af_was_forked(const struct af_socket *conn) {
 struct af_connection *af_shared(const struct af_socket *conn);
 void af_show_it(struct af_socket *conn);
 static inline void af_show(struct af_socket *conn) {
-    if (AF_UNLIKELY(atomic_load_explicit(&af.shows, memory_order_relaxed)))
+    if (af_is_odd(AF_ODD_SHOWS))
         af_show_it(conn);
 }
 void af_show_gone(const struct af_socket *conn);
@@ -449,7 +462,7 @@ bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that in
 void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr, struct af_values *values);
 bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was one refused that is relied on? */
 void af_prepare_policy(void); /* at start: what is the same for every address is decided once */
-/* af.connects_plainly, and some policy acts: the same for an outgoing connection. */
+/* Some policy acts, and nothing is odd: the same for an outgoing connection. */
 void af_apply_connect(int fd, struct af_socket *conn);
 /* The program has set an option of this key: undo ours, or with override put it back. */
 void af_reapply(int fd, struct af_socket *conn, enum af_key key);
@@ -529,6 +542,8 @@ static inline void af_settle(int fd, struct af_socket *conn) {
     if (af.counting || af_asks(conn))
         af_settle_counted(fd, conn);
 }
+/* The same where nothing was ever shared, and nobody looks into the ledger. */
+void af_settle_alone(int fd, struct af_socket *conn);
 void af_settle_unseen(struct af_socket *conn); /* it was closed by a way that no hook has seen */
 /* connect(AF_UNSPEC) has ended what `tcp` saw just before. */
 void af_settle_reset(int fd, struct af_socket *conn, const struct af_tcp_info *tcp);
@@ -571,9 +586,12 @@ long af_vfork_ended(long result);
 
 enum af_event { AF_EVENT_EXIT, AF_EVENT_EXEC, AF_EVENT_INTERVAL };
 void af_log(enum af_event event);
+static inline void af_log_begin(void) {
+    af.writes_lines = af.policy.log != AF_SINK_OFF && af.policy.log_interval_s;
+}
 void af_log_if_due_now(void);
 static inline void af_log_if_due(void) {
-    if (af.writes_lines)
+    if (AF_LIKELY(af.writes_lines))
         af_log_if_due_now();
 }
 void af_log_start(void); /* remember what stderr and stdout are */

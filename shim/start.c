@@ -153,8 +153,9 @@ static void begin(char **envp) {
     af_line_start();
     if (af.acts)
         af_prepare_policy();
-    af.writes_lines = af.policy.log != AF_SINK_OFF && af.policy.log_interval_s;
-    af.connects_plainly = !af.searches && !(af.by_address & 1u << AF_ROLE_CONNECT) && af.policy.ledger == AF_LEDGER_OFF;
+    af_log_begin();
+    if (af.searches || af.by_address & 1u << AF_ROLE_CONNECT || af.policy.ledger != AF_LEDGER_OFF)
+        af_be_odd(AF_ODD_CONNECTS);
     if (af.policy.ledger == AF_LEDGER_DEFAULT)
         keep_runtime_dir(envp);
     if (af.counting) /* by the vDSO: a filter that knows this program's calls knows no clock_gettime */

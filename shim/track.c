@@ -147,7 +147,8 @@ static struct af_socket *claim_another(struct af_socket *conn) {
 }
 
 /* Nobody else has it yet, so that it is filled in without ceremony. Of a peer the port says whether there is one. */
-static inline struct af_connection *fill(struct af_socket *conn, uint32_t place, bool v6, uint32_t flags) {
+static inline __attribute__((always_inline)) struct af_connection *fill(struct af_socket *conn, uint32_t place, bool v6,
+                                                                        uint32_t flags) {
     atomic_store_explicit(&conn->own, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->cookie, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->owner, atomic_load_explicit(&af.slot, memory_order_relaxed), memory_order_relaxed);
@@ -155,7 +156,6 @@ static inline struct af_connection *fill(struct af_socket *conn, uint32_t place,
     atomic_store_explicit(&conn->refs, 1, memory_order_relaxed);
     conn->local_port = 0;
     conn->family_v6 = v6;
-    conn->ending = AF_END_NONE;
     conn->peer.port = 0;
     struct af_connection *shared = af_begin_hold(conn, place);
     atomic_store_explicit(&conn->state, AF_CONN_NEW, memory_order_release);
@@ -168,6 +168,10 @@ static void fill_anew(struct af_socket *conn, bool v6, uint32_t flags) {
         *af_details(conn) = (struct af_details){ 0 };
         conn->detailed = 0;
     }
+    conn->uncertain = 0;
+    conn->ending = AF_END_NONE;
+    conn->revocable = conn->passes = conn->joined = 0;
+    atomic_store_explicit(&conn->waits, 0, memory_order_relaxed);
     struct af_connection *shared = fill(conn, atomic_load(&conn->place), v6, flags);
     if (shared && (conn->shown || af_ledger_is_file()))
         af_show_new(conn, shared);
@@ -245,16 +249,16 @@ static __attribute__((noinline)) int entered_otherwise(int fd, struct af_socket 
 /* The common case, without a call: a low number, a record at hand, and nothing left of its last use. */
 int af_track(int fd, bool v6, uint32_t flags) {
     if (AF_UNLIKELY(fd >= AF_LOW || fd >= atomic_load_explicit(&table_end, memory_order_relaxed) ||
-                    !af_is_same_process() || (af.counting && !af_self_now())))
+                    (af.counting ? !af_self_now() : !af_is_same_process())))
         return track_otherwise(fd, NULL, v6, flags);
     struct af_socket *conn = af_pool_spare(&pool);
     const uint32_t place = conn ? atomic_load_explicit(&conn->place, memory_order_relaxed) : 0;
-    if (AF_UNLIKELY(!place || conn->shown || conn->detailed || af.shows))
+    if (AF_UNLIKELY(!place || conn->shown || af_is_odd(AF_ODD_SHOWS)))
         return track_otherwise(fd, conn, v6, flags);
     fill(conn, place, v6, flags);
     const uint64_t sum = conn->base; /* once it is entered it may be another's */
     struct af_socket *stale = atomic_exchange(&af_low[fd], conn);
-    if (AF_UNLIKELY(stale || atomic_load(&af_forks.on_the_way) || atomic_load(&af_forks.sum) != sum))
+    if (AF_UNLIKELY(stale || af_is_odd(AF_ODD_SHOWS))) /* the first fork says so before it begins */
         return entered_otherwise(fd, conn, stale, sum);
     return fd;
 }
@@ -307,7 +311,18 @@ void af_discard(struct af_socket *conn, bool last) {
     if (conn->generation != af_generation())
         return;
     atomic_store_explicit(&conn->waits, !last && !joined, memory_order_relaxed);
+    conn->shown = true; /* so that it is filled in anew */
     af_pool_free(&pool, conn);
+}
+
+void af_discard_plainly(struct af_socket *conn) {
+    struct af_socket *none = NULL;
+    if (AF_UNLIKELY(conn->shown || conn->detailed))
+        return af_discard(conn, true);
+    atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
+    if (AF_UNLIKELY(atomic_load(&conn->pins) || atomic_load_explicit(&pool.spare, memory_order_relaxed) ||
+                    !atomic_compare_exchange_strong(&pool.spare, &none, conn)))
+        af_pool_free(&pool, conn);
 }
 
 /* A child cannot use its parent's records: they have their places in the ledger already. */
