@@ -246,7 +246,8 @@ static __attribute__((noinline)) int entered_otherwise(int fd, struct af_socket 
     return fd;
 }
 
-/* The common case, without a call: a low number, a record at hand, and nothing left of its last use. */
+/* The common case, without a call: a low number, a record at hand, and nothing left of its last use. Locked are two
+ * instructions: threads may take the record at once, and who has closed the number unseen may have left something there. */
 int af_track(int fd, bool v6, uint32_t flags) {
     if (AF_UNLIKELY(fd >= AF_LOW || fd >= atomic_load_explicit(&table_end, memory_order_relaxed) ||
                     (af.counting ? !af_self_now() : !af_is_same_process())))

@@ -210,15 +210,19 @@ static long instructions(const char *settings, uint16_t port) {
     return (collected[1] - collected[0]) / N;
 }
 
+/* Up to 14 of them are locked, and dearer: five counts, which threads share (sockets, connects, established, how it ended,
+ * its endpoint); in socket the record taken and the table; in connect a pin and its end, two changes of state, and the
+ * policy's flag; in close the table, and the record put back. Why is said where they stand (track.c, open.c, close.c). */
 Test(costs, a_connection_costs_so_many_instructions) {
+    enum { MOST_IN_ALL = 900 };
     static const struct {
         const char *settings;
         long most; /* beyond bare */
-    } rows[] = { { "LINGER=ack|ONLY=cycles", 1040 },
-                 { "LINGER=ack-always|ONLY=cycles", 750 },
-                 { "LOG=/dev/null|ONLY=cycles", 1015 },
-                 { "LOG=/dev/null|LINGER=ack|ONLY=cycles", 1370 },
-                 { "LOG=/dev/null|LINGER=ack-always|ONLY=cycles", 1055 } };
+    } rows[] = { { "LINGER=ack|ONLY=cycles", 465 },
+                 { "LINGER=ack-always|ONLY=cycles", 400 },
+                 { "LOG=/dev/null|ONLY=cycles", 545 },
+                 { "LOG=/dev/null|LINGER=ack|ONLY=cycles", 570 },
+                 { "LOG=/dev/null|LINGER=ack-always|ONLY=cycles", 545 } };
 
     if (access("/usr/bin/valgrind", X_OK) != 0)
         cr_skip_test("valgrind is not there");
@@ -227,8 +231,8 @@ Test(costs, a_connection_costs_so_many_instructions) {
     const long bare = instructions(NULL, peer.port);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         long more = instructions(rows[i].settings, peer.port) - bare;
-        cr_expect(more <= rows[i].most, "%s: %ld instructions more than bare, which takes %ld", rows[i].settings, more,
-                  bare);
+        cr_expect(more <= rows[i].most && bare + more <= MOST_IN_ALL,
+                  "%s: %ld instructions more than bare, which takes %ld", rows[i].settings, more, bare);
     }
     peer_stop(&peer);
 }
