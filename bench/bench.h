@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { MOST_ROUNDS = 1000, MOST_FIGURES = 20 };
+enum { MOST_ROUNDS = 1000, MOST_FIGURES = 32 };
 
 /* Figures of one row, one a round. */
 struct series {

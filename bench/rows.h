@@ -11,7 +11,6 @@ struct row {
     const char *name, *settings; /* LEDGER stands for LEDGER=directory */
     double bound;                /* on the median of the ratios (or differences); 0: none */
     const char *kind;            /* of cycles */
-    int bare;                    /* of cycles: the row to compare with */
 };
 
 /* `how` with the settings of that row. The text is good until the next call. */

@@ -185,6 +185,16 @@ Test(ledger_loss, a_disk_that_fills_meanwhile_harms_nobody) {
     cr_expect_eq(ns_tw(), N);
 }
 
+Test(ledger_loss, run_says_what_a_full_disk_has_lost_and_looks_for_no_other_reason) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = command(text("AFTERFIN_LEDGER=%s", small_disk("120k")), "run", victim_path("connect_close"),
+                             "127.0.0.1", text("%u", peer.port), "-n", "3000", NULL);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    cr_expect(strstr(e.err, "closed connections were too many for the ledger"), "%s", e.err);
+    cr_expect_null(strstr(e.err, "not seen in the kernel's table"), "%s", e.err);
+}
+
 Test(ledger_loss, connections_that_found_no_room_are_treated_and_counted) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
