@@ -196,3 +196,45 @@ Test(heard, a_connection_that_was_handed_on_is_asked_for_too) {
         peer_stop(&peer);
     }
 }
+
+/* ADDRESS PORT N BYTES REQUEST: 100 at once, as an event loop opens them; says how many brought it all. */
+static const char loop_py[] =
+    "import asyncio, sys\n"
+    "port, left, size, request = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode()\n"
+    "said = {}\n"
+    "async def work():\n"
+    "    global left\n"
+    "    while left > 0:\n"
+    "        left -= 1\n"
+    "        try:\n"
+    "            reader, writer = await asyncio.open_connection('127.0.0.1', port)\n"
+    "            if request: writer.write(request)\n"
+    "            what = 'whole' if len(await reader.read()) == size else 'short'\n"
+    "            writer.close()\n"
+    "        except OSError as e:\n"
+    "            what = str(e)\n"
+    "        said[what] = said.get(what, 0) + 1\n"
+    "async def main(): await asyncio.gather(*[work() for i in range(100)])\n"
+    "asyncio.run(main())\n"
+    "print(said)\n";
+
+Test(heard, an_event_loop_loses_no_connection_of_a_server_that_greets_refuses_or_answers) {
+    enum { MANY = 1000 };
+    static const struct { int bytes, request; } servers[] = { { 4, 0 }, { 0, 0 }, { 4, 3 } };
+
+    if (run_argv(NULL, (const char *[]){ "python3", "-c", "import asyncio", NULL }).status != 0)
+        cr_skip_test("python3 is not there");
+    ns_enter();
+    for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+        const uint16_t port = (uint16_t)(8080 + i);
+        struct victim v = victim_start("LINGER=ack", "server_close 127.0.0.1 %u -n %d -b %d -q %d", port, MANY,
+                                       servers[i].bytes, servers[i].request);
+        ns_wait_listen(port);
+        struct ended e = run_argv(NULL, (const char *[]){ "python3", "-c", loop_py, text("%u", port), text("%d", MANY),
+                                                          text("%d", servers[i].bytes), servers[i].request ? "hi!" : "",
+                                                          NULL });
+        cr_assert_str_eq(e.out, text("{'whole': %d}\n", MANY), "%d bytes, %d asked: %s%s", servers[i].bytes,
+                         servers[i].request, e.out, e.err);
+        cr_assert_eq(victim_wait(&v).status, 0);
+    }
+}

@@ -108,6 +108,20 @@ Test(programs, nginx_that_closes_first_and_curl) {
     check(&(struct row){ "curl -sS --compressed http://127.0.0.1:8100/?[1-500]", NULL, 500, 0, false });
 }
 
+/* Its multi interface: 50 at once, each ended by nginx. */
+Test(programs, nginx_that_closes_first_and_curl_with_many_at_once) {
+    need_nginx_and("curl");
+    check(&(struct row){
+        "curl -sS -Z --no-progress-meter --parallel-max 50 --compressed http://127.0.0.1:8100/?[1-500]", NULL, 400, 0,
+        false });
+}
+
+Test(programs, nginx_that_closes_first_and_h2load) {
+    need_nginx_and("h2load");
+    check(&(struct row){ "h2load --h1 -n 500 -c 20 -H Connection:close http://127.0.0.1:" PORT "/",
+                         "finished|traffic|time for|time to|req/s|min|progress|spawning", 400, 0, false });
+}
+
 Test(programs, nginx_and_wrk) {
     need_nginx_and("wrk");
     check(&(struct row){ "wrk -t2 -c20 -d1s -s %s/wrk.lua http://127.0.0.1:" PORT "/",
