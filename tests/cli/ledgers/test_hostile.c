@@ -127,6 +127,29 @@ Test(hostile, each_of_thousands_of_files_is_read_or_left_out_and_the_first_are_n
     expect_each_kind(250);
 }
 
+Test(hostile, another_user_can_say_little_on_roots_terminal) {
+    enum { N = 30, NOBODY = 65534 };
+    const char *path = new_directory();
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (unsigned i = 0; i < N; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%u.ledger", i);
+        write_file(directory, name, "forged", 6);
+        if (fchownat(directory, name, NOBODY, NOBODY, 0) != 0)
+            cr_skip_test("only root can give a file away");
+    }
+    static const char *const commands[] = { "report", "who", "top --once" };
+    ns_enter();
+    for (size_t c = 0; c < ROWS(commands); c++) {
+        struct ended e = shell("%s %s -d %s", command_path(), commands[c], path);
+        unsigned lines = 0;
+        for (const char *at = e.err; (at = strchr(at, '\n')); at++)
+            lines++;
+        cr_expect(e.status == 0 && lines <= 5, "%s: %d, %u lines: %s", commands[c], e.status, lines, e.err);
+        cr_expect(strstr(e.err, "and 26 more were left out"), "%s: %s", commands[c], e.err);
+    }
+}
+
 /* What it promises is as large as a ledger may be; what is there is one page. */
 Test(hostile, a_file_of_holes_is_read_as_one) {
     const char *path = new_directory();
