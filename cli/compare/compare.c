@@ -22,7 +22,7 @@ enum { ROUNDS = 10, MOST_ROUNDS = 10000 };
 static const struct af_option_row rows[] = {
     { 'a', NULL, AF_TAKES_VALUE, "KEY=VALUE", "policy A; beats the environment; may be repeated" },
     { 'b', NULL, AF_TAKES_VALUE, "KEY=VALUE", "policy B" },
-    { 'r', NULL, AF_TAKES_VALUE, "RUNS", "how often each is run (10)" },
+    { 'r', NULL, AF_TAKES_VALUE, "RUNS", "how often each is run (10; what is plain takes 6)" },
     { WARMUP, "warmup", AF_TAKES_VALUE, "N", "first run each N times that do not count" },
     { PREPARE, "prepare", AF_TAKES_VALUE, "CMD",
       "sh -c CMD before each run; what it leaves in the background ends "
