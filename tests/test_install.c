@@ -61,6 +61,7 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands) {
         { "top --o", "--once" },
         { "top --by pro", "process program" },
         { "top --once --sort s", "share" },
+        { "who --sort e", "expires" },
         { "report --clean /etc/passw", "/etc/passwd" },
         { "doctor --s", "--sysctl" },
         { "doctor ./README.m", "./README.md" },

@@ -57,7 +57,7 @@ static json_t *one_socket(const struct af_who *w, const struct af_owned *owned, 
 
 static json_t *document(const struct af_who *w, json_t *const *programs) {
     json_t *all = json_object(), *sockets = json_array(), *processes = json_array();
-    for (size_t i = 0; i < w->owners.n; i++)
+    for (size_t i = 0; i < w->listed; i++)
         json_array_append_new(sockets, one_socket(w, &w->owners.all[i], programs));
     for (size_t i = 0; i < w->n_order; i++) {
         const size_t row = w->order[i];

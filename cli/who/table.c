@@ -1,4 +1,4 @@
-/* What who prints: the sockets, then how many each process left. */
+/* What who prints: how many each process left, then the sockets. */
 #include "cli/kernel/process.h"
 #include "cli/ledgers/names.h"
 #include "cli/output/memory.h"
@@ -92,22 +92,8 @@ static void print(struct af_table *table, size_t width) {
     af_table_free(table);
 }
 
-void af_who_print(const struct af_who *w) {
-    /* Whoever reads a pipe can use a whole address. */
-    const size_t width = isatty(STDOUT_FILENO) ? af_width_of(STDOUT_FILENO) : 1 << 12;
-    struct af_table sockets = { .columns = socket_columns, .n_columns = SOCKET_COLUMNS };
+static void print_totals(const struct af_who *w, size_t width) {
     struct af_table totals = { .columns = total_columns, .n_columns = TOTAL_COLUMNS };
-    bool states = false; /* a column of nothing but TIME_WAIT tells nothing */
-    if (!w->owners.n) {
-        puts("no TIME_WAIT sockets");
-        return;
-    }
-    for (size_t i = 0; i < w->owners.n; i++)
-        states |= w->owners.all[i].socket.state != AF_IN_TIME_WAIT;
-    for (size_t i = 0; i < w->owners.n; i++)
-        add_socket(&sockets, w, &w->owners.all[i], states);
-    print(&sockets, width);
-    putchar('\n');
     for (size_t i = 0; i < w->n_order; i++)
         add_total(&totals, pid_text(w, w->order[i]), program_text(w, w->order[i]), user_text(w, w->order[i]),
                   w->left[w->order[i]]);
@@ -118,4 +104,47 @@ void af_who_print(const struct af_who *w) {
         add_total(&totals, pid_text(w, AF_NO_ROW), program_text(w, AF_NO_ROW), af_format("%s", ""), w->unknown);
     add_total(&totals, af_format("%s", ""), af_format("total"), af_format("%s", ""), w->owners.n);
     print(&totals, width);
+}
+
+static bool is_listed(const struct af_who *w, const struct af_owned *owned) {
+    return !w->counts_unknown || owned->owner.row != AF_NO_ROW || owned->owner.n_claims;
+}
+
+static void print_sockets(const struct af_who *w, size_t width) {
+    struct af_table sockets = { .columns = socket_columns, .n_columns = SOCKET_COLUMNS };
+    bool states = false; /* a column of nothing but TIME_WAIT tells nothing */
+    for (size_t i = 0; i < w->listed; i++)
+        states |= is_listed(w, &w->owners.all[i]) && w->owners.all[i].socket.state != AF_IN_TIME_WAIT;
+    for (size_t i = 0; i < w->listed; i++)
+        if (is_listed(w, &w->owners.all[i]))
+            add_socket(&sockets, w, &w->owners.all[i], states);
+    if (sockets.n_lines)
+        putchar('\n');
+    if (sockets.n_lines)
+        print(&sockets, width);
+}
+
+void af_who_print(const struct af_who *w) {
+    /* Whoever reads a pipe can use a whole address. */
+    const size_t width = isatty(STDOUT_FILENO) ? af_width_of(STDOUT_FILENO) : 1 << 12;
+    char *rest = NULL;
+    if (!w->owners.n) {
+        puts("no TIME_WAIT sockets");
+        return;
+    }
+    print_totals(w, width);
+    print_sockets(w, width);
+    if (w->counts_unknown) {
+        char *unknown = af_who_unknown(w);
+        rest = af_format("%llu unknown are not listed (--limit N lists the first N of all): %s",
+                         (unsigned long long)w->unknown, unknown);
+        free(unknown);
+    } else if (w->listed && w->listed < w->owners.n) {
+        rest = af_format("%zu more are not listed", w->owners.n - w->listed);
+    }
+    if (rest) {
+        putchar('\n');
+        af_print_wrapped(stdout, width, 0, rest);
+    }
+    free(rest);
 }

@@ -14,12 +14,17 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PID = AF_NO_LETTER, PEER, JSON };
+enum { PID = AF_NO_LETTER, PEER, SORT, LIMIT, JSON };
+enum { MOST_LISTED = 100000000, MOST_UNKNOWN = 20 };
 
 static const struct af_option_row rows[] = {
     { 'd', NULL, AF_TAKES_VALUE, "DIR", "read the ledgers in DIR, not in the default directory" },
     { PID, "pid", AF_TAKES_VALUE, "N", "only what process N left; N@NS: N in pid namespace NS" },
     { PEER, "peer", AF_TAKES_VALUE, "TARGET", "only towards TARGET, as in a rule: 10.0.0.0/8:443" },
+    { SORT, "sort", AF_TAKES_VALUE, "COLUMN",
+      "time_wait (of its process, the default), pid, program, local, peer or expires; - in front reverses" },
+    { LIMIT, "limit", AF_TAKES_VALUE, "N",
+      "list the first N sockets; else all, but of more than 20 of no known process only counts" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout, or to FILE" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
 };
@@ -27,33 +32,48 @@ static const struct af_option_row rows[] = {
 struct request {
     const char *directory; /* NULL: the default one */
     struct af_filter filter;
-    bool json;
+    enum af_who_column sort;
+    bool reversed, limited, json;
+    unsigned limit; /* where limited */
     const char *json_path;
 };
 
 /* ---- what is asked ------------------------------------------------------------------------------------------ */
 
+static bool read_sort(struct request *q, struct af_options *options) {
+    q->reversed = options->value[0] == '-';
+    q->sort = af_who_column_named(options->value + q->reversed);
+    if (q->sort != AF_WHO_COLUMNS)
+        return true;
+    af_misuse(options, "--sort needs one of %s, not '%s'", af_who_column_names(), options->value + q->reversed);
+    return false;
+}
+
+static bool take(struct request *q, struct af_options *options, int id) {
+    switch (id) {
+    case 'd': q->directory = options->value; return true;
+    case PID: return af_option_accepted(options, af_filter_read_pid(&q->filter, options->value));
+    case PEER: return af_option_accepted(options, af_filter_read_peer(&q->filter, options->value));
+    case SORT: return read_sort(q, options);
+    case LIMIT: q->limited = true; return af_option_number(options, "--limit", 0, MOST_LISTED, &q->limit);
+    default:
+        q->json = true;
+        q->json_path = options->value;
+        return true;
+    }
+}
+
 /* False: the status to exit with is in *status. */
 static bool read_options(struct request *q, int argc, char **argv, int *status) {
     struct af_options options = { .command = "who", .rows = rows, .argc = argc, .argv = argv, .next = 1 };
+    bool ok = true;
     int id;
-    while ((id = af_next_option(&options)) > 0) {
-        bool ok = id == PID    ? af_option_accepted(&options, af_filter_read_pid(&q->filter, options.value))
-                  : id == PEER ? af_option_accepted(&options, af_filter_read_peer(&q->filter, options.value))
-                               : true;
-        if (!ok)
-            break;
-        if (id == 'd')
-            q->directory = options.value;
-        if (id == JSON) {
-            q->json = true;
-            q->json_path = options.value;
-        }
-    }
-    if (id == 0 && options.next < argc)
+    while (ok && (id = af_next_option(&options)) > 0)
+        ok = take(q, &options, id);
+    if (ok && id == 0 && options.next < argc)
         id = af_misuse(&options, "takes no operand, but got '%s'", argv[options.next]);
     *status = options.status;
-    return id == 0;
+    return ok && id == 0;
 }
 
 /* ---- what is shown ------------------------------------------------------------------------------------------ */
@@ -84,52 +104,6 @@ static void select_wanted(struct af_who *w, const struct request *q) {
     o->n = kept;
 }
 
-static int by_number(uint64_t x, uint64_t y) {
-    return x < y ? -1 : x > y;
-}
-
-static int compare_rows(const struct af_who *w, size_t x, size_t y) {
-    if (x == y)
-        return 0;
-    if (x == AF_NO_ROW || y == AF_NO_ROW)
-        return x == AF_NO_ROW ? 1 : -1;
-    if (w->left[x] != w->left[y])
-        return by_number(w->left[y], w->left[x]);
-    const struct af_row *a = &w->owners.found.rows[x], *b = &w->owners.found.rows[y];
-    int order = by_number(a->seen.started, b->seen.started);
-    return order ? order : by_number(x, y);
-}
-
-static int by_row(const void *a, const void *b, void *who) {
-    return compare_rows(who, *(const size_t *)a, *(const size_t *)b);
-}
-
-static int compare_addr(const struct af_addr *x, const struct af_addr *y) {
-    int order = by_number(x->v6, y->v6);
-    order = order ? order : memcmp(x->ip, y->ip, sizeof x->ip);
-    return order ? order : by_number(x->port, y->port);
-}
-
-static int by_owner(const void *a, const void *b, void *who) {
-    const struct af_owned *x = a, *y = b;
-    int order = compare_rows(who, x->owner.row, y->owner.row);
-    order = order ? order : by_number(y->owner.n_claims, x->owner.n_claims);
-    order = order ? order : by_number(x->net_ns, y->net_ns);
-    order = order ? order : compare_addr(&x->socket.local, &y->socket.local);
-    return order ? order : compare_addr(&x->socket.peer, &y->socket.peer);
-}
-
-static void put_in_order(struct af_who *w) {
-    w->order = af_array(NULL, w->owners.found.n_rows, sizeof *w->order);
-    for (size_t i = 0; i < w->owners.found.n_rows; i++)
-        if (w->left[i])
-            w->order[w->n_order++] = i;
-    if (w->n_order)
-        qsort_r(w->order, w->n_order, sizeof *w->order, by_row, w);
-    if (w->owners.n)
-        qsort_r(w->owners.all, w->owners.n, sizeof *w->owners.all, by_owner, w);
-}
-
 /* ---- who ---------------------------------------------------------------------------------------------------- */
 
 /* What is missing from the answer, on stderr. */
@@ -154,7 +128,9 @@ int af_command_who(int argc, char **argv) {
         return AF_EXIT_FAILURE;
     }
     select_wanted(&w, &q);
-    put_in_order(&w);
+    af_who_put_in_order(&w, q.sort, q.reversed);
+    w.listed = q.limited && q.limit < w.owners.n ? q.limit : w.owners.n;
+    w.counts_unknown = !q.limited && w.unknown > MOST_UNKNOWN;
     say_rest(&w.owners);
     if (q.json)
         status = af_who_write_json(&w, q.json_path) ? 0 : AF_EXIT_FAILURE;

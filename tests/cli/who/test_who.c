@@ -263,3 +263,111 @@ Test(who, says_that_there_are_none) {
     cr_expect_str_eq(e.out, "no TIME_WAIT sockets\n");
     cr_expect_str_empty(e.err);
 }
+
+/* ---- in which order, and how many ----------------------------------------------------------------------------- */
+
+/* Two processes that left 2 and 5, the first with the lower pid; and 30 that are unknown, 25 to one server. */
+static void leave_three(const char *directory, pid_t pids[2], unsigned ports[2]) {
+    struct peer peers[2] = { peer_start(&(struct peer_options){ 0 }), peer_start(&(struct peer_options){ 0 }) };
+    for (int i = 0; i < 2; i++) {
+        ports[i] = peers[i].port;
+        pids[i] = leave(ledger_in(directory), 0,
+                        (const char *[]){ "connect_close", "127.0.0.1", number(ports[i]), "-n", i ? "5" : "2", NULL });
+        leave(NULL, 0, (const char *[]){ "connect_close", "127.0.0.1", number(ports[i]), "-n", i ? "25" : "5", NULL });
+    }
+    ns_settle();
+}
+
+Test(who, puts_processes_and_sockets_in_the_order_that_is_asked_for) {
+    pid_t pids[2];
+    unsigned ports[2];
+    ns_enter();
+    const char *directory = new_directory();
+    leave_three(directory, pids, ports);
+    const int low = pids[0] < pids[1] ? 0 : 1, near = ports[0] < ports[1] ? 0 : 1;
+    const struct {
+        const char *sort;
+        int process;        /* first of those; -1: as ever */
+        const char *socket; /* field of sockets that goes up, or down; NULL: theirs as processes */
+        bool down;
+    } rows[] = {
+        { "time_wait", 1, NULL, false }, { "-time_wait", 0, NULL, false },     { "pid", low, NULL, false },
+        { "-pid", !low, NULL, false },   { "expires", 1, "expires_s", false }, { "-expires", 1, "expires_s", true },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *json = who_json(directory, "--sort", rows[i].sort);
+        cr_expect_eq(json_number(json, "processes.0.pid"), pids[rows[i].process], "%s", rows[i].sort);
+        if (!rows[i].socket)
+            cr_expect_eq(json_number(json, "sockets.0.pid"), pids[rows[i].process], "%s", rows[i].sort);
+        for (size_t k = 1; rows[i].socket && k < json_array_size(sockets_of(json)); k++) {
+            const double before = json_real_value(json_object_get(json_array_get(sockets_of(json), k - 1),
+                                                                  rows[i].socket));
+            const double now = json_real_value(json_object_get(json_array_get(sockets_of(json), k), rows[i].socket));
+            cr_expect(rows[i].down ? before >= now : before <= now, "%s: %f, %f", rows[i].sort, before, now);
+        }
+        cr_expect(rows[i].socket || json_is_null(json_find(json, "sockets.36.pid")), "%s: who is unknown comes last",
+                  rows[i].sort);
+        json_decref(json);
+    }
+    for (int turned = 0; turned < 2; turned++) {
+        json_t *json = who_json(directory, "--sort", turned ? "-peer" : "peer");
+        cr_expect_eq(port_behind(field(json_array_get(sockets_of(json), 0), "peer")), ports[turned ? !near : near]);
+        json_decref(json);
+    }
+    struct ended e = command(NULL, "who", "--sort", "program", "-d", directory, NULL);
+    cr_expect_eq(e.status, 0, "%s", e.err);
+    e = command(NULL, "who", "--sort", "age", NULL);
+    cr_expect_eq(e.status, 2);
+    cr_expect(strstr(e.err, "--sort needs one of time_wait, pid, program, local, peer, expires, not 'age'"), "%s",
+              e.err);
+}
+
+/* Lines that begin with an address. */
+static unsigned listed(const char *text) {
+    unsigned n = 0;
+    for (const char *at = text; (at = strstr(at, "\n127.0.0.1:")); at++)
+        n++;
+    return n;
+}
+
+Test(who, counts_those_that_nobody_is_known_of_and_lists_as_many_as_it_is_asked_for) {
+    static const struct {
+        const char *limit; /* NULL: none is set */
+        unsigned listed;
+    } rows[] = { { NULL, 7 }, { "0", 0 }, { "3", 3 }, { "36", 36 }, { "37", 37 }, { "1000", 37 } };
+    pid_t pids[2];
+    unsigned ports[2];
+    char says[160];
+    ns_enter();
+    const char *directory = new_directory();
+    leave_three(directory, pids, ports);
+    snprintf(says, sizeof says,
+             "\n30 unknown are not listed (--limit N lists the first N of all): "
+             "25 to 127.0.0.1:%u, 5 to 127.0.0.1:%u\n",
+             ports[1], ports[0]);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *limit = rows[i].limit, *option = limit ? "--limit" : NULL;
+        struct ended e = command(NULL, "who", "-d", directory, option, limit, NULL);
+        cr_expect_eq(listed(e.out), rows[i].listed, "%s: %s", limit, e.out);
+        cr_expect_eq(strstr(e.out, says) != NULL, !limit, "%s: %s", limit, e.out);
+        cr_expect(strstr(e.out, " total                37\n"), "%s: %s", limit, e.out);
+        cr_expect_eq(strstr(e.out, "34 more are not listed") != NULL, limit && strcmp(limit, "3") == 0, "%s", e.out);
+        json_t *json = who_json(directory, option, limit);
+        cr_expect_eq(json_array_size(sockets_of(json)), limit ? rows[i].listed : 37, "%s", limit);
+        cr_expect_eq(json_number(json, "unknown"), 30);
+        cr_expect_eq(json_array_size(json_object_get(json, "processes")), 2);
+        json_decref(json);
+    }
+}
+
+/* A server's are told by its port: their peers have nothing in common. */
+Test(who, counts_what_a_server_left_by_its_port) {
+    ns_enter();
+    struct victim server = victim_start(NULL, "server_close 127.0.0.1 9000 -n 25");
+    ns_wait_listen(9000);
+    cr_assert_eq(client_run(&(struct client_options){ .port = 9000, .n = 25 }).clean, 25);
+    victim_wait(&server);
+    ns_settle();
+    struct ended e = command(NULL, "who", "-d", new_directory(), NULL);
+    cr_expect(strstr(e.out, ": 25 from :9000\n"), "%s", e.out);
+}
