@@ -36,7 +36,7 @@ WRITER = ledger/writer.c
 READER = $(filter-out $(WRITER),$(wildcard ledger/*.c))
 CLI = $(wildcard cli/*.c cli/*/*.c)
 TESTS = $(wildcard tests/*.c $(patsubst %,tests/%/*.c,policy ledger shim cli cli/* examples harness soak))
-PRELOADED = $(patsubst %,tests/victims/%.c,early faults meets wraps)
+PRELOADED = $(patsubst %,tests/victims/%.c,early faults meets wraps deep interposes)
 VICTIMS = $(patsubst %.c,$(B)/%,$(filter-out $(PRELOADED),$(wildcard tests/victims/*.c))) $(PRELOADED:%.c=$(B)/%.so) \
 	$(B)/tests/victims/spoils_asan
 

@@ -5,6 +5,7 @@
 #include "shim/shim.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -140,6 +141,12 @@ static FILE *no_such_stream(void) {
     return NULL;
 }
 
+/* Before 2.34 it is of libdl, which may come later than we do. */
+static void *stand_in_dlopen(const char *file, int mode) {
+    void *(*late)(const char *, int) = af_find_late("dlopen");
+    return late ? late(file, mode) : NULL;
+}
+
 #define STAND_INS(STAND_IN) \
     STAND_IN(close_range) \
     STAND_IN(closefrom) \
@@ -148,9 +155,17 @@ static FILE *no_such_stream(void) {
     STAND_IN(_Fork) \
     STAND_IN(freopen64) \
     STAND_IN(bindresvport) \
-    STAND_IN(forkpty)
+    STAND_IN(forkpty) \
+    STAND_IN(dlopen)
+
+/* libutil's forkpty calls the fork that is intercepted; ours is one that its hook knows about. */
+static bool has_libutil(void) {
+    return af_is_glibc() && !af_real._Fork;
+}
 
 void af_stand_in(void) {
+    if (has_libutil())
+        af_real.forkpty = NULL;
 #define STAND_IN(name) \
     if (!af_real.name) \
         af_real.name = stand_in_##name;
@@ -173,12 +188,12 @@ void af_stand_in(void) {
 /* The program's arguments stand before its environment, where that is still the kernel's own; else another library's
  * constructor has changed it. */
 bool af_find_arguments(int *argc, char ***argv, char ***envp) {
-    extern char **environ;
-    *envp = environ;
+    char ***environment = af_find_in(RTLD_DEFAULT, "environ");
+    *envp = environment ? *environment : NULL;
     *argc = 0;
-    if (!environ || (uintptr_t)environ < (uintptr_t)__builtin_frame_address(0))
+    if ((uintptr_t)*envp < (uintptr_t)__builtin_frame_address(0))
         return false;
-    for (*argv = environ - 1; (uintptr_t)(*argv)[-1] != (uintptr_t)*argc; --*argv)
+    for (*argv = *envp - 1; (uintptr_t)(*argv)[-1] != (uintptr_t)*argc; --*argv)
         ++*argc;
     return true;
 }

@@ -288,11 +288,9 @@ static bool can_find_along(const char *path, const char *file, char *name) {
 
 /* Would execvp find it? As it does itself: along PATH, or /bin and /usr/bin where that is unset. */
 static bool can_find(const char *file) {
-    extern char **environ;
-    const char *path = "/bin:/usr/bin";
-    for (char **e = environ; e && *e; e++)
-        if (!__builtin_strncmp(*e, "PATH=", 5))
-            path = *e + 5;
+    const char *path = af_real.getenv ? af_real.getenv("PATH") : NULL;
+    if (!path)
+        path = "/bin:/usr/bin";
     for (const char *c = file; *c; c++)
         if (*c == '/')
             return can_run(file);

@@ -6,11 +6,9 @@
  * the GNU table is in glibc's elf/dl-lookup.c). Where an object has no such table or a name is an indirect
  * function, dlsym answers for that name. Every program pays for this at its start: names and hashes are
  * constants that need no relocation. What a libc does not have libc.c does. */
-#include "shim/shim.h"
+#include "shim/object.h"
 
 #include <dlfcn.h>
-#include <elf.h>
-#include <link.h>
 
 struct af_real af_real;
 
@@ -23,10 +21,13 @@ struct af_real af_real;
 #endif
 extern void *oldest_dlsym(void *handle, const char *name) __attribute__((weak));
 __asm__(".symver oldest_dlsym, dlsym@" OLDEST);
+/* In glibc alone. A program that has a dlsym of its own may call dlopen in it, which is then what we are looking for. */
+extern void *oldest_dlvsym(void *handle, const char *name, const char *version) __attribute__((weak));
+__asm__(".symver oldest_dlvsym, dlvsym@" OLDEST);
 
 /* Where other libraries that have some of these functions lie; libc, where the search ends, is not among them. */
 enum { MAX_WRAPPERS = 8 };
-static struct range { uintptr_t start, size; } wrappers[MAX_WRAPPERS];
+static struct range wrappers[MAX_WRAPPERS];
 static unsigned n_wrappers;
 
 /* GNU hash: 5381 * 33^n + sum of c[i] * 33^(n-1-i), as a constant, for names of up to 20 characters. */
@@ -42,10 +43,7 @@ static unsigned n_wrappers;
 #define HASH(s) (5381u * POWER(sizeof(s) - 1) + TERMS(s, 0) + TERMS(s, 5) + TERMS(s, 10) + TERMS(s, 15))
 
 /* In the order of struct af_real; text in place, for a pointer would be a relocation. */
-static const struct name {
-    uint32_t hash;
-    char text[20];
-} names[] = {
+static const struct name names[] = {
 #define CALL(result, name, parameters, arguments) { HASH(#name), #name },
 #define ALIAS(result, name, target, parameters, arguments)
 #define VARIADIC(result, name, parameters) { HASH(#name), #name },
@@ -62,100 +60,13 @@ static const struct name {
 enum { N_NAMES = sizeof names / sizeof *names };
 _Static_assert(sizeof af_real == N_NAMES * sizeof(void *), "one pointer a name");
 
-struct object {
-    uintptr_t base;
-    const ElfW(Sym) *symbols;
-    const char *strings;
-    const ElfW(Half) *versions;
-    const uint32_t *hash;
-};
-
-static bool same(const char *a, const char *b) {
-    while (*a == *b && *a)
-        a++, b++;
-    return *a == *b;
-}
-
-/* ld.so relocates these pointers in place on most architectures; where the section is read-only it cannot. */
-static const void *pointer(const struct dl_phdr_info *info, ElfW(Addr) at) {
-    return (const void *)(at < info->dlpi_addr ? at + info->dlpi_addr : at);
-}
-
-static bool read_dynamic(const struct dl_phdr_info *info, struct object *object) {
-    *object = (struct object){ .base = info->dlpi_addr };
-    const ElfW(Dyn) *dynamic = NULL;
-    for (int i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            dynamic = (const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
-    for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++) {
-        const void *at = pointer(info, dynamic->d_un.d_ptr);
-        if (dynamic->d_tag == DT_SYMTAB)
-            object->symbols = at;
-        else if (dynamic->d_tag == DT_STRTAB)
-            object->strings = at;
-        else if (dynamic->d_tag == DT_VERSYM)
-            object->versions = at;
-        else if (dynamic->d_tag == DT_GNU_HASH)
-            object->hash = at;
-    }
-    return object->symbols && object->strings && object->hash;
-}
-
-/* The table: bucket count, first symbol, Bloom words, Bloom shift; Bloom filter; buckets; chains. A symbol's
- * default version is the one without the hidden bit in its version number. */
-enum { DEFAULT = 0, OLD = 0x8000 };
-static inline const ElfW(Sym) *find(const struct object *o, const struct name *name, unsigned version) {
-    uint32_t hash = name->hash;
-    uint32_t n_buckets = o->hash[0], first = o->hash[1], n_bloom = o->hash[2], shift = o->hash[3];
-    const ElfW(Addr) *bloom = (const void *)(o->hash + 4);
-    const uint32_t *buckets = (const void *)(bloom + n_bloom);
-    const uint32_t *chains = buckets + n_buckets;
-    enum { BITS = 8 * sizeof(ElfW(Addr)) };
-    ElfW(Addr) word = bloom[hash / BITS & (n_bloom - 1)];
-    if (!(word >> hash % BITS & word >> (hash >> shift) % BITS & 1))
-        return NULL;
-    uint32_t i = buckets[hash % n_buckets];
-    if (i < first)
-        return NULL;
-    for (;; i++) {
-        uint32_t chain = chains[i - first];
-        const ElfW(Sym) *symbol = &o->symbols[i];
-        if ((chain | 1) == (hash | 1) && symbol->st_shndx != SHN_UNDEF &&
-            (o->versions ? o->versions[i] & OLD : DEFAULT) == version && same(o->strings + symbol->st_name, name->text))
-            return symbol;
-        if (chain & 1)
-            return NULL;
-    }
-}
-
-static bool is_this_library(const struct dl_phdr_info *info) {
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-        if (info->dlpi_phdr[i].p_type == PT_LOAD && (uintptr_t)&af_real - start < info->dlpi_phdr[i].p_memsz)
-            return true;
-    }
-    return false;
-}
-
-static struct range range_of(const struct dl_phdr_info *info) {
-    uintptr_t low = UINTPTR_MAX, high = 0;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        if (part->p_type != PT_LOAD)
-            continue;
-        low = part->p_vaddr < low ? part->p_vaddr : low;
-        high = part->p_vaddr + part->p_memsz > high ? part->p_vaddr + part->p_memsz : high;
-    }
-    return (struct range){ info->dlpi_addr + low, high > low ? high - low : 0 };
-}
-
 bool af_is_next_in_line(const void *caller) {
     extern const char __ehdr_start[] __attribute__((visibility("hidden"))),
         _end[] __attribute__((visibility("hidden")));
     if ((uintptr_t)caller - (uintptr_t)__ehdr_start < (uintptr_t)(_end - __ehdr_start))
         return true; /* who is called by a hook, and jumps to syscall, has the hook for his caller */
     for (unsigned i = 0; i < n_wrappers; i++)
-        if ((uintptr_t)caller - wrappers[i].start < wrappers[i].size)
+        if (is_in(&wrappers[i], caller))
             return true;
     return false;
 }
@@ -218,9 +129,16 @@ static int look_in(struct dl_phdr_info *info, size_t size, void *context) {
     return missing == 0;
 }
 
+static void ask_for_dlopen(void) {
+    static const char *const versions[] = { "GLIBC_2.34", OLDEST };
+    for (int i = 0; i < 2 && oldest_dlvsym && !af_real.dlopen; i++)
+        af_real.dlopen = oldest_dlvsym(RTLD_NEXT, "dlopen", versions[i]);
+}
+
 /* A program may have a dl_iterate_phdr of its own, which tells less, or nothing before main: dlsym knows. */
 static void ask_for_the_rest(void) {
     void **to = (void **)&af_real;
+    ask_for_dlopen();
     for (const struct name *name = names; name < names + N_NAMES; name++, to++)
         if (!*to)
             *to = af_ask_libc(name->text);
@@ -235,28 +153,38 @@ void af_resolve(void) {
     af_stand_in();
 }
 
-struct old {
+/* One name, asked for when it is needed. */
+struct wanted {
     struct name name;
+    unsigned version;
     void *found;
 };
 
-static int look_for_old(struct dl_phdr_info *info, size_t size, void *context) {
+static int look_for(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
-    struct old *old = context;
+    struct wanted *wanted = context;
     struct object object;
     if (is_this_library(info) || !read_dynamic(info, &object))
         return 0;
-    const ElfW(Sym) *symbol = find(&object, &old->name, OLD);
-    old->found = symbol ? (void *)(object.base + symbol->st_value) : NULL;
+    const ElfW(Sym) *symbol = find(&object, &wanted->name, wanted->version);
+    wanted->found = symbol ? (void *)(object.base + symbol->st_value) : NULL;
     return symbol != NULL;
 }
 
+static void *look_everywhere(const char *name, unsigned version) {
+    struct wanted wanted = { .name = name_of(name), .version = version };
+    dl_iterate_phdr(look_for, &wanted);
+    return wanted.found;
+}
+
 void *af_find_old(const char *name) {
-    struct old old = { .name.hash = 5381 };
-    for (size_t i = 0; name[i] && i < sizeof old.name.text - 1; i++) {
-        old.name.hash = old.name.hash * 33 + (unsigned char)name[i];
-        old.name.text[i] = name[i];
-    }
-    dl_iterate_phdr(look_for_old, &old);
-    return old.found;
+    return look_everywhere(name, OLD);
+}
+
+void *af_find_late(const char *name) {
+    return look_everywhere(name, DEFAULT);
+}
+
+void *af_find_in(void *handle, const char *name) {
+    return oldest_dlsym ? oldest_dlsym(handle, name) : NULL;
 }

@@ -4,6 +4,7 @@
  *
  *   start.c     the constructor: settings, first and last words      resolve.c  the next function in line
  *   libc.c      what a libc does not have
+ *   deepbind.c  libraries that bind to libc first                    object.h   a loaded object's tables
  *   calls.c     exported wrappers, generated from calls.def          variadic.c, vfork.S  the ones that are not
  *   track.c     descriptor -> connection; pool.c  the records        memory.c   the ledger's memory
  *   share.c     who of several processes is the last to let go       count.c    this process's counts
@@ -41,7 +42,8 @@
     HELPER(int, __cxa_atexit, (void (*function)(void *), void *argument, void *object)) \
     HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object)) \
     HELPER(int, clock_gettime, (clockid_t clock, struct timespec * now)) \
-    HELPER(int, fileno, (FILE * file))
+    HELPER(int, fileno, (FILE * file)) \
+    HELPER(char *, getenv, (const char *name))
 
 /* The next function in line for everything in calls.def, and the helpers; NULL where this libc has none. */
 struct af_real {
@@ -74,6 +76,9 @@ bool af_ask_auxv(void);
 void af_at_quick_exit(void);
 /* The version of a function that is not libc's default, which programs have that were linked long ago; NULL: none. */
 void *af_find_old(const char *name);
+/* In any library that is loaded by now; in what this handle stands for. */
+void *af_find_late(const char *name);
+void *af_find_in(void *handle, const char *name);
 /* A function that is wanted once, at start, and not of every libc; NULL where there is none. */
 void *af_ask_libc(const char *name);
 

@@ -1,32 +1,59 @@
-# Programs of other C libraries than this machine's, under the very same libafterfin.so.
+# Programs of other C libraries than this machine's, under the very same libafterfin.so: the victims built once more, and
+# VICTIMS, which tells the tests to take these.
 
-# ---- musl: the victims once more --------------------------------------------------------------------------------
+# Not of those: what is preloaded, and what looks into this machine's glibc.
+ONLY_HERE = $(patsubst %,$(B)/tests/victims/%,own_phdr spoils_asan) $(filter %.so,$(VICTIMS))
+victims_for = $(patsubst $(B)/%,$(B)/$(1)/%,$(filter-out $(ONLY_HERE),$(VICTIMS)))
 
-# Not of those: what is preloaded, and what looks into glibc.
-ONLY_GLIBC = $(patsubst %,$(B)/tests/victims/%,own_phdr spoils_asan) $(filter %.so,$(VICTIMS))
-MUSL_VICTIMS = $(patsubst $(B)/%,$(B)/musl/%,$(filter-out $(ONLY_GLIBC),$(VICTIMS)))
-MUSL_CC := $(shell command -v musl-gcc)
-
-# The kernel's headers, and no others of this machine.
-$(B)/musl/include:
+# The kernel's headers of this machine, and no others.
+$(B)/kernel:
 	$(Q)mkdir -p $@; for d in linux asm asm-generic; do \
 		ln -sfn "$$(dirname "$$(echo '#include <'$$d/errno.h'>' | $(CC) -M -xc - | grep -o '/[^ ]*'$$d/errno.h)")" $@/$$d; done
 
-$(B)/musl/%: %.c | $(B)/musl/include
-	@mkdir -p $(@D); echo "  CC   $< (musl)"
-	$(Q)$(MUSL_CC) $(BASE) $(CFLAGS) -idirafter $(B)/musl/include -pthread -o $@ $<
-
-$(if $(MUSL_CC),tests: $(MUSL_VICTIMS))
-
-# Suites whose victims open sockets; not those of what only glibc has, and of costs.
+# Suites whose victims open sockets; not those of what this machine's programs are, and of costs.
 LIBC_SUITES = bind_no_port boundary counts faults handed_over inherited invisible keepalive linger linger_rst log \
 	log_when memory model names only_skip opens other_libraries override pointers port_range port_search reuseaddr \
-	rules run run_result run_signals sandboxes settle silence source streams strict syn_retries threads tree ways
+	rules run run_result run_signals sandboxes settle silence source streams strict syn_retries threads tree ways deepbind
 empty :=
 space := $(empty) $(empty)
 LIBC_FILTER = @($(subst $(space),|,$(strip $(LIBC_SUITES))))/*
 
-check-musl: all tests ## the tests of the library once more, with programs of musl (musl-gcc)
+# ---- musl --------------------------------------------------------------------------------------------------------
+
+MUSL_CC := $(shell command -v musl-gcc)
+
+$(B)/musl/%: %.c | $(B)/kernel
+	@mkdir -p $(@D); echo "  CC   $< (musl)"
+	$(Q)$(MUSL_CC) $(BASE) $(CFLAGS) -idirafter $(B)/kernel -pthread -o $@ $<
+
+check-musl: all tests $(if $(MUSL_CC),$(call victims_for,musl)) ## the tests of the library with programs of musl (musl-gcc)
 	$(Q)if [ -z "$(MUSL_CC)" ]; then echo "check-musl: skipped, there is no musl-gcc (make test-deps)"; \
 		else VICTIMS=musl $(B)/tests/check -j2 --filter '$(LIBC_FILTER)'; fi
-.PHONY: check-musl
+
+# ---- an old glibc ------------------------------------------------------------------------------------------------
+
+# A Debian with libc6-dev, whose loader and libc the victims are linked with; nothing in it is run but these.
+OLD_DEBIAN ?= bullseye
+ROOT ?= $(B)/$(OLD_DEBIAN)
+OLD = $(abspath $(ROOT))
+MULTIARCH := $(shell $(CC) -print-multiarch)
+OLD_LOADER = $(OLD)$(shell sed -n 's/.*AS_NEEDED ( \([^ ]*\) ).*/\1/p' $(OLD_LIB)/libc.so)
+OLD_LIB = $(OLD)/usr/lib/$(MULTIARCH)
+OLD_LINK = --sysroot=$(OLD) -isystem $(B)/kernel -B$(OLD_LIB) -L$(OLD_LIB) -Wl,--dynamic-linker=$(OLD_LOADER) \
+	-Wl,--disable-new-dtags,-rpath,$(OLD)/lib/$(MULTIARCH)
+
+$(OLD)/usr/include/stdio.h:
+	debootstrap --variant=minbase --include=libc6-dev $(OLD_DEBIAN) $(OLD) http://deb.debian.org/debian
+
+# The link to its loader leads out of it.
+$(B)/old-glibc/loader: $(OLD)/usr/include/stdio.h
+	$(Q)mkdir -p $(@D); ln -sfn ..$$(readlink $(OLD_LOADER)) $(OLD_LOADER); touch $@
+
+$(B)/old-glibc/%: %.c $(B)/old-glibc/loader | $(B)/kernel
+	@mkdir -p $(@D); echo "  CC   $< (old glibc)"
+	$(Q)$(CC) $(BASE) $(CFLAGS) $(OLD_LINK) -o $@ $< -L$(OLD)/lib/$(MULTIARCH) \
+		-Wl,--as-needed -l:libpthread.so.0 -l:libutil.so.1 -l:libdl.so.2
+
+check-old-glibc: all tests $(call victims_for,old-glibc) ## the same with a glibc of Debian 11, which debootstrap fetches (as root)
+	$(Q)VICTIMS=old-glibc $(B)/tests/check -j2 --filter '$(LIBC_FILTER)'
+.PHONY: check-musl check-old-glibc

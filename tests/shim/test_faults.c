@@ -49,6 +49,7 @@ static const struct call {
     CALL(memfd_create, EMFILE, ENFILE, ENOMEM, EINVAL),
     CALL(mkdirat, EEXIST, EACCES, ENOSPC, EROFS),
     CALL(mmap, ENOMEM, EAGAIN, ENODEV, EACCES),
+    CALL(mprotect, ENOMEM, EACCES),
     CALL(mremap, ENOMEM, EFAULT, EINVAL, EAGAIN),
     CALL(munmap, EINVAL, ENOMEM),
     CALL(newfstatat, EBADF, ENOENT, EACCES, ENOMEM),

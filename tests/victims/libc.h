@@ -5,7 +5,9 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/close_range.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -49,31 +51,40 @@ static inline int pidfd_open(pid_t pid, unsigned flags) {
 }
 #endif
 
-#ifdef __GLIBC__
-#define accept4_odd(fd, flags) accept4(fd, NULL, NULL, flags)
-#define dup3_odd(fd, to, flags) dup3(fd, to, flags)
-#else
+#ifndef SYS_close_range /* the kernel's headers know it, glibc's list of them does not */
+#define SYS_close_range __NR_close_range
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd __NR_pidfd_getfd
+#endif
+
+#if !defined __GLIBC__ || __GLIBC__ == 2 && __GLIBC_MINOR__ < 36
 #define LATE(name, parameters, arguments, ...) \
-    static inline int name parameters { \
+    static inline int late_##name parameters { \
         int(*there) parameters = (int(*) parameters)dlsym(RTLD_DEFAULT, #name); \
         return there ? there arguments : (int)(__VA_ARGS__); \
     }
 LATE(close_range, (unsigned first, unsigned last, int flags), (first, last, flags),
      syscall(SYS_close_range, first, last, flags))
+LATE(closefrom, (int first), (first), syscall(SYS_close_range, first < 0 ? 0 : first, ~0u, 0))
 LATE(pidfd_getfd, (int pidfd, int fd, unsigned flags), (pidfd, fd, flags), syscall(SYS_pidfd_getfd, pidfd, fd, flags))
 LATE(execveat, (int dir, const char *path, char *const argv[], char *const envp[], int flags),
      (dir, path, argv, envp, flags), syscall(SYS_execveat, dir, path, argv, envp, flags))
 LATE(bindresvport, (int fd, struct sockaddr_in *addr), (fd, addr), (errno = ENOSYS, -1))
+LATE(_Fork, (void), (), fork())
 #undef LATE
+#define close_range late_close_range
+#define closefrom late_closefrom
+#define pidfd_getfd late_pidfd_getfd
+#define execveat late_execveat
+#define bindresvport late_bindresvport
+#define _Fork late__Fork
+#endif
 
-static inline void closefrom(int first) {
-    void (*there)(int) = (void (*)(int))dlsym(RTLD_DEFAULT, "closefrom");
-    if (there)
-        there(first);
-    else
-        syscall(SYS_close_range, first < 0 ? 0 : first, ~0u, 0);
-}
-
+#ifdef __GLIBC__
+#define accept4_odd(fd, flags) accept4(fd, NULL, NULL, flags)
+#define dup3_odd(fd, to, flags) dup3(fd, to, flags)
+#else
 /* Flags that the kernel refuses: musl 1.2.3 then goes on to accept, or takes dup2 at once. */
 #define accept4_odd(fd, flags) ((int)syscall(SYS_accept4, fd, NULL, NULL, flags))
 #define dup3_odd(fd, to, flags) ((int)syscall(SYS_dup3, fd, to, flags))

@@ -1,0 +1,70 @@
+/* Libraries that are opened so that libc comes before what is preloaded: treated and counted, and the rest as they asked. */
+#include "tests/harness/counts.h"
+#include "tests/harness/shell.h"
+
+#include <unistd.h>
+
+enum { N = 5 };
+
+static struct ended opened(const char *settings, const char *how, const char *library, uint16_t port) {
+    return run(settings, "opens_library %s %s 127.0.0.1 %u %d", how, library, port, N);
+}
+
+static struct peer answering(void) {
+    return peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1, .raw = true });
+}
+
+Test(deepbind, what_such_a_library_opens_is_treated_and_counted) {
+    static const char *const ways[] = { "lazy", "now", "lazy_deep", "now_deep", "lazy_deep_twice" };
+
+    if (victims_are("musl"))
+        cr_skip_test("musl has no RTLD_DEEPBIND");
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        for (int ack = 0; ack < 2; ack++) {
+            const char *log = scratch_path(), *preload = text("%s:%s", library_path(), victim_path("interposes.so"));
+            const int n = strstr(ways[i], "twice") ? 2 * N : N;
+            ns_enter();
+            struct peer peer = answering();
+            struct ended e = opened(text("$LD_PRELOAD=%s|LOG=%s|LINGER=%s", preload, log, ack ? "ack" : "off"), ways[i],
+                                    victim_path("deep.so"), peer.port);
+            cr_assert(e.status == 0, "%s: %d %s%s", ways[i], e.status, e.out, e.err);
+            cr_assert(strstr(e.out, strstr(ways[i], "deep") ? "gethostid libc" : "gethostid preloaded"), "%s: %s",
+                      ways[i], e.out);
+            struct tally got = tally_log(ways[i], log);
+            cr_assert(got.connects == n && got.established == n, "%s: %s", ways[i], file_text(log));
+            cr_assert((ack ? got.avoided : got.time_wait) == n, "%s: %s", ways[i], file_text(log));
+            cr_assert(ns_tw() == (ack ? 0 : n), "%s: the kernel has %ld in TIME_WAIT", ways[i], ns_tw());
+            unlink(log);
+            peer_stop(&peer);
+        }
+}
+
+/* A library in between whose RUNPATH is where the other one lies: dlopen is to see it call. */
+Test(deepbind, a_library_is_looked_for_where_its_caller_says) {
+    const char *directory = directory_made();
+    struct ended e =
+        shell("mkdir %s/in && cp %s %s/in/inner.so && echo '#include <dlfcn.h>\n"
+              "void go(const char *a, const char *p, int n) { void *l = dlopen(\"inner.so\", RTLD_NOW | MODE);"
+              " ((void (*)(const char *, const char *, int))dlsym(l, \"go\"))(a, p, n); }' >%s/outer.c",
+              directory, victim_path("deep.so"), directory, directory);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    for (int deep = 0; deep < 2; deep++) {
+        e = shell("gcc -w -shared -fPIC -D_GNU_SOURCE -DMODE=%s -Wl,-rpath,%s/in -o %s/outer.so %s/outer.c",
+                  deep ? "RTLD_DEEPBIND" : "0", directory, directory, directory);
+        if (e.status != 0)
+            cr_skip_test("gcc is not there: %s", e.err);
+        ns_enter();
+        struct peer peer = answering();
+        e = opened("LOG=stderr", "now", text("%s/outer.so", directory), peer.port);
+        cr_assert(e.status == 0 && strstr(e.out, "gethostid libc"), "%d: %d %s%s", deep, e.status, e.out, e.err);
+        peer_stop(&peer);
+    }
+}
+
+Test(deepbind, a_library_that_is_not_there_is_said_not_to_be) {
+    struct ended bare = opened(NULL, "now_deep", "/nowhere/x.so", 1),
+                 e = opened("LOG=stderr", "now_deep", "/nowhere/x.so", 1);
+
+    cr_assert(bare.status == 1 && e.status == 1, "%d %d", bare.status, e.status);
+    cr_assert_str_eq(e.err, bare.err);
+}

@@ -1,0 +1,6 @@
+/* A library that is preloaded and has a function of libc's that ours leaves alone. Built as interposes.so. */
+#include <unistd.h>
+
+long gethostid(void) {
+    return 4711;
+}
