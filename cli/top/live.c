@@ -20,8 +20,8 @@ struct live {
     struct af_top_state state;
     struct af_top_sample before, now;
     bool have_before;
-    enum af_top_by made_by; /* what the rows were made for */
-    struct af_top_rows rows;
+    enum af_top_by made_by;        /* what the rows were made for */
+    struct af_top_rows rows, past; /* of the look before; none where they were made for the other view */
     struct af_top_view view;
     size_t scroll; /* the first line of the table that is shown */
 };
@@ -47,9 +47,13 @@ static void say_last(void) {
 /* ---- looks ------------------------------------------------------------------------------------------------- */
 
 static void make_rows(struct live *l) {
+    if (l->made_by != l->state.ask.by)
+        af_top_rows_free(&l->past);
     af_top_rows_free(&l->rows);
     af_top_rows(&l->rows, l->have_before ? &l->before : NULL, &l->now, l->state.ask.by);
     l->made_by = l->state.ask.by;
+    if (l->past.all)
+        af_top_mark_grown(&l->rows, &l->past);
     af_top_drop_opened(&l->state, &l->rows);
 }
 
@@ -59,6 +63,9 @@ static void look(struct live *l) {
     n_heard = 0;
     if (!af_top_take(l->request->directory, &next, l->now.at_real, true))
         return;
+    af_top_rows_free(&l->past); /* they refer to the sample before */
+    l->past = l->rows;
+    l->rows = (struct af_top_rows){ 0 };
     if (l->have_before)
         af_top_sample_free(&l->before);
     l->before = l->now;
@@ -134,12 +141,16 @@ static void put(size_t row, enum af_style style, char *text) {
     free(text);
 }
 
+/* Where there are more lines than there is room for, the last one says so. */
 static void draw_help(size_t top, size_t room) {
     char *line = af_top_help_line(0);
-    for (size_t i = 0; i < room && line; line = af_top_help_line(++i))
-        put(top + i, AF_PLAIN, line);
-    if (line)
-        put(top + room - 1, AF_PLAIN, af_format("  and more: afterfin(1)"));
+    for (size_t i = 0; i < room && line; i++) {
+        char *next = af_top_help_line(i + 1);
+        const bool cut = next && i + 1 == room;
+        put(top + i, AF_PLAIN, cut ? af_format("  and more: afterfin(1)") : af_format("%s", line));
+        free(line);
+        line = next;
+    }
     free(line);
 }
 
@@ -202,7 +213,7 @@ int af_top_live(const struct af_top_request *request, struct af_top_sample *firs
     struct live l = { .request = request, .now = *first, .made_by = request->by };
     l.state.delay_s = request->delay_s ? request->delay_s : 2;
     l.state.ask = (struct af_top_ask){
-        .by = request->by, .sort = request->sort, .reversed = request->reversed, .filter = l.state.filter
+        .by = request->by, .sort = request->sort, .reversed = request->reversed, .filter = l.state.filter, .live = true
     };
     if (request->filter)
         snprintf(l.state.filter, sizeof l.state.filter, "%s", request->filter);
@@ -221,6 +232,7 @@ int af_top_live(const struct af_top_request *request, struct af_top_sample *firs
     }
     af_top_view_free(&l.view);
     af_top_rows_free(&l.rows);
+    af_top_rows_free(&l.past);
     af_top_sample_free(&l.now);
     if (l.have_before)
         af_top_sample_free(&l.before);

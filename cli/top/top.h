@@ -104,7 +104,8 @@ struct af_top_row {
     enum af_fate fate;
     uint64_t processes, running; /* of a program */
     uint64_t open, time_wait, avoided;
-    double new_per_s; /* negative: not known */
+    double new_per_s;               /* negative: not known */
+    bool more_open, more_time_wait; /* than at the look before: af_top_mark_grown */
     struct af_top_share busiest;
     struct af_top_endpoint *endpoints; /* most open and time_wait first */
     size_t n_endpoints;
@@ -121,5 +122,9 @@ struct af_top_rows {
 void af_top_rows(struct af_top_rows *rows, const struct af_top_sample *before, const struct af_top_sample *now,
                  enum af_top_by by);
 void af_top_rows_free(struct af_top_rows *rows);
+
+/* grown.c: set more_open and more_time_wait, against the rows of the look before, which are put in order for it. What was
+ * not there then has grown. */
+void af_top_mark_grown(struct af_top_rows *rows, struct af_top_rows *before);
 
 #endif

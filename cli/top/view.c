@@ -10,6 +10,8 @@
 
 /* ---- columns, and what they sort by ------------------------------------------------------------------------ */
 
+enum { BAR = 10 };
+
 /* An endpoint stands where the name does, and is worth more columns than some counts. */
 /* clang-format off */
 #define COLUMNS(shortest_name)                                                                        \
@@ -24,6 +26,7 @@
         [AF_SHOW_LEFT] = { "LEFT", .optional = true, .rank = 9 },                                     \
         [AF_SHOW_AVOIDED] = { "AVOIDED", .rank = 8 },                                                 \
         [AF_SHOW_SHARE] = { "SHARE", .rank = 1 },                                                     \
+        [AF_SHOW_BAR] = { "", .text = true, .least = BAR, .optional = true, .spare = true, .rank = 12 }, \
         [AF_SHOW_FULL_IN] = { "FULL_IN", .rank = 5 },                                                 \
         [AF_SHOW_BUSIEST] = { "BUSIEST", .text = true, .optional = true, .spare = true, .rank = 11 }, \
     }
@@ -158,12 +161,27 @@ static char *number(uint64_t n) {
     return af_format("%llu", (unsigned long long)n);
 }
 
+/* A place for the mark, so that numbers stay below each other. */
+static char *marked(uint64_t n, bool more, bool live) {
+    return live ? af_format("%llu%c", (unsigned long long)n, more ? '+' : ' ') : number(n);
+}
+
 static char *rate_text(double per_s) {
     return per_s < 0 ? af_format("-") : af_format("%.1f", per_s);
 }
 
 static char *share_text(const struct af_top_share *share) {
     return share->at ? af_format("%.1f%%", 100.0 * share->used / share->of) : af_format("-");
+}
+
+/* What is in use at all is seen, and so is a port that is left. */
+static char *bar_text(const struct af_top_share *share) {
+    size_t n = share->at ? ((size_t)share->used * BAR + share->of / 2) / share->of : 0;
+    if (!share->at)
+        return af_format("%s", "");
+    n = n > BAR ? BAR : n;
+    n = share->used && !n ? 1 : share->used < share->of && n == BAR ? BAR - 1 : n;
+    return af_format("%.*s%.*s", (int)n, "##########", (int)(BAR - n), "..........");
 }
 
 static char *full_in_text(const struct af_top_share *share) {
@@ -195,40 +213,45 @@ static void fill_up(char **cells) {
         cells[c] = cells[c] ? cells[c] : af_format("%s", "");
 }
 
-static void add_row(struct af_top_view *view, const struct af_top_row *row, enum af_top_by by) {
+static void add_row(struct af_top_view *view, const struct af_top_row *row, const struct af_top_ask *ask) {
+    const enum af_top_by by = ask->by;
     char **cells = add_line(view, row, true);
     cells[AF_SHOW_PROGRAM] = af_format("%s", row->program);
-    cells[AF_SHOW_TIME_WAIT] = number(row->time_wait);
+    cells[AF_SHOW_TIME_WAIT] = marked(row->time_wait, row->more_time_wait, ask->live);
     if (by == AF_BY_PROCESS)
         cells[AF_SHOW_PID] = row->unknown ? af_format("-") : af_pid_text(row->pid, row->pid_ns);
     else
         cells[AF_SHOW_RUNNING] = row->unknown ? af_format("-") : number(row->running);
     if (by == AF_BY_PROCESS && !row->unknown && row->fate != AF_FATE_RUNNING)
         cells[AF_SHOW_ENDED] = af_format("%s", af_fate_name(row->fate));
-    cells[AF_SHOW_OPEN] = row->unknown ? af_format("-") : number(row->open);
+    cells[AF_SHOW_OPEN] = row->unknown ? af_format(ask->live ? "- " : "-")
+                                       : marked(row->open, row->more_open, ask->live);
     cells[AF_SHOW_NEW] = rate_text(row->new_per_s);
     cells[AF_SHOW_AVOIDED] = row->unknown ? af_format("-") : number(row->avoided);
     cells[AF_SHOW_SHARE] = share_text(&row->busiest);
+    cells[AF_SHOW_BAR] = ask->live ? bar_text(&row->busiest) : NULL;
     cells[AF_SHOW_FULL_IN] = full_in_text(&row->busiest);
     cells[AF_SHOW_BUSIEST] = busiest_text(&row->busiest);
     fill_up(cells);
 }
 
-static void add_endpoint(struct af_top_view *view, const struct af_top_row *row, const struct af_top_endpoint *e) {
+static void add_endpoint(struct af_top_view *view, const struct af_top_row *row, const struct af_top_endpoint *e,
+                         bool live) {
     char **cells = add_line(view, row, false), text[AF_ADDR_TEXT];
     endpoint_text(e, text);
     cells[AF_SHOW_PROGRAM] = af_format("  %s", text);
-    cells[AF_SHOW_OPEN] = row->unknown ? af_format("-") : number(e->open);
-    cells[AF_SHOW_TIME_WAIT] = number(e->time_wait);
+    cells[AF_SHOW_OPEN] = row->unknown ? af_format(live ? "- " : "-") : marked(e->open, false, live);
+    cells[AF_SHOW_TIME_WAIT] = marked(e->time_wait, false, live);
     cells[AF_SHOW_LEFT] = e->left ? number(e->left) : af_format("-");
     cells[AF_SHOW_SHARE] = share_text(&e->share);
+    cells[AF_SHOW_BAR] = live ? bar_text(&e->share) : NULL;
     cells[AF_SHOW_FULL_IN] = full_in_text(&e->share);
     fill_up(cells);
 }
 
-static void add_endpoints(struct af_top_view *view, const struct af_top_row *row) {
+static void add_endpoints(struct af_top_view *view, const struct af_top_row *row, bool live) {
     for (size_t i = 0; i < row->n_endpoints && i < AF_TOP; i++)
-        add_endpoint(view, row, &row->endpoints[i]);
+        add_endpoint(view, row, &row->endpoints[i], live);
     if (row->n_endpoints > AF_TOP || !row->n_endpoints) {
         char **cells = add_line(view, row, false);
         cells[AF_SHOW_PROGRAM] = row->n_endpoints ? af_format("  and %zu more", row->n_endpoints - AF_TOP)
@@ -255,9 +278,9 @@ void af_top_view(struct af_top_view *view, const struct af_top_rows *rows, const
     if (view->n)
         qsort_r(view->rows, view->n, sizeof *view->rows, row_order, (void *)ask);
     for (size_t i = 0; i < view->n; i++) {
-        add_row(view, view->rows[i], ask->by);
+        add_row(view, view->rows[i], ask);
         if (is_opened(view->rows[i], ask))
-            add_endpoints(view, view->rows[i]);
+            add_endpoints(view, view->rows[i], ask->live);
     }
 }
 

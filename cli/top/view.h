@@ -16,6 +16,7 @@ enum af_top_column {
     AF_SHOW_LEFT,
     AF_SHOW_AVOIDED,
     AF_SHOW_SHARE,
+    AF_SHOW_BAR,
     AF_SHOW_FULL_IN,
     AF_SHOW_BUSIEST,
     AF_SHOW_COLUMNS
@@ -37,6 +38,7 @@ struct af_top_ask {
     const char *filter;       /* what a program's name, a pid or an endpoint has in it; empty: all */
     struct af_top_id *opened; /* rows whose endpoints are shown */
     size_t n_opened;
+    bool live; /* with bars beside SHARE, and a + behind what grew since the last look */
 };
 
 /* The column to sort by, from its name; AF_SHOW_COLUMNS: none has it. Names separated by commas, for a message. */

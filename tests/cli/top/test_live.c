@@ -151,6 +151,28 @@ Test(top_live, does_what_its_keys_say) {
     close(s.terminal);
 }
 
+/* Of 17 keys 8 or so have room; the line that says so stands alone. */
+Test(top_live, lists_its_keys_as_far_as_there_is_room) {
+    struct screen s;
+    ns_enter();
+    pid_t pid = start(&s, new_directory());
+    screen_wait(&s, "q quit");
+    screen_type(&s, "h");
+    screen_wait(&s, "the last row");
+    for (unsigned rows = 6; rows <= 14; rows += 2) {
+        screen_resize(&s, rows, 80);
+        screen_wait(&s, "and more: afterfin(1)");
+        for (unsigned row = 0; row < rows; row++) {
+            const char *more = strstr(s.cells[row], "  and more: afterfin(1)");
+            cr_expect(!more || (more == s.cells[row] && strspn(more + strlen("  and more: afterfin(1)"), " ") ==
+                                                            strlen(more + strlen("  and more: afterfin(1)"))),
+                      "%u rows: '%s'", rows, s.cells[row]);
+        }
+    }
+    screen_type(&s, "x");
+    quit(&s, pid);
+}
+
 Test(top_live, leaves_what_is_typed_behind_q_to_the_shell) {
     struct screen s;
     ns_enter();
