@@ -161,8 +161,10 @@ Test(compare_runs, can_end_what_a_run_left) {
     run(NULL, "connect_close 127.0.0.1 %u -n 3", peer.port);
     cr_assert_eq(ns_tw(), 3);
     const char *client = format("%s 127.0.0.1 %u", victim_path("connect_close"), peer.port);
+    /* What nobody records is waited for by nobody: FIN_WAIT1 and 2, CLOSING. */
+    const char *closed = "while grep -qE ': [^ ]+ [^ ]+ 0[45B] ' /proc/net/tcp; do sleep 0.01; done";
     json_t *json = compare_json(0, "-a|linger=off|-r|3|--settle=reap",
-                                format("%s -n 5; LD_PRELOAD= %s", client, client), &err);
+                                format("%s -n 5; LD_PRELOAD= %s; %s", client, client, closed), &err);
     cr_assert(json, "%s", err);
     expect_all(json, "time_wait", 5, 5, false);
     for (int r = 0; r < 6; r++) {
