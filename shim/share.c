@@ -228,10 +228,13 @@ void af_take_hold_again(struct af_socket *conn) {
         af_details(conn)->released = af_details(conn)->settled = 0;
 }
 
+/* Who settled it may have been killed before the end was recorded: then its record is left to readers. */
 bool af_is_hold_settled(const struct af_socket *conn) {
     const struct af_connection *shared = af_shared(conn);
-    const uint64_t hold = shared ? atomic_load(&shared->hold) : SETTLED;
-    return hold & SETTLED || hold >> TAG_SHIFT != conn->tag;
+    const uint64_t hold = shared ? atomic_load(&shared->hold) : 0;
+    if (!shared || hold >> TAG_SHIFT != conn->tag)
+        return true;
+    return hold & SETTLED && (atomic_load(&shared->state) == AF_CONN_FREE || shared->ending != AF_END_NONE);
 }
 
 /* ---- what the record in the ledger says ----------------------------------------------------------------- */
