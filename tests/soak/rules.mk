@@ -33,4 +33,18 @@ tsan: all tests ## threads, under ThreadSanitizer: the short dose, and tests of 
 		{ cat $(TSAN)/report.*; false; }
 	$(Q)! cat $(TSAN)/report.* 2>/dev/null
 
-.PHONY: soak endings model tsan
+# The command and all that the runner tests by itself, under both; the library, which must not have a runtime, traps.
+ASAN = $(B)/asan
+ASAN_BOTH = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -static-libasan -static-libubsan
+ASAN_TRAP = -O1 -g -fsanitize=undefined -fsanitize-undefined-trap-on-error
+ASAN_SUITES = $(shell sed -nE 's/^Test.([a-z_0-9]+),.*/\1/p' $$(find tests/cli tests/policy tests/ledger -name '*.c') | sort -u)
+# What measures the command's memory, and what is about another program's runtime, is left out.
+ASAN_NOT = whatever_lies_there_costs*|a_program_with_the_address_sanitizer*
+ASAN_TESTS = @($(subst $() $(),|,$(strip $(filter-out soak,$(ASAN_SUITES)))))/!($(ASAN_NOT))
+
+asan: all tests ## the command and the library, under AddressSanitizer and UBSan
+	$(Q)$(MAKE) -s B=$(ASAN) CFLAGS='$(ASAN_TRAP)' $(ASAN)/libafterfin.so $(patsubst $(B)/%,$(ASAN)/%,$(VICTIMS))
+	$(Q)$(MAKE) -s B=$(ASAN) CFLAGS='$(ASAN_BOTH)' $(ASAN)/afterfin $(ASAN)/tests/check
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(ASAN)/tests/check -j2 --filter '$(ASAN_TESTS)'
+
+.PHONY: soak endings model tsan asan

@@ -60,7 +60,7 @@ Test(doctor_tells, finds_out_by_trying_what_policies_have_here) {
         cr_skip_test("no strace: %s", e.err);
     cr_assert_eq(e.status, 0, "%s", e.err);
     json_t *without = json_loads(e.out, 0, NULL);
-    const int reuse = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), range = 65535 << 16 | 1024;
+    const int reuse = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), range = (int)(65535u << 16 | 1024);
     const bool has_range = setsockopt(reuse, IPPROTO_IP, 51 /* IP_LOCAL_PORT_RANGE */, &range, sizeof range) == 0;
     for (int key = 0; key < AF_KEYS; key++) {
         const char *name = af_keys[key].name;
