@@ -99,6 +99,46 @@ Test(memory, that_is_shared_stays_out_of_core_dumps) {
     peer_stop(&peer);
 }
 
+/* What vm.overcommit_memory=2, which takes no notice of MAP_NORESERVE, makes a process answer for, KiB: private memory
+ * that can be written, all of it, and pages of shared memory as they come to be. */
+static long committed(pid_t pid) {
+    FILE *smaps = fopen(text("/proc/%d/smaps", (int)pid), "re");
+    long sum = 0, n;
+    char mode[8] = "";
+
+    cr_assert(smaps, "/proc/%d/smaps", (int)pid);
+    for (char line[512]; fgets(line, sizeof line, smaps);) {
+        const bool mapping = sscanf(line, "%*x-%*x %7s", mode) == 1;
+        if (!mapping && mode[3] == 'p' && mode[1] == 'w' && sscanf(line, "Size: %ld", &n) == 1)
+            sum += n;
+        if (!mapping && mode[3] == 's' && sscanf(line, "Rss: %ld", &n) == 1)
+            sum += n;
+    }
+    fclose(smaps);
+    return sum;
+}
+
+Test(memory, that_counts_where_nothing_is_overcommitted_is_under_2_MiB) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    struct victim bare = victim_start(NULL, "connect_hold 127.0.0.1 %u", peer.port);
+    victim_wait_out(&bare, "open");
+    const long without = committed(bare.pid);
+    victim_kill(&bare, SIGKILL);
+    for (size_t i = 0; i < 3; i++) {
+        const char *directory = i == 2 ? directory_made() : NULL;
+        struct victim v = victim_start(text("%s%s", settings[i], directory ? directory : ""),
+                                       "connect_hold 127.0.0.1 %u", peer.port);
+        victim_wait_out(&v, "open");
+        const long with = committed(v.pid);
+        cr_expect(with > without && with - without < 2048, "%s: %ld KiB, bare %ld", settings[i], with, without);
+        victim_kill(&v, SIGKILL);
+        if (directory)
+            directory_removed(directory);
+    }
+    peer_stop(&peer);
+}
+
 /* On a painted stack, everything linked beforehand: what ld.so takes for itself is not ours. */
 Test(memory, of_the_stack_less_than_a_kibibyte_is_taken) {
     static const char *const all[] = {
