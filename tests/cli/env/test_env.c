@@ -90,7 +90,7 @@ Test(env, prints_all_that_a_program_needs) {
     char port[16];
     snprintf(port, sizeof port, "%u", peer.port);
     struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c",
-                                                      "set -a; eval \"$(\"$0\" env -p linger=ack)\"; "
+                                                      "set -a; eval \"$(\"$0\" env -p linger=ack-always)\"; "
                                                       "exec \"$1\" 127.0.0.1 $2 -n 20",
                                                       command_path(), victim_path("connect_close"), port, NULL });
     cr_assert_eq(e.status, 0, "%s", e.err);
