@@ -51,7 +51,7 @@ all: $(B)/libafterfin.so $(B)/afterfin docs ## build the library, the command an
 # The library keeps its imports few: each one costs every program at its start. It has no use for policy/keys.c.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector -ffreestanding \
 	-fno-builtin
-SHIM_LINK = -shared -nostartfiles -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-soname,libafterfin.so \
+SHIM_LINK = -shared -nostartfiles -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-z,noseparate-code -Wl,-soname,libafterfin.so \
 	-Wl,--version-script=shim/versions.map -Wl,--hash-style=gnu
 CLI_LIBRARIES = -lmnl -ljansson -lm -lncursesw
 

@@ -49,7 +49,7 @@ static bool is_backed(const struct af_ledger_map *map, const struct af_section *
     return true;
 }
 
-/* More of a section is mapped by what is mapped of it, without a descriptor: mremap of nothing duplicates a shared
+/* Where there is room behind it a window grows as it lies. Else more of it is mapped by what is mapped of it, without a descriptor: mremap of nothing duplicates a shared
  * mapping, as long as the caller likes. The old one stays, since other threads may be at work in it. */
 static bool grow_window(struct af_section *section, uint32_t index) {
     uintptr_t window = atomic_load(&section->window), larger = window;
@@ -58,6 +58,12 @@ static bool grow_window(struct af_section *section, uint32_t index) {
     while (af_window_records(section, larger) <= index)
         larger++;
     const size_t size = window_up((uint64_t)af_window_records(section, larger) * section->size);
+    const size_t before = window_up((uint64_t)af_window_records(section, window) * section->size);
+    if (!af_sys_failed(AF_SYS4(SYS_mremap, window & ~(uintptr_t)31, before, size, 0))) {
+        larger = (window & ~(uintptr_t)31) | (larger & 31);
+        atomic_compare_exchange_strong(&section->window, &window, larger); /* or another thread was here */
+        return true;
+    }
     long made = AF_SYS4(SYS_mremap, window & ~(uintptr_t)31, 0, size, MREMAP_MAYMOVE);
     if (af_sys_failed(made))
         return false;
@@ -277,8 +283,8 @@ static void advise(long map, size_t size, bool is_file) {
         AF_SYS3(SYS_madvise, map, size, MADV_RANDOM);
 }
 
-static long map_part(int fd, uint64_t at, bool is_file) {
-    long map = AF_SYS6(SYS_mmap, 0, AF_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, at);
+static long map_part(int fd, uintptr_t hint, uint64_t at, bool is_file) {
+    long map = AF_SYS6(SYS_mmap, hint, AF_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, at);
     if (!af_sys_failed(map))
         advise(map, AF_WINDOW, is_file);
     return map;
@@ -296,12 +302,13 @@ static void unmap(struct af_ledger_map *map) {
 /* The first window of each section. 0 or -errno. */
 static long map_windows(struct af_ledger_map *map, int fd, const struct af_ledger_room *room) {
     af_ledger_place(map, room);
-    long at = map_part(fd, 0, room->closed);
+    long at = map_part(fd, 0, 0, room->closed);
     if (af_sys_failed(at))
         return at;
     map->header = (struct af_ledger *)at;
     for (int i = 0; i < AF_SECTIONS; i++) {
-        at = map->section[i].max ? map_part(fd, map->section[i].at, room->closed) : 0;
+        const uintptr_t place = i == AF_CONNECTIONS ? af_far_place() : 0;
+        at = map->section[i].max ? map_part(fd, place, map->section[i].at, room->closed) : 0;
         if (af_sys_failed(at)) {
             unmap(map);
             return at;

@@ -179,6 +179,12 @@ static inline bool af_in_vfork_child(void) {
 /* memory.c ------------------------------------------------------------------------------------------------ */
 
 struct af_ledger_map *af_ledger_make(void);
+/* A hint for what grows: address space that is likely to be free for long. First the ledger's connections, then records. */
+enum { AF_FAR = 1 << 30, AF_FAR_RECORDS = 256 << 20 };
+static inline uintptr_t af_far_place(void) {
+    const uintptr_t page = (uintptr_t)atomic_load_explicit(&af.fork_page, memory_order_relaxed);
+    return page > 2ul * AF_FAR ? page - AF_FAR : 0;
+}
 static inline struct af_ledger_map *af_ledger_get(void) {
     struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
     return AF_LIKELY(ledger != NULL) ? ledger : af_ledger_make();

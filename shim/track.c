@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 /* Above AF_LOW: [fd >> 20][fd >> 10 & 1023][fd & 1023]. */
-enum { LEAF_BITS = 10, LEAF = 1 << LEAF_BITS, TOP = 1 << (31 - 2 * LEAF_BITS) };
+enum { PAGE = 4096, LEAF_BITS = 10, LEAF = 1 << LEAF_BITS, TOP = 1 << (31 - 2 * LEAF_BITS) };
 typedef struct af_socket *_Atomic slot;
 
 slot af_low[AF_LOW];
@@ -15,6 +15,19 @@ static _Atomic(_Atomic(slot *) *) top[TOP];
 static _Atomic int table_end; /* no entry at or above this descriptor */
 
 static struct af_pool pool;
+
+/* Behind what was mapped last, as long as there is room: then it is one mapping, of which a fork copies each. */
+static void *more_records(size_t size) {
+    static _Atomic uintptr_t end;
+    const uintptr_t hint = atomic_load(&end) ? atomic_load(&end) : af_far_place() + AF_FAR_RECORDS;
+    long made = AF_SYS6(SYS_mmap, hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                        0);
+    if (af_sys_failed(made))
+        return NULL;
+    AF_SYS3(SYS_madvise, made, size, MADV_DONTDUMP);
+    atomic_store(&end, ((uintptr_t)made + size + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+    return (void *)made;
+}
 
 static void *more(size_t size) {
     long made = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -140,7 +153,7 @@ static struct af_socket *claim_another(struct af_socket *conn) {
     if (!conn)
         conn = reclaim();
     if (!conn)
-        conn = af_pool_fresh(&pool, more);
+        conn = af_pool_fresh(&pool, more_records);
     if (conn && !atomic_load_explicit(&conn->place, memory_order_relaxed))
         find_place(conn);
     return conn;

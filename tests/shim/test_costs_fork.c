@@ -1,0 +1,68 @@
+/* What fork costs more with many connections than with few: nothing but the page tables of what is known of them. Exact. */
+#include "tests/harness/harness.h"
+
+#include <unistd.h>
+
+enum { FEW = 1000, MANY = 9000, FORKS = 4 };
+
+struct memory {
+    long mappings, anonymous_kib;
+};
+
+static struct memory holding(const char *settings, int n) {
+    struct ended e = run(settings, "fork_holding %d 0", n);
+    struct memory m;
+
+    if (e.status == 77)
+        cr_skip_test("so many descriptors are not allowed");
+    cr_assert(e.status == 0 && sscanf(e.out, "mappings %ld anonymous %ld", &m.mappings, &m.anonymous_kib) == 2,
+              "status %d: %s%s", e.status, e.out, e.err);
+    return m;
+}
+
+/* 96 bytes a record, 8 in the table; the program's own heap and stack do not grow. */
+Test(costs, a_fork_copies_little_for_a_connection) {
+    enum { MOST_BYTES = 112 };
+    static const char *const settings[] = { "LINGER=ack", "LOG=/dev/null" };
+
+    ns_enter();
+    for (size_t i = 0; i < 2; i++) {
+        struct memory few = holding(settings[i], FEW), many = holding(settings[i], MANY);
+        long bytes = (many.anonymous_kib - few.anonymous_kib) * 1024 / (MANY - FEW);
+        cr_expect(bytes <= MOST_BYTES, "%s: %ld bytes a connection", settings[i], bytes);
+        cr_expect(many.mappings <= few.mappings + 1, "%s: %ld mappings, %ld with %d connections", settings[i],
+                  many.mappings, few.mappings, FEW);
+    }
+}
+
+/* In the parent, whose word comes last. */
+static long instructions(const char *settings, int n, int forks) {
+    char holds[16], times[16];
+    long collected = -1;
+
+    snprintf(holds, sizeof holds, "%d", n);
+    snprintf(times, sizeof times, "%d", forks);
+    /* valgrind lets nobody raise the limit that it was started with. */
+    struct ended e = run_argv(settings, (const char *[]){ "sh", "-c", "ulimit -n 9500 && exec \"$@\"", "sh", "valgrind",
+                                                          "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                                                          victim_path("fork_holding"), holds, times, NULL });
+    for (const char *at = e.err; (at = strstr(at, "Collected : ")); at++)
+        sscanf(at, "Collected : %ld", &collected);
+    if (e.status == 77)
+        cr_skip_test("so many descriptors are not allowed");
+    cr_assert(e.status == 0 && collected > 0, "status %d: %s%s", e.status, e.out, e.err);
+    return collected;
+}
+
+Test(costs, a_fork_takes_as_many_instructions_with_many_connections_as_with_few) {
+    enum { MOST_DIFFERENCE = 50 }; /* the heap's state may differ */
+
+    if (access("/usr/bin/valgrind", X_OK) != 0)
+        cr_skip_test("valgrind is not there");
+    ns_enter();
+    holding("LINGER=ack", FEW);
+    long few = (instructions("LINGER=ack", FEW, 2 * FORKS) - instructions("LINGER=ack", FEW, FORKS)) / FORKS,
+         many = (instructions("LINGER=ack", MANY, 2 * FORKS) - instructions("LINGER=ack", MANY, FORKS)) / FORKS;
+    cr_expect(many - few <= MOST_DIFFERENCE && few - many <= MOST_DIFFERENCE, "%ld instructions a fork, %ld with %d",
+              many, few, FEW);
+}

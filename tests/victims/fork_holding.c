@@ -1,0 +1,45 @@
+/* Opens N sockets, says what a fork will copy, and forks TIMES times.
+ *
+ * fork_holding N TIMES
+ * "mappings COUNT" and "anonymous KIB". */
+#include "victim.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+static void say_memory(void) {
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    unsigned mappings = 0;
+    unsigned long kib, total = 0;
+
+    for (char line[512], mode[8]; smaps && fgets(line, sizeof line, smaps);) {
+        mappings += sscanf(line, "%*x-%*x %7s", mode) == 1;
+        if (sscanf(line, "Anonymous: %lu", &kib) == 1)
+            total += kib;
+    }
+    printf("mappings %u anonymous %lu\n", mappings, total);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv) {
+    const int n = argc == 3 ? atoi(argv[1]) : 0;
+    const rlim_t wanted = (rlim_t)n + 64;
+    struct rlimit files;
+
+    if (!n || getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return 2;
+    if (files.rlim_cur < wanted && setrlimit(RLIMIT_NOFILE, &(struct rlimit){ wanted, wanted }) != 0)
+        return 77;
+    for (int i = 0; i < n; i++)
+        if (socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0)
+            return 1;
+    say_memory();
+    for (int i = 0; i < atoi(argv[2]); i++) {
+        pid_t child = fork();
+        if (child == 0)
+            raise(SIGKILL); /* it looks at nothing */
+        if (child < 0 || waitpid(child, NULL, 0) != child)
+            return 1;
+    }
+    _exit(0);
+}
