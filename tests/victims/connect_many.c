@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
     pthread_t thread[16];
     int threads = 0;
 
-    for (int c; (c = getopt(argc, argv, "NFt:s:w")) != -1;) {
+    for (int c; (c = next_option(argc, argv, "NFt:s:w")) != -1;) {
         nonblocking |= c == 'N';
         fast |= c == 'F';
         waits |= c == 'w';
