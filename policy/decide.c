@@ -99,11 +99,11 @@ bool af_policy_lingers(const struct af_policy *p, enum af_linger linger) {
 
 void af_policy_decide(const struct af_policy *p, enum af_role role, const struct af_addr *addr, struct af_values *out) {
     uint32_t undecided = keys_of_role(role);
-    *out = (struct af_values){ 0 }; /* every default is zero */
-    for (size_t i = 0; i < p->n_rules && undecided; i++) {
-        const struct af_rule *rule = &p->rules[i];
-        if (rule->role != role || !(rule->named & undecided) || !af_target_matches(rule, addr))
-            continue;
+    *out = (struct af_values){ 0 };                            /* every default is zero */
+    for (uint32_t at = 0; undecided & p->index[role].named;) { /* some rule could have more to say */
+        const struct af_rule *rule = af_next_match(p, role, addr, &at);
+        if (!rule)
+            break;
         take(rule->named & undecided, &rule->values, out);
         undecided &= ~rule->named;
     }

@@ -87,13 +87,32 @@ static void put_why(struct line *line, const struct af_fault *f) {
     }
 }
 
-void af_error_write(struct af_error *error, struct af_span name, struct af_span value, const struct af_fault *f) {
+static void put_line_number(struct line *line, struct af_span file, const char *at) {
+    char digits[10];
+    uint32_t number = 1;
+    for (const char *c = file.s; c < at; c++)
+        number += *c == '\n';
+    const size_t n = af_write_number(number, digits);
+    put_text(line, " line ");
+    for (size_t i = 0; i < n; i++)
+        put(line, digits[i]);
+}
+
+static bool is_inside(struct af_span part, struct af_span whole) {
+    return whole.s && part.s >= whole.s && part.s <= whole.s + whole.n;
+}
+
+void af_error_write(struct af_error *error, struct af_span name, struct af_span value, struct af_span file,
+                    const struct af_fault *f) {
     struct line line = { error->text, 0, sizeof error->text };
-    bool place = f->at.s >= value.s && f->at.s <= value.s + value.n && f->at.n < value.n;
+    const bool of_file = is_inside(f->at, file);
+    bool place = of_file || (is_inside(f->at, value) && f->at.n < value.n);
     put_around(&line, name, 0, NAME_ROOM);
     put_text(&line, "=\"");
-    put_around(&line, value, place ? (size_t)(f->at.s - value.s) : 0, VALUE_ROOM);
+    put_around(&line, value, place && !of_file ? (size_t)(f->at.s - value.s) : 0, VALUE_ROOM);
     put(&line, '"');
+    if (of_file)
+        put_line_number(&line, file, f->at.s);
     if (place) {
         put_text(&line, ", at \"");
         put_around(&line, f->at, 0, PLACE_ROOM);

@@ -70,6 +70,8 @@ bool af_key_near(struct af_span name, enum af_key *out);
 struct af_lists {
     struct af_rule *rules;
     struct af_source *sources;
+    struct af_match4 *v4;
+    struct af_match6 *v6;
     size_t n_rules, room_rules;
     uint32_t n_sources, room_sources;
 };
@@ -86,10 +88,27 @@ bool af_source_read(struct af_span s, struct af_values *out, struct af_lists *li
 size_t af_source_room(struct af_span text, size_t values);
 
 /* rules.c, target.c */
-bool af_rules_read(struct af_span text, struct af_lists *lists, struct af_fault *f);
+/* file: a # begins a comment. */
+bool af_rules_read(struct af_span text, bool file, struct af_lists *lists, struct af_fault *f);
 /* How many rules the text can hold at most. */
-size_t af_rules_room(struct af_span text);
+size_t af_rules_room(struct af_span text, bool file);
 bool af_target_read(struct af_span text, struct af_rule *rule, struct af_fault *f);
+
+/* match.c: what of an address a rule asks for, in the order of the rules; `any` stands in both lists. */
+struct af_match4 {
+    uint32_t net, mask;
+    uint16_t low, width; /* of the ports */
+    uint32_t rule;
+};
+struct af_match6 {
+    uint64_t net[2], mask[2];
+    uint16_t low, width;
+    uint32_t rule;
+};
+void af_index_rules(struct af_policy *p, const struct af_lists *lists);
+/* The first rule from the *at-th on of its list that matches, NULL: none; *at is then behind it. */
+const struct af_rule *af_next_match(const struct af_policy *p, enum af_role role, const struct af_addr *addr,
+                                    uint32_t *at);
 
 /* address.c: NULL, or what is wrong. */
 const char *af_ip4_read(struct af_span s, uint8_t out[4]);
@@ -100,8 +119,9 @@ bool af_ip_is_mapped(const uint8_t ip[16]);
 
 /* error.c */
 void af_fault_set(struct af_fault *f, struct af_span at, const char *why, const char *expected);
-/* `name` is the whole variable's, f->at a part of `value`. */
-void af_error_write(struct af_error *error, struct af_span name, struct af_span value, const struct af_fault *f);
+/* `name` is the whole variable's, f->at a part of `value`, or of the `file` that the value names. */
+void af_error_write(struct af_error *error, struct af_span name, struct af_span value, struct af_span file,
+                    const struct af_fault *f);
 
 /* For `return af_fail(...)`: inline, so that the compiler sees that it is false. */
 static inline bool af_fail(struct af_fault *f, struct af_span at, const char *why, const char *expected) {

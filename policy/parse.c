@@ -1,6 +1,8 @@
 /* Settings ("AFTERFIN_NAME=VALUE") into a struct af_policy. */
 #include "inner.h"
 
+#include <errno.h>
+
 static const char prefix[] = "AFTERFIN_";
 enum { PREFIX = sizeof prefix - 1, LOG_INTERVAL_MAX = INT32_MAX, LOG_INTERVAL = 60 };
 
@@ -132,12 +134,39 @@ static bool read_ledger(struct af_span s, struct af_policy *p, struct af_fault *
     return true;
 }
 
-static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s, struct af_lists *lists,
-                         struct af_fault *f) {
+/* The text of the rules: the value itself, or what the file holds that it names. */
+static struct af_span rules_text(struct af_span value, const struct af_input *given, bool *file) {
+    *file = value.n && value.s[0] == '/';
+    return *file ? (struct af_span){ given->file, given->file ? given->file_size : 0 } : value;
+}
+
+/* No table: each of its pointers would be a relocation. */
+static const char *why_unreadable(int error) {
+    if (error == EISDIR)
+        return "not a regular file";
+    if (error == EFBIG)
+        return "larger than 1 MB";
+    if (error == ENOENT || error == ENOTDIR)
+        return "there is no such file";
+    if (error == EACCES || error == EPERM)
+        return "the file may not be read";
+    return "the file cannot be read";
+}
+
+static bool read_rules(struct af_span value, const struct af_input *given, struct af_lists *lists, struct af_fault *f) {
+    bool file;
+    const struct af_span text = rules_text(value, given, &file);
+    if (file && !text.s)
+        return af_fail(f, value, why_unreadable(given->file_error), NULL);
+    return af_rules_read(text, file, lists, f);
+}
+
+static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s, const struct af_input *given,
+                         struct af_lists *lists, struct af_fault *f) {
     switch (key) {
     case AF_KEY_OVERRIDE: return af_flag_read(s, &p->override) || af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_STRICT: return af_flag_read(s, &p->strict) || af_fail(f, s, NULL, af_key_values(key));
-    case AF_KEY_RULES: p->rules_text = s.s; return af_rules_read(s, lists, f);
+    case AF_KEY_RULES: p->rules_text = s.s; return read_rules(s, given, lists, f);
     case AF_KEY_ONLY: p->only = s.s; return read_names(s, f);
     case AF_KEY_SKIP: p->skip = s.s; return read_names(s, f);
     case AF_KEY_LOG: return read_log(s, p, f);
@@ -159,8 +188,8 @@ static bool fail_unknown(struct af_span name, struct af_fault *f) {
 }
 
 /* On failure *culprit is the setting to blame. */
-static bool read_all(const struct found *found, struct af_policy *p, struct af_lists *lists, const char **culprit,
-                     struct af_fault *f) {
+static bool read_all(const struct found *found, const struct af_input *given, struct af_policy *p,
+                     struct af_lists *lists, const char **culprit, struct af_fault *f) {
     *culprit = found->unknown;
     if (*culprit)
         return fail_unknown(name_of(*culprit), f);
@@ -169,7 +198,7 @@ static bool read_all(const struct found *found, struct af_policy *p, struct af_l
         if (!*culprit)
             continue;
         p->set |= 1u << k;
-        if (!read_setting(p, (enum af_key)k, value_of(*culprit), lists, f))
+        if (!read_setting(p, (enum af_key)k, value_of(*culprit), given, lists, f))
             return false;
     }
     return true;
@@ -181,52 +210,71 @@ static void find(const char *const *settings, struct found *found) {
             note(*settings, found);
 }
 
-/* What the lists need at most, and where they then lie in the room; returns its size. A list that is cut off has no room:
- * that is for its reader to say. */
-static size_t divide(const struct found *found, struct af_room room, struct af_lists *lists) {
+/* What the lists need at most, and where they then lie in the room, those with the largest numbers first; returns its size.
+ * Where it is too small they have none: that is for their readers to say. */
+static size_t divide(const struct found *found, const struct af_input *given, struct af_lists *lists) {
     const char *rules = found->setting[AF_KEY_RULES], *source = found->setting[AF_KEY_SOURCE];
-    *lists = (struct af_lists){ .rules = room.at };
+    bool file = false;
+    *lists = (struct af_lists){ .rules = NULL };
     if (!rules && !source)
         return 0;
-    const struct af_span text = rules ? value_of(rules) : (struct af_span){ NULL, 0 };
-    const size_t n_rules = af_rules_room(text);
-    const size_t n_sources = (n_rules ? af_source_room(text, n_rules) : 0) +
-                             (source ? af_source_room(value_of(source), 1) : 0);
-    const size_t at_sources = n_rules * sizeof(struct af_rule),
-                 size = at_sources + n_sources * sizeof(struct af_source);
-    lists->room_rules = room.size < at_sources ? room.size / sizeof(struct af_rule) : n_rules;
-    if (room.size >= size) {
-        lists->sources = (struct af_source *)((char *)room.at + at_sources);
+    const struct af_span text = rules ? rules_text(value_of(rules), given, &file) : (struct af_span){ NULL, 0 };
+    const size_t n = af_rules_room(text, file);
+    const size_t n_sources = (n ? af_source_room(text, n) : 0) + (source ? af_source_room(value_of(source), 1) : 0);
+    const size_t of_v6 = n * sizeof *lists->v6, of_rules = n * sizeof *lists->rules, of_v4 = n * sizeof *lists->v4,
+                 size = of_v6 + of_rules + of_v4 + n_sources * sizeof *lists->sources;
+    if (given->size >= size) {
+        char *at = given->room;
+        lists->v6 = (struct af_match6 *)at;
+        lists->rules = (struct af_rule *)(at + of_v6);
+        lists->v4 = (struct af_match4 *)(at + of_v6 + of_rules);
+        lists->sources = (struct af_source *)(at + of_v6 + of_rules + of_v4);
+        lists->room_rules = n;
         lists->room_sources = (uint32_t)n_sources;
     }
     return size;
 }
 
-size_t af_policy_room(const char *const *settings) {
+const char *af_policy_rules_file(const char *const *settings) {
     struct found found = { { NULL }, NULL };
-    struct af_lists lists;
     find(settings, &found);
-    return divide(&found, (struct af_room){ NULL, 0 }, &lists);
+    const char *rules = found.setting[AF_KEY_RULES];
+    const char *value = rules ? value_of(rules).s : "";
+    return *value == '/' ? value : NULL;
 }
 
-bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_room room, struct af_error *error) {
+size_t af_policy_room(const char *const *settings, const struct af_input *given) {
+    struct found found = { { NULL }, NULL };
+    struct af_input no_room = *given;
+    struct af_lists lists;
+    no_room.size = 0;
+    find(settings, &found);
+    return divide(&found, &no_room, &lists);
+}
+
+bool af_policy_parse(struct af_policy *p, const char *const *settings, const struct af_input *given,
+                     struct af_error *error) {
     struct found found = { { NULL }, NULL };
     struct af_lists lists;
     const char *culprit;
     struct af_fault f;
     clear(p);
     find(settings, &found);
-    divide(&found, room, &lists);
-    if (read_all(&found, p, &lists, &culprit, &f)) {
+    divide(&found, given, &lists);
+    if (read_all(&found, given, p, &lists, &culprit, &f)) {
         p->rules = lists.rules;
         p->n_rules = lists.n_rules;
         p->sources = lists.sources;
+        af_index_rules(p, &lists);
         return true;
     }
     const char *strict = found.setting[AF_KEY_STRICT];
     clear(p);
     if (strict)
         af_flag_read(value_of(strict), &p->strict); /* stays off where it is bad itself */
-    af_error_write(error, name_of(culprit), value_of(culprit), &f);
+    af_error_write(error, name_of(culprit), value_of(culprit),
+                   culprit == found.setting[AF_KEY_RULES] ? (struct af_span){ given->file, given->file_size }
+                                                          : (struct af_span){ NULL, 0 },
+                   &f);
     return false;
 }

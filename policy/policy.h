@@ -87,6 +87,14 @@ struct af_rule {
     struct af_values values;
 };
 
+/* The rules of one role again, in the form in which they are gone through (match.c). */
+struct af_index {
+    const struct af_match4 *v4;
+    const struct af_match6 *v6;
+    uint32_t n4, n6;
+    uint32_t named; /* AF_BIT(...) of the keys that any of them names */
+};
+
 enum af_sink { AF_SINK_OFF, AF_SINK_STDERR, AF_SINK_STDOUT, AF_SINK_FILE };
 enum af_ledger_where { AF_LEDGER_OFF, AF_LEDGER_DEFAULT, AF_LEDGER_DIRECTORY };
 
@@ -106,6 +114,7 @@ struct af_policy {
     const struct af_rule *rules;
     size_t n_rules;
     const struct af_source *sources; /* of the variable and of the rules */
+    struct af_index index[AF_ROLES];
 };
 
 /* One line, without newline: variable, value, place in it, what was expected. Never longer than its room:
@@ -118,21 +127,29 @@ struct af_error {
  * that is called afterfin: AFTERFIN_SERVICE_*, _PORT, _PORT_<digits>_*, _NAME, _ENV_*? */
 bool af_policy_is_injected(const char *setting);
 
-/* Room for what a policy holds beside itself: aligned as for a pointer, and to outlive it. */
-struct af_room {
-    void *at;
+/* What the parser is given beside the settings: room for what a policy holds beside itself, and the file of rules. */
+struct af_input {
+    void *room; /* aligned for 8 bytes; to outlive the policy */
     size_t size;
+    const char
+        *file; /* the text of the file that AFTERFIN_RULES names; NULL: it names none, or file_error says why not */
+    size_t file_size;
+    int file_error; /* an errno; EISDIR: it is no regular file, EFBIG: larger than AF_RULES_FILE_MAX */
 };
+enum { AF_RULES_FILE_MAX = 1 << 20 };
 
-/* How many bytes of room these settings can need at most. */
-size_t af_policy_room(const char *const *settings);
+/* The file that AFTERFIN_RULES names, which whoever parses has to read; NULL: none. */
+const char *af_policy_rules_file(const char *const *settings);
+/* How many bytes of room these settings, and the file, can need at most. */
+size_t af_policy_room(const char *const *settings, const struct af_input *given);
 
 /* Parse settings: a NULL-terminated list of "AFTERFIN_NAME=VALUE" strings, others in it are ignored (so
  * environ itself will do). The last of several settings of one name decides. An empty value is an unset
  * variable; an unknown AFTERFIN_ name is an error, an injected one is passed over. The room and the strings must
  * outlive *p. False: *error is filled, and *p holds no policy at all (watching, nothing asked),
  * save p->strict, which is still what AFTERFIN_STRICT says. */
-bool af_policy_parse(struct af_policy *p, const char *const *settings, struct af_room room, struct af_error *error);
+bool af_policy_parse(struct af_policy *p, const char *const *settings, const struct af_input *given,
+                     struct af_error *error);
 
 /* Is the program of this name touched at all (only, skip)? */
 bool af_policy_touches(const struct af_policy *p, const char *program);

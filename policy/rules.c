@@ -1,22 +1,25 @@
-/* AFTERFIN_RULES: "ROLE TARGET key=value[,key=value...]", separated by ; or a newline. */
+/* AFTERFIN_RULES: "ROLE TARGET key=value[,key=value...]", separated by ; or a newline, in the variable or in a file. */
 #include "inner.h"
 
-/* Takes the text up to the next ; or newline, trimmed; false at the end. */
-static bool next_rule(struct af_span text, size_t *pos, struct af_span *rule) {
+/* Takes the text up to the next ; or newline, or in a file #, trimmed; false at the end. */
+static bool next_rule(struct af_span text, bool file, size_t *pos, struct af_span *rule) {
     if (*pos > text.n)
         return false;
     size_t end = *pos;
-    while (end < text.n && text.s[end] != ';' && text.s[end] != '\n')
+    while (end < text.n && text.s[end] != ';' && text.s[end] != '\n' && !(file && text.s[end] == '#'))
         end++;
     *rule = af_trim(af_cut(text, *pos, end));
+    if (end < text.n && text.s[end] == '#')
+        while (end < text.n && text.s[end] != '\n')
+            end++;
     *pos = end + 1;
     return true;
 }
 
-size_t af_rules_room(struct af_span text) {
+size_t af_rules_room(struct af_span text, bool file) {
     size_t n = 0, pos = 0;
     struct af_span rule;
-    while (next_rule(text, &pos, &rule))
+    while (next_rule(text, file, &pos, &rule))
         n += rule.n > 0;
     return n;
 }
@@ -122,10 +125,10 @@ static bool read_rule(struct af_span text, struct af_rule *rule, struct af_lists
     return true;
 }
 
-bool af_rules_read(struct af_span text, struct af_lists *lists, struct af_fault *f) {
+bool af_rules_read(struct af_span text, bool file, struct af_lists *lists, struct af_fault *f) {
     size_t pos = 0;
     struct af_span rule;
-    while (next_rule(text, &pos, &rule)) {
+    while (next_rule(text, file, &pos, &rule)) {
         if (!rule.n)
             continue;
         if (lists->n_rules == lists->room_rules)

@@ -10,7 +10,7 @@
  *   share.c     who of several processes is the last to let go       count.c    this process's counts
  *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
- *   source.c    source=                                              start.c    the constructor
+ *   source.c    source=                                              rules_file.c  the file of AFTERFIN_RULES
  *   pointer.c   may the program's memory be read?                    output.c   writing without blocking
  *   open.c local.c options.c shutdown.c close.c dup.c message.c process.c   the hooks
  *   log.c line.c text.c   the log line                               string.c   what compilers call unasked */
@@ -453,6 +453,11 @@ static inline bool af_can_read(const void *start, size_t size) {
 static inline bool af_can_read_address(const struct sockaddr *addr, socklen_t len) {
     return len <= sizeof(struct sockaddr_storage) && af_can_read(addr, len);
 }
+
+/* rules_file.c --------------------------------------------------------------------------------------------- */
+
+/* The file's size, or -errno: EISDIR where it is no regular file, EFBIG where it is larger. Start only. */
+long af_read_rules(const char *path, char room[AF_RULES_FILE_MAX + 1]);
 
 /* inherit.c ------------------------------------------------------------------------------------------------ */
 

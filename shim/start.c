@@ -118,20 +118,38 @@ static void keep_runtime_dir(char **envp) {
     }
 }
 
+/* Rules, which may be in a file, and addresses need room of their own. */
+static bool parse_with_lists(void) {
+    const char *path = af_policy_rules_file(settings);
+    struct af_input given = { NULL };
+    char *file = path ? more(AF_RULES_FILE_MAX + 1) : NULL;
+    if (path) {
+        const long size = file ? af_read_rules(path, file) : -ENOMEM;
+        given.file = size < 0 ? NULL : file;
+        given.file_size = size < 0 ? 0 : (size_t)size;
+        given.file_error = size < 0 ? (int)-size : 0;
+    }
+    given.size = af_policy_room(settings, &given);
+    given.room = given.size ? more(given.size) : NULL;
+    if (!given.room)
+        given.size = 0;
+    const bool good = af_policy_parse(&af.policy, settings, &given, &af.complaint);
+    if (file)
+        AF_SYS2(SYS_munmap, file, AF_RULES_FILE_MAX + 1);
+    return good;
+}
+
 static bool parse(char **envp, size_t n_settings, size_t size) {
     if (n_settings > MAX_SETTINGS || !copy_settings(envp, size)) {
         static const char why[] = "environment: more AFTERFIN_ settings than there are variables";
         __builtin_memcpy(af.complaint.text, why, sizeof why);
         return false;
     }
-    struct af_room room = { NULL, 0 };
+    struct af_input given = { NULL };
     for (size_t i = 0; settings[i]; i++) /* most programs are spared the question */
         if (starts_with(settings[i], "AFTERFIN_RULES=") || starts_with(settings[i], "AFTERFIN_SOURCE="))
-            room.size = af_policy_room(settings);
-    if (room.size)
-        room.at = more(room.size);
-    room.size = room.at ? room.size : 0;
-    return af_policy_parse(&af.policy, settings, room, &af.complaint);
+            return parse_with_lists();
+    return af_policy_parse(&af.policy, settings, &given, &af.complaint);
 }
 
 /* The process ends through exit or quick_exit: registered before anything else is, so called after all. */

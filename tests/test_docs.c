@@ -309,7 +309,7 @@ Test(docs, every_command_line_in_the_documents_is_one_that_exists) {
 
 /* NAME=VALUE up to where a shell, a Dockerfile or Markdown ends it. */
 static void check_setting(const char *name, const char *value) {
-    struct af_rule room[16];
+    uint64_t room[512];
     struct af_policy policy;
     struct af_error error;
     char setting[512];
@@ -326,8 +326,8 @@ static void check_setting(const char *name, const char *value) {
     snprintf(setting, sizeof setting, "AFTERFIN_%.*s%.*s", (int)(is - name), name, (int)len, value);
     for (char *c = setting + 9; *c != '='; c++)
         *c = (char)toupper(*c);
-    cr_expect(af_policy_parse(&policy, (const char *const[]){ setting, NULL }, (struct af_room){ room, sizeof room },
-                              &error),
+    cr_expect(af_policy_parse(&policy, (const char *const[]){ setting, NULL },
+                              &(struct af_input){ .room = room, .size = sizeof room }, &error),
               "%s", error.text);
     seen++;
 }

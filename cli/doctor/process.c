@@ -177,8 +177,11 @@ static void check_settings(struct af_process_seen *p, const char *runtime) {
     struct stat st;
     char directory[PATH_MAX], path[64], entry[16];
     af_settings_init(&settings, p->settings);
+    snprintf(path, sizeof path, "/proc/%d/root", (int)p->pid);
+    settings.root = path;
+    const bool good = af_settings_parse(&settings, &error);
     snprintf(path, sizeof path, "/proc/%d", (int)p->pid);
-    if (!af_settings_parse(&settings, &error)) {
+    if (!good) {
         p->complaint = af_format("%s", error.text);
     } else {
         p->skipped = !af_policy_touches(&settings.policy, p->program);

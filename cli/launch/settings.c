@@ -3,8 +3,12 @@
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 void af_settings_init(struct af_settings *settings, char *const *environment) {
     size_t n = 0;
@@ -57,11 +61,39 @@ char *af_settings_add(struct af_settings *settings, const char *shown, const cha
                      meant ? meant : "", meant ? "?" : "");
 }
 
+/* As the library does it (shim/rules_file.c). */
+static char *read_rules(const char *root, const char *path, struct af_input *given) {
+    char *full = af_format("%s%s", root ? root : "", path), *text = NULL;
+    struct stat st;
+    ssize_t now = 1;
+    int fd = -1;
+    errno = EISDIR;
+    if (stat(full, &st) == 0 && S_ISREG(st.st_mode) &&
+        (fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) >= 0)
+        text = af_array(NULL, AF_RULES_FILE_MAX + 1, 1);
+    while (fd >= 0 && now > 0 && given->file_size <= AF_RULES_FILE_MAX) {
+        now = read(fd, text + given->file_size, AF_RULES_FILE_MAX + 1 - given->file_size);
+        given->file_size += now > 0 ? (size_t)now : 0;
+    }
+    given->file_error = fd < 0 || now < 0 ? errno : given->file_size > AF_RULES_FILE_MAX ? EFBIG : 0;
+    given->file = given->file_error ? NULL : text;
+    if (fd >= 0)
+        close(fd);
+    free(full);
+    return text;
+}
+
 bool af_settings_parse(struct af_settings *settings, struct af_error *error) {
     const char *const *environment = (const char *const *)settings->environment;
-    const size_t size = af_policy_room(environment);
-    settings->room = af_array(settings->room, size, 1);
-    return af_policy_parse(&settings->policy, environment, (struct af_room){ settings->room, size }, error);
+    const char *path = af_policy_rules_file(environment);
+    struct af_input given = { .room = NULL };
+    char *file = path ? read_rules(settings->root, path, &given) : NULL;
+    given.size = af_policy_room(environment, &given);
+    settings->room = af_array(settings->room, given.size, 1);
+    given.room = settings->room;
+    const bool good = af_policy_parse(&settings->policy, environment, &given, error);
+    free(file);
+    return good;
 }
 
 bool af_settings_check(struct af_settings *settings) {

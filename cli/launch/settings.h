@@ -7,7 +7,8 @@
 struct af_settings {
     char **environment; /* of CMD: NULL-terminated, its own array */
     struct af_policy policy;
-    void *room; /* of the policy */
+    void *room;       /* of the policy */
+    const char *root; /* where the file of rules is looked for: NULL, or "/proc/PID/root" */
 };
 
 /* Start from `environment` (environ). */

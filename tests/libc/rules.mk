@@ -13,7 +13,8 @@ $(B)/kernel:
 # Suites whose victims open sockets; not those of what this machine's programs are, and of costs.
 LIBC_SUITES = bind_no_port boundary counts faults handed_over inherited invisible keepalive linger linger_rst log \
 	log_when memory model names only_skip opens other_libraries override pointers port_range port_search reuseaddr \
-	rules run run_result run_signals sandboxes settle silence source streams strict syn_retries threads tree ways deepbind
+	rules rules_file run run_result run_signals sandboxes settle silence source streams strict syn_retries threads tree \
+	ways deepbind
 empty :=
 space := $(empty) $(empty)
 LIBC_FILTER = @($(subst $(space),|,$(strip $(LIBC_SUITES))))/*

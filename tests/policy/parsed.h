@@ -15,13 +15,14 @@
 struct parsed {
     bool ok;
     struct af_policy p;
-    struct af_rule room[32];
+    uint64_t room[512];
     struct af_error error;
 };
 
 static inline void parse_list(struct parsed *out, const char *const *settings) {
     memset(out, 0xa5, sizeof *out);
-    out->ok = af_policy_parse(&out->p, settings, (struct af_room){ out->room, sizeof out->room }, &out->error);
+    out->ok = af_policy_parse(&out->p, settings, &(struct af_input){ .room = out->room, .size = sizeof out->room },
+                              &out->error);
     if (out->ok)
         out->error.text[0] = '\0';
 }

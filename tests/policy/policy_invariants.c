@@ -181,7 +181,37 @@ static struct af_addr some_address(const struct af_policy *p, uint64_t *random) 
     return addr;
 }
 
-static const char *check_decisions(const struct af_policy *p, uint64_t seed) {
+/* The same by the plain walk: key by key the first rule that names it and matches, else the variable. */
+static bool is_first_match(const struct af_policy *p, enum af_role role, const struct af_addr *addr,
+                           const struct af_values *got) {
+    bool same = true;
+    for (int key = 0; key < AF_KEYS; key++) {
+        const struct af_values *v = &p->values;
+        if (!(af_keys[key].roles >> role & 1))
+            continue;
+        for (size_t i = p->n_rules; i-- > 0;)
+            if (p->rules[i].role == role && p->rules[i].named >> key & 1 && af_target_matches(&p->rules[i], addr))
+                v = &p->rules[i].values;
+        switch (key) {
+        case AF_KEY_REUSEADDR: same &= v->reuseaddr == got->reuseaddr; break;
+        case AF_KEY_BIND_NO_PORT: same &= v->bind_no_port == got->bind_no_port; break;
+        case AF_KEY_LINGER: same &= v->linger == got->linger && v->linger_s == got->linger_s; break;
+        case AF_KEY_SOURCE: same &= v->source == got->source && v->n_sources == got->n_sources; break;
+        case AF_KEY_SYN_RETRIES: same &= v->syn_retries == got->syn_retries; break;
+        case AF_KEY_PORT_RANGE: same &= v->port_low == got->port_low && v->port_high == got->port_high; break;
+        case AF_KEY_PORT_SEARCH: same &= v->cycle == got->cycle; break;
+        case AF_KEY_KEEPALIVE:
+            same &= v->keep_idle == got->keep_idle && v->keep_interval == got->keep_interval &&
+                    v->keep_count == got->keep_count;
+            break;
+        case AF_KEY_USER_TIMEOUT: same &= v->user_timeout_ms == got->user_timeout_ms; break;
+        default: return false;
+        }
+    }
+    return same;
+}
+
+const char *policy_decisions_broken(const struct af_policy *p, uint64_t seed) {
     for (int i = 0; i < 8 * AF_ROLES; i++) {
         enum af_role role = (enum af_role)(i % AF_ROLES);
         struct af_addr addr = some_address(p, &seed);
@@ -189,6 +219,7 @@ static const char *check_decisions(const struct af_policy *p, uint64_t seed) {
         char text[AF_ADDR_TEXT];
         memset(&v, 0xff, sizeof v);
         af_policy_decide(p, role, &addr, &v);
+        HOLDS(is_first_match(p, role, &addr, &v));
         const char *broken = check_values(&v, keys_in(1u << role));
         broken = broken ? broken : check_options(&v, role, &seed);
         if (broken)
@@ -201,30 +232,29 @@ static const char *check_decisions(const struct af_policy *p, uint64_t seed) {
     return NULL;
 }
 
-static const char *check_parse(struct block *b, struct af_room room, uint64_t seed, bool *parsed) {
+static const char *check_parse(struct block *b, struct af_input given, uint64_t seed, bool *parsed) {
     struct af_policy p, again;
     struct af_error error;
     const char *broken;
     memset(&error, 0xff, sizeof error);
-    *parsed = af_policy_parse(&p, b->setting, room, &error);
-    broken = *parsed ? check_policy(&p, room.size) : check_error(&error);
-    broken = broken ? broken : check_decisions(&p, seed);
+    *parsed = af_policy_parse(&p, b->setting, &given, &error);
+    broken = *parsed ? check_policy(&p, given.size) : check_error(&error);
+    broken = broken ? broken : policy_decisions_broken(&p, seed);
     if (broken)
         return broken;
     HOLDS(*parsed || (!af_policy_acts(&p) && !p.log && !p.ledger && !p.set && !p.n_rules && !p.only && !p.skip));
 
     /* Said twice it means the same. */
     memcpy(b->setting + b->n, b->setting, b->n * sizeof *b->setting);
-    HOLDS(af_policy_room(b->setting) == room.size);
-    HOLDS(af_policy_parse(&again, b->setting, room, &error) == *parsed);
+    HOLDS(af_policy_room(b->setting, &given) == given.size);
+    HOLDS(af_policy_parse(&again, b->setting, &given, &error) == *parsed);
     HOLDS(memcmp(&again.values, &p.values, sizeof p.values) == 0 && again.n_rules == p.n_rules);
     HOLDS(again.set == p.set && again.strict == p.strict && again.log_interval_s == p.log_interval_s);
 
     /* With too little room it fails and stays inside. */
     if (p.n_rules) {
-        const size_t less = (p.n_rules - 1) * sizeof *p.rules;
-        char *end = (char *)room.at + room.size - less; /* beyond it is nothing: a sanitizer sees a step too far */
-        HOLDS(!af_policy_parse(&again, b->setting, (struct af_room){ end, less }, &error) && !check_error(&error));
+        const struct af_input less = { (char *)given.room + 8, given.size - 8, given.file, given.file_size, 0 };
+        HOLDS(!af_policy_parse(&again, b->setting, &less, &error) && !check_error(&error));
     }
     return NULL;
 }
@@ -251,13 +281,19 @@ const char *policy_broken(const uint8_t *data, size_t size, bool *parsed) {
     for (size_t i = 0; i < size; i++)
         seed = (seed ^ data[i]) * 1099511628211u;
     split(&b, data, size);
-    struct af_room room = { .size = af_policy_room(b.setting) };
-    room.at = malloc(room.size ? room.size : 1);
-    if (!room.at)
+    /* Rules said in a file mean the same: the block itself is that file, whatever is in it. */
+    struct af_input given = { .file = malloc(size ? size : 1), .file_size = size };
+    if (!given.file)
         abort();
-    const char *broken = check_parse(&b, room, seed | 1, parsed);
+    memcpy((char *)(uintptr_t)given.file, data, size);
+    given.size = af_policy_room(b.setting, &given);
+    given.room = malloc(given.size ? given.size : 1);
+    if (!given.room)
+        abort();
+    const char *broken = check_parse(&b, given, seed | 1, parsed);
     for (size_t i = 0; i < b.n; i++)
         free((char *)(uintptr_t)b.setting[i]);
-    free(room.at);
+    free(given.room);
+    free((char *)(uintptr_t)given.file);
     return broken ? broken : check_raw_target(data, size);
 }

@@ -11,4 +11,9 @@
  * whether the block was a valid one. */
 const char *policy_broken(const uint8_t *data, size_t size, bool *parsed);
 
+/* Does a policy decide for addresses at random, half of them near some rule's, as the plain walk over its rules does? NULL,
+ * or what does not hold. */
+struct af_policy;
+const char *policy_decisions_broken(const struct af_policy *p, uint64_t seed);
+
 #endif

@@ -70,11 +70,12 @@ Test(policy_source, too_little_room_is_an_error) {
     struct af_source room[4];
     struct af_policy p;
     struct af_error error;
-    cr_assert(af_policy_room(settings) == 3 * sizeof *room);
+    cr_assert(af_policy_room(settings, &(struct af_input){ NULL }) == 3 * sizeof *room);
     for (size_t n = 0; n <= 3; n++) {
         memset(room, 0x5a, sizeof room);
-        cr_expect(af_policy_parse(&p, settings, (struct af_room){ room, n * sizeof *room }, &error) == (n == 3), "%zu",
-                  n);
+        cr_expect(af_policy_parse(&p, settings, &(struct af_input){ .room = room, .size = n * sizeof *room }, &error) ==
+                      (n == 3),
+                  "%zu", n);
         cr_expect(room[3].n == 0x5a5a5a5a && (n == 3 || room[n].n == 0x5a5a5a5a), "%zu", n);
     }
 }
