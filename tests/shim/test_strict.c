@@ -60,7 +60,7 @@ Test(strict, with_it_the_program_never_starts) {
 Test(strict, with_it_good_settings_run) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct ended e = run("STRICT=on|LINGER=ack", "connect_close 127.0.0.1 %u -n %d", peer.port, N);
+    struct ended e = run("STRICT=on|LINGER=ack-always", "connect_close 127.0.0.1 %u -n %d", peer.port, N);
     cr_assert_eq(e.status, 0);
     cr_assert_str_empty(e.err, "%s", e.err);
     peer_expect_clean(&peer, 0, N, 0, "strict");
