@@ -223,7 +223,7 @@ static size_t divide(const struct found *found, const struct af_input *given, st
     const size_t n_sources = (n ? af_source_room(text, n) : 0) + (source ? af_source_room(value_of(source), 1) : 0);
     const size_t of_v6 = n * sizeof *lists->v6, of_rules = n * sizeof *lists->rules, of_v4 = n * sizeof *lists->v4,
                  size = of_v6 + of_rules + of_v4 + n_sources * sizeof *lists->sources;
-    if (given->size >= size) {
+    if (size && given->size >= size) {
         char *at = given->room;
         lists->v6 = (struct af_match6 *)at;
         lists->rules = (struct af_rule *)(at + of_v6);
