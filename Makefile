@@ -37,8 +37,9 @@ READER = $(filter-out $(WRITER),$(wildcard ledger/*.c))
 CLI = $(wildcard cli/*.c cli/*/*.c)
 TESTS = $(wildcard tests/*.c $(patsubst %,tests/%/*.c,policy ledger shim cli cli/* examples harness soak))
 PRELOADED = $(patsubst %,tests/victims/%.c,early faults meets wraps deep interposes)
+STATIC = bind_steps connect_close daemonizes fork_many open_by server_close show_sockets threads_close
 VICTIMS = $(patsubst %.c,$(B)/%,$(filter-out $(PRELOADED),$(wildcard tests/victims/*.c))) $(PRELOADED:%.c=$(B)/%.so) \
-	$(B)/tests/victims/spoils_asan
+	$(B)/tests/victims/spoils_asan $(STATIC:%=$(B)/tests/victims/static/%)
 
 # A start touches these, in this order, and no page besides; the large table of track.c comes last.
 START = $(patsubst %,shim/%.c,start resolve string calls log inherit line text output)
@@ -53,14 +54,14 @@ SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-st
 	-fno-builtin
 SHIM_LINK = -shared -nostartfiles -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-z,noseparate-code -Wl,-soname,libafterfin.so \
 	-Wl,--version-script=shim/versions.map -Wl,--hash-style=gnu
-CLI_LIBRARIES = -lmnl -ljansson -lm -lncursesw
+CLI_LIBRARIES = -lmnl -ljansson -lm -lncursesw -pthread
 
 $(B)/libafterfin.so: $(call objects,pic,$(filter-out policy/keys.c,$(POLICY)) $(WRITER) ledger/errno_name.c \
 		$(SHIM)) shim/versions.map
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SHIM_LINK) -o $@ $(filter %.o,$^)
 
-$(B)/afterfin: $(call objects,obj,$(CLI) $(POLICY) $(READER))
+$(B)/afterfin: $(call objects,obj,$(CLI) $(POLICY) $(WRITER) $(READER))
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(CLI_LIBRARIES)
 
@@ -95,6 +96,10 @@ $(B)/obj/%.o: %.c
 $(B)/%: %.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -pthread -o $@ $<
+
+$(B)/tests/victims/static/%: tests/victims/%.c
+	@mkdir -p $(@D); echo "  CC   $< (static)"
+	$(Q)$(CC) $(BASE) $(CFLAGS) -static -pthread -o $@ $<
 
 $(B)/%_asan: %.c
 	@mkdir -p $(@D); echo "  CC   $< (AddressSanitizer)"

@@ -93,7 +93,8 @@ static bool prepare(struct af_experiment *e) {
         af_tell("compare: --settle=reap needs CAP_NET_ADMIN in this network namespace");
         return false;
     }
-    if (!af_reachable(e->command[0], getenv("PATH"), why)) {
+    const enum af_way way = af_reach_way(e->command[0], getenv("PATH"), why);
+    if (way == AF_WAY_NONE) {
         af_tell("compare: %s", why);
         return false;
     }
@@ -102,6 +103,7 @@ static bool prepare(struct af_experiment *e) {
         if (!af_settings_check(&e->side[s].settings) || !af_preload(&e->side[s].settings))
             return false;
         af_preload_beside_sanitizer(&e->side[s].settings, e->command[0]);
+        e->side[s].settings.supervised = way == AF_WAY_SUPERVISOR;
     }
     e->runs = af_array(NULL, 2 * (size_t)e->rounds, sizeof *e->runs);
     sigprocmask(SIG_SETMASK, NULL, &e->mask); /* af_child_call leaves signals blocked, and SIGCHLD its own */

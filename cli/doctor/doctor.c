@@ -95,7 +95,7 @@ static int tell(const struct request *q, struct af_doctor *d) {
         ok &= af_doctor_write_json(d, q->json_path);
     else if (ok)
         af_doctor_print(d);
-    ok &= !d->program || d->program->reached == AF_REACHED;
+    ok &= !d->program || d->program->reached <= AF_FROM_OUTSIDE;
     ok &= !d->process || d->process->inside;
     return ok ? 0 : AF_EXIT_FAILURE;
 }

@@ -116,7 +116,8 @@ struct af_through {
 
 enum af_reached {
     AF_REACHED,
-    AF_ONLY_LOADED, /* the library is loaded, but what the program does by itself goes past it */
+    AF_FROM_OUTSIDE, /* nothing can be preloaded into it; run's supervisor treats its sockets */
+    AF_ONLY_LOADED,  /* the library is loaded, but what the program does by itself goes past it */
     AF_NOT_REACHED
 };
 

@@ -126,7 +126,7 @@ static json_t *through(const struct af_program *p) {
 }
 
 static json_t *program(const struct af_program *p) {
-    static const char *const reached[] = { "yes", "loaded", "no" };
+    static const char *const reached[] = { "yes", "outside", "loaded", "no" };
     if (!p)
         return json_null();
     json_t *object = json_object(), *files = json_array(), *missing = json_array();

@@ -79,6 +79,7 @@ static void print_doubts(const struct af_program *p) {
 void af_doctor_print_program(const struct af_program *p) {
     static const char *const verdicts[][2] = {
         [AF_REACHED] = { "run reaches", "" },
+        [AF_FROM_OUTSIDE] = { "run reaches", " from outside" },
         [AF_ONLY_LOADED] = { "run loads the library into", ", to little use" },
         [AF_NOT_REACHED] = { "run does not reach", "" },
     };
@@ -89,7 +90,9 @@ void af_doctor_print_program(const struct af_program *p) {
         af_doctor_line(AF_INDENT, "%s", p->why);
     print_chain(p);
     print_facts(p);
-    if (p->reached == AF_NOT_REACHED)
+    if (p->reached == AF_FROM_OUTSIDE)
+        af_doctor_line(AF_INDENT, "with all policies but linger=rst, port_search and source; linger=ack is ack-always");
+    if (p->reached == AF_NOT_REACHED || p->reached == AF_FROM_OUTSIDE)
         return;
     print_through(p);
     print_doubts(p);

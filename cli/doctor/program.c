@@ -110,7 +110,7 @@ static void look_at_elf(struct af_program *p, int fd, const struct stat *st, con
     p->capabilities = fgetxattr(fd, "security.capability", caps, sizeof caps) > 0;
     p->libc = libc_of(p->elf.loader);
     af_elf_code(fd, &p->code);
-    if (p->reached == AF_NOT_REACHED)
+    if (p->reached == AF_NOT_REACHED || p->reached == AF_FROM_OUTSIDE)
         return;
     look_through(p, path);
     if (p->code.go) {
@@ -170,6 +170,8 @@ void af_program_read(const char *command, const char *path, struct af_program *p
     af_reach(command, path, &p->reach);
     if (!p->reach.reachable)
         refuse(p, af_format("%s", p->reach.why));
+    if (p->reach.is_static)
+        p->reached = AF_FROM_OUTSIDE;
     if (p->reach.n_files)
         look_at_file(p, p->reach.files[p->reach.n_files - 1]);
     else

@@ -18,6 +18,7 @@ static const int forwarded[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGU
 struct start {
     const char *who;
     char **argv, **environment;
+    const struct af_supervisor *supervisor; /* NULL: none */
     int (*function)(void *);
     void *context;
 };
@@ -34,7 +35,22 @@ static int exec_failed(const char *who, const char *command, int error) {
     return error == ENOENT ? NOT_FOUND : CANNOT_RUN;
 }
 
-int af_child_become(char **argv, char **environment) {
+/* One of another run above us has this program, too: then its policies hold, and ours do not. */
+static int enter(const char *who, const struct af_supervisor *supervisor) {
+    const int error = supervisor ? -af_supervisor_enter(supervisor) : 0;
+    if (error == EBUSY)
+        af_tell(
+            "%s: under the supervisor of another afterfin already: its policies hold for static programs, these do not",
+            who);
+    return error == EBUSY ? 0 : error;
+}
+
+int af_child_become(char **argv, char **environment, const struct af_supervisor *supervisor) {
+    const int error = enter("run", supervisor);
+    if (error) {
+        af_tell("run: the supervisor: %s", strerror(error));
+        return AF_EXIT_RUN;
+    }
     sigaction(SIGXFSZ, &on_too_large, NULL);
     execvpe(argv[0], argv, environment);
     return exec_failed("run", argv[0], errno);
@@ -60,8 +76,11 @@ static void begin(const struct start *start, int report, const sigset_t *mask, c
         close(report);
         _exit(start->function(start->context));
     }
-    execvpe(start->argv[0], start->argv, start->environment);
-    int error = errno;
+    int error = -enter(start->who, start->supervisor);
+    if (!error) {
+        execvpe(start->argv[0], start->argv, start->environment);
+        error = errno;
+    }
     while (write(report, &error, sizeof error) < 0 && errno == EINTR)
         ;
     _exit(NOT_FOUND);
@@ -140,16 +159,19 @@ static void run(const struct start *start, const struct af_periodic *periodic, s
     } else {
         child->started = read(report[0], &error, sizeof error) != (ssize_t)sizeof error;
         wait_for(child, &waited, periodic);
-        if (!child->started)
+        if (!child->started && error < 0)
+            af_tell("%s: the supervisor: %s", start->who, strerror(-error));
+        else if (!child->started)
             child->status = exec_failed(start->who, start->argv[0], error);
     }
     close(report[0]);
     child->elapsed_s = now_s() - began;
 }
 
-void af_child_run(const char *who, char **argv, char **environment, const struct af_periodic *periodic,
-                  struct af_child *child) {
-    run(&(struct start){ .who = who, .argv = argv, .environment = environment }, periodic, child);
+void af_child_run(const char *who, char **argv, char **environment, const struct af_supervisor *supervisor,
+                  const struct af_periodic *periodic, struct af_child *child) {
+    run(&(struct start){ .who = who, .argv = argv, .environment = environment, .supervisor = supervisor }, periodic,
+        child);
 }
 
 void af_child_call(const char *who, int (*function)(void *), void *context, struct af_child *child) {

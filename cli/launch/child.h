@@ -2,6 +2,8 @@
 #ifndef AFTERFIN_CLI_LAUNCH_CHILD_H
 #define AFTERFIN_CLI_LAUNCH_CHILD_H
 
+#include "cli/launch/supervisor.h"
+
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -24,9 +26,9 @@ struct af_periodic {
 /* Messages are in the name of `who`, a subcommand. CMD gets the signal mask and the dispositions that this process
  * was started with, and its descriptors 0 to 2 untouched. Returns when CMD has ended; children of its own may run on. As pid 1, whatever is
  * orphaned meanwhile is reaped. Signals stay blocked afterwards: what is left to do is short, and is
- * not to be cut off. What went wrong has been said. */
-void af_child_run(const char *who, char **argv, char **environment, const struct af_periodic *periodic,
-                  struct af_child *child);
+ * not to be cut off. What went wrong has been said. `supervisor`: which CMD is to be under; NULL: none. */
+void af_child_run(const char *who, char **argv, char **environment, const struct af_supervisor *supervisor,
+                  const struct af_periodic *periodic, struct af_child *child);
 
 /* The same with a function in place of CMD, called in the child; what it returns is the status. */
 void af_child_call(const char *who, int (*function)(void *context), void *context, struct af_child *child);
@@ -35,6 +37,6 @@ void af_child_call(const char *who, int (*function)(void *context), void *contex
 void af_child_spare_us(void);
 
 /* Become CMD. Returns the status to exit with where that failed. */
-int af_child_become(char **argv, char **environment);
+int af_child_become(char **argv, char **environment, const struct af_supervisor *supervisor);
 
 #endif

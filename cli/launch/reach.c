@@ -76,10 +76,13 @@ static bool loads_libraries(struct af_reach *r, int fd, const struct af_elf *elf
         af_elf_read(own, &self);
         close(own);
     }
-    if (!elf->loader[0]) /* the loader itself, run as a command, is static too and does preload */
-        return (self.loader[0] && is_same_file(fd, self.loader)) || is_musl(r->files[r->n_files - 1]) ||
-               no(r, "is statically linked: nothing can be preloaded into it");
-    if (self.loader[0] && strcmp(base_name(elf->loader), base_name(self.loader)) != 0 && !is_musl(elf->loader))
+    /* The loader itself, run as a command, is static too and does preload. */
+    if (!elf->loader[0] && !(self.loader[0] && is_same_file(fd, self.loader)) && !is_musl(r->files[r->n_files - 1])) {
+        r->is_static = true;
+        return no(r, "is statically linked: nothing can be preloaded into it");
+    }
+    if (elf->loader[0] && self.loader[0] && strcmp(base_name(elf->loader), base_name(self.loader)) != 0 &&
+        !is_musl(elf->loader))
         return no(r, "uses another C library than the library (its loader is %s)", elf->loader);
     return true;
 }
@@ -146,7 +149,10 @@ static bool examine(struct af_reach *r, int fd, const char *path, struct script 
     if (r->error || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         return false;
     if (af_elf_read(fd, &elf)) {
-        if (!loads_libraries(r, fd, &elf) || !gains_no_privilege(r, fd))
+        const bool loads = loads_libraries(r, fd, &elf);
+        if ((loads || r->is_static) && !gains_no_privilege(r, fd))
+            r->is_static = false;
+        if (!r->reachable)
             return false;
         return r->n_files > 1 && strcmp(base_name(r->files[r->n_files - 1]), "env") == 0 &&
                read_env(r, script->argument, command) && find(r, command, path, next);
@@ -180,6 +186,14 @@ void af_reach_free(struct af_reach *r) {
     for (size_t i = 0; i < r->n_files; i++)
         free(r->files[i]);
     r->n_files = 0;
+}
+
+enum af_way af_reach_way(const char *command, const char *path, char why[512]) {
+    struct af_reach r;
+    af_reach(command, path, &r);
+    memcpy(why, r.why, sizeof r.why);
+    af_reach_free(&r);
+    return r.reachable ? AF_WAY_PRELOAD : r.is_static ? AF_WAY_SUPERVISOR : AF_WAY_NONE;
 }
 
 bool af_reachable(const char *command, const char *path, char why[512]) {

@@ -2,6 +2,7 @@
 #include "cli/launch/result.h"
 #include "cli/launch/verify.h"
 #include "cli/output/memory.h"
+#include "cli/output/say.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ static void correct_fate(struct af_result *r) {
 void af_run_recorded(struct af_result *r, const char *who, char **command, struct af_settings *settings) {
     struct af_verify verify = { .result = r };
     struct af_periodic sampling = { 0 };
+    struct af_supervisor supervisor = { .line = -1 };
     *r = (struct af_result){ .command = command, .settings = settings };
     r->recorded = af_run_dir_make(&r->dir, who, &settings->policy);
     if (r->recorded) {
@@ -40,7 +42,12 @@ void af_run_recorded(struct af_result *r, const char *who, char **command, struc
         af_verify_begin(&verify, r->dir.directory);
         sampling = (struct af_periodic){ verify.interval_s, af_verify_sample, &verify };
     }
-    af_child_run(who, command, settings->environment, &sampling, &r->child);
+    r->child = (struct af_child){ .status = AF_EXIT_RUN };
+    if (!settings->supervised ||
+        af_supervisor_start(&supervisor, who, settings, r->recorded ? r->dir.path : NULL, false))
+        af_child_run(who, command, settings->environment, settings->supervised ? &supervisor : NULL, &sampling,
+                     &r->child);
+    af_supervisor_leave(&supervisor);
     signal(SIGPIPE, SIG_IGN); /* nobody may read what we write now; CMD's status is still to be given back */
     if (!r->recorded)
         return;

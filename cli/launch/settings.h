@@ -9,6 +9,7 @@ struct af_settings {
     struct af_policy policy;
     void *room;       /* of the policy */
     const char *root; /* where the file of rules is looked for: NULL, or "/proc/PID/root" */
+    bool supervised; /* programs that are static are to be reached, too (supervisor.h) */
 };
 
 /* Start from `environment` (environ). */

@@ -20,6 +20,27 @@ static json_t *words(const char *command, size_t size) {
     return array;
 }
 
+/* Seen from outside only: what is not known is null. */
+static void leave_unknown(json_t *object) {
+    static const char *const known[] = { "connects", "time_wait" };
+#define COUNTER(field, help) #field,
+#define DERIVED(field, help) #field,
+    static const char *const all[] = {
+#include "ledger/counters.def"
+    };
+#undef COUNTER
+#undef DERIVED
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(all[i], known[0]) != 0 && strcmp(all[i], known[1]) != 0)
+            json_object_set_new(object, all[i], json_null());
+    json_object_set_new(object, "outside", json_true());
+}
+
+/* How a process ended that wrote no word about it, we know of CMD alone. */
+static bool knows_fate(const struct af_result *r, const struct af_row *row) {
+    return !row->seen.outside || row->fate == AF_FATE_RUNNING || row->seen.pid == r->child.pid;
+}
+
 static json_t *process(const struct af_result *r, const struct af_row *row) {
     const struct af_image *image = &r->found.images[row->image];
     json_t *object = json_object(), *errors = json_object();
@@ -29,8 +50,10 @@ static json_t *process(const struct af_result *r, const struct af_row *row) {
     if (image->uid != geteuid())
         af_json_put(object, "uid", image->uid);
     json_object_set_new(object, "command", words(image->command, image->command_size));
-    json_object_set_new(object, "ended", json_string(af_fate_name(row->fate)));
+    json_object_set_new(object, "ended", knows_fate(r, row) ? json_string(af_fate_name(row->fate)) : json_null());
     af_json_put_counts(object, row->seen.count);
+    if (row->seen.outside)
+        leave_unknown(object);
     af_json_add_errors(errors, &row->seen);
     json_object_set_new(object, "errors", errors);
     json_object_set_new(object, "time_wait_confirmed",

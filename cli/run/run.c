@@ -18,6 +18,7 @@ static const struct af_option_row rows[] = {
     { 'p', NULL, AF_TAKES_VALUE, "KEY=VALUE", "a policy; beats the environment; may be repeated" },
     { 'q', NULL, AF_TAKES_NOTHING, NULL, "no table" },
     { 'f', NULL, AF_TAKES_NOTHING, NULL, "run a CMD that the library cannot reach, with a warning" },
+    { 's', NULL, AF_TAKES_NOTHING, NULL, "reach static programs that CMD starts, too, by the supervisor" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write the result as JSON to stdout, or to FILE" },
     { EXEC, "exec", AF_TAKES_NOTHING, NULL, "become CMD: no table, no process between (for entrypoints)" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
@@ -26,7 +27,7 @@ static const struct af_option_row rows[] = {
 struct request {
     struct af_settings settings;
     char **command;
-    bool quiet, force, json, exec;
+    bool quiet, force, json, exec, supervise;
     const char *json_path; /* NULL: stdout */
 };
 
@@ -47,6 +48,7 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
         q->quiet |= id == 'q';
         q->force |= id == 'f';
         q->exec |= id == EXEC;
+        q->supervise |= id == 's';
         if (id == JSON) {
             q->json = true;
             q->json_path = options.value;
@@ -71,6 +73,20 @@ static void warn_of_filter(void) {
     free(calls);
 }
 
+/* `what` needs the supervisor. False: it cannot be had, and that has been said. */
+static bool may_supervise(struct request *q, const char *what) {
+    char *refused = af_supervisor_refused();
+    if (refused)
+        af_tell("run: %s: %s%s", what, refused, q->force ? "" : "; -f runs it all the same");
+    else if (q->exec && getpid() == 1)
+        af_tell(
+            "run: with --exec as process 1 the supervisor would be a child of CMD: without it run reaps orphans, too");
+    const bool may = !refused && !(q->exec && getpid() == 1);
+    free(refused);
+    q->settings.supervised = may;
+    return may;
+}
+
 /* Everything that can be wrong is found before CMD starts. */
 static bool prepare(struct request *q) {
     char why[512];
@@ -80,7 +96,14 @@ static bool prepare(struct request *q) {
     if (!af_output_will("run", "JSON", q->json_path))
         return false;
     af_preload_beside_sanitizer(&q->settings, q->command[0]);
-    if (af_reachable(q->command[0], getenv("PATH"), why))
+    const enum af_way way = af_reach_way(q->command[0], getenv("PATH"), why);
+    const bool counts = !q->exec && (!q->quiet || q->json);
+    q->settings.supervised = (q->supervise || way == AF_WAY_SUPERVISOR) && af_supervisor_needed(&q->settings, counts);
+    if (q->settings.supervised && !may_supervise(q, way == AF_WAY_SUPERVISOR ? why : "-s"))
+        return q->force;
+    if (q->settings.supervised)
+        af_supervisor_say(way == AF_WAY_SUPERVISOR ? q->command[0] : NULL, &q->settings, counts);
+    if (way != AF_WAY_NONE)
         return true;
     af_tell("run: %s%s", why, q->force ? "" : "; -f runs it all the same");
     return q->force;
@@ -88,14 +111,35 @@ static bool prepare(struct request *q) {
 
 /* ---- the run ------------------------------------------------------------------------------------------------ */
 
+/* NULL where there is none to be; what cannot be has been said: false. */
+static bool start_supervisor(struct request *q, struct af_supervisor *room, const struct af_supervisor **out) {
+    *out = q->settings.supervised ? room : NULL;
+    return !*out || af_supervisor_start(room, "run", &q->settings, NULL, q->exec);
+}
+
+static int run_unrecorded(struct request *q) {
+    struct af_child child = { .status = AF_EXIT_RUN };
+    struct af_supervisor room = { .line = -1 };
+    const struct af_supervisor *supervisor;
+    if (start_supervisor(q, &room, &supervisor))
+        af_child_run("run", q->command, q->settings.environment, supervisor, &(struct af_periodic){ 0 }, &child);
+    return child.status;
+}
+
+static int become(struct request *q) {
+    struct af_supervisor room = { .line = -1 };
+    const struct af_supervisor *supervisor;
+    if (!start_supervisor(q, &room, &supervisor))
+        return AF_EXIT_RUN;
+    return af_child_become(q->command, q->settings.environment, supervisor);
+}
+
 /* Without a table or JSON nobody asks for counts: then there is no ledger, unless the user wants one. */
 static int run_recorded(struct request *q) {
     struct af_result result;
     struct af_child child;
-    if (q->quiet && !q->json) {
-        af_child_run("run", q->command, q->settings.environment, &(struct af_periodic){ 0 }, &child);
-        return child.status;
-    }
+    if (q->quiet && !q->json)
+        return run_unrecorded(q);
     af_run_recorded(&result, "run", q->command, &q->settings);
     child = result.child;
     if (result.recorded && child.started) {
@@ -116,5 +160,5 @@ int af_command_run(int argc, char **argv) {
         return status;
     if (!prepare(&q))
         return AF_EXIT_RUN;
-    return q.exec ? af_child_become(q.command, q.settings.environment) : run_recorded(&q);
+    return q.exec ? become(&q) : run_recorded(&q);
 }

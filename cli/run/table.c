@@ -104,14 +104,26 @@ static void add_notes(struct af_table *table, const struct af_row *row) {
         af_table_note(table, af_format("%u connections or endpoints found no room in its ledger", row->seen.lost));
 }
 
+/* Seen from outside only (launch/supervisor.h). */
+static void leave_unknown(char **cells) {
+    static const enum column unknown[] = { ACCEPTS, ESTABLISHED, AVOIDED, PASSIVE, ABORTED, PASSED, OPEN };
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        free(cells[unknown[i]]);
+        cells[unknown[i]] = af_format("-");
+    }
+}
+
 static void add_row(struct af_table *table, const struct af_result *r, const struct af_row *row) {
     char **cells = af_table_row(table);
     cells[PID] = af_format("%d", (int)row->seen.pid);
     cells[PROGRAM] = af_format("%s", r->found.images[row->image].program);
     cells[USER] = af_user_name(r->found.images[row->image].uid);
-    cells[ENDED] = af_format("%s", row->fate == AF_FATE_EXIT ? "" : af_fate_name(row->fate));
+    const bool unknown = row->seen.outside && row->fate == AF_FATE_SIGNAL && row->seen.pid != r->child.pid;
+    cells[ENDED] = af_format("%s", row->fate == AF_FATE_EXIT || unknown ? "" : af_fate_name(row->fate));
     put_counts(cells, row->seen.count);
     cells[CONFIRMED] = r->dumped && row->confirmable ? number(row->confirmed) : af_format("-");
+    if (row->seen.outside)
+        leave_unknown(cells);
     add_notes(table, row);
 }
 
@@ -276,12 +288,14 @@ static void say_nothing(const struct af_result *r, size_t width) {
     else if (!r->found.n_unkept)
         say(width, af_format("afterfin: no process reported a TCP socket"));
     if (r->dumped && r->after > r->before)
-        say(width, af_format("note: the kernel has %llu TIME_WAIT more than before: left by %s",
-                             (unsigned long long)(r->after - r->before),
-                             r->found.n_unkept
-                                 ? "processes that could not keep a ledger, or by others"
-                                 : "others, or by what the library cannot reach (static and setuid programs, sudo, "
-                                   "env -i, libraries opened with RTLD_DEEPBIND)"));
+        say(width,
+            af_format("note: the kernel has %llu TIME_WAIT more than before: left by %s",
+                      (unsigned long long)(r->after - r->before),
+                      r->found.n_unkept ? "processes that could not keep a ledger, or by others"
+                      : r->settings->supervised
+                          ? "what was accepted, of which nothing is known where a program is static, or by others"
+                          : "others, or by what the library cannot reach (static and setuid programs, sudo, "
+                            "env -i, libraries opened with RTLD_DEEPBIND)"));
     if (r->dir.closed && !r->found.n_unkept)
         say(width, af_format("note: only root can reach %s: what has become another user before its first TCP socket "
                              "could not report there",

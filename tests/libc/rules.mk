@@ -2,7 +2,7 @@
 # VICTIMS, which tells the tests to take these.
 
 # Not of those: what is preloaded, and what looks into this machine's glibc.
-ONLY_HERE = $(patsubst %,$(B)/tests/victims/%,own_phdr spoils_asan) $(filter %.so,$(VICTIMS))
+ONLY_HERE = $(patsubst %,$(B)/tests/victims/%,own_phdr spoils_asan) $(filter %.so $(B)/tests/victims/static/%,$(VICTIMS))
 victims_for = $(patsubst $(B)/%,$(B)/$(1)/%,$(filter-out $(ONLY_HERE),$(VICTIMS)))
 
 # The kernel's headers of this machine, and no others.
@@ -27,9 +27,14 @@ $(B)/musl/%: %.c | $(B)/kernel
 	@mkdir -p $(@D); echo "  CC   $< (musl)"
 	$(Q)$(MUSL_CC) $(BASE) $(CFLAGS) -idirafter $(B)/kernel -pthread -o $@ $<
 
-check-musl: all tests $(if $(MUSL_CC),$(call victims_for,musl)) ## the tests of the library with programs of musl (musl-gcc)
+$(B)/musl/tests/victims/static/%: tests/victims/%.c | $(B)/kernel
+	@mkdir -p $(@D); echo "  CC   $< (musl, static)"
+	$(Q)$(MUSL_CC) $(BASE) $(CFLAGS) -static -idirafter $(B)/kernel -pthread -o $@ $<
+
+MUSL_VICTIMS = $(call victims_for,musl) $(STATIC:%=$(B)/musl/tests/victims/static/%)
+check-musl: all tests $(if $(MUSL_CC),$(MUSL_VICTIMS)) ## the tests of the library with programs of musl (musl-gcc)
 	$(Q)if [ -z "$(MUSL_CC)" ]; then echo "check-musl: skipped, there is no musl-gcc (make test-deps)"; \
-		else VICTIMS=musl $(B)/tests/check -j2 --filter '$(LIBC_FILTER)'; fi
+		else VICTIMS=musl $(B)/tests/check -j2 --filter '@($(LIBC_FILTER)|supervisor/*)'; fi
 
 # ---- an old glibc ------------------------------------------------------------------------------------------------
 

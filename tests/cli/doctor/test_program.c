@@ -55,7 +55,7 @@ static const char *script(const char *where, const char *name, const char *line)
 /* ---- is it reached? ------------------------------------------------------------------------------------------- */
 
 static void expect(const char *name, const char *program, const char *reached, const char *why) {
-    const bool yes = strcmp(reached, "yes") == 0;
+    const bool yes = strcmp(reached, "yes") == 0 || strcmp(reached, "outside") == 0;
     json_t *json = doctor_json(!yes, NULL, program);
     cr_expect_str_eq(json_text(json, "program.reached"), reached, "%s: %s", name, json_text(json, "program.why"));
     cr_expect(why ? strstr(json_text(json, "program.why"), why) != NULL : json_is_null(json_find(json, "program.why")),
@@ -81,19 +81,19 @@ Test(doctor_program, says_of_each_kind_of_program_what_run_does_with_it) {
         const char *name, *program, *reached, *why;
     } rows[] = {
         { "dynamic", plain, "yes", NULL },
-        { "static", lone, "no", "is statically linked" },
-        { "static and PIE", build(d, "lone_pie", "-static-pie", NOTHING), "no", "is statically linked" },
+        { "static", lone, "outside", "is statically linked" },
+        { "static and PIE", build(d, "lone_pie", "-static-pie", NOTHING), "outside", "is statically linked" },
         { "no PIE", build(d, "fixed", "-no-pie", CONNECTS), "yes", NULL },
         { "Go with cgo", build(d, "go", "", NOTE NOTHING), "loaded", "is written in Go" },
         { "Go without a build id", build(d, "go_section", "", SECTION NOTHING), "loaded", "is written in Go" },
-        { "Go alone", build(d, "lone_go", "-static", NOTE NOTHING), "no", "is statically linked" },
+        { "Go alone", build(d, "lone_go", "-static", NOTE NOTHING), "outside", "is statically linked" },
         { "calls the kernel by itself", raw, "loaded", "1 instructions of its own that enter the kernel" },
         { "does both",
           build(d, "both", "", "#include <sys/socket.h>\nint main(void) { " ENTERS " return connect(0, 0, 0) == 0; }"),
           "yes", NULL },
         { "a script", script(d, "script", "#!/bin/sh\n"), "yes", NULL },
-        { "a script of a static program", script(d, "lone_script", line), "no", "is statically linked" },
-        { "env's static program", script(d, "env_script", env_line), "no", "is statically linked" },
+        { "a script of a static program", script(d, "lone_script", line), "outside", "is statically linked" },
+        { "env's static program", script(d, "env_script", env_line), "outside", "is statically linked" },
         { "env with -i", script(d, "env_i", "#!/usr/bin/env -S -i sh\n"), "no", "clears the environment" },
         { "text", script(d, "text", "exit 3\n"), "yes", NULL },
         { "empty", script(d, "empty", ""), "yes", NULL },

@@ -1,0 +1,299 @@
+/* See supervisor.h. */
+#include "cli/launch/supervisor.h"
+#include "cli/launch/supervisor_inner.h"
+#include "cli/output/memory.h"
+#include "cli/output/say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MOST_THREADS = 4 };
+
+/* What the holder shares with the supervisor: the calls that are in its hands. */
+struct in_hand {
+    struct af_notification of[MOST_THREADS];
+};
+
+/* ---- the line to it: a listener goes over, and a byte comes back once all is ready ------------------------------ */
+
+static bool send_listener(int line, int listener) {
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = { .room = { 0 } };
+    char byte = 0;
+    struct iovec text = { &byte, 1 };
+    struct msghdr message = {
+        .msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    control.head = (struct cmsghdr){ .cmsg_level = SOL_SOCKET,
+                                     .cmsg_type = SCM_RIGHTS,
+                                     .cmsg_len = CMSG_LEN(sizeof listener) };
+    memcpy(CMSG_DATA(&control.head), &listener, sizeof listener);
+    return sendmsg(line, &message, MSG_NOSIGNAL) == 1;
+}
+
+/* -1: nobody has entered, and nobody will. */
+static int receive_listener(int line) {
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = { .room = { 0 } };
+    char byte;
+    struct iovec text = { &byte, 1 };
+    struct msghdr message = {
+        .msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    int listener = -1;
+    if (recvmsg(line, &message, MSG_CMSG_CLOEXEC) == 1 && control.head.cmsg_type == SCM_RIGHTS)
+        memcpy(&listener, CMSG_DATA(&control.head), sizeof listener);
+    return listener;
+}
+
+/* ---- the holder ------------------------------------------------------------------------------------------------- */
+
+/* Nobody calls any more. Does not wait: `what` are the events that are asked for. */
+static bool all_gone(int listener, short what, int timeout) {
+    struct pollfd at = { .fd = listener, .events = what };
+    return poll(&at, 1, timeout) > 0 && at.revents & (POLLHUP | POLLERR) && !(at.revents & POLLIN);
+}
+
+static pid_t start_holder(int listener, int watched, struct in_hand *in_hand);
+
+/* The one before has ended. What was in its hands goes on, and so does all that is told from now on; and somebody holds
+ * this one in turn. */
+static void let_all_go(int listener, struct in_hand *in_hand) {
+    struct af_notification *notification = &in_hand->of[0];
+    struct af_notified_call call;
+    for (int i = 0; i < MOST_THREADS; i++)
+        if (in_hand->of[i].id)
+            af_notify_let_go(listener, &in_hand->of[i]);
+    const pid_t next = start_holder(listener, (int)syscall(SYS_pidfd_open, getpid(), 0), in_hand);
+    while (!all_gone(listener, POLLIN, -1))
+        if (af_notify_receive(listener, notification, &call))
+            af_notify_let_go(listener, notification);
+    if (next > 0 && kill(next, SIGKILL) == 0)
+        waitpid(next, NULL, 0);
+}
+
+/* `watched`: a pidfd. */
+static pid_t start_holder(int listener, int watched, struct in_hand *in_hand) {
+    const pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+    struct pollfd at = { .fd = watched, .events = POLLIN };
+    if (pid != 0)
+        return pid;
+    while (poll(&at, 1, -1) < 0 && errno == EINTR)
+        ;
+    if (!all_gone(listener, POLLIN, 0))
+        let_all_go(listener, in_hand);
+    _exit(0);
+}
+
+/* ---- the supervisor --------------------------------------------------------------------------------------------- */
+
+struct worker {
+    const struct af_supervision *supervision;
+    struct af_notification *in_hand;
+};
+
+static void *answer(void *context) {
+    const struct worker *worker = context;
+    const struct af_supervision *s = worker->supervision;
+    struct af_notified_call call;
+    struct af_charges charges;
+    af_charges_init(&charges);
+    for (;;) {
+        if (!af_notify_receive(s->listener, worker->in_hand, &call))
+            continue;
+        const int error = af_supervise_call(s, &charges, worker->in_hand, &call);
+        if (error)
+            af_notify_fail(s->listener, worker->in_hand, error);
+        else
+            af_notify_let_go(s->listener, worker->in_hand);
+        worker->in_hand->id = 0;
+    }
+    return NULL;
+}
+
+/* Nothing of the program's is ours: no terminal, no pipe that somebody waits to see closed, no directory. */
+static void detach(int line) {
+    const int null = open("/dev/null", O_RDWR);
+    setsid();
+    for (int fd = 0; null >= 0 && fd < 3; fd++)
+        dup2(null, fd);
+    dup2(line, 3);
+    syscall(SYS_close_range, 4, ~0u, 0);
+    if (chdir("/") != 0)
+        return;
+    for (int number = 1; number < NSIG; number++)
+        if (number != SIGTERM && number != SIGCHLD)
+            signal(number, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    struct rlimit files;
+    setpriority(PRIO_PROCESS, 0, -20); /* a program waits for each answer; where it is not allowed, at ours */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* Until the last one that could call has ended. A holder that was killed gets a successor; it is not needed after us. */
+static void watch(int listener, int self, struct in_hand *in_hand, pid_t holder) {
+    struct pollfd at[] = { { .fd = listener }, { .fd = (int)syscall(SYS_pidfd_open, holder, 0), .events = POLLIN } };
+    while (!(at[0].revents & (POLLHUP | POLLERR)))
+        if (poll(at, 2, -1) > 0 && at[1].revents & POLLIN && waitpid(holder, NULL, WNOHANG) == holder) {
+            close(at[1].fd);
+            holder = start_holder(listener, self, in_hand);
+            at[1].fd = holder > 0 ? (int)syscall(SYS_pidfd_open, holder, 0) : -1;
+        }
+    if (holder > 0 && kill(holder, SIGKILL) == 0)
+        waitpid(holder, NULL, 0);
+}
+
+static void supervise(const struct af_settings *settings, const char *directory, unsigned calls) {
+    const int line = 3;
+    static struct worker workers[MOST_THREADS];
+    static struct af_supervision s;
+    s = (struct af_supervision){ .settings = settings, .directory = directory, .calls = calls };
+    struct in_hand *in_hand = mmap(NULL, sizeof *in_hand, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    const int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    s.listener = receive_listener(line);
+    if (s.listener < 0 || in_hand == MAP_FAILED || self < 0)
+        return;
+    if (calls & AF_NOTIFY_GETSOCKNAME)
+        s.late = af_late_ports_make();
+    af_notify_hasten(s.listener);
+    const pid_t holder = start_holder(s.listener, self, in_hand);
+    long threads = sysconf(_SC_NPROCESSORS_ONLN);
+    threads = threads < 2 ? 2 : threads > MOST_THREADS ? MOST_THREADS : threads;
+    int started = 0;
+    for (int i = 0; i < threads; i++) {
+        pthread_t thread;
+        workers[i] = (struct worker){ &s, &in_hand->of[i] };
+        started += pthread_create(&thread, NULL, answer, &workers[i]) == 0;
+    }
+    if (holder < 0 || !started || write(line, "", 1) != 1)
+        return;
+    close(line);
+    watch(s.listener, self, in_hand, holder);
+}
+
+/* ---- can it be had ---------------------------------------------------------------------------------------------- */
+
+/* In a child, which a filter may kill for it. Exits with an errno. */
+static void try_to_take(void) {
+    const int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    const long taken = self < 0 ? -1 : syscall(SYS_pidfd_getfd, self, self, 0);
+    _exit(taken < 0 ? errno : 0);
+}
+
+char *af_supervisor_refused(void) {
+    int status = 0;
+    const pid_t pid = fork();
+    if (pid == 0)
+        try_to_take();
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status == 0)
+        return NULL;
+    return af_format("pidfd_getfd(2), by which the supervisor takes a program's sockets, is refused here (%s%s)",
+                     WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "by a filter that kills",
+                     WIFEXITED(status) && WEXITSTATUS(status) == EPERM
+                         ? ": in a container of Docker, --cap-add SYS_PTRACE allows it"
+                         : "");
+}
+
+/* ---- what is said ----------------------------------------------------------------------------------------------- */
+
+/* Policies that nobody can have from outside, in a variable or a rule. */
+static bool searches(const struct af_values *values) {
+    return values->cycle;
+}
+static bool has_source(const struct af_values *values) {
+    return values->source != 0;
+}
+static bool any(const struct af_policy *policy, bool (*asks)(const struct af_values *)) {
+    bool found = asks(&policy->values);
+    for (size_t i = 0; i < policy->n_rules; i++)
+        found |= asks(&policy->rules[i].values);
+    return found;
+}
+
+void af_supervisor_say(const char *what, const struct af_settings *settings, bool counts) {
+    const struct af_policy *policy = &settings->policy;
+    af_tell("run: %s%s is reached from outside, by a supervisor%s%s%s%s%s%s%s",
+            what ? what : "what is static below CMD", what ? ", which is static," : "",
+            af_policy_lingers(policy, AF_LINGER_ACK) ? "; linger=ack is ack-always there" : "",
+            af_policy_lingers(policy, AF_LINGER_RST) ? "; linger=rst is not applied" : "",
+            any(policy, searches) ? "; port_search is not applied" : "",
+            any(policy, has_source) ? "; source is not applied" : "",
+            counts ? "; what it accepts, and who closed first, is not counted" : "",
+            policy->log ? "; it writes no log line" : "",
+            af_notify_binds() ? "; setuid programs get no rights there (no_new_privs)" : "");
+}
+
+/* ---- from outside ----------------------------------------------------------------------------------------------- */
+
+bool af_supervisor_needed(const struct af_settings *settings, bool counts) {
+    return af_supervised_calls(settings, counts) != 0;
+}
+
+bool af_supervisor_start(struct af_supervisor *supervisor, const char *who, const struct af_settings *settings,
+                         const char *directory, bool orphan) {
+    int line[2];
+    *supervisor = (struct af_supervisor){ -1, af_supervised_calls(settings, directory != NULL), 0 };
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, line) != 0) {
+        af_tell("%s: socketpair: %s", who, strerror(errno));
+        return false;
+    }
+    const pid_t pid = fork();
+    if (pid == 0) {
+        if (orphan && fork() != 0)
+            _exit(0);
+        detach(line[1]);
+        supervise(settings, directory, supervisor->calls);
+        _exit(0);
+    }
+    if (pid < 0)
+        af_tell("%s: fork: %s", who, strerror(errno));
+    if (orphan && pid > 0)
+        waitpid(pid, NULL, 0);
+    close(line[1]);
+    supervisor->line = line[0];
+    supervisor->pid = orphan ? 0 : pid;
+    return pid > 0;
+}
+
+int af_supervisor_enter(const struct af_supervisor *supervisor) {
+    bool bound;
+    char byte;
+    if (supervisor->pid)
+        prctl(PR_SET_PTRACER, (unsigned long)supervisor->pid, 0, 0, 0); /* where Yama asks for it */
+    const int listener = af_notify_install(supervisor->calls, &bound);
+    if (listener < 0)
+        return listener;
+    const bool ready = send_listener(supervisor->line, listener) && read(supervisor->line, &byte, 1) == 1;
+    close(listener);
+    return ready ? 0 : -EPIPE;
+}
+
+void af_supervisor_leave(struct af_supervisor *supervisor) {
+    if (supervisor->line >= 0)
+        close(supervisor->line);
+    supervisor->line = -1;
+    if (supervisor->pid > 0)
+        waitpid(supervisor->pid, NULL, WNOHANG);
+}

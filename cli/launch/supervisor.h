@@ -1,0 +1,45 @@
+/* Programs that nothing can be preloaded into, because they are static: their sockets are treated from outside, in the
+ * moment in which they connect, listen or bind.
+ *
+ * Three processes beside CMD, none of them a child of its own. This command. The supervisor, to which each such call is
+ * told before the kernel carries it out (kernel/notify.h): it takes a copy of the program's own socket, sets the options,
+ * and lets the call go on; it ends when the last process under it has ended, and not before. And the holder, which sleeps
+ * until the supervisor has ended: should that be killed, the holder lets every call go on as it is.
+ *
+ *   supervisor.c          the processes       supervisor_call.c    what is done to a socket
+ *   supervisor_process.c  whose call it is    supervisor_ledger.c  what is known of it afterwards */
+#ifndef AFTERFIN_CLI_LAUNCH_SUPERVISOR_H
+#define AFTERFIN_CLI_LAUNCH_SUPERVISOR_H
+
+#include "cli/launch/settings.h"
+
+#include <sys/types.h>
+
+struct af_supervisor {
+    int line;       /* to it; -1: there is none */
+    unsigned calls; /* that it is told of: kernel/notify.h */
+    pid_t pid;
+};
+
+/* Can it be had here? NULL, or why not: from malloc. */
+char *af_supervisor_refused(void);
+
+/* Is there anything for it to do: a policy that can be had from outside, or (`counts`) a ledger to be kept? */
+bool af_supervisor_needed(const struct af_settings *settings, bool counts);
+
+/* What it does, and what it cannot do, in one line on stderr. `what` runs under it. */
+void af_supervisor_say(const char *what, const struct af_settings *settings, bool counts);
+
+/* Start it, in the name of the subcommand `who`. `directory`: where it keeps ledgers; NULL: it counts nothing. `orphan`:
+ * it shall not be a child of this process, which is to become CMD. False: it has been said why. */
+bool af_supervisor_start(struct af_supervisor *supervisor, const char *who, const struct af_settings *settings,
+                         const char *directory, bool orphan);
+
+/* In the process that is to become CMD: from here on its calls are told. 0; -EBUSY, one of another run is above us
+ * already; -EPIPE, it has ended before it began; another -errno. */
+int af_supervisor_enter(const struct af_supervisor *supervisor);
+
+/* Nothing will enter any more. Where it has ended by now, it is collected. */
+void af_supervisor_leave(struct af_supervisor *supervisor);
+
+#endif

@@ -1,0 +1,219 @@
+/* See supervisor_inner.h. The copy that we take is the program's very socket: what is set on it is set. A program whose
+ * threads race each other for one descriptor number may see another socket of its own treated than it meant. */
+#include "cli/launch/supervisor_inner.h"
+#include "ledger/layout.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51 /* Linux 6.3 */
+#endif
+
+/* ---- which calls ---------------------------------------------------------------------------------------------- */
+
+/* Keys that are asked for in this role, by a variable or a rule. */
+static uint32_t asked(const struct af_policy *policy, enum af_role role) {
+    uint32_t keys = 0, here = 0;
+    for (int key = 0; key < AF_KEYS; key++)
+        if (af_keys[key].roles & 1u << role)
+            here |= 1u << key;
+    keys |= policy->set & here;
+    for (size_t i = 0; i < policy->n_rules; i++)
+        if (policy->rules[i].role == role)
+            keys |= policy->rules[i].named;
+    return keys;
+}
+
+unsigned af_supervised_calls(const struct af_settings *settings, bool counts) {
+    const struct af_policy *policy = &settings->policy;
+    const uint32_t bind = af_policy_acts(policy) ? asked(policy, AF_ROLE_BIND) : 0;
+    unsigned calls = 0;
+    if (counts || (af_policy_acts(policy) && asked(policy, AF_ROLE_CONNECT)))
+        calls |= AF_NOTIFY_CONNECT;
+    if (af_policy_acts(policy) && (asked(policy, AF_ROLE_LISTEN) || bind & AF_BIT(REUSEADDR)))
+        calls |= AF_NOTIFY_LISTEN;
+    if (bind)
+        calls |= AF_NOTIFY_BIND;
+    if (bind & AF_BIT(BIND_NO_PORT)) /* connect and listen: the port is there then */
+        calls |= AF_NOTIFY_GETSOCKNAME | AF_NOTIFY_V6ONLY | AF_NOTIFY_CONNECT | AF_NOTIFY_LISTEN;
+    return calls;
+}
+
+/* ---- the socket ----------------------------------------------------------------------------------------------- */
+
+static int number(int fd, int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return getsockopt(fd, level, name, &value, &size) == 0 ? value : 0;
+}
+
+static bool is_tcp(int fd) {
+    const int protocol = number(fd, SOL_SOCKET, SO_PROTOCOL), family = number(fd, SOL_SOCKET, SO_DOMAIN);
+    return (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP) && (family == AF_INET || family == AF_INET6) &&
+           number(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
+}
+
+/* How often the kernel repeats a SYN where nobody has a wish. */
+static int usual_syn_retries(void) {
+    static int retries; /* the same whoever reads it first */
+    FILE *file = retries ? NULL : fopen("/proc/sys/net/ipv4/tcp_syn_retries", "re");
+    int now = 0;
+    if (file) {
+        retries = fscanf(file, "%d", &now) == 1 ? now : 6;
+        fclose(file);
+    }
+    return retries ? retries : 6;
+}
+
+/* Keys whose options the program has chosen itself, as far as that shows from outside. */
+static uint32_t own_choices(int fd, const struct af_values *values) {
+    struct linger linger = { 0 };
+    socklen_t size = sizeof linger;
+    uint32_t own = 0;
+    if (values->linger && getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff)
+        own |= AF_BIT(LINGER);
+    if (values->keep_idle && number(fd, SOL_SOCKET, SO_KEEPALIVE))
+        own |= AF_BIT(KEEPALIVE);
+    if (values->user_timeout_ms && number(fd, IPPROTO_TCP, TCP_USER_TIMEOUT))
+        own |= AF_BIT(USER_TIMEOUT);
+    if (values->syn_retries && number(fd, IPPROTO_TCP, TCP_SYNCNT) != usual_syn_retries())
+        own |= AF_BIT(SYN_RETRIES);
+    if (values->port_low && number(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE))
+        own |= AF_BIT(PORT_RANGE);
+    return own;
+}
+
+/* Nobody sees the close, so nothing is taken back there, and nothing aborts; nobody sees a connect fail, so ports are not
+ * searched for. */
+static void from_outside(struct af_values *values) {
+    if (values->linger == AF_LINGER_ACK)
+        values->linger = AF_LINGER_ACK_ALWAYS;
+    if (values->linger == AF_LINGER_RST)
+        values->linger = AF_LINGER_OFF;
+    values->cycle = false;
+}
+
+/* `port`: the one that a bind asks for, where that is not the address's. */
+static void treat(const struct af_supervision *s, int fd, enum af_role role, const struct af_addr *addr,
+                  uint16_t port) {
+    const struct af_policy *policy = &s->settings->policy;
+    struct af_option options[AF_OPTIONS_MAX];
+    struct af_values values;
+    if (!af_policy_acts(policy))
+        return;
+    af_policy_decide(policy, role, addr, &values);
+    from_outside(&values);
+    const uint32_t own = policy->override ? 0 : own_choices(fd, &values);
+    const unsigned n = af_policy_options(&values, role, port, own, policy->override, options);
+    for (unsigned i = 0; i < n; i++)
+        setsockopt(fd, options[i].level, options[i].name, &options[i].value, options[i].size);
+}
+
+static uint64_t cookie_of(int fd) {
+    uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
+/* ---- the calls ------------------------------------------------------------------------------------------------ */
+
+static bool read_address(const struct af_charge *charge, const struct af_notified_call *call,
+                         struct sockaddr_storage *to, socklen_t *size, struct af_addr *addr) {
+    *to = (struct sockaddr_storage){ 0 };
+    *size = (uint32_t)call->arguments[2];
+    if (*size > sizeof *to || !af_charge_read(charge, call->arguments[1], to, *size))
+        return false;
+    return af_addr_from((struct sockaddr *)to, *size, addr);
+}
+
+static void on_connect(const struct af_supervision *s, const struct af_charge *charge, int fd,
+                       const struct af_addr *addr) {
+    treat(s, fd, AF_ROLE_CONNECT, addr, 0);
+    af_late_ports_take(s->late, cookie_of(fd));
+    const uint64_t cookie = charge->slot != AF_NO_SLOT ? cookie_of(fd) : 0;
+    if (cookie)
+        af_book_connect(charge->book, charge->slot, cookie, addr, number(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP);
+}
+
+static bool local_of(int fd, struct sockaddr_storage *to, socklen_t *size, struct af_addr *addr) {
+    *size = sizeof *to;
+    return getsockname(fd, (struct sockaddr *)to, size) == 0 && af_addr_from((struct sockaddr *)to, *size, addr);
+}
+
+static void on_listen(const struct af_supervision *s, int fd) {
+    struct sockaddr_storage local;
+    socklen_t size;
+    struct af_addr addr;
+    if (!local_of(fd, &local, &size, &addr))
+        return;
+    if (!addr.port && !af_late_ports_take(s->late, cookie_of(fd))) /* no bind preceded */
+        treat(s, fd, AF_ROLE_BIND, &(struct af_addr){ .v6 = addr.v6 }, 1);
+    treat(s, fd, AF_ROLE_LISTEN, &addr, 0);
+}
+
+/* A port that we have left to connect is to be there before that: the kernel chooses it now. 0, or what bind would have
+ * said had it chosen. */
+static int bind_now(const struct af_supervision *s, int fd) {
+    struct sockaddr_storage local;
+    socklen_t size;
+    struct af_addr addr;
+    const int off = 0, on = 1;
+    if (!af_late_ports_take(s->late, cookie_of(fd)) || !local_of(fd, &local, &size, &addr) || addr.port)
+        return 0;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off, sizeof off);
+    if (bind(fd, (struct sockaddr *)&local, size) == 0 || errno == EINVAL)
+        return 0;
+    const int error = errno;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    af_late_ports_put(s->late, cookie_of(fd));
+    return error;
+}
+
+static void on_bind(const struct af_supervision *s, int fd, const struct af_addr *addr) {
+    const bool own = number(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+    bind_now(s, fd); /* a second bind: the kernel is to see what it would have seen */
+    treat(s, fd, AF_ROLE_BIND, addr, addr->port);
+    if (!addr->port && !own && number(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT))
+        af_late_ports_put(s->late, cookie_of(fd));
+}
+
+/* With the address in hand a socket of another family costs no more. */
+static bool has_address(unsigned call) {
+    return call == AF_NOTIFY_CONNECT || call == AF_NOTIFY_BIND;
+}
+
+int af_supervise_call(const struct af_supervision *s, struct af_charges *charges,
+                      const struct af_notification *notification, const struct af_notified_call *call) {
+    struct sockaddr_storage storage;
+    struct af_addr addr = { .v6 = 0 };
+    socklen_t size;
+    int error = 0;
+    struct af_charge *charge = call->thread ? af_charge_of(charges, s, call->thread) : NULL;
+    if (!charge || charge->left_alone ||
+        (has_address(call->call) && !read_address(charge, call, &storage, &size, &addr)))
+        return 0;
+    const int fd = af_charge_take(charges, s, &charge, (int)call->arguments[0]);
+    if (fd < 0)
+        return 0;
+    if (!is_tcp(fd) || !charge || !af_notify_waits(s->listener, notification))
+        ; /* not ours, or not its any more */
+    else if (call->call == AF_NOTIFY_CONNECT)
+        on_connect(s, charge, fd, &addr);
+    else if (call->call == AF_NOTIFY_BIND)
+        on_bind(s, fd, &addr);
+    else if (call->call == AF_NOTIFY_LISTEN)
+        on_listen(s, fd);
+    else
+        error = bind_now(s, fd);
+    close(fd);
+    return error;
+}

@@ -1,0 +1,72 @@
+/* Inside the supervisor: supervisor.h says which file does what. Several threads answer calls; what they share is said. */
+#ifndef AFTERFIN_CLI_LAUNCH_SUPERVISOR_INNER_H
+#define AFTERFIN_CLI_LAUNCH_SUPERVISOR_INNER_H
+
+#include "cli/kernel/notify.h"
+#include "cli/launch/supervisor.h"
+
+#include <sys/stat.h>
+
+/* The same for all its life. */
+struct af_supervision {
+    const struct af_settings *settings;
+    unsigned calls;        /* AF_NOTIFY_... that are told */
+    const char *directory; /* NULL: nothing is counted */
+    int listener;
+    struct af_late_ports *late; /* NULL: bind_no_port is not asked for */
+};
+
+/* ---- sockets whose port is left to connect: supervisor_late.c; any thread -------------------------------------- */
+
+struct af_late_ports *af_late_ports_make(void);
+void af_late_ports_put(struct af_late_ports *late, uint64_t cookie);
+/* Was it one? It is none from now on. */
+bool af_late_ports_take(struct af_late_ports *late, uint64_t cookie);
+
+/* ---- whose call it is: supervisor_process.c ------------------------------------------------------------------- */
+
+struct af_ledger_book;
+
+/* One thread of a process under us, and what is known of the process. */
+struct af_charge {
+    pid_t thread;
+    int pidfd;    /* of the thread, or of its process; -1: unused */
+    dev_t device; /* the program that it ran when we looked */
+    ino_t inode;
+    bool left_alone; /* the library is in it, or it is not to be touched */
+    struct af_ledger_book *book;
+    uint32_t slot; /* in the book; AF_NO_SLOT: not counted */
+};
+
+/* Those that were seen lately: for one answering thread. */
+enum { AF_CHARGES = 64 };
+struct af_charges {
+    struct af_charge all[AF_CHARGES];
+};
+void af_charges_init(struct af_charges *charges);
+
+/* NULL: it is gone, or not for us to look into. */
+struct af_charge *af_charge_of(struct af_charges *charges, const struct af_supervision *s, pid_t thread);
+/* A copy of its descriptor, or -errno. A thread that is gone gives way to one that has its number now. */
+int af_charge_take(struct af_charges *charges, const struct af_supervision *s, struct af_charge **charge, int fd);
+/* `size` bytes of its memory. */
+bool af_charge_read(const struct af_charge *charge, uint64_t address, void *out, size_t size);
+
+/* ---- what is done: supervisor_call.c -------------------------------------------------------------------------- */
+
+/* Which calls have to be told for this. */
+unsigned af_supervised_calls(const struct af_settings *settings, bool counts);
+/* Treat the socket of this call. 0: the call goes on; else it ends with this errno. */
+int af_supervise_call(const struct af_supervision *s, struct af_charges *charges,
+                      const struct af_notification *notification, const struct af_notified_call *call);
+
+/* ---- what is known afterwards: supervisor_ledger.c ------------------------------------------------------------ */
+
+/* The ledger of a program, and in it the record of a process; any thread. False: there is none to be had. */
+bool af_book_process(const struct af_supervision *s, const char *program, pid_t pid, pid_t parent, uint64_t start_ticks,
+                     uint64_t net_ns, struct af_ledger_book **book, uint32_t *slot);
+/* It connects this socket to `peer`; any thread. */
+void af_book_connect(struct af_ledger_book *book, uint32_t slot, uint64_t cookie, const struct af_addr *peer,
+                     bool mptcp);
+
+#endif

@@ -1,0 +1,158 @@
+/* See supervisor_inner.h. A number of a thread may be another one's by the time that we look: it is held by a pidfd, which
+ * stands for nobody else, and what is read of it counts only if its call still waits (supervisor_call.c). */
+#include "cli/launch/supervisor_inner.h"
+#include "ledger/layout.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#endif
+
+void af_charges_init(struct af_charges *charges) {
+    for (int i = 0; i < AF_CHARGES; i++)
+        charges->all[i] = (struct af_charge){ .pidfd = -1 };
+}
+
+static void forget(struct af_charge *charge) {
+    if (charge->pidfd >= 0)
+        close(charge->pidfd);
+    *charge = (struct af_charge){ .pidfd = -1 };
+}
+
+static size_t read_file(pid_t thread, const char *name, void *out, size_t room) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)thread, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, out, room);
+    if (fd >= 0)
+        close(fd);
+    return got > 0 ? (size_t)got : 0;
+}
+
+/* A number out of /proc/THREAD/status. */
+static pid_t status_of(pid_t thread, const char *field) {
+    char text[2048];
+    text[read_file(thread, "status", text, sizeof text - 1)] = 0;
+    const char *found = strstr(text, field);
+    return found ? (pid_t)atoi(found + strlen(field)) : 0;
+}
+
+static int hold(pid_t thread) {
+    long fd = syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
+    if (fd < 0 && errno == EINVAL) /* an older kernel holds processes: the descriptors are the same */
+        fd = syscall(SYS_pidfd_open, status_of(thread, "\nTgid:"), 0);
+    return (int)fd;
+}
+
+/* ---- what the process is -------------------------------------------------------------------------------------- */
+
+bool af_charge_read(const struct af_charge *charge, uint64_t address, void *out, size_t size) {
+    struct iovec to = { out, size }, from = { (void *)(uintptr_t)address, size };
+    return process_vm_readv(charge->thread, &to, 1, &from, 1, 0) == (ssize_t)size;
+}
+
+static bool stat_program(pid_t thread, struct stat *st) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)thread);
+    return stat(path, st) == 0;
+}
+
+/* The name under which it was exec'd, as the library has it: of a script the script's own. */
+static void read_program(const struct af_charge *charge, char out[AF_PROGRAM_SIZE]) {
+    Elf64_auxv_t vector[64];
+    char name[256] = "";
+    const size_t n = read_file(charge->thread, "auxv", vector, sizeof vector) / sizeof *vector;
+    for (size_t i = 0; i < n; i++)
+        for (size_t size = sizeof name - 1; vector[i].a_type == AT_EXECFN && size > 0 && !*name; size /= 2)
+            if (!af_charge_read(charge, vector[i].a_un.a_val, name, size))
+                *name = 0; /* its end is nearer to that of a page */
+    const char *slash = strrchr(name, '/');
+    snprintf(out, AF_PROGRAM_SIZE, "%.*s", AF_PROGRAM_SIZE - 1, slash ? slash + 1 : name);
+}
+
+/* Its maps name the library where that is in it: what is to be done it does itself, and better. */
+static bool has_library(pid_t thread) {
+    char path[64], line[4352];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)thread);
+    FILE *maps = fopen(path, "re");
+    while (maps && !found && fgets(line, sizeof line, maps))
+        found = strstr(line, "/libafterfin.so") != NULL;
+    if (maps)
+        fclose(maps);
+    return found;
+}
+
+static uint64_t start_ticks_of(pid_t pid) {
+    char text[1024];
+    unsigned long long ticks = 0;
+    text[read_file(pid, "stat", text, sizeof text - 1)] = 0;
+    const char *fields = strrchr(text, ')');
+    if (fields)
+        sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks);
+    return ticks;
+}
+
+static uint64_t net_ns_of(pid_t thread) {
+    char path[64];
+    struct stat st;
+    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)thread);
+    return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+static bool meet(struct af_charge *charge, const struct af_supervision *s, pid_t thread) {
+    struct stat st;
+    char program[AF_PROGRAM_SIZE];
+    forget(charge);
+    charge->thread = thread;
+    charge->slot = AF_NO_SLOT;
+    charge->pidfd = hold(thread);
+    if (charge->pidfd < 0 || !stat_program(thread, &st)) {
+        forget(charge);
+        return false;
+    }
+    charge->device = st.st_dev;
+    charge->inode = st.st_ino;
+    read_program(charge, program);
+    charge->left_alone = !af_policy_touches(&s->settings->policy, program) || has_library(thread);
+    if (s->directory && !charge->left_alone) {
+        const pid_t pid = status_of(thread, "\nTgid:");
+        if (!af_book_process(s, program, pid, status_of(thread, "\nPPid:"), start_ticks_of(pid), net_ns_of(thread),
+                             &charge->book, &charge->slot))
+            charge->slot = AF_NO_SLOT;
+    }
+    return true;
+}
+
+/* An exec makes another program of it. */
+static bool is_as_met(const struct af_charge *charge) {
+    struct stat st;
+    return stat_program(charge->thread, &st) && st.st_dev == charge->device && st.st_ino == charge->inode;
+}
+
+struct af_charge *af_charge_of(struct af_charges *charges, const struct af_supervision *s, pid_t thread) {
+    struct af_charge *charge = &charges->all[(unsigned)thread % AF_CHARGES];
+    if (charge->pidfd >= 0 && charge->thread == thread && is_as_met(charge))
+        return charge;
+    return meet(charge, s, thread) ? charge : NULL;
+}
+
+int af_charge_take(struct af_charges *charges, const struct af_supervision *s, struct af_charge **charge, int fd) {
+    long copy = syscall(SYS_pidfd_getfd, (*charge)->pidfd, fd, 0);
+    if (copy < 0 && errno == ESRCH) { /* that one is gone, and its number another's now */
+        const pid_t thread = (*charge)->thread;
+        forget(*charge);
+        *charge = af_charge_of(charges, s, thread);
+        copy = *charge ? syscall(SYS_pidfd_getfd, (*charge)->pidfd, fd, 0) : -1;
+    }
+    return copy < 0 ? -errno : (int)copy;
+}

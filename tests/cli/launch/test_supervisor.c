@@ -1,0 +1,295 @@
+/* Static programs, reached from outside: what the kernel and the peer see of them, and that they cannot tell. */
+#include "tests/harness/command.h"
+#include "tests/harness/counts.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *port_text(const struct peer *peer) {
+    return text("%u", peer->port);
+}
+
+static const char *static_victim(const char *name) {
+    return victim_path(text("static/%s", name));
+}
+
+static void only_few_ports(void) {
+    ns_enter();
+    ns_port_range(30000, 60000);
+}
+
+/* ---- what is done ----------------------------------------------------------------------------------------------- */
+
+Test(supervisor, leaves_no_time_wait_under_ack_and_every_byte_arrives) {
+    enum { N = 40, BYTES = 3000 };
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *const argv[] = {
+        static_victim("connect_close"), "127.0.0.1", port_text(&peer), "-n", "40", "-b", "3000", NULL
+    };
+    run_argv(NULL, argv);
+    peer_expect_clean(&peer, 0, N, BYTES, "bare");
+    cr_assert_eq(ns_tw(), N, "bare");
+    struct ended e = command(NULL, "run", "-q", "-p", "linger=ack", argv[0], argv[1], argv[2], argv[3], argv[4],
+                             argv[5], argv[6], NULL);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    cr_assert(strstr(e.err, "is static") && strstr(e.err, "ack-always"), "%s", e.err);
+    peer_expect_clean(&peer, N, N, BYTES, "ack");
+    cr_assert_eq(ns_tw(), N, "under ack");
+}
+
+Test(supervisor, treats_what_a_listener_accepts_by_one_call) {
+    enum { N = 20 };
+    only_few_ports();
+    for (int treated = 0; treated < 2; treated++) {
+        const long before = ns_tw();
+        struct victim v = command_start(NULL, "run", "-q", "-p",
+                                        treated ? "rules=listen :7001 linger=ack" : "linger=off",
+                                        static_victim("server_close"), "127.0.0.1", treated ? "7001" : "7000", "-n",
+                                        "20", "-q", "1", "-b", "10", NULL);
+        ns_wait_listen(7000 + (unsigned)treated);
+        struct client_result r = client_run(&(struct client_options){
+            .port = (uint16_t)(7000 + treated), .n = N, .send = 1 });
+        cr_expect_eq(r.clean, N, "treated %d: %u clean", treated, r.clean);
+        victim_wait(&v);
+        cr_expect_eq(ns_tw() - before, treated ? 0 : N, "treated %d: %ld", treated, ns_tw() - before);
+    }
+}
+
+Test(supervisor, goes_by_the_address_that_is_connected_to) {
+    enum { N = 10 };
+    ns_enter();
+    struct peer treated = peer_start(&(struct peer_options){ 0 }), other = peer_start(&(struct peer_options){ 0 });
+    const char *rules = text("rules=connect :%u linger=ack", treated.port);
+    command(NULL, "run", "-q", "-p", rules, static_victim("connect_close"), "127.0.0.1", port_text(&treated), "-n",
+            "10", NULL);
+    cr_expect_eq(ns_tw(), 0);
+    command(NULL, "run", "-q", "-p", rules, static_victim("connect_close"), "127.0.0.1", port_text(&other), "-n", "10",
+            NULL);
+    cr_expect_eq(ns_tw(), N);
+}
+
+/* 20 ports, 3 destinations: a bind that takes a port has 20 of them, one that leaves it to connect 60. */
+Test(supervisor, leaves_the_port_to_connect_and_still_tells_it) {
+    ns_enter();
+    ns_port_range(40000, 40019);
+    struct ended bare = run_argv(NULL, (const char *[]){ static_victim("bind_steps"), "127.0.0.1", "bind", "name",
+                                                         "bind", "name", NULL });
+    struct ended ours = command(NULL, "run", "-q", "-p", "bind_no_port=on", static_victim("bind_steps"), "127.0.0.1",
+                                "bind", "name", "bind", "name", NULL);
+    cr_expect(strstr(bare.out, "new") && strstr(bare.out, "EINVAL"), "%s", bare.out);
+    cr_expect_str_eq(ours.out, bare.out);
+    for (int treated = 0; treated < 2; treated++) {
+        struct peer to[] = { peer_start(&(struct peer_options){ 0 }), peer_start(&(struct peer_options){ 0 }),
+                             peer_start(&(struct peer_options){ 0 }) };
+        for (int i = 0; i < 3; i++)
+            command(NULL, "run", "-q", "-p", treated ? "bind_no_port=on" : "bind_no_port=off",
+                    static_victim("connect_close"), "127.0.0.1", port_text(&to[i]), "-n", "20", "-s", "127.0.0.1",
+                    NULL);
+        const unsigned opened = to[0].book->accepted + to[1].book->accepted + to[2].book->accepted;
+        if (treated)
+            cr_expect_eq(opened, 60, "%u", opened);
+        else
+            cr_expect_leq(opened, 20, "%u", opened);
+        for (int i = 0; i < 3; i++)
+            peer_stop(&to[i]);
+        only_few_ports();
+        ns_port_range(40000, 40019);
+    }
+}
+
+/* ---- what is known ---------------------------------------------------------------------------------------------- */
+
+Test(supervisor, counts_connects_and_has_time_waits_confirmed_and_makes_up_nothing) {
+    enum { N = 12 };
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *path = scratch_path();
+    struct ended e = command(NULL, "run", text("--json=%s", path), static_victim("connect_close"), "127.0.0.1",
+                             port_text(&peer), "-n", "12", NULL);
+    json_t *json = json_load_file(path, 0, NULL);
+    cr_assert(json, "%s", e.err);
+    cr_expect_eq(json_number(json, "processes.0.connects"), N);
+    cr_expect_eq(json_number(json, "processes.0.time_wait"), N);
+    cr_expect_eq(json_number(json, "processes.0.time_wait_confirmed"), N);
+    cr_expect_eq(json_number(json, "kernel.attributed"), N);
+    cr_expect_eq(json_number(json, "totals.time_wait"), N);
+    cr_expect_str_eq(json_string_value(json_find(json, "processes.0.ended")), "exit");
+    static const char *const unknown[] = {
+        "sockets", "accepts", "established", "avoided", "passive", "aborted", "open"
+    };
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        cr_expect(json_is_null(json_find(json, text("processes.0.%s", unknown[i]))), "%s", unknown[i]);
+    cr_expect(strstr(e.err, "connect_close") && strstr(e.err, " -"), "%s", e.err);
+}
+
+Test(supervisor, lets_who_name_the_owner) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *dir = directory_made();
+    command(NULL, "run", "-p", text("ledger=%s", dir), static_victim("connect_close"), "127.0.0.1", port_text(&peer),
+            "-n", "7", NULL);
+    struct ended who = command(NULL, "who", "--json", "-d", dir, NULL);
+    json_t *json = json_loads(who.out, 0, NULL);
+    cr_expect_eq(json_number(json, "unknown"), 0, "%s", who.out);
+    cr_expect_eq(json_number(json, "processes.0.time_wait"), 7, "%s", who.out);
+    cr_expect_str_eq(json_string_value(json_find(json, "processes.0.program")), "connect_close");
+    directory_removed(dir);
+}
+
+/* ---- a tree ----------------------------------------------------------------------------------------------------- */
+
+/* Where the library is it does the work, and counts it: each connection once. */
+Test(supervisor, reaches_static_children_of_a_dynamic_tree_with_s) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *script = text("%s 127.0.0.1 %u -n 5; %s 127.0.0.1 %u -n 6", static_victim("connect_close"), peer.port,
+                              victim_path("connect_close"), peer.port);
+    command(NULL, "run", "-q", "-p", "linger=ack-always", "sh", "-c", script, NULL);
+    cr_expect_eq(ns_tw(), 5, "without -s: %ld", ns_tw());
+    json_t *json = run_json(NULL, 0, "-s", "-p", "linger=ack-always", "sh", "-c", script, NULL);
+    cr_expect_eq(ns_tw(), 5, "with -s: %ld", ns_tw());
+    cr_expect_eq(json_number(json, "totals.connects"), 11);
+    cr_expect_eq(json_number(json, "totals.avoided"), 6);
+}
+
+Test(supervisor, of_another_run_above_goes_on_to_hold) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = command(NULL, "run", "-q", "-p", "linger=ack", "-s", command_path(), "run", "-q", "-p",
+                             "linger=off", "-p", "keepalive=60", static_victim("connect_close"), "127.0.0.1",
+                             port_text(&peer), "-n", "5", NULL);
+    cr_expect_eq(e.status, 0, "%s", e.err);
+    cr_expect(strstr(e.err, "another afterfin"), "%s", e.err);
+    cr_expect_eq(ns_tw(), 0);
+}
+
+/* ---- the program cannot tell ------------------------------------------------------------------------------------ */
+
+static void expect_same(const char *first, ...) {
+    static const char *const policies[] = { "linger=ack", "keepalive=60", "bind_no_port=on", "reuseaddr=on" };
+    const char *argv[12] = { static_victim(first) };
+    va_list args;
+    va_start(args, first);
+    for (size_t i = 1; i < 11 && (argv[i] = va_arg(args, const char *)); i++)
+        ;
+    va_end(args);
+    only_few_ports();
+    struct ended bare = run_argv(NULL, argv);
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        only_few_ports();
+        struct ended ours = command(NULL, "run", "-q", "-p", policies[i], argv[0], argv[1], argv[2], argv[3], argv[4],
+                                    NULL);
+        cr_expect_str_eq(ours.out, bare.out, "%s under %s", first, policies[i]);
+        cr_expect_eq(ours.status, bare.status, "%s under %s: %d, %s", first, policies[i], ours.status, ours.err);
+    }
+}
+
+Test(supervisor, calls_on_sockets_give_what_they_give_without_it) {
+    expect_same("show_sockets", "5000", NULL);
+}
+
+Test(supervisor, threads_forks_and_families_work_as_without_it) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .address = "::" });
+    for (int i = 0; i < 2; i++) {
+        struct ended e = command(NULL, "run", "-q", "-p", "linger=ack", static_victim("threads_close"),
+                                 i ? "::1" : "127.0.0.1", port_text(&peer), "16", "20", NULL);
+        cr_expect_eq(e.status, 0, "%s", e.err);
+        peer_expect_clean(&peer, (unsigned)i * 320, 320, 0, i ? "IPv6" : "IPv4");
+    }
+    struct ended e = command(NULL, "run", "-q", "-p", "linger=ack", static_victim("fork_many"), "127.0.0.1",
+                             port_text(&peer), "200", NULL);
+    cr_expect_eq(e.status, 0, "%s", e.err);
+    peer_wait_ended(&peer, 840);
+    cr_expect_eq(ns_tw(), 0);
+}
+
+/* ---- its own life ----------------------------------------------------------------------------------------------- */
+
+/* Processes named afterfin that are neither this command nor zombies, in the order of their pids: of this test's own
+ * session of processes, by the network namespace that they are in. */
+static size_t helpers(pid_t out[8], pid_t but) {
+    char ours[64], theirs[64];
+    size_t n = 0;
+    ours[readlink("/proc/self/ns/net", ours, sizeof ours - 1)] = 0;
+    DIR *proc = opendir("/proc");
+    for (struct dirent *entry; (entry = readdir(proc)) && n < 8;) {
+        const pid_t pid = (pid_t)atoi(entry->d_name);
+        const char *comm = pid > 0 && pid != but ? file_text(text("/proc/%d/comm", (int)pid)) : NULL;
+        ssize_t len = comm ? readlink(text("/proc/%d/ns/net", (int)pid), theirs, sizeof theirs - 1) : -1;
+        theirs[len > 0 ? len : 0] = 0;
+        if (comm && strcmp(comm, "afterfin\n") == 0 && strcmp(ours, theirs) == 0)
+            out[n++] = pid;
+    }
+    closedir(proc);
+    for (size_t i = 1; i < n; i++)
+        for (size_t k = i; k > 0 && out[k - 1] > out[k]; k--) {
+            pid_t swapped = out[k];
+            out[k] = out[k - 1];
+            out[k - 1] = swapped;
+        }
+    return n;
+}
+
+/* Whichever is killed, in whatever order: the program's calls go on. A connection every 20 ms. */
+Test(supervisor, killed_at_any_moment_leaves_the_program_as_without_it) {
+    static const char *const orders[] = { "s", "h", "hs", "sh", "rs", "r" };
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        struct victim v = command_start(NULL, "run", "-q", "-p", "linger=ack", static_victim("connect_close"),
+                                        "127.0.0.1", port_text(&peer), "-n", "60", "-i", "20", NULL);
+        peer_wait_accepted(&peer, 3);
+        pid_t at[8];
+        cr_assert_eq(helpers(at, v.pid), 2, "%s", orders[i]);
+        for (const char *who = orders[i]; *who; who++) {
+            kill(*who == 'r' ? v.pid : *who == 's' ? at[0] : at[1], SIGKILL);
+            peer_wait_accepted(&peer, peer.book->accepted + 3);
+        }
+        peer_wait_ended(&peer, 60);
+        cr_expect_eq(peer_count(&peer, 0, 0), 60, "%s", orders[i]);
+        struct ended e = victim_wait(&v);
+        cr_expect_eq(e.status, orders[i][0] == 'r' ? 128 + SIGKILL : 0, "%s: %d", orders[i], e.status);
+        if (strchr(orders[i], 's')) /* the rest is as bare */
+            cr_expect_geq(ns_tw(), 40, "%s: %ld", orders[i], ns_tw());
+        else
+            cr_expect_eq(ns_tw(), 0, "%s: %ld", orders[i], ns_tw());
+    }
+}
+
+Test(supervisor, ends_with_the_last_process_under_it_and_not_before) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    /* The shell has gone when its child connects. */
+    struct ended e = command(NULL, "run", "-q", "-s", "-p", "linger=ack", "sh", "-c",
+                             text("(sleep 0.3; exec %s 127.0.0.1 %u -n 20 -i 10) >/dev/null 2>&1 &",
+                                  static_victim("connect_close"), peer.port),
+                             NULL);
+    cr_expect_eq(e.status, 0, "%s", e.err);
+    peer_wait_ended(&peer, 20);
+    cr_expect_eq(ns_tw(), 0, "%ld", ns_tw());
+    pid_t at[8];
+    for (int i = 0; i < 1000 && helpers(at, 0); i++)
+        usleep(10000);
+    size_t left = 0;
+    for (size_t i = helpers(at, 0); i-- > 0;) {
+        const char *status = file_text(text("/proc/%d/status", (int)at[i]));
+        left += status && !strstr(status, "State:\tZ");
+    }
+    cr_expect_eq(left, 0, "%zu are left", left);
+}
+
+Test(supervisor, is_beside_a_program_that_run_becomes) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = command(NULL, "run", "--exec", "-p", "linger=ack", static_victim("connect_close"), "127.0.0.1",
+                             port_text(&peer), "-n", "20", NULL);
+    cr_expect_eq(e.status, 0, "%s", e.err);
+    peer_wait_ended(&peer, 20);
+    cr_expect_eq(ns_tw(), 0);
+}
