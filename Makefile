@@ -37,7 +37,7 @@ READER = $(filter-out $(WRITER),$(wildcard ledger/*.c))
 CLI = $(wildcard cli/*.c cli/*/*.c)
 TESTS = $(wildcard tests/*.c $(patsubst %,tests/%/*.c,policy ledger shim cli cli/* examples harness soak))
 PRELOADED = $(patsubst %,tests/victims/%.c,early faults meets wraps deep interposes)
-STATIC = bind_steps connect_close daemonizes fork_many open_by server_close show_sockets threads_close
+STATIC = bind_steps connect_close daemonizes descend fork_many open_by server_close show_sockets threads_close
 VICTIMS = $(patsubst %.c,$(B)/%,$(filter-out $(PRELOADED),$(wildcard tests/victims/*.c))) $(PRELOADED:%.c=$(B)/%.so) \
 	$(B)/tests/victims/spoils_asan $(STATIC:%=$(B)/tests/victims/static/%)
 
@@ -97,6 +97,10 @@ $(B)/%: %.c
 	@mkdir -p $(@D); echo "  CC   $<"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -pthread -o $@ $<
 
+$(B)/examples/static_client: examples/legacy_client.c
+	@mkdir -p $(@D); echo "  CC   $< (static)"
+	$(Q)$(CC) $(BASE) $(CFLAGS) -static -o $@ $<
+
 $(B)/tests/victims/static/%: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $< (static)"
 	$(Q)$(CC) $(BASE) $(CFLAGS) -static -pthread -o $@ $<
@@ -116,7 +120,7 @@ check: all tests ## run all tests; CHECK='--filter SUITE/TEST' runs some
 
 tests: $(B)/tests/check $(VICTIMS) $(B)/examples/server ## build the tests and what they run
 
-demo: all $(B)/examples/server $(B)/examples/legacy_client ## a client that runs out of ports, and the cure
+demo: all $(B)/examples/server $(B)/examples/legacy_client $(B)/examples/static_client ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
 include man/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/libc/rules.mk tests/soak/rules.mk

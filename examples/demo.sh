@@ -22,7 +22,8 @@ time_wait() {
 # One run, in the namespace that is ours now: name, then the environment it is given.
 one_run() {
     name=$1
-    shift
+    client=$2
+    shift 2
     before=$(time_wait)
     "$build/examples/server" $address $port &
     server=$!
@@ -31,7 +32,7 @@ one_run() {
         kill -0 $server # it says itself why it could not start
         sleep 0.05
     done
-    result=$(env "$@" "$build/examples/legacy_client" $address $address $port $requests) || true
+    result=$(env "$@" "$build/examples/$client" $address $address $port $requests 2>/dev/null) || true
     tries=0
     while [ "$(closing)" -gt 0 ] && [ $tries -lt 100 ]; do
         sleep 0.05
@@ -79,10 +80,12 @@ trap 'rm -f "$log"' EXIT
 preload=LD_PRELOAD=$build/libafterfin.so
 echo
 printf '%-28s %8s  %9s  %-20s %9s\n' run requests succeeded "first error" TIME_WAIT
-$fresh sh "$0" "$build" inside $own "bare"
-$fresh sh "$0" "$build" inside $own "watched (log on)" "$preload" AFTERFIN_LOG="$log"
-$fresh sh "$0" "$build" inside $own "linger=ack,bind_no_port=on" "$preload" \
+$fresh sh "$0" "$build" inside $own "bare" legacy_client
+$fresh sh "$0" "$build" inside $own "watched (log on)" legacy_client "$preload" AFTERFIN_LOG="$log"
+$fresh sh "$0" "$build" inside $own "linger=ack,bind_no_port=on" legacy_client "$preload" \
     AFTERFIN_LINGER=ack AFTERFIN_BIND_NO_PORT=on
+$fresh sh "$0" "$build" inside $own "the same, a static client" static_client \
+    "$build/afterfin" run -q -p linger=ack -p bind_no_port=on
 echo
 echo "What the log says of the watched run:"
 fold -s -w 78 "$log" | sed 's/^/  /'

@@ -2,6 +2,7 @@
 #include "cli/kernel/notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,46 +31,80 @@
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
-static const struct {
+/* What an argument has to be; the low word of it, which is all that there is of an int. */
+struct condition {
+    unsigned char argument;
+    unsigned short test; /* BPF_JEQ or BPF_JGE */
+    uint32_t mask, value;
+};
+enum { CONDITIONS = 2 };
+
+static const struct call {
     int number;
     unsigned call;
+    struct condition conditions[CONDITIONS]; /* mask 0: no more */
 } calls_of[] = {
-    { __NR_connect, AF_NOTIFY_CONNECT },         { __NR_listen, AF_NOTIFY_LISTEN },     { __NR_bind, AF_NOTIFY_BIND },
-    { __NR_getsockname, AF_NOTIFY_GETSOCKNAME }, { __NR_setsockopt, AF_NOTIFY_V6ONLY },
+    { __NR_connect, AF_NOTIFY_CONNECT, { { 2, BPF_JGE, ~0u, sizeof(struct sockaddr_in) } } },
+    { __NR_listen, AF_NOTIFY_LISTEN, { { 0 } } },
+    { __NR_bind, AF_NOTIFY_BIND, { { 0 } } },
+    { __NR_getsockname, AF_NOTIFY_GETSOCKNAME, { { 0 } } },
+    { __NR_setsockopt, AF_NOTIFY_V6ONLY, { { 1, BPF_JEQ, ~0u, IPPROTO_IPV6 }, { 2, BPF_JEQ, ~0u, IPV6_V6ONLY } } },
+    /* A stream, whatever its flags; AF_INET or AF_INET6, which have but one bit between them. */
+    { __NR_socket, AF_NOTIFY_SOCKET, { { 1, BPF_JEQ, 0xf, SOCK_STREAM }, { 0, BPF_JEQ, ~8u, AF_INET } } },
 };
-enum { CALLS = sizeof calls_of / sizeof *calls_of, MOST = 24 };
+_Static_assert(AF_INET6 == (AF_INET | 8), "the one condition for both");
+enum { CALLS = sizeof calls_of / sizeof *calls_of, CHUNK = 4 + 3 * CONDITIONS, MOST = 2 + CALLS * (1 + CHUNK) };
 
-#define LOAD(field) (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define IF(test, value, yes, no) (struct sock_filter) BPF_JUMP(BPF_JMP | (test) | BPF_K, value, yes, no)
-#define RETURN(what) (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, what)
+static struct sock_filter load(size_t at) {
+    return (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)at);
+}
+static struct sock_filter jump_if(unsigned short test, uint32_t value, unsigned yes, unsigned no) {
+    return (struct sock_filter)BPF_JUMP(BPF_JMP | test | BPF_K, value, (uint8_t)yes, (uint8_t)no);
+}
+static struct sock_filter end(uint32_t what) {
+    return (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, what);
+}
 
-/* Every system call of these programs passes here: the number decides first. One of another ABI (i386, x32) has another
- * architecture, or a number that none of ours is. The words of args[2] are swapped where words are. */
-static unsigned build(unsigned asked, struct sock_filter out[MOST]) {
-    int numbers[CALLS], n = 0;
+static unsigned chunk_size(const struct call *call) {
+    unsigned n = 0;
+    while (n < CONDITIONS && call->conditions[n].mask)
+        n++;
+    return 4 + 3 * n;
+}
+
+/* One call's own part: the architecture (another ABI has other calls under this number), the arguments, the verdict. */
+static void build_chunk(const struct call *call, struct sock_filter *out) {
+    const unsigned size = chunk_size(call), allow = size - 1;
     unsigned at = 0;
+    out[at++] = load(offsetof(struct seccomp_data, arch));
+    out[at] = jump_if(BPF_JEQ, NATIVE, 0, allow - at - 1);
+    at++;
+    for (const struct condition *c = call->conditions; at + 2 < size; c++) {
+        out[at++] = load(offsetof(struct seccomp_data, args) + c->argument * sizeof(uint64_t));
+        out[at++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, c->mask);
+        out[at] = jump_if(c->test, c->value, 0, allow - at - 1);
+        at++;
+    }
+    out[at++] = end(SECCOMP_RET_USER_NOTIF);
+    out[at] = end(SECCOMP_RET_ALLOW);
+}
+
+/* Every system call of these programs passes here: the number decides first. */
+static unsigned build(unsigned asked, struct sock_filter out[MOST]) {
+    unsigned n = 0, at = 0, chunk;
     for (int i = 0; i < CALLS; i++)
-        if (asked & calls_of[i].call)
-            numbers[n++] = calls_of[i].number;
-    out[at++] = LOAD(nr);
-    for (int i = 0; i < n; i++) /* on to the architecture, behind the one that lets all else pass */
-        out[at++] = IF(BPF_JEQ, (uint32_t)numbers[i], (uint8_t)(n - i), 0);
-    out[at++] = RETURN(SECCOMP_RET_ALLOW);
-    out[at++] = LOAD(arch);
-    out[at++] = IF(BPF_JEQ, NATIVE, 1, 0);
-    out[at++] = RETURN(SECCOMP_RET_ALLOW);
-    out[at++] = LOAD(nr);
-    out[at++] = IF(BPF_JEQ, __NR_connect, 0, 2);
-    out[at++] = LOAD(args[2]);
-    out[at++] = IF(BPF_JGE, sizeof(struct sockaddr_in), 5, 6);
-    out[at++] = IF(BPF_JEQ, __NR_setsockopt, 0, 4);
-    out[at++] = LOAD(args[1]);
-    out[at++] = IF(BPF_JEQ, IPPROTO_IPV6, 0, 3);
-    out[at++] = LOAD(args[2]);
-    out[at++] = IF(BPF_JEQ, IPV6_V6ONLY, 0, 1);
-    out[at++] = RETURN(SECCOMP_RET_USER_NOTIF);
-    out[at++] = RETURN(SECCOMP_RET_ALLOW);
-    return at;
+        n += (asked & calls_of[i].call) != 0;
+    chunk = n + 2;
+    out[at++] = load(offsetof(struct seccomp_data, nr));
+    for (int i = 0; i < CALLS; i++)
+        if (asked & calls_of[i].call) {
+            out[at] = jump_if(BPF_JEQ, (uint32_t)calls_of[i].number, chunk - at - 1, 0);
+            at++;
+            build_chunk(&calls_of[i], out + chunk);
+            chunk += chunk_size(&calls_of[i]);
+        }
+    out[at] = end(SECCOMP_RET_ALLOW);
+    return chunk;
 }
 
 bool af_notify_binds(void) {
@@ -118,21 +154,33 @@ bool af_notify_waits(int listener, const struct af_notification *notification) {
 }
 
 /* Larger than any kernel's, should it have grown. */
-static void answer(int listener, uint64_t id, int error, uint32_t flags) {
+static void answer(int listener, uint64_t id, int result, int error, uint32_t flags) {
     union {
         struct seccomp_notif_resp resp;
         unsigned char room[AF_NOTIFY_ROOM];
     } answer = { .room = { 0 } };
     answer.resp.id = id;
+    answer.resp.val = result;
     answer.resp.error = -error;
     answer.resp.flags = flags;
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer.resp);
 }
 
 void af_notify_let_go(int listener, const struct af_notification *notification) {
-    answer(listener, notification->id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+    answer(listener, notification->id, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 }
 
 void af_notify_fail(int listener, const struct af_notification *notification, int error) {
-    answer(listener, notification->id, error, 0);
+    answer(listener, notification->id, 0, error, 0);
+}
+
+int af_notify_hand_in(int listener, const struct af_notification *notification, int fd, bool close_on_exec) {
+    struct seccomp_notif_addfd add = { .id = notification->id,
+                                       .srcfd = (uint32_t)fd,
+                                       .newfd_flags = close_on_exec ? O_CLOEXEC : 0 };
+    return ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+}
+
+void af_notify_end(int listener, const struct af_notification *notification, int result) {
+    answer(listener, notification->id, result, 0, 0);
 }

@@ -14,6 +14,7 @@ enum {
     AF_NOTIFY_BIND = 4,
     AF_NOTIFY_GETSOCKNAME = 8,
     AF_NOTIFY_V6ONLY = 16, /* setsockopt of that one option */
+    AF_NOTIFY_SOCKET = 32, /* of a stream of IPv4 or IPv6 */
 };
 
 /* From now on these calls of this process, and of all that descend from it, wait for whoever has the listener, which is
@@ -47,5 +48,9 @@ bool af_notify_waits(int listener, const struct af_notification *notification);
 /* The call goes on as if nobody had looked; or ends with this errno. */
 void af_notify_let_go(int listener, const struct af_notification *notification);
 void af_notify_fail(int listener, const struct af_notification *notification, int error);
+/* The caller gets a copy of this descriptor, at the lowest number that it has free, which is returned (Linux 5.9); negative:
+ * it cannot have one more. It still waits: for af_notify_end, with the number. */
+int af_notify_hand_in(int listener, const struct af_notification *notification, int fd, bool close_on_exec);
+void af_notify_end(int listener, const struct af_notification *notification, int result);
 
 #endif

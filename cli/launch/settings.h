@@ -4,12 +4,15 @@
 
 #include "policy/policy.h"
 
+/* How programs that are static are to be reached, if at all: supervisor.h. */
+enum af_supervised { AF_NOT_SUPERVISED, AF_SOCKETS_TAKEN, AF_SOCKETS_HANDED_IN };
+
 struct af_settings {
     char **environment; /* of CMD: NULL-terminated, its own array */
     struct af_policy policy;
     void *room;       /* of the policy */
     const char *root; /* where the file of rules is looked for: NULL, or "/proc/PID/root" */
-    bool supervised; /* programs that are static are to be reached, too (supervisor.h) */
+    enum af_supervised supervised;
 };
 
 /* Start from `environment` (environ). */

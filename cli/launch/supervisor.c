@@ -117,7 +117,11 @@ static void *answer(void *context) {
     for (;;) {
         if (!af_notify_receive(s->listener, worker->in_hand, &call))
             continue;
-        const int error = af_supervise_call(s, &charges, worker->in_hand, &call);
+        if (call.call == AF_NOTIFY_SOCKET && af_supervise_socket(s, &charges, worker->in_hand, &call)) {
+            worker->in_hand->id = 0;
+            continue;
+        }
+        const int error = call.call == AF_NOTIFY_SOCKET ? 0 : af_supervise_call(s, &charges, worker->in_hand, &call);
         if (error)
             af_notify_fail(s->listener, worker->in_hand, error);
         else
@@ -169,7 +173,8 @@ static void supervise(const struct af_settings *settings, const char *directory,
     const int line = 3;
     static struct worker workers[MOST_THREADS];
     static struct af_supervision s;
-    s = (struct af_supervision){ .settings = settings, .directory = directory, .calls = calls };
+    s = (struct af_supervision){ .settings = settings, .directory = directory };
+    af_likeness_init(&s.like_us);
     struct in_hand *in_hand = mmap(NULL, sizeof *in_hand, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     const int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
     s.listener = receive_listener(line);
@@ -202,18 +207,13 @@ static void try_to_take(void) {
     _exit(taken < 0 ? errno : 0);
 }
 
-char *af_supervisor_refused(void) {
+enum af_supervised af_supervisor_way(void) {
     int status = 0;
     const pid_t pid = fork();
     if (pid == 0)
         try_to_take();
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || status == 0)
-        return NULL;
-    return af_format("pidfd_getfd(2), by which the supervisor takes a program's sockets, is refused here (%s%s)",
-                     WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "by a filter that kills",
-                     WIFEXITED(status) && WEXITSTATUS(status) == EPERM
-                         ? ": in a container of Docker, --cap-add SYS_PTRACE allows it"
-                         : "");
+    const bool refused = pid > 0 && waitpid(pid, &status, 0) == pid && status != 0;
+    return refused ? AF_SOCKETS_HANDED_IN : AF_SOCKETS_TAKEN;
 }
 
 /* ---- what is said ----------------------------------------------------------------------------------------------- */
@@ -234,8 +234,12 @@ static bool any(const struct af_policy *policy, bool (*asks)(const struct af_val
 
 void af_supervisor_say(const char *what, const struct af_settings *settings, bool counts) {
     const struct af_policy *policy = &settings->policy;
-    af_tell("run: %s%s is reached from outside, by a supervisor%s%s%s%s%s%s%s",
+    const bool hands_in = settings->supervised == AF_SOCKETS_HANDED_IN;
+    af_tell("run: %s%s is reached from outside, by a supervisor%s%s%s%s%s%s%s%s",
             what ? what : "what is static below CMD", what ? ", which is static," : "",
+            hands_in ? " that makes its sockets (pidfd_getfd is refused here): rules, reuseaddr, bind_no_port and "
+                       "port_range are not applied"
+                     : "",
             af_policy_lingers(policy, AF_LINGER_ACK) ? "; linger=ack is ack-always there" : "",
             af_policy_lingers(policy, AF_LINGER_RST) ? "; linger=rst is not applied" : "",
             any(policy, searches) ? "; port_search is not applied" : "",

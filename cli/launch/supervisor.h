@@ -6,8 +6,9 @@
  * and lets the call go on; it ends when the last process under it has ended, and not before. And the holder, which sleeps
  * until the supervisor has ended: should that be killed, the holder lets every call go on as it is.
  *
- *   supervisor.c          the processes       supervisor_call.c    what is done to a socket
- *   supervisor_process.c  whose call it is    supervisor_ledger.c  what is known of it afterwards */
+ *   supervisor.c          the processes       supervisor_call.c    what is done to a socket of the program's
+ *   supervisor_process.c  whose call it is    supervisor_hand.c    a socket made for it
+ *   supervisor_late.c     ports left open     supervisor_ledger.c  what is known of it afterwards */
 #ifndef AFTERFIN_CLI_LAUNCH_SUPERVISOR_H
 #define AFTERFIN_CLI_LAUNCH_SUPERVISOR_H
 
@@ -21,8 +22,9 @@ struct af_supervisor {
     pid_t pid;
 };
 
-/* Can it be had here? NULL, or why not: from malloc. */
-char *af_supervisor_refused(void);
+/* By which way can it be had here: by taking a copy of the program's own socket, or, where pidfd_getfd(2) is refused (as
+ * Docker's default profile does), by making the socket for it, where it would be exactly the same, and handing it in? */
+enum af_supervised af_supervisor_way(void);
 
 /* Is there anything for it to do: a policy that can be had from outside, or (`counts`) a ledger to be kept? */
 bool af_supervisor_needed(const struct af_settings *settings, bool counts);

@@ -37,6 +37,8 @@ unsigned af_supervised_calls(const struct af_settings *settings, bool counts) {
     const struct af_policy *policy = &settings->policy;
     const uint32_t bind = af_policy_acts(policy) ? asked(policy, AF_ROLE_BIND) : 0;
     unsigned calls = 0;
+    if (settings->supervised == AF_SOCKETS_HANDED_IN)
+        return counts || af_policy_acts(policy) ? AF_NOTIFY_SOCKET : 0;
     if (counts || (af_policy_acts(policy) && asked(policy, AF_ROLE_CONNECT)))
         calls |= AF_NOTIFY_CONNECT;
     if (af_policy_acts(policy) && (asked(policy, AF_ROLE_LISTEN) || bind & AF_BIT(REUSEADDR)))
@@ -92,33 +94,35 @@ static uint32_t own_choices(int fd, const struct af_values *values) {
     return own;
 }
 
-/* Nobody sees the close, so nothing is taken back there, and nothing aborts; nobody sees a connect fail, so ports are not
- * searched for. */
-static void from_outside(struct af_values *values) {
+void af_values_from_outside(struct af_values *values) {
     if (values->linger == AF_LINGER_ACK)
         values->linger = AF_LINGER_ACK_ALWAYS;
     if (values->linger == AF_LINGER_RST)
         values->linger = AF_LINGER_OFF;
     values->cycle = false;
+    values->source = 0;
+}
+
+void af_treat(int fd, const struct af_values *values, enum af_role role, uint16_t port, bool override) {
+    struct af_option options[AF_OPTIONS_MAX];
+    const unsigned n = af_policy_options(values, role, port, override ? 0 : own_choices(fd, values), override, options);
+    for (unsigned i = 0; i < n; i++)
+        setsockopt(fd, options[i].level, options[i].name, &options[i].value, options[i].size);
 }
 
 /* `port`: the one that a bind asks for, where that is not the address's. */
 static void treat(const struct af_supervision *s, int fd, enum af_role role, const struct af_addr *addr,
                   uint16_t port) {
     const struct af_policy *policy = &s->settings->policy;
-    struct af_option options[AF_OPTIONS_MAX];
     struct af_values values;
     if (!af_policy_acts(policy))
         return;
     af_policy_decide(policy, role, addr, &values);
-    from_outside(&values);
-    const uint32_t own = policy->override ? 0 : own_choices(fd, &values);
-    const unsigned n = af_policy_options(&values, role, port, own, policy->override, options);
-    for (unsigned i = 0; i < n; i++)
-        setsockopt(fd, options[i].level, options[i].name, &options[i].value, options[i].size);
+    af_values_from_outside(&values);
+    af_treat(fd, &values, role, port, policy->override);
 }
 
-static uint64_t cookie_of(int fd) {
+uint64_t af_cookie_of(int fd) {
     uint64_t cookie = 0;
     socklen_t size = sizeof cookie;
     return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
@@ -138,10 +142,10 @@ static bool read_address(const struct af_charge *charge, const struct af_notifie
 static void on_connect(const struct af_supervision *s, const struct af_charge *charge, int fd,
                        const struct af_addr *addr) {
     treat(s, fd, AF_ROLE_CONNECT, addr, 0);
-    af_late_ports_take(s->late, cookie_of(fd));
-    const uint64_t cookie = charge->slot != AF_NO_SLOT ? cookie_of(fd) : 0;
+    af_late_ports_take(s->late, af_cookie_of(fd));
+    const uint64_t cookie = charge->slot != AF_NO_SLOT ? af_cookie_of(fd) : 0;
     if (cookie)
-        af_book_connect(charge->book, charge->slot, cookie, addr, number(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP);
+        af_book_socket(charge->book, charge->slot, cookie, addr, number(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP);
 }
 
 static bool local_of(int fd, struct sockaddr_storage *to, socklen_t *size, struct af_addr *addr) {
@@ -155,7 +159,7 @@ static void on_listen(const struct af_supervision *s, int fd) {
     struct af_addr addr;
     if (!local_of(fd, &local, &size, &addr))
         return;
-    if (!addr.port && !af_late_ports_take(s->late, cookie_of(fd))) /* no bind preceded */
+    if (!addr.port && !af_late_ports_take(s->late, af_cookie_of(fd))) /* no bind preceded */
         treat(s, fd, AF_ROLE_BIND, &(struct af_addr){ .v6 = addr.v6 }, 1);
     treat(s, fd, AF_ROLE_LISTEN, &addr, 0);
 }
@@ -167,14 +171,14 @@ static int bind_now(const struct af_supervision *s, int fd) {
     socklen_t size;
     struct af_addr addr;
     const int off = 0, on = 1;
-    if (!af_late_ports_take(s->late, cookie_of(fd)) || !local_of(fd, &local, &size, &addr) || addr.port)
+    if (!af_late_ports_take(s->late, af_cookie_of(fd)) || !local_of(fd, &local, &size, &addr) || addr.port)
         return 0;
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off, sizeof off);
     if (bind(fd, (struct sockaddr *)&local, size) == 0 || errno == EINVAL)
         return 0;
     const int error = errno;
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    af_late_ports_put(s->late, cookie_of(fd));
+    af_late_ports_put(s->late, af_cookie_of(fd));
     return error;
 }
 
@@ -183,7 +187,7 @@ static void on_bind(const struct af_supervision *s, int fd, const struct af_addr
     bind_now(s, fd); /* a second bind: the kernel is to see what it would have seen */
     treat(s, fd, AF_ROLE_BIND, addr, addr->port);
     if (!addr->port && !own && number(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT))
-        af_late_ports_put(s->late, cookie_of(fd));
+        af_late_ports_put(s->late, af_cookie_of(fd));
 }
 
 /* With the address in hand a socket of another family costs no more. */

@@ -7,12 +7,18 @@
 
 #include <sys/stat.h>
 
+/* What decides which sockets a process may have, and of what kind they are. */
+struct af_likeness {
+    char ids[512]; /* of its status: user and group, each in four kinds, and capabilities */
+    uint64_t net_ns, user_ns;
+};
+
 /* The same for all its life. */
 struct af_supervision {
     const struct af_settings *settings;
-    unsigned calls;        /* AF_NOTIFY_... that are told */
     const char *directory; /* NULL: nothing is counted */
     int listener;
+    struct af_likeness like_us;
     struct af_late_ports *late; /* NULL: bind_no_port is not asked for */
 };
 
@@ -49,6 +55,9 @@ void af_charges_init(struct af_charges *charges);
 struct af_charge *af_charge_of(struct af_charges *charges, const struct af_supervision *s, pid_t thread);
 /* A copy of its descriptor, or -errno. A thread that is gone gives way to one that has its number now. */
 int af_charge_take(struct af_charges *charges, const struct af_supervision *s, struct af_charge **charge, int fd);
+/* What we are like, and whether it is so now, in its call: then a socket of ours is as one of its own. */
+void af_likeness_init(struct af_likeness *us);
+bool af_charge_is_like(const struct af_charge *charge, const struct af_likeness *us);
 /* `size` bytes of its memory. */
 bool af_charge_read(const struct af_charge *charge, uint64_t address, void *out, size_t size);
 
@@ -60,13 +69,23 @@ unsigned af_supervised_calls(const struct af_settings *settings, bool counts);
 int af_supervise_call(const struct af_supervision *s, struct af_charges *charges,
                       const struct af_notification *notification, const struct af_notified_call *call);
 
+/* What is left of the values from outside, where nobody sees the close or a failing connect. */
+void af_values_from_outside(struct af_values *values);
+/* Set the options; `port` as for af_policy_options. */
+void af_treat(int fd, const struct af_values *values, enum af_role role, uint16_t port, bool override);
+uint64_t af_cookie_of(int fd);
+
+/* supervisor_hand.c: socket(2), answered with a socket that we have made. False: it is to be let go. */
+bool af_supervise_socket(const struct af_supervision *s, struct af_charges *charges,
+                         const struct af_notification *notification, const struct af_notified_call *call);
+
 /* ---- what is known afterwards: supervisor_ledger.c ------------------------------------------------------------ */
 
 /* The ledger of a program, and in it the record of a process; any thread. False: there is none to be had. */
 bool af_book_process(const struct af_supervision *s, const char *program, pid_t pid, pid_t parent, uint64_t start_ticks,
                      uint64_t net_ns, struct af_ledger_book **book, uint32_t *slot);
-/* It connects this socket to `peer`; any thread. */
-void af_book_connect(struct af_ledger_book *book, uint32_t slot, uint64_t cookie, const struct af_addr *peer,
-                     bool mptcp);
+/* It has this socket, which connects to `peer` or, in place of that, has just been made (NULL); any thread. */
+void af_book_socket(struct af_ledger_book *book, uint32_t slot, uint64_t cookie, const struct af_addr *peer,
+                    bool mptcp);
 
 #endif

@@ -187,15 +187,15 @@ bool af_book_process(const struct af_supervision *s, const char *program, pid_t 
     return *slot != AF_NO_SLOT;
 }
 
-void af_book_connect(struct af_ledger_book *book, uint32_t slot, uint64_t cookie, const struct af_addr *peer,
-                     bool mptcp) {
+void af_book_socket(struct af_ledger_book *book, uint32_t slot, uint64_t cookie, const struct af_addr *peer,
+                    bool mptcp) {
     struct af_process *process = af_ledger_process(&book->map, slot);
-    atomic_fetch_add(&process->count[AF_COUNT_connects], 1);
+    atomic_fetch_add(&process->count[peer ? AF_COUNT_connects : AF_COUNT_sockets], 1);
     af_ledger_append(&book->map, &(struct af_closed){ .cookie = cookie,
                                                       .at = now(),
                                                       .slot = slot,
                                                       .owner = AF_NO_SLOT,
-                                                      .peer = *peer,
+                                                      .peer = peer ? *peer : (struct af_addr){ .port = 0 },
                                                       .counted = AF_END_PASSED,
                                                       .mptcp = mptcp });
 }

@@ -102,11 +102,40 @@ static uint64_t start_ticks_of(pid_t pid) {
     return ticks;
 }
 
-static uint64_t net_ns_of(pid_t thread) {
+/* ---- is it like us? --------------------------------------------------------------------------------------------- */
+
+static uint64_t namespace_of(pid_t thread, const char *name) {
     char path[64];
     struct stat st;
-    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)thread);
+    snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)thread, name);
     return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+static void add_line(const char *status, const char *field, char *to, size_t room) {
+    const char *found = strstr(status, field);
+    const size_t used = strlen(to);
+    if (found)
+        snprintf(to + used, room - used, "%.*s", (int)strcspn(found + 1, "\n"), found + 1);
+}
+
+static void read_likeness(pid_t thread, struct af_likeness *out) {
+    static const char *const fields[] = { "\nUid:", "\nGid:", "\nCapInh:", "\nCapPrm:", "\nCapEff:" };
+    char text[4096];
+    text[read_file(thread, "status", text, sizeof text - 1)] = 0;
+    *out = (struct af_likeness){ .net_ns = namespace_of(thread, "net"), .user_ns = namespace_of(thread, "user") };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        add_line(text, fields[i], out->ids, sizeof out->ids);
+}
+
+void af_likeness_init(struct af_likeness *us) {
+    read_likeness(getpid(), us);
+}
+
+bool af_charge_is_like(const struct af_charge *charge, const struct af_likeness *us) {
+    struct af_likeness now;
+    read_likeness(charge->thread, &now);
+    return now.net_ns && now.user_ns && *now.ids && now.net_ns == us->net_ns && now.user_ns == us->user_ns &&
+           strcmp(now.ids, us->ids) == 0;
 }
 
 static bool meet(struct af_charge *charge, const struct af_supervision *s, pid_t thread) {
@@ -126,8 +155,8 @@ static bool meet(struct af_charge *charge, const struct af_supervision *s, pid_t
     charge->left_alone = !af_policy_touches(&s->settings->policy, program) || has_library(thread);
     if (s->directory && !charge->left_alone) {
         const pid_t pid = status_of(thread, "\nTgid:");
-        if (!af_book_process(s, program, pid, status_of(thread, "\nPPid:"), start_ticks_of(pid), net_ns_of(thread),
-                             &charge->book, &charge->slot))
+        if (!af_book_process(s, program, pid, status_of(thread, "\nPPid:"), start_ticks_of(pid),
+                             namespace_of(thread, "net"), &charge->book, &charge->slot))
             charge->slot = AF_NO_SLOT;
     }
     return true;

@@ -231,6 +231,8 @@ static void end_last_known(struct af_collection *c, struct af_closing *closing) 
 
 static bool attribute(struct af_collection *c, const struct af_kernel_socket *socket) {
     struct af_closing *last = find_last_known(c, socket->cookie);
+    if (last && !last->peer.port && !last->accepted)
+        last->peer = socket->peer;
     if (last)
         end_last_known(c, last);
     const struct af_closing *end = af_find_end(c, socket->cookie);

@@ -21,8 +21,8 @@ static json_t *words(const char *command, size_t size) {
 }
 
 /* Seen from outside only: what is not known is null. */
-static void leave_unknown(json_t *object) {
-    static const char *const known[] = { "connects", "time_wait" };
+static void leave_unknown(json_t *object, bool has_sockets) {
+    const char *const known[] = { has_sockets ? "sockets" : "connects", "time_wait" };
 #define COUNTER(field, help) #field,
 #define DERIVED(field, help) #field,
     static const char *const all[] = {
@@ -53,7 +53,7 @@ static json_t *process(const struct af_result *r, const struct af_row *row) {
     json_object_set_new(object, "ended", knows_fate(r, row) ? json_string(af_fate_name(row->fate)) : json_null());
     af_json_put_counts(object, row->seen.count);
     if (row->seen.outside)
-        leave_unknown(object);
+        leave_unknown(object, row->seen.count[AF_COUNT_sockets] > 0);
     af_json_add_errors(errors, &row->seen);
     json_object_set_new(object, "errors", errors);
     json_object_set_new(object, "time_wait_confirmed",

@@ -73,18 +73,14 @@ static void warn_of_filter(void) {
     free(calls);
 }
 
-/* `what` needs the supervisor. False: it cannot be had, and that has been said. */
-static bool may_supervise(struct request *q, const char *what) {
-    char *refused = af_supervisor_refused();
-    if (refused)
-        af_tell("run: %s: %s%s", what, refused, q->force ? "" : "; -f runs it all the same");
-    else if (q->exec && getpid() == 1)
-        af_tell(
-            "run: with --exec as process 1 the supervisor would be a child of CMD: without it run reaps orphans, too");
-    const bool may = !refused && !(q->exec && getpid() == 1);
-    free(refused);
-    q->settings.supervised = may;
-    return may;
+/* False: the supervisor cannot be had, and that has been said. */
+static bool may_supervise(struct request *q) {
+    q->settings.supervised = af_supervisor_way();
+    if (!q->exec || getpid() != 1)
+        return true;
+    q->settings.supervised = AF_NOT_SUPERVISED;
+    af_tell("run: with --exec as process 1 the supervisor would be a child of CMD: without it run reaps orphans, too");
+    return false;
 }
 
 /* Everything that can be wrong is found before CMD starts. */
@@ -98,8 +94,8 @@ static bool prepare(struct request *q) {
     af_preload_beside_sanitizer(&q->settings, q->command[0]);
     const enum af_way way = af_reach_way(q->command[0], getenv("PATH"), why);
     const bool counts = !q->exec && (!q->quiet || q->json);
-    q->settings.supervised = (q->supervise || way == AF_WAY_SUPERVISOR) && af_supervisor_needed(&q->settings, counts);
-    if (q->settings.supervised && !may_supervise(q, way == AF_WAY_SUPERVISOR ? why : "-s"))
+    const bool supervise = (q->supervise || way == AF_WAY_SUPERVISOR) && af_supervisor_needed(&q->settings, counts);
+    if (supervise && !may_supervise(q))
         return q->force;
     if (q->settings.supervised)
         af_supervisor_say(way == AF_WAY_SUPERVISOR ? q->command[0] : NULL, &q->settings, counts);

@@ -105,9 +105,9 @@ static void add_notes(struct af_table *table, const struct af_row *row) {
 }
 
 /* Seen from outside only (launch/supervisor.h). */
-static void leave_unknown(char **cells) {
-    static const enum column unknown[] = { ACCEPTS, ESTABLISHED, AVOIDED, PASSIVE, ABORTED, PASSED, OPEN };
-    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+static void leave_unknown(char **cells, bool has_sockets) {
+    static const enum column unknown[] = { CONNECTS, ACCEPTS, ESTABLISHED, AVOIDED, PASSIVE, ABORTED, PASSED, OPEN };
+    for (size_t i = has_sockets ? 0 : 1; i < sizeof unknown / sizeof *unknown; i++) {
         free(cells[unknown[i]]);
         cells[unknown[i]] = af_format("-");
     }
@@ -123,7 +123,7 @@ static void add_row(struct af_table *table, const struct af_result *r, const str
     put_counts(cells, row->seen.count);
     cells[CONFIRMED] = r->dumped && row->confirmable ? number(row->confirmed) : af_format("-");
     if (row->seen.outside)
-        leave_unknown(cells);
+        leave_unknown(cells, row->seen.count[AF_COUNT_sockets] > 0);
     add_notes(table, row);
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -168,6 +169,55 @@ Test(supervisor, of_another_run_above_goes_on_to_hold) {
     cr_expect_eq(ns_tw(), 0);
 }
 
+/* ---- where a program's socket may not be taken -------------------------------------------------------------------- */
+
+/* `afterfin run -q ARGUMENT...` where pidfd_getfd is refused, as in a container of Docker. */
+static struct ended refused_run(const char *const arguments[]) {
+    const char *argv[24] = {
+        victim_path("filter_exec"), text("%ld", (long)SYS_pidfd_getfd), "errno", command_path(), "run", "-q"
+    };
+    for (size_t i = 0; i < 17 && arguments[i]; i++)
+        argv[6 + i] = arguments[i];
+    return run_argv(NULL, argv);
+}
+
+Test(supervisor, makes_the_sockets_where_they_may_not_be_taken) {
+    enum { N = 30 };
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *path = scratch_path();
+    for (int treated = 0; treated < 2; treated++) {
+        const long before = ns_tw();
+        struct ended e = refused_run((const char *[]){ "-p", treated ? "linger=ack" : "linger=off",
+                                                       text("--json=%s", path), static_victim("connect_close"),
+                                                       "127.0.0.1", port_text(&peer), "-n", "30", "-b", "100", NULL });
+        cr_assert_eq(e.status, 0, "%s", e.err);
+        cr_expect(strstr(e.err, "makes its sockets"), "%s", e.err);
+        peer_expect_clean(&peer, (unsigned)treated * N, N, 100, treated ? "ack" : "off");
+        cr_expect_eq(ns_tw() - before, treated ? 0 : N, "treated %d: %ld", treated, ns_tw() - before);
+        json_t *json = json_load_file(path, 0, NULL);
+        cr_expect_eq(json_number(json, "processes.0.sockets"), N);
+        cr_expect_eq(json_number(json, "processes.0.time_wait_confirmed"), treated ? 0 : N, "treated %d: %ld", treated,
+                     json_number(json, "processes.0.time_wait_confirmed"));
+        cr_expect(json_is_null(json_find(json, "processes.0.connects")));
+    }
+}
+
+/* A socket of ours would be a way out, or somebody else's: then the program makes its own. */
+Test(supervisor, makes_none_that_would_not_be_as_the_program_s_own) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = refused_run((const char *[]){ "-s", "-p", "linger=ack", "unshare", "-n",
+                                                   static_victim("connect_close"), "127.0.0.1", port_text(&peer), "-n",
+                                                   "1", NULL });
+    cr_expect(strstr(e.err, "ENETUNREACH") || strstr(e.out, "ENETUNREACH"), "%s%s", e.out, e.err);
+    e = refused_run((const char *[]){ "-p", "linger=ack", static_victim("descend"), "127.0.0.1", port_text(&peer), "10",
+                                      "setuid", NULL });
+    cr_expect_eq(e.status, 0, "%s", e.err);
+    peer_wait_ended(&peer, 11);
+    cr_expect_eq(ns_tw(), getuid() == 0 ? 10 : 0, "those after setuid: %ld", ns_tw());
+}
+
 /* ---- the program cannot tell ------------------------------------------------------------------------------------ */
 
 static void expect_same(const char *first, ...) {
@@ -186,6 +236,9 @@ static void expect_same(const char *first, ...) {
                                     NULL);
         cr_expect_str_eq(ours.out, bare.out, "%s under %s", first, policies[i]);
         cr_expect_eq(ours.status, bare.status, "%s under %s: %d, %s", first, policies[i], ours.status, ours.err);
+        only_few_ports();
+        ours = refused_run((const char *[]){ "-p", policies[i], argv[0], argv[1], argv[2], argv[3], argv[4], NULL });
+        cr_expect_str_eq(ours.out, bare.out, "%s under %s, handed in", first, policies[i]);
     }
 }
 
