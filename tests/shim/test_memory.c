@@ -145,6 +145,7 @@ Test(memory, of_the_stack_less_than_a_kibibyte_is_taken) {
         "LINGER=ack|BIND_NO_PORT=on",
         "LOG=/dev/null|LOG_INTERVAL=1|PORT_SEARCH=cycle|BIND_NO_PORT=on|KEEPALIVE=60",
         "LOG=stderr|LINGER=rst",
+        "LOG=/dev/null|SOURCE=127.0.0.2-127.0.0.9,10.1.2.3|PORT_SEARCH=cycle|SYN_RETRIES=9|LEDGER=",
         "LOG=/nonexistent/log|LINGER=ack|LEDGER=",
         "LOG=/dev/null|LEDGER=/nonexistent",
         "REUSEADDR=perhaps",
