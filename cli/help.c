@@ -58,7 +58,7 @@ void af_print_help(void) {
          "Run programs with a say in what their TCP connections leave behind.\n");
     for (size_t i = 0; i < af_n_commands; i++)
         row(af_commands[i].name, 11, af_commands[i].help);
-    puts("\nafterfin SUBCOMMAND --help tells its options; -V prints the version.");
+    puts("\nafterfin SUBCOMMAND --help tells its options; so does afterfin help\nSUBCOMMAND; -V prints the version.");
     print_keys();
 }
 
@@ -108,6 +108,6 @@ void af_print_command_help(const char *name, const struct af_option_row *rows) {
         print_option(rows);
     print_option(&(struct af_option_row){ 'h', "help", AF_TAKES_NOTHING, NULL, "print this help" });
     print_option(&(struct af_option_row){ 'V', "version", AF_TAKES_NOTHING, NULL, "print the version" });
-    print_examples(name);
     puts("\nThe policy keys: afterfin --help");
+    print_examples(name);
 }

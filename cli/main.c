@@ -20,10 +20,28 @@
 #include <stdio.h>
 #include <string.h>
 
+static int run_command(int argc, char **argv);
+
+/* `afterfin help [SUBCOMMAND]` */
+static int help(int argc, char **argv) {
+    const bool of_all = argc < 2 || argv[1][0] == '-' || strcmp(argv[1], "help") == 0 ||
+                        strcmp(argv[1], "version") == 0;
+    if (!of_all)
+        return run_command(2, (char *[]){ argv[1], (char[]){ "--help" }, NULL });
+    af_print_help();
+    return 0;
+}
+
 static int run_command(int argc, char **argv) {
     for (size_t i = 0; i < af_n_commands; i++)
         if (strcmp(af_commands[i].name, argv[0]) == 0)
             return af_commands[i].run(argc, argv);
+    if (strcmp(argv[0], "help") == 0)
+        return help(argc, argv);
+    if (strcmp(argv[0], "version") == 0) {
+        af_print_version();
+        return 0;
+    }
     const char *meant = af_closest(argv[0], af_commands, af_n_commands, sizeof *af_commands);
     af_tell("unknown subcommand '%s'%s%s%s; try 'afterfin --help'", argv[0], meant ? ", did you mean " : "",
             meant ? meant : "", meant ? "?" : "");

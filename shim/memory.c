@@ -377,6 +377,7 @@ static long try_file(struct af_ledger_map *map, struct af_ledger_room *room, cha
     if (result < 0) {
         af_say((const char *const[]){ "no ledger file in ", path, ": ",
                                       result == -ELOOP ? "a symbolic link" : af_errno_name((uint32_t)-result),
+                                      result == -EPERM ? " (it is another user's, or others may write there)" : "",
                                       "; counting goes on in memory", NULL });
         leave_reason(path, af_errno_name((uint32_t)-result));
         *path = 0;

@@ -3,6 +3,7 @@
 #define AFTERFIN_CLI_LAUNCH_RESULT_H
 
 #include "cli/launch/child.h"
+#include "cli/launch/full.h"
 #include "cli/launch/settings.h"
 #include "cli/ledgers/ledger_dir.h"
 
@@ -14,12 +15,13 @@ struct af_result {
     bool recorded; /* there was a directory for ledgers: without one nothing is known but `child` */
     struct af_collection found;
     size_t *order; /* rows of found, by start time */
-    bool dumped;   /* the kernel's table could be read; else the next five say nothing */
+    bool dumped;   /* the kernel's table could be read; else the next six say nothing */
     bool settled;  /* no connection of ours was still closing */
     uint64_t before, after, attributed;
     uint64_t contested; /* that ledgers of several users claim */
     uint64_t expired;   /* left by these processes too, seen while they ran, gone now */
-    const char *why;    /* not dumped: what the kernel said */
+    struct af_full full;
+    const char *why; /* not dumped: what the kernel said */
 };
 
 /* Run CMD to its end, in the name of the subcommand `who`; settings->environment gets the directory. Where CMD

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,17 +45,31 @@ void af_settings_set(struct af_settings *settings, const char *name, const char 
     settings->environment[kept + 1] = NULL;
 }
 
+static const char *after_prefix(const char *variable) {
+    return variable + strlen("AFTERFIN_");
+}
+
+int af_settings_key(const char *key_value) {
+    size_t len = strcspn(key_value, "=");
+    for (int i = 0; key_value[len] && i < AF_KEYS; i++)
+        if (is_named(key_value, af_keys[i].name, strlen(af_keys[i].name)) ||
+            is_named(key_value, af_keys[i].variable, strlen(af_keys[i].variable)) ||
+            is_named(key_value, after_prefix(af_keys[i].variable), strlen(after_prefix(af_keys[i].variable))))
+            return i;
+    return -1;
+}
+
 char *af_settings_add(struct af_settings *settings, const char *shown, const char *key_value) {
     const char *equals = strchr(key_value, '=');
     if (!equals)
         return af_format("%s %s: expected KEY=VALUE", shown, key_value);
+    const int key = af_settings_key(key_value);
+    if (key >= 0) {
+        af_settings_set(settings, af_keys[key].variable, equals + 1);
+        settings->given[key] = shown[0] == '-' ? shown[1] : 0;
+        return NULL;
+    }
     char *name = af_format("%.*s", (int)(equals - key_value), key_value);
-    for (int i = 0; i < AF_KEYS; i++)
-        if (strcmp(af_keys[i].name, name) == 0) {
-            af_settings_set(settings, af_keys[i].variable, equals + 1);
-            free(name);
-            return NULL;
-        }
     const char *meant = af_closest(name, af_keys, AF_KEYS, sizeof *af_keys);
     free(name);
     return af_format("%s %s: no policy key has this name%s%s%s", shown, key_value, meant ? ", did you mean " : "",
@@ -83,6 +98,16 @@ static char *read_rules(const char *root, const char *path, struct af_input *giv
     return text;
 }
 
+/* AFTERFIN_LINGER="x" becomes -p linger="x" where that is what was typed. */
+static void name_option(const struct af_settings *settings, struct af_error *error) {
+    const int key = af_settings_key(error->text);
+    if (key < 0 || !settings->given[key])
+        return;
+    char *text = af_format("-%c %s%s", settings->given[key], af_keys[key].name, strchr(error->text, '='));
+    snprintf(error->text, sizeof error->text, "%s", text);
+    free(text);
+}
+
 bool af_settings_parse(struct af_settings *settings, struct af_error *error) {
     const char *const *environment = (const char *const *)settings->environment;
     const char *path = af_policy_rules_file(environment);
@@ -93,6 +118,8 @@ bool af_settings_parse(struct af_settings *settings, struct af_error *error) {
     given.room = settings->room;
     const bool good = af_policy_parse(&settings->policy, environment, &given, error);
     free(file);
+    if (!good)
+        name_option(settings, error);
     return good;
 }
 

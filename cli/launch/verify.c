@@ -93,6 +93,7 @@ void af_verify_end(struct af_verify *verify) {
         r->after += af_is_time_wait(&kernel.all[i]);
     r->expired = af_sample_settle(&verify->samples, &r->found, &kernel, net_ns);
     r->attributed = af_settle_kernel(&r->found, &kernel, net_ns);
+    af_full_find(&r->full, &r->found, &kernel);
     for (size_t i = 0, first; i < kernel.n && r->found.n_claims; i++)
         r->contested += af_is_time_wait(&kernel.all[i]) && af_find_claims(&r->found, kernel.all[i].cookie, &first);
     af_samples_free(&verify->samples);

@@ -9,6 +9,7 @@
 #include "cli/output/file.h"
 #include "cli/output/say.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,7 +20,9 @@ static const struct af_option_row rows[] = {
     { 'q', NULL, AF_TAKES_NOTHING, NULL, "no table" },
     { 'f', NULL, AF_TAKES_NOTHING, NULL, "run a CMD that the library cannot reach, with a warning" },
     { 's', NULL, AF_TAKES_NOTHING, NULL, "reach static programs that CMD starts, too, by the supervisor" },
-    { JSON, "json", AF_MAY_TAKE, "FILE", "write the result as JSON to stdout, or to FILE" },
+    { JSON, "json", AF_MAY_TAKE, "FILE",
+      "write the result as JSON to FILE, or to stdout, where nothing else goes then: what CMD writes there goes to "
+      "stderr" },
     { EXEC, "exec", AF_TAKES_NOTHING, NULL, "become CMD: no table, no process between (for entrypoints)" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
 };
@@ -33,6 +36,11 @@ struct request {
 
 static int misuse(struct af_options *options, const char *what) {
     af_misuse(options, "%s", what);
+    return options->status;
+}
+
+static int name_missing(struct af_options *options, const char *word) {
+    af_misuse(options, "'%s' is a policy and no CMD: -p %s", word, word);
     return options->status;
 }
 
@@ -55,10 +63,11 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
         }
     }
     q->command = argv + options.next;
-    *status = id < 0                 ? options.status
-              : options.next >= argc ? misuse(&options, "which CMD?")
-              : q->exec && q->json   ? misuse(&options, "--json and --exec exclude each other")
-                                     : -1;
+    *status = id < 0                                     ? options.status
+              : options.next >= argc                     ? misuse(&options, "which CMD?")
+              : q->exec && q->json                       ? misuse(&options, "--json and --exec exclude each other")
+              : af_settings_key(argv[options.next]) >= 0 ? name_missing(&options, argv[options.next])
+                                                         : -1;
     return *status < 0;
 }
 
@@ -130,13 +139,31 @@ static int become(struct request *q) {
     return af_child_become(q->command, q->settings.environment, supervisor);
 }
 
+/* With --json our stdout is one document: CMD's words go to stderr, from now until its end. Where that cannot be, it keeps
+ * the stdout that it has. */
+static int lend_stdout(const struct request *q) {
+    const int kept = q->json && !q->json_path ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3) : -1;
+    if (kept >= 0)
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+    return kept;
+}
+
+static void take_stdout_back(int kept) {
+    if (kept < 0)
+        return;
+    dup2(kept, STDOUT_FILENO);
+    close(kept);
+}
+
 /* Without a table or JSON nobody asks for counts: then there is no ledger, unless the user wants one. */
 static int run_recorded(struct request *q) {
     struct af_result result;
     struct af_child child;
     if (q->quiet && !q->json)
         return run_unrecorded(q);
+    const int kept = lend_stdout(q);
     af_run_recorded(&result, "run", q->command, &q->settings);
+    take_stdout_back(kept);
     child = result.child;
     if (result.recorded && child.started) {
         if (!q->quiet)

@@ -260,6 +260,19 @@ static void say_rest(const struct af_result *r, size_t width) {
         say(width, af_format("note: and %zu more", af_collection_untold(&r->found)));
 }
 
+/* What is treated leaves no TIME_WAIT, and ends none of those that stand there. */
+static void say_full(const struct af_result *r, size_t width) {
+    char to[AF_ADDR_TEXT];
+    if (!r->full.range)
+        return;
+    af_addr_text(&r->full.to.peer, to);
+    say(width,
+        af_format("note: connect found no port (EADDRNOTAVAIL): %u TIME_WAIT towards %s that others left hold the %u "
+                  "local ports. A policy helps once they are gone: in 60 s at most, or by 'afterfin reap --peer "
+                  "%s' (root)",
+                  r->full.others, to, r->full.range, to));
+}
+
 static void say_kernel(const struct af_result *r, size_t width) {
     if (!r->dumped) {
         say(width, af_format("note: not confirmed, the kernel's table cannot be read: %s", r->why));
@@ -274,6 +287,7 @@ static void say_kernel(const struct af_result *r, size_t width) {
     if (!r->settled)
         say(width, af_format("note: some connections are still closing"));
     say_difference(r, width);
+    say_full(r, width);
 }
 
 /* A CMD that only or skip leaves alone did perhaps use sockets; nobody looked. */

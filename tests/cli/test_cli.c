@@ -13,9 +13,16 @@
 #include <unistd.h>
 
 Test(cli, explains_itself_within_80_columns) {
-    static const char *const rows[][2] = {
-        { NULL }, { "-h" }, { "--help" }, { "run", "-h" }, { "run", "--help" }, { "env", "--help" }
-    };
+    static const char *const rows[][2] = { { NULL },
+                                           { "-h" },
+                                           { "--help" },
+                                           { "run", "-h" },
+                                           { "run", "--help" },
+                                           { "env", "--help" },
+                                           { "help" },
+                                           { "help", "run" },
+                                           { "help", "--help" },
+                                           { "help", "help" } };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ended e = command(NULL, rows[i][0], rows[i][1], NULL);
         cr_expect_eq(e.status, 0, "row %zu", i);
@@ -31,7 +38,9 @@ Test(cli, explains_itself_within_80_columns) {
 }
 
 Test(cli, tells_its_version_everywhere) {
-    static const char *const rows[][2] = { { "-V" }, { "--version" }, { "run", "-V" }, { "env", "--version" } };
+    static const char *const rows[][2] = {
+        { "-V" }, { "--version" }, { "run", "-V" }, { "env", "--version" }, { "version" }
+    };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ended e = command(NULL, rows[i][0], rows[i][1], NULL);
         cr_expect_eq(e.status, 0);
@@ -43,6 +52,7 @@ Test(cli, names_what_it_does_not_know_and_what_was_meant) {
     static const char *const rows[][2] = {
         { "rnu", "unknown subcommand 'rnu', did you mean run?" },
         { "evn", "unknown subcommand 'evn', did you mean env?" },
+        { "hlep", "unknown subcommand 'hlep'" },
         { "frobnicate", "unknown subcommand 'frobnicate'; try 'afterfin --help'" },
         { "--halp", "unknown option --halp, did you mean --help?" },
         { "--frobnicate", "unknown option --frobnicate; try" },
@@ -54,6 +64,17 @@ Test(cli, names_what_it_does_not_know_and_what_was_meant) {
         cr_expect(strstr(e.err, rows[i][1]), "%s: %s", rows[i][0], e.err);
         cr_expect_eq(strchr(e.err, '\n') - e.err + 1, (ptrdiff_t)strlen(e.err), "one line: %s", e.err);
     }
+}
+
+Test(cli, tells_of_a_subcommand_when_asked_for_help) {
+    for (size_t i = 0; i < af_n_commands; i++) {
+        struct ended help = command(NULL, "help", af_commands[i].name, NULL);
+        cr_expect_str_eq(help.out, command(NULL, af_commands[i].name, "--help", NULL).out);
+        cr_expect_eq(help.status, 0);
+    }
+    struct ended e = command(NULL, "help", "rnu", NULL);
+    cr_expect_eq(e.status, 2);
+    cr_expect(strstr(e.err, "unknown subcommand 'rnu', did you mean run?"), "%s", e.err);
 }
 
 Test(cli, says_that_it_cannot_write) {

@@ -36,6 +36,8 @@ Test(examples_help, every_subcommand_shows_at_least_one) {
             n++;
         }
         cr_expect_gt(n, 0, "%s has none", af_commands[c].name);
+        const char *last = strstr(help.out, "\nFor example:\n");
+        cr_expect(last && !strstr(last, "\n\n"), "%s: its help does not end with an example", af_commands[c].name);
         cr_expect_leq(widest(help.out), COLUMNS, "%s: %zu", af_commands[c].name, widest(help.out));
     }
     for (size_t i = 0; i < ROWS(examples); i++)

@@ -28,7 +28,7 @@ Test(compare, says_what_is_wrong_before_anything_runs) {
         { "-a linger=ack", NULL, "which CMD?" },
         { "-a linger", "true", "-a linger: expected KEY=VALUE" },
         { "-b lingre=ack", "true", "-b lingre=ack: no policy key has this name, did you mean linger?" },
-        { "-b linger=maybe", "true", "AFTERFIN_LINGER" },
+        { "-b linger=maybe", "true", "afterfin: -b linger=\"maybe\": expected" },
         { "-b linger=ack -r 0", "true", "-r needs a number from 1 to 10000, not '0'" },
         { "-b linger=ack -r 1x", "true", "-r needs a number from 1 to 10000, not '1x'" },
         { "-b linger=ack -r -3", "true", "-r needs a number from 1 to 10000, not '-3'" },

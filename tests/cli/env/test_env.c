@@ -52,7 +52,8 @@ Test(env, refuses_what_run_refuses_with_status_2) {
     static const struct {
         const char *environment, *arguments[2], *says;
     } rows[] = {
-        { NULL, { "-p", "linger=foo" }, "AFTERFIN_LINGER" },
+        { NULL, { "-p", "linger=foo" }, "-p linger=\"foo\": expected" },
+        { NULL, { "-p", "AFTERFIN_LINGER=foo" }, "-p linger=\"foo\": expected" },
         { NULL, { "-p", "lingr=ack" }, "did you mean linger?" },
         { "AFTERFIN_KEEPALIVE=x", { NULL }, "AFTERFIN_KEEPALIVE" },
         { NULL, { "true" }, "takes no operand" },

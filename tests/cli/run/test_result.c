@@ -152,6 +152,25 @@ Test(run_result, shows_a_difference_to_the_kernel_and_explains_it) {
     cr_assert_not(strstr(e.err, "note:"), "%s", e.err);
 }
 
+/* The first run leaves what the second fails for; the second alone cannot know who left it. */
+Test(run_result, says_that_TIME_WAITs_of_others_hold_the_ports) {
+    ns_enter();
+    ns_port_range(30000, 30039);
+    ns_sysctl("tcp_tw_reuse", "0");
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *const says = "note: connect found no port (EADDRNOTAVAIL): 40 TIME_WAIT towards 127.0.0.1:";
+    for (int i = 0; i < 2; i++) {
+        struct ended e = command("COLUMNS=500", "run", "-p", i ? "linger=ack-always" : "linger=off",
+                                 victim_path("connect_close"), "127.0.0.1", port_text(&peer), "-n", "41", NULL);
+        char *line = e.err ? strdup(e.err) : NULL;
+        for (char *c = line; (c = strpbrk(c, "\n"));)
+            *c = ' ';
+        cr_expect(strstr(line, "connect:EADDRNOTAVAIL="), "%s", line);
+        cr_expect_eq(strstr(line, says) != NULL, i == 1, "%d: %s", i, line);
+        cr_expect_eq(strstr(line, "'afterfin reap --peer 127.0.0.1:") != NULL, i == 1, "%s", line);
+    }
+}
+
 Test(run_result, counts_MPTCP_and_says_that_it_cannot_be_confirmed) {
     ns_enter();
     const char *enabled = file_text("/proc/sys/net/mptcp/enabled");

@@ -45,13 +45,40 @@ Test(run, ends_with_the_status_that_env_would_end_with) {
     }
 }
 
+Test(run, understands_a_policy_by_each_of_its_names) {
+    static const char *const rows[] = { "linger=ack", "LINGER=ack", "AFTERFIN_LINGER=ack" };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_expect_str_eq(command(NULL, "run", "-q", "-p", rows[i], "printenv", "AFTERFIN_LINGER", NULL).out, "ack\n",
+                         "%s", rows[i]);
+}
+
+/* One document, whatever CMD says; and no more descriptors for CMD than bare. */
+Test(run, has_stdout_to_itself_where_its_JSON_goes_there) {
+    static const char say[] = "echo out; echo err >&2; ls /proc/self/fd | wc -l";
+    struct ended e = command(NULL, "run", "-q", "--json", "sh", "-c", say, NULL);
+    json_t *json = json_loads(e.out, 0, NULL);
+    cr_assert(json, "%s", e.out);
+    cr_expect_eq(json_number(json, "exit_status"), 0);
+    const char *words = e.err;
+    char option[128], wanted[128];
+    snprintf(option, sizeof option, "--json=%s", scratch_path());
+    e = command(NULL, "run", "-q", option, "sh", "-c", say, NULL);
+    cr_expect_str_eq(e.err, "err\n");
+    cr_expect(strncmp(e.out, "out\n", 4) == 0, "%s", e.out);
+    snprintf(wanted, sizeof wanted, "out\nerr\n%s", e.out + 4);
+    cr_expect_str_eq(words, wanted);
+}
+
 Test(run, ends_with_125_and_one_line_where_it_fails_itself) {
     static const struct {
         const char *environment, *arguments[3], *says;
     } rows[] = {
         { NULL, { NULL }, "which CMD?" },
-        { NULL, { "-p", "linger=foo", "true" }, "AFTERFIN_LINGER" },
-        { NULL, { "-plinger=foo", "true" }, "AFTERFIN_LINGER" },
+        { NULL, { "-p", "linger=foo", "true" }, "afterfin: -p linger=\"foo\": expected" },
+        { NULL, { "-pLINGER=foo", "true" }, "afterfin: -p linger=\"foo\": expected" },
+        { "AFTERFIN_KEEPALIVE=x", { "-p", "linger=ack", "true" }, "afterfin: AFTERFIN_KEEPALIVE=\"x\": expected" },
+        { NULL, { "linger=ack", "--", "true" }, "'linger=ack' is a policy and no CMD: -p linger=ack;" },
+        { NULL, { "AFTERFIN_LINGER=ack", "true" }, "is a policy and no CMD" },
         { NULL, { "-p", "lingr=ack", "true" }, "did you mean linger?" },
         { NULL, { "-p", "linger", "true" }, "expected KEY=VALUE" },
         { NULL, { "-p" }, "needs KEY=VALUE" },
