@@ -193,10 +193,12 @@ static size_t add_image(struct af_collection *c, const struct af_reader *reader,
 /* Every complaint of our own files, a few of another's. */
 static void complain_of(const struct walk *w, uint32_t uid, const char *why) {
     struct af_share *share = share_of(w->to, uid == geteuid() ? w->owner : uid);
-    if (!share || share->complaints++ < MOST_COMPLAINTS)
+    if (!share || share->complaints++ < MOST_COMPLAINTS) {
         af_collect_complain(w->to, w->where, why);
-    else
-        w->to->n_untold++;
+        return;
+    }
+    share->untold++;
+    w->to->n_untold++;
 }
 
 /* Is there room for one more ledger of this user's, and can it be one? Else that has been said. */
@@ -387,16 +389,27 @@ bool af_collection_runs(const struct af_collection *c) {
     return runs;
 }
 
+static size_t beyond_told(const struct af_collection *c) {
+    return c->n_complaints > AF_MOST_TOLD ? c->n_complaints - AF_MOST_TOLD : 0;
+}
+
 size_t af_collection_untold(const struct af_collection *c) {
-    return c->n_untold + (c->n_complaints > AF_MOST_TOLD ? c->n_complaints - AF_MOST_TOLD : 0);
+    return c->n_untold + beyond_told(c);
+}
+
+static bool is_told(const struct af_share *share) {
+    return share->untold || share->cut || share->left_out;
 }
 
 static void tell_share(const struct af_share *share, const char *command) {
     static const char what[] = "more files, or more in them, than a user has sockets";
-    if (share->uid == ANYBODY)
-        af_tell("%s: directories in which others write have %s: %zu were left out", command, what, share->left_out);
-    else
-        af_tell("%s: user %u has %s: %zu were left out", command, share->uid, what, share->left_out);
+    const bool anybody = share->uid == ANYBODY;
+    char *who = anybody ? af_format("directories in which others write") : af_format("user %u", share->uid);
+    if (share->untold)
+        af_tell("%s: %s: %zu more were left out", command, who, share->untold);
+    if (share->cut || share->left_out)
+        af_tell("%s: %s %s %s: %zu were left out", command, who, anybody ? "have" : "has", what, share->left_out);
+    free(who);
 }
 
 void af_collection_tell(const struct af_collection *c, const char *command) {
@@ -404,12 +417,12 @@ void af_collection_tell(const struct af_collection *c, const char *command) {
     size_t users = 0;
     for (size_t i = 0; i < c->n_complaints && i < AF_MOST_TOLD; i++)
         af_tell("%s: left out: %s", command, c->complaints[i]);
-    if (af_collection_untold(c))
-        af_tell("%s: and %zu more were left out", command, af_collection_untold(c));
+    if (beyond_told(c))
+        af_tell("%s: and %zu more were left out", command, beyond_told(c));
     for (size_t i = 0; i < c->n_images; i++)
         lost += c->images[i].lost;
     for (size_t i = 0; i < c->n_shares; i++)
-        if ((c->shares[i].cut || c->shares[i].left_out) && users++ < MOST_COMPLAINTS)
+        if (is_told(&c->shares[i]) && users++ < MOST_COMPLAINTS)
             tell_share(&c->shares[i], command);
     if (users > MOST_COMPLAINTS)
         af_tell("%s: and %zu more users", command, users - MOST_COMPLAINTS);

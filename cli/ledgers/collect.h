@@ -82,6 +82,7 @@ struct af_share {
     uint64_t may_read;                              /* bytes */
     size_t names, files, rows, records, complaints; /* taken */
     size_t left_out;                                /* files, after that */
+    size_t untold;                                  /* complaints, after the first few */
     bool cut;
 };
 
