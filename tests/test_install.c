@@ -47,7 +47,7 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands) {
 #define COMMAND(name, status, synopsis, help) #name " "
 #include "cli/commands.def"
 #undef COMMAND
-        "-h --help -V --version";
+        "help version -h --help -V --version";
     static const struct {
         const char *words, *expected; /* as readline cuts them; the last is completed */
     } rows[] = {
@@ -67,7 +67,10 @@ Test(install, bash_completes_subcommands_options_keys_values_and_commands) {
         { "doctor ./README.m", "./README.md" },
         { "doctor --pid ''", "" },
         { "run --", "--json --exec --help --version" },
-        { "env -", "-p -h --help -V --version" },
+        { "env -", "-p --format -h --help -V --version" },
+        { "env --format = sy", "systemd" },
+        { "env --format sh", "shell" },
+        { "help rep", "report" },
         { "run -p li", "linger=" },
         { "run -p log", "log= log_format= log_interval=" },
         { "run -p linger =", "off ack ack-always rst" },
