@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define AF_LEDGER_MAGIC "afterfin"
-#define AF_LEDGER_VERSION 3
+#define AF_LEDGER_VERSION 4
 #define AF_NO_SLOT UINT32_MAX
 
 enum {
@@ -193,8 +193,9 @@ struct af_ledger {
     char command[AF_COMMAND_SIZE]; /* arguments, each ended by a NUL */
     uint32_t command_size;         /* of the whole command line; larger than AF_COMMAND_SIZE: it was cut */
     uint32_t histogram_size;
-    char policy[AF_POLICY_SIZE]; /* "linger=ack,keepalive=60", as in the log */
-    uint64_t connect_times_at;   /* one struct af_histogram: the time that the program spent inside connect */
+    char policy[AF_POLICY_SIZE];   /* "linger=ack,keepalive=60", as in the log */
+    _Atomic uint64_t policy_since; /* CLOCK_REALTIME, ns: when a policy came while it ran; 0: it is that of the start */
+    uint64_t connect_times_at;     /* one struct af_histogram: the time that the program spent inside connect */
 };
 
 #include "ledger/offsets.h"

@@ -101,8 +101,9 @@ AT(af_ledger, command, 248);
 AT(af_ledger, command_size, 760);
 AT(af_ledger, histogram_size, 764);
 AT(af_ledger, policy, 768);
-AT(af_ledger, connect_times_at, 1280);
-SIZE(af_ledger, 1288);
+AT(af_ledger, policy_since, 1280);
+AT(af_ledger, connect_times_at, 1288);
+SIZE(af_ledger, 1296);
 
 #undef AT
 #undef SIZE

@@ -163,9 +163,16 @@ static bool read_rules(struct af_span value, const struct af_input *given, struc
 
 static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s, const struct af_input *given,
                          struct af_lists *lists, struct af_fault *f) {
+    bool on;
     switch (key) {
     case AF_KEY_OVERRIDE: return af_flag_read(s, &p->override) || af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_STRICT: return af_flag_read(s, &p->strict) || af_fail(f, s, NULL, af_key_values(key));
+    case AF_KEY_SET:
+        if (af_flag_read(s, &on)) {
+            p->closed = !on;
+            return true;
+        }
+        return af_fail(f, s, NULL, af_key_values(key));
     case AF_KEY_RULES: p->rules_text = s.s; return read_rules(s, given, lists, f);
     case AF_KEY_ONLY: p->only = s.s; return read_names(s, f);
     case AF_KEY_SKIP: p->skip = s.s; return read_names(s, f);

@@ -103,6 +103,7 @@ struct af_policy {
     struct af_values values;
     uint32_t set; /* AF_BIT(...) of the variables that were set and not empty */
     bool override, strict;
+    bool closed;             /* set=off */
     bool json;               /* log_format=json */
     uint8_t log;             /* enum af_sink */
     uint8_t ledger;          /* enum af_ledger_where */

@@ -60,70 +60,139 @@ static uint32_t flag_of(const struct af_values *values) {
     }
 }
 
-static void note_linger(struct af_socket *conn, const struct af_values *values, bool refused) {
+static void note_linger(struct af_socket *conn, const struct af_values *values, bool refused, bool override) {
     static _Atomic bool said;
-    const bool own = atomic_load(&conn->own) & AF_BIT(LINGER) && !af.policy.override;
+    const bool own = atomic_load(&conn->own) & AF_BIT(LINGER) && !override;
     uint32_t flag = flag_of(values);
     if (AF_UNLIKELY(refused && af_has(conn, AF_FLAG_MPTCP)))
         say_once(&said, (const char *const[]){ "linger=ack: MPTCP sockets refuse TCP_LINGER2; left alone", NULL });
     if (own || (flag & AF_FLAG_ACK && refused))
         flag = 0;
     af_clear(conn, LINGER_FLAGS & ~flag);
-    if (flag && af.policy.override)
+    if (flag && override)
         af_clear(conn, AF_FLAG_ABORTS);
     if (flag)
         af_set(conn, flag);
     af_show(conn);
 }
 
-/* Where no rule looks at the address, and nothing at the port range, a role's decision is always the same. */
-static struct {
-    struct af_values values;
-    struct af_option options[AF_OPTIONS_MAX];
-    uint32_t n, flag;
-    bool known;
-} plain[AF_ROLE_LISTEN + 1];
-
-void af_prepare_policy(void) {
+static void prepare_roles(struct af_force *force) {
     const struct af_addr any = { .port = 0 };
-    af.searches = af.policy.values.cycle || af.policy.values.source;
-    for (size_t i = 0; i < af.policy.n_rules; i++)
-        af.searches |= af.policy.rules[i].values.cycle || af.policy.rules[i].values.source;
-    for (int role = 0; role <= AF_ROLE_LISTEN && !af.policy.n_rules && !af.policy.values.port_low; role++) {
-        af_policy_decide(&af.policy, (enum af_role)role, &any, &plain[role].values);
-        plain[role].n = af_policy_options(&plain[role].values, (enum af_role)role, 1, 0, af.policy.override,
-                                          plain[role].options);
-        plain[role].flag = flag_of(&plain[role].values);
-        plain[role].known = role != AF_ROLE_BIND; /* there it is the port that counts */
+    const struct af_policy *policy = force->policy;
+    for (int role = 0; role <= AF_ROLE_LISTEN && !policy->n_rules && !policy->values.port_low; role++) {
+        struct af_plain *plain = &force->plain[role];
+        af_policy_decide(policy, (enum af_role)role, &any, &plain->values);
+        plain->n = af_policy_options(&plain->values, (enum af_role)role, 1, 0, policy->override, plain->options);
+        plain->flag = flag_of(&plain->values);
+        plain->known = role != AF_ROLE_BIND; /* there it is the port that counts */
     }
 }
 
-void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr, struct af_values *values) {
+static void become(_Atomic bool *flag, bool on) {
+    if (on)
+        atomic_store_explicit(flag, true, memory_order_relaxed);
+}
+
+void af_prepare_policy(struct af_force *force, bool acts) {
+    const struct af_policy *policy = force->policy;
+    bool searches = policy->values.cycle || policy->values.source;
+    uint32_t by_address = 0;
+    force->ever |= policy->set;
+    for (size_t i = 0; i < policy->n_rules; i++) {
+        force->ever |= policy->rules[i].named;
+        searches |= policy->rules[i].values.cycle || policy->rules[i].values.source;
+    }
+    const bool by_variable = policy->set & (AF_BIT(REUSEADDR) | AF_BIT(BIND_NO_PORT) | AF_BIT(SOURCE));
+    for (int role = 0; role < AF_ROLES && (policy->n_rules || by_variable); role++)
+        by_address |= (uint32_t)af_policy_asks_address(policy, (enum af_role)role) << role;
+    const bool asks = af_policy_lingers(policy, AF_LINGER_ACK);
+    if (acts)
+        prepare_roles(force);
+    become(&af.asks, asks);
+    become(&af.acks, asks || af_policy_lingers(policy, AF_LINGER_ACK_ALWAYS));
+    become(&af.searches, searches);
+    atomic_store_explicit(&af.by_address, af.by_address | by_address, memory_order_relaxed);
+    if (searches || by_address & 1u << AF_ROLE_CONNECT)
+        af_be_odd(AF_ODD_CONNECTS);
+    become(&af.acts, acts);
+}
+
+static long set_linger2(int fd, int value) {
+    return AF_SYS5(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &value, sizeof value);
+}
+
+static int linger2_of(int fd) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &value, &size) == 0 ? value : 0;
+}
+
+static void turn_off(int fd, int level, int name) {
+    const struct linger off = { 0 }; /* an int is its first */
+    AF_SYS5(SYS_setsockopt, fd, level, name, &off, name == SO_LINGER && level == SOL_SOCKET ? sizeof off : sizeof(int));
+}
+
+/* What a policy before this one may have set, or `afterfin set` from outside, and this one does not: what the program
+ * has set itself stays. */
+static void undo_others(const struct af_force *force, int fd, struct af_socket *conn, enum af_role role,
+                        const struct af_addr *addr) {
+    struct af_values values;
+    const uint32_t own = atomic_load(&conn->own), keys = force->ever & ~own;
+    if (role == AF_ROLE_BIND)
+        return;
+    af_policy_decide(force->policy, role, addr, &values);
+    const bool acks = flag_of(&values) & AF_FLAG_ACK, ours = keys & AF_BIT(LINGER) || !af_has(conn, AF_FLAG_ABORTS);
+    if (force->ever & AF_BIT(LINGER) && ours && (!acks || own & AF_BIT(LINGER)) && linger2_of(fd) < 0)
+        set_linger2(fd, 0);
+    if (af_has(conn, AF_FLAG_SECONDS) && values.linger != AF_LINGER_SECONDS)
+        turn_off(fd, SOL_SOCKET, SO_LINGER);
+    if (keys & AF_BIT(KEEPALIVE) && !values.keep_idle)
+        turn_off(fd, SOL_SOCKET, SO_KEEPALIVE);
+    if (keys & AF_BIT(USER_TIMEOUT) && !values.user_timeout_ms)
+        turn_off(fd, IPPROTO_TCP, TCP_USER_TIMEOUT);
+}
+
+static void apply_with(const struct af_force *force, int fd, struct af_socket *conn, enum af_role role,
+                       const struct af_addr *addr, struct af_values *values) {
     struct af_option options[AF_OPTIONS_MAX];
+    const struct af_plain *plain = &force->plain[role];
+    const bool override = force->policy->override;
     const uint32_t own = atomic_load(&conn->own);
-    if (AF_LIKELY(plain[role].known && !own)) {
-        *values = plain[role].values;
+    if (AF_LIKELY(plain->known && !own)) {
+        *values = plain->values;
         if (af_has(conn, AF_FLAG_PORT_CHOSEN))
             values->cycle = 0;
-        bool refused = af_set_options(fd, plain[role].options, plain[role].n);
-        if (AF_LIKELY(!refused && !af.policy.override && !af_has(conn, LINGER_FLAGS)))
-            af_set(conn, plain[role].flag);
+        bool refused = af_set_options(fd, plain->options, plain->n);
+        if (AF_LIKELY(!refused && !override && !af_has(conn, LINGER_FLAGS)))
+            af_set(conn, plain->flag);
         else
-            note_linger(conn, values, refused);
+            note_linger(conn, values, refused, override);
         af_show(conn);
         return;
     }
-    af_policy_decide(&af.policy, role, addr, values);
+    af_policy_decide(force->policy, role, addr, values);
     clip_port_range(values);
-    bool own_range = own & AF_BIT(PORT_RANGE) && !af.policy.override;
+    bool own_range = own & AF_BIT(PORT_RANGE) && !override;
     if (af_has(conn, AF_FLAG_PORT_CHOSEN) || own_range)
         values->port_low = values->port_high = values->cycle = 0;
-    unsigned n = af_policy_options(values, role, addr->port, own, af.policy.override, options);
+    unsigned n = af_policy_options(values, role, addr->port, own, override, options);
     bool refused = af_set_options(fd, options, n);
     if (role != AF_ROLE_BIND)
-        note_linger(conn, values, refused);
+        note_linger(conn, values, refused, override);
     else if (refused)
         values->bind_no_port = 0;
+}
+
+void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr, struct af_values *values) {
+    const struct af_force *force = af_force();
+    if (AF_UNLIKELY(af.changes))
+        undo_others(force, fd, conn, role, addr);
+    apply_with(force, fd, conn, role, addr, values);
+    while (AF_UNLIKELY(force != af_force())) { /* another came meanwhile */
+        force = af_force();
+        undo_others(force, fd, conn, role, addr);
+        apply_with(force, fd, conn, role, addr, values);
+    }
 }
 
 static __attribute__((noinline)) void apply_connect_otherwise(int fd, struct af_socket *conn) {
@@ -132,42 +201,46 @@ static __attribute__((noinline)) void apply_connect_otherwise(int fd, struct af_
 }
 
 /* From the option on that was refused. */
-static __attribute__((noinline)) void was_refused(int fd, struct af_socket *conn, const struct af_option *option,
-                                                  const struct af_option *end) {
+static __attribute__((noinline)) void was_refused(int fd, struct af_socket *conn, const struct af_plain *plain,
+                                                  const struct af_option *option, const struct af_option *end) {
     const bool refused = is_relied_on(option);
     if (af_set_options(fd, option + 1, (unsigned)(end - option - 1)) || refused)
-        note_linger(conn, &plain[AF_ROLE_CONNECT].values, true);
+        note_linger(conn, &plain->values, true, false);
     else
-        af_set(conn, plain[AF_ROLE_CONNECT].flag);
+        af_set(conn, plain->flag);
 }
 
 static inline long set_option(int fd, const struct af_option *option) {
     return af_sys(SYS_setsockopt, fd, option->level, option->name, (long)&option->value, option->size, 0);
 }
 
-static __attribute__((noinline)) void apply_several(int fd, struct af_socket *conn, const struct af_option *option) {
-    const struct af_option *const end = option + plain[AF_ROLE_CONNECT].n;
+static __attribute__((noinline)) void apply_several(int fd, struct af_socket *conn, const struct af_plain *plain) {
+    const struct af_option *option = plain->options, *const end = option + plain->n;
     for (; option < end; option++)
         if (set_option(fd, option) < 0)
-            return was_refused(fd, conn, option, end);
-    af_set(conn, plain[AF_ROLE_CONNECT].flag);
+            return was_refused(fd, conn, plain, option, end);
+    af_set(conn, plain->flag);
+}
+
+/* override is no matter: the program has set nothing itself here. */
+static inline void apply_plainly(int fd, struct af_socket *conn, const struct af_plain *plain) {
+    const struct af_option *const first = plain->options;
+    if (AF_UNLIKELY(!plain->known || atomic_load_explicit(&conn->own, memory_order_relaxed) ||
+                    af_has(conn, LINGER_FLAGS)))
+        return apply_connect_otherwise(fd, conn);
+    if (plain->n != 1)
+        return apply_several(fd, conn, plain);
+    if (AF_UNLIKELY(set_option(fd, first) < 0))
+        return was_refused(fd, conn, plain, first, first + 1);
+    if (plain->flag)
+        atomic_fetch_or_explicit(&conn->flags, plain->flag, memory_order_relaxed);
 }
 
 void af_apply_connect(int fd, struct af_socket *conn) {
-    const struct af_option *const first = plain[AF_ROLE_CONNECT].options;
-    if (AF_UNLIKELY(!plain[AF_ROLE_CONNECT].known || atomic_load_explicit(&conn->own, memory_order_relaxed) ||
-                    af_has(conn, LINGER_FLAGS)))
-        return apply_connect_otherwise(fd, conn);
-    if (plain[AF_ROLE_CONNECT].n != 1)
-        return apply_several(fd, conn, first);
-    if (AF_UNLIKELY(set_option(fd, first) < 0))
-        return was_refused(fd, conn, first, first + 1);
-    if (plain[AF_ROLE_CONNECT].flag)
-        atomic_fetch_or_explicit(&conn->flags, plain[AF_ROLE_CONNECT].flag, memory_order_relaxed);
-}
-
-static long set_linger2(int fd, int value) {
-    return AF_SYS5(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &value, sizeof value);
+    const struct af_force *force = af_force();
+    apply_plainly(fd, conn, &force->plain[AF_ROLE_CONNECT]);
+    if (AF_UNLIKELY(force != af_force())) /* another came meanwhile */
+        apply_connect_otherwise(fd, conn);
 }
 
 /* Where the program's SO_LINGER settles it, our TCP_LINGER2 goes back to the system's default: 0; and the other way
@@ -185,7 +258,7 @@ static void undo_linger(int fd, struct af_socket *conn) {
  * yet, and the RST that ends this side's FIN_WAIT2 would cost it all. The FIN is not sent before the close, or
  * waits in FIN_WAIT2 for it (tcp_close() and tcp_rcv_state_process() of Linux look at linger2 of orphans only). */
 void af_take_ack_back(int fd, struct af_socket *conn, const struct af_tcp_info *tcp) {
-    const bool own = atomic_load(&conn->own) & AF_BIT(LINGER) && !af.policy.override;
+    const bool own = atomic_load(&conn->own) & AF_BIT(LINGER) && !af_force()->policy->override;
     if (own || tcp->received || !af_has(conn, AF_FLAG_ASKS) || set_linger2(fd, 0) < 0)
         return;
     af_clear(conn, AF_FLAG_ACK | AF_FLAG_ASKS);
@@ -205,7 +278,7 @@ void af_reapply(int fd, struct af_socket *conn, enum af_key key) {
     const struct af_details details = af_details_of(conn);
     uint32_t state = atomic_load(&conn->state);
     struct af_values values;
-    if (!af.policy.override) {
+    if (!af_force()->policy->override) {
         if (key == AF_KEY_LINGER)
             undo_linger(fd, conn);
     } else if (af_is_joined(conn)) {
@@ -253,4 +326,26 @@ bool af_apply_rst_now(int fd, struct af_socket *conn) {
         return false;
     af_set(conn, AF_FLAG_RST_SET);
     return true;
+}
+
+/* Which rule is for it, and nothing where no policy is: one that came from elsewhere is its sender's. */
+static bool role_of(int fd, struct af_socket *conn, enum af_role *role, struct af_addr *addr) {
+    const uint32_t state = atomic_load(&conn->state);
+    const bool listens = state == AF_CONN_LISTENER, lives = state == AF_CONN_OPEN || state == AF_CONN_PENDING;
+    if (af_is_joined(conn) || !(listens || lives))
+        return false;
+    *role = listens || af_has(conn, AF_FLAG_ACCEPTED) ? AF_ROLE_LISTEN : AF_ROLE_CONNECT;
+    *addr = *role == AF_ROLE_LISTEN ? af_details_of(conn).bind_to : af_peer(conn);
+    if (!addr->port)
+        af_learn_address(fd, *role == AF_ROLE_LISTEN ? SYS_getsockname : SYS_getpeername, addr);
+    return true;
+}
+
+void af_enforce(int fd, struct af_socket *conn) {
+    struct af_values values;
+    struct af_addr addr;
+    enum af_role role;
+    if (!role_of(fd, conn, &role, &addr))
+        return;
+    af_apply(fd, conn, role, &addr, &values);
 }

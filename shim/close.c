@@ -16,6 +16,7 @@ static void let_go(int fd, struct af_socket *conn, bool last, bool may_reset) {
 
 static void before_close(int fd, bool may_reset) {
     bool last;
+    af_read_mail();
     struct af_socket *conn = af_untrack(fd, &last);
     if (conn)
         let_go(fd, conn, last, may_reset);
@@ -59,7 +60,8 @@ int af_on_close(bool raw, int fd) {
         return close_otherwise(raw, fd);
     if (!atomic_load_explicit(&af_low[fd], memory_order_acquire))
         return AF_NEXT(raw, close, fd);
-    if (AF_UNLIKELY(raw || af_is_odd(AF_ODD_SHOWS | AF_ODD_GUESTS | AF_ODD_SEALED) || !af_is_same_process()))
+    if (AF_UNLIKELY(raw || af_is_odd(AF_ODD_SHOWS | AF_ODD_GUESTS | AF_ODD_SEALED | AF_ODD_MAIL) ||
+                    !af_is_same_process()))
         return close_otherwise(raw, fd);
     af_log_if_due();
     struct af_socket *conn = atomic_exchange(&af_low[fd], NULL);

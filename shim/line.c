@@ -8,9 +8,6 @@ static const char event_names[][9] = {
 
 static const char call_names[][8] = { "socket", "bind", "listen", "connect", "accept" };
 
-/* "linger=ack,bind_no_port=on": linger always, other policies where they were set. */
-static char policy_room[AF_POLICY_SIZE];
-
 struct line {
     struct af_text *text;
     bool json;
@@ -102,7 +99,7 @@ static void put_endpoints(struct line *l, struct af_endpoint top[AF_TOP_ENDPOINT
 
 /* In JSON the policy's text comes apart again at its commas; the rules, which may hold more, stand last. */
 static void put_policy(struct line *l) {
-    const char *p = policy_room;
+    const char *p = af_force()->text;
     if (!l->json) {
         put_string(l, "policy", p);
         return;
@@ -122,6 +119,17 @@ static void put_policy(struct line *l) {
         p += *p == ',';
     }
     end(l, false);
+}
+
+/* Of a policy that has come while it ran. */
+static void put_since(struct line *l) {
+    const uint64_t since = atomic_load(&af_mailbox.since);
+    if (!since)
+        return;
+    name(l, "policy_since");
+    af_put(l->text, l->json ? "\"" : "");
+    af_put_time(l->text, since);
+    af_put(l->text, l->json ? "\"" : "");
 }
 
 static void put_counts(struct line *l, const struct af_process *process) {
@@ -160,6 +168,7 @@ void af_line(struct af_text *text, const struct af_process *process, enum af_eve
     put_errors(&l, process);
     put_endpoints(&l, room);
     put_policy(&l);
+    put_since(&l);
     if (process->sealed)
         put_count(&l, "sealed", 1);
     if (process->lost)
@@ -167,31 +176,27 @@ void af_line(struct af_text *text, const struct af_process *process, enum af_eve
     af_put(text, l.json ? "}\n" : "\n");
 }
 
-const char *af_policy_text(void) {
-    return policy_room;
-}
-
-/* Only what af.policy was made of: the texts of the variables, in the order of keys.def. */
-void af_line_start(void) {
-    struct af_text t = { policy_room, sizeof policy_room - 1, 0 };
+/* The texts of the variables, in the order of keys.def. */
+void af_line_policy(struct af_force *force, const char *const *settings) {
+    struct af_text t = { force->text, sizeof force->text - 1, 0 };
     uint32_t shown = AF_BIT(REUSEADDR) | AF_BIT(BIND_NO_PORT) | AF_BIT(LINGER) | AF_BIT(SOURCE) | AF_BIT(SYN_RETRIES) |
                      AF_BIT(PORT_RANGE) | AF_BIT(PORT_SEARCH) | AF_BIT(KEEPALIVE) | AF_BIT(USER_TIMEOUT) |
                      AF_BIT(OVERRIDE) | AF_BIT(RULES);
     for (int key = 0; key < AF_KEYS; key++) {
-        bool set = af.policy.set & 1u << key;
+        bool set = force->policy->set & 1u << key;
         if (!(shown & 1u << key) || (!set && key != AF_KEY_LINGER))
             continue;
         if (t.size)
             af_put_char(&t, ',');
         af_put(&t, af_key_name((enum af_key)key));
         af_put_char(&t, '=');
-        const char *value = set ? af_setting(key) : af_key_fallback((enum af_key)key);
+        const char *value = set ? af_setting(settings, key) : af_key_fallback((enum af_key)key);
         for (; key == AF_KEY_SOURCE && *value; value++)
             if (*value != ' ' && *value != '\t')
                 af_put_char(&t, *value == ',' ? '+' : *value); /* as in a rule: a comma ends the key */
         af_put(&t, value);
     }
     if (t.size > t.room) /* rules may be of any length */
-        __builtin_memcpy(policy_room + t.room - 3, "...", 3);
-    policy_room[t.size < t.room ? t.size : t.room] = 0;
+        __builtin_memcpy(force->text + t.room - 3, "...", 3);
+    force->text[t.size < t.room ? t.size : t.room] = 0;
 }

@@ -5,8 +5,8 @@
 #include "shim/shim.h"
 #include "shim/text.h"
 
-/* Takes part of a policy's text from the settings, once, at start. */
-void af_line_start(void);
+/* Fills force->text: what its policy was made of. */
+void af_line_policy(struct af_force *force, const char *const *settings);
 enum { AF_TOP_ENDPOINTS = 8 };
 
 /* One line with its newline. `now` in ns since 1970; `room` is for what is too large for a small stack. */

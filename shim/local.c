@@ -51,7 +51,7 @@ int af_bind_now(int fd, struct af_socket *conn) {
 static void note_bound(struct af_socket *conn, const struct sockaddr *addr, socklen_t len, const struct af_addr *to,
                        const struct af_values *values) {
     bool late = to->port == 0 && values->bind_no_port &&
-                (af.policy.override || !(atomic_load(&conn->own) & AF_BIT(BIND_NO_PORT)));
+                (af_force()->policy->override || !(atomic_load(&conn->own) & AF_BIT(BIND_NO_PORT)));
     struct af_details *details = af_details(conn);
     details->bind_to = *to;
     conn->local_port = to->port;
@@ -158,8 +158,9 @@ static void apply_unbound(int fd, struct af_socket *conn) {
     struct af_option options[AF_OPTIONS_MAX];
     if (!af.acts || af_has(conn, AF_FLAG_BOUND))
         return;
-    af_policy_decide(&af.policy, AF_ROLE_BIND, &(struct af_addr){ .v6 = any.v6 }, &values);
-    unsigned n = af_policy_options(&values, AF_ROLE_BIND, any.port, conn->own, af.policy.override, options);
+    const struct af_policy *policy = af_force()->policy;
+    af_policy_decide(policy, AF_ROLE_BIND, &(struct af_addr){ .v6 = any.v6 }, &values);
+    unsigned n = af_policy_options(&values, AF_ROLE_BIND, any.port, conn->own, policy->override, options);
     af_set_options(fd, options, n);
 }
 

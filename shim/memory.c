@@ -430,6 +430,14 @@ static void copy_command(struct af_ledger *ledger) {
     ledger->command_size = (uint32_t)af.command_size;
 }
 
+void af_ledger_note_policy(void) {
+    struct af_ledger_map *map = atomic_load(&af.ledger);
+    if (!map)
+        return;
+    copy_text(map->header->policy, sizeof map->header->policy, af_force()->text);
+    atomic_store(&map->header->policy_since, atomic_load(&af_mailbox.since));
+}
+
 static uint64_t namespace_id(const char *path) {
     struct stat st;
     return AF_SYS4(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 ? st.st_ino : 0;
@@ -449,7 +457,8 @@ static void describe(struct af_ledger *ledger, const struct af_ledger_room *room
     ledger->pid = af.pid;
     ledger->started = af.started;
     copy_text(ledger->program, sizeof ledger->program, af.program);
-    copy_text(ledger->policy, sizeof ledger->policy, af_policy_text());
+    copy_text(ledger->policy, sizeof ledger->policy, af_force()->text);
+    ledger->policy_since = af_mailbox.since;
     if (room->closed) {
         copy_command(ledger);
         ledger->net_ns = namespace_id("/proc/self/ns/net");

@@ -39,9 +39,16 @@ static __attribute__((noinline)) int first_socket(bool raw, int domain, int type
     return fd;
 }
 
+static __attribute__((noinline)) bool is_for_others(void) {
+    const bool others = af_in_vfork_child();
+    if (!others)
+        af_read_mail();
+    return others;
+}
+
 /* Where the call succeeds, nothing here touches errno. */
 int af_on_socket(bool raw, int domain, int type, int protocol) {
-    if (!is_tcp(domain, type, protocol) || af_in_vfork_child())
+    if (!is_tcp(domain, type, protocol) || (af_is_odd(AF_ODD_GUESTS | AF_ODD_MAIL) && is_for_others()))
         return AF_NEXT(raw, socket, domain, type, protocol);
     if (AF_UNLIKELY(!af.ledger))
         return first_socket(raw, domain, type, protocol);
@@ -222,6 +229,7 @@ static __attribute__((noinline)) int connect_otherwise(bool raw, int fd, const s
     struct af_socket *conn = af_ours(fd);
     if (!conn)
         return AF_NEXT(raw, connect, fd, addr, len);
+    af_read_mail();
     struct af_attempt attempt = { .run = run_connect, .fd = fd, .addr = addr, .len = len, .raw = raw };
     if (atomic_load(&conn->state) != AF_CONN_NEW && len >= sizeof addr->sa_family && af_can_read_address(addr, len) &&
         addr->sa_family == AF_UNSPEC)
@@ -307,7 +315,7 @@ static void note_accepted(int fd, const struct parent *parent) {
     struct af_socket *conn = af_record(fd, parent->v6, handed_on(fd, parent));
     if (!conn)
         return;
-    if (af.policy.override)
+    if (af_force()->policy->override)
         af_details(conn)->bind_to = parent->at;
     conn->local_port = parent->port;
     atomic_store(&conn->own, parent->own);
@@ -316,7 +324,9 @@ static void note_accepted(int fd, const struct parent *parent) {
     af_enter(fd, conn);
     if (!af_pin(fd, conn))
         return;
-    if (af.acts && !(parent->flags & AF_FLAG_HANDS_ON))
+    if (AF_UNLIKELY(af.changes)) /* it may have waited since before the last of them */
+        af_enforce(fd, conn);
+    else if (af.acts && !(parent->flags & AF_FLAG_HANDS_ON))
         af_apply(fd, conn, AF_ROLE_LISTEN, &parent->at, &values);
     if (af_ledger_is_file())
         af_cookie(fd, conn);
@@ -340,8 +350,10 @@ int af_on_accept4(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int f
 int af_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags) {
     struct af_socket *conn = af_ours(fd);
     struct parent parent;
-    if (conn)
+    if (conn) {
         af_log_if_due();
+        af_read_mail();
+    }
     if (conn && !af_pin(fd, conn))
         conn = NULL;
     if (conn) {
@@ -352,6 +364,7 @@ int af_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags
     if (!conn)
         return got;
     int error = errno;
+    af_read_mail();
     if (got >= 0)
         note_accepted(got, &parent);
     else

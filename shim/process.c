@@ -419,6 +419,7 @@ static void choose_port(int fd, struct af_socket *conn, void *context) {
 bool af_seal(void) {
     if (af_sealed || af_in_vfork_child())
         return false;
+    af_mailbox.state = af_mailbox.state == AF_MAILBOX_OPEN ? AF_MAILBOX_SEALED : af_mailbox.state;
     if (!af.ledger) {
         af_be_odd(AF_ODD_SEALED);
         af.writes_lines = false;
@@ -440,6 +441,7 @@ void af_unseal(void) {
     int error = errno;
     struct af_process *self = af_self();
     af_sealed = false;
+    af_mailbox.state = af_mailbox.state == AF_MAILBOX_SEALED ? AF_MAILBOX_OPEN : af_mailbox.state;
     atomic_fetch_and(&af.odd, ~(uint32_t)AF_ODD_SEALED);
     af_log_begin();
     if (self)

@@ -19,6 +19,7 @@
 
 #include "ledger/errno_name.h"
 #include "ledger/writer.h"
+#include "policy/mailbox.h"
 #include "policy/policy.h"
 #include "shim/pool.h"
 #include "shim/sys.h"
@@ -114,38 +115,42 @@ struct af_fork_page {
 
 /* Why a hook may have more to do than in the common case, for which it asks once. */
 enum {
-    AF_ODD_SHOWS = 1,    /* somebody may look at records in the ledger: it is a file, or something may be shared */
-    AF_ODD_GUESTS = 2,   /* another process may run on our memory, or a thread may have another table (process.c) */
-    AF_ODD_SEALED = 4,   /* no system call of ours may be made */
-    AF_ODD_CONNECTS = 8, /* what is done at a connect depends on address or port, or its time is taken */
+    AF_ODD_SHOWS = 1,  /* somebody may look at records in the ledger: it is a file, or something may be shared */
+    AF_ODD_GUESTS = 2, /* another process may run on our memory, or a thread may have another table (process.c) */
+    AF_ODD_SEALED = 4, /* no system call of ours may be made */
+    AF_ODD_MAIL = 255u << 24, /* a letter is in the mailbox: this byte of the word is set from outside (mailbox.c) */
+    AF_ODD_CONNECTS = 8,      /* what is done at a connect depends on address or port, or its time is taken */
 };
 
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
 struct af_state {
-    _Atomic uint32_t odd;       /* AF_ODD_...: what keeps the common case of a hook from being all there is to do */
-    bool on;                    /* hooks have something to do */
-    bool counting;              /* a log or a ledger was asked for: look at sockets, not only treat them */
-    bool acts;                  /* some policy is not its default */
-    bool acks, asks;            /* linger=ack or ack-always is one of them; linger=ack is */
-    bool searches;              /* some connect may look for its port, or its address */
-    bool writes_lines;          /* a log was asked for, and lines while running */
-    bool no_memory;             /* the ledger could not be mapped */
-    _Atomic bool shares_memory; /* a child made by clone(CLONE_VM) may run here too (process.c) */
-    _Atomic bool shares_all;    /* ... that has our descriptors too */
-    bool finished;              /* the last word is written */
-    bool complained;            /* complaint was printed */
-    struct af_error complaint;  /* the bad setting, empty if none */
-    struct af_policy policy;
-    const char *program; /* basename of what was exec'd */
-    const char *command; /* the arguments at start, in the kernel's row of them, each ended by a NUL */
+    _Atomic uint32_t odd; /* AF_ODD_...: what keeps the common case of a hook from being all there is to do */
+    bool on;              /* hooks have something to do */
+    bool counting;        /* a log or a ledger was asked for: look at sockets, not only treat them */
+    /* What follows can become true while it runs (mailbox.c), and then stays so. */
+    _Atomic bool acts;              /* some policy is not its default */
+    _Atomic bool acks, asks;        /* linger=ack or ack-always is one of them; linger=ack is */
+    _Atomic bool searches;          /* some connect may look for its port, or its address */
+    _Atomic bool changes;           /* a policy has come while it runs */
+    bool writes_lines;              /* a log was asked for, and lines while running */
+    bool no_memory;                 /* the ledger could not be mapped */
+    _Atomic bool shares_memory;     /* a child made by clone(CLONE_VM) may run here too (process.c) */
+    _Atomic bool shares_all;        /* ... that has our descriptors too */
+    bool finished;                  /* the last word is written */
+    bool complained;                /* complaint was printed */
+    struct af_error complaint;      /* the bad setting, empty if none */
+    struct af_policy policy;        /* of the start: log and ledger are always its */
+    struct af_force *_Atomic force; /* which policy is in force */
+    const char *program;            /* basename of what was exec'd */
+    const char *command;            /* the arguments at start, in the kernel's row of them, each ended by a NUL */
     size_t command_size;
-    uintptr_t stack_end;      /* of the first thread: what the kernel has put there lies above */
-    uint32_t by_address;      /* 1 << role: what is to be done depends on the address */
-    const char *runtime_dir;  /* XDG_RUNTIME_DIR at start, or NULL */
-    _Atomic pid_t pid;        /* of this process; after fork the child's */
-    int log_fd;               /* 1 or 2 where the log goes there, else -1 */
-    _Atomic uint64_t started; /* CLOCK_REALTIME, ns */
-    _Atomic uint32_t slot;    /* this process in the ledger, or AF_NO_SLOT (count.c) */
+    uintptr_t stack_end;         /* of the first thread: what the kernel has put there lies above */
+    _Atomic uint32_t by_address; /* 1 << role: what is to be done depends on the address */
+    const char *runtime_dir;     /* XDG_RUNTIME_DIR at start, or NULL */
+    _Atomic pid_t pid;           /* of this process; after fork the child's */
+    int log_fd;                  /* 1 or 2 where the log goes there, else -1 */
+    _Atomic uint64_t started;    /* CLOCK_REALTIME, ns */
+    _Atomic uint32_t slot;       /* this process in the ledger, or AF_NO_SLOT (count.c) */
     struct af_process
         *_Atomic own_counts; /* where it shares that slot with others, what is its own; else NULL (count.c) */
     _Atomic(struct af_ledger_map *) ledger; /* NULL until the first TCP socket (memory.c) */
@@ -153,6 +158,25 @@ struct af_state {
     _Atomic int64_t next_line;              /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
 };
 extern struct af_state af;
+
+/* A policy in force, and what was made of it. It is replaced as a whole, and never freed: a hook may be reading it. */
+struct af_force {
+    const struct af_policy *policy;
+    uint32_t ever; /* AF_BIT(...) of the keys that it, or one before it, asks for */
+    uint32_t serial;
+    /* Where no rule looks at the address, and nothing at the port range, a role's decision is always the same. */
+    struct af_plain {
+        struct af_values values;
+        struct af_option options[AF_OPTIONS_MAX];
+        uint32_t n, flag;
+        bool known;
+    } plain[AF_ROLE_LISTEN + 1];
+    char text[AF_POLICY_SIZE]; /* "linger=ack,bind_no_port=on": linger always, other policies where they were set */
+};
+static inline const struct af_force *af_force(void) {
+    return atomic_load_explicit(&af.force, memory_order_acquire);
+}
+
 static inline bool af_is_odd(uint32_t why) {
     return AF_UNLIKELY(atomic_load(&af.odd) & why);
 }
@@ -176,9 +200,23 @@ static inline bool af_in_vfork_child(void) {
     return af_is_odd(AF_ODD_GUESTS) && af_in_vfork_child_slow();
 }
 
+/* mailbox.c ----------------------------------------------------------------------------------------------- */
+
+extern struct af_mailbox af_mailbox;
+void af_read_mail_now(void);
+/* Has another policy come? First thing in the calls at which connections come and go. */
+static inline void af_read_mail(void) {
+    if (af_is_odd(AF_ODD_MAIL))
+        af_read_mail_now();
+}
+void af_mailbox_open(const char *text, size_t size); /* at start: the settings in force, as in a letter */
+/* Bring a socket to the policy in force, whatever was in force before. */
+void af_enforce(int fd, struct af_socket *conn);
+
 /* memory.c ------------------------------------------------------------------------------------------------ */
 
 struct af_ledger_map *af_ledger_make(void);
+void af_ledger_note_policy(void); /* the one in force, and since when, for readers */
 /* A hint for what grows: address space that is likely to be free for long. First the ledger's connections, then records. */
 enum { AF_FAR = 1 << 30, AF_FAR_RECORDS = 256 << 20 };
 static inline uintptr_t af_far_place(void) {
@@ -477,7 +515,8 @@ bool af_vfork_child_holds(int32_t vfork_child, int fd); /* has the image that in
 /* Decide for this role and address and set the options; *values gets what is in force. */
 void af_apply(int fd, struct af_socket *conn, enum af_role role, const struct af_addr *addr, struct af_values *values);
 bool af_set_options(int fd, const struct af_option *options, unsigned n); /* was one refused that is relied on? */
-void af_prepare_policy(void); /* at start: what is the same for every address is decided once */
+/* What is the same for every address is decided once; and the flags of af that follow from it. */
+void af_prepare_policy(struct af_force *force, bool acts);
 /* Some policy acts, and nothing is odd: the same for an outgoing connection. */
 void af_apply_connect(int fd, struct af_socket *conn);
 /* The program has set an option of this key: undo ours, or with override put it back. */
@@ -617,9 +656,8 @@ static inline void af_complain(void) { /* print the bad setting, once */
         af_complain_now();
 }
 void af_say(const char *const parts[]); /* one line on stderr, "afterfin: " in front; NULL-terminated */
-const char *af_policy_text(void);       /* "linger=ack,keepalive=60" */
-const char *af_setting(int key);        /* its value as text, "" where unset; start only */
-uint64_t af_now(void);                  /* CLOCK_REALTIME, ns */
-uint64_t af_clock(void);                /* CLOCK_MONOTONIC, ns; 0 where it may not be asked (af_sealed) */
+const char *af_setting(const char *const *settings, int key); /* its value as text, "" where unset */
+uint64_t af_now(void);                                        /* CLOCK_REALTIME, ns */
+uint64_t af_clock(void); /* CLOCK_MONOTONIC, ns; 0 where it may not be asked (af_sealed) */
 
 #endif

@@ -55,7 +55,7 @@ static bool is_left_alone(const struct af_socket *conn) {
     return af_sealed || af_has(conn, AF_FLAG_BOUND | AF_FLAG_MPTCP) || !conn->peer.port ||
            (conn->peer.v6 && !conn->family_v6) ||
            af_addr_is_any(&conn->peer) /* 0.0.0.0 is for the kernel wherever the connection starts from */ ||
-           (atomic_load(&conn->own) & AF_BIT(SOURCE) && !af.policy.override);
+           (atomic_load(&conn->own) & AF_BIT(SOURCE) && !af_force()->policy->override);
 }
 
 /* Lets connect choose the port; false where this kernel (before 4.2) cannot. */
@@ -69,17 +69,20 @@ static bool prepare(int fd, struct af_socket *conn) {
 
 long af_open_from_source(struct af_socket *conn, const struct af_attempt *attempt, const struct af_values *values) {
     const bool v6 = conn->peer.v6;
-    const uint32_t n = is_left_alone(conn) ? 0 : af_policy_count_sources(&af.policy, values, v6);
+    const struct af_policy *policy = af_force()->policy;
+    struct af_values ranges; /* of this very policy: another may have come since `values` were decided */
+    af_policy_decide(policy, AF_ROLE_CONNECT, &conn->peer, &ranges);
+    const uint32_t n = is_left_alone(conn) ? 0 : af_policy_count_sources(policy, &ranges, v6);
     const int before = errno;
     if (!n || !prepare(attempt->fd, conn))
         return af_search(attempt, values);
     struct af_order *order = af_order();
-    const uint32_t turn = atomic_fetch_add(&order->turn[(2 * values->source + v6) % AF_TURNS], 1);
-    const uint64_t key = order->key ^ (values->source + (uint64_t)(turn / n) * 0x9e3779b97f4a7c15u);
+    const uint32_t turn = atomic_fetch_add(&order->turn[(2 * ranges.source + v6) % AF_TURNS], 1);
+    const uint64_t key = order->key ^ (ranges.source + (uint64_t)(turn / n) * 0x9e3779b97f4a7c15u);
     long bound = -EADDRNOTAVAIL;
     for (uint32_t i = 0; i < n && i < MOST_TRIES && (bound == 0 || bound == -EADDRNOTAVAIL || bound == -EINVAL); i++) {
         struct af_addr from;
-        af_policy_source(&af.policy, values, v6, af_permute(key, (turn + i) % n, n), &from);
+        af_policy_source(policy, &ranges, v6, af_permute(key, (turn + i) % n, n), &from);
         bound = af_bind_address(attempt->fd, conn, &from, 0);
         if (bound < 0)
             continue;

@@ -9,12 +9,14 @@
 enum { EXIT_CONFIG = 78, TEXT_ROOM = 1024, MAX_SETTINGS = 64 };
 
 struct af_fork_page af_no_fork_page;
-struct af_state af = { .slot = AF_NO_SLOT, .log_fd = -1, .fork_page = &af_no_fork_page };
+static struct af_force first;
+struct af_state af = { .force = &first, .slot = AF_NO_SLOT, .log_fd = -1, .fork_page = &af_no_fork_page };
 
 /* The settings, copied: programs write over their environment (setproctitle), and it goes with putenv. The
  * last setting of a name is the one that counts, so there are never more than names. */
 static const char *settings[MAX_SETTINGS + 1];
 static char text_room[TEXT_ROOM];
+static size_t settings_size;
 
 static bool starts_with(const char *s, const char *prefix) {
     while (*prefix)
@@ -23,9 +25,9 @@ static bool starts_with(const char *s, const char *prefix) {
     return true;
 }
 
-const char *af_setting(int key) {
+const char *af_setting(const char *const *list, int key) {
     const char *found = "";
-    for (const char **s = settings; *s; s++) {
+    for (const char *const *s = list; *s; s++) {
         const char *a = *s, *b = af_key_variable((enum af_key)key);
         while (*b && *a == *b)
             a++, b++;
@@ -58,6 +60,7 @@ static size_t measure(char **envp, size_t *size) {
 
 static bool copy_settings(char **envp, size_t size) {
     size_t n = 0;
+    settings_size = size;
     char *to = size <= sizeof text_room ? text_room : more(size);
     for (; to && *envp; envp++) {
         if (!is_setting(*envp))
@@ -160,24 +163,23 @@ static void last_word(void *unused) {
 
 static void begin(char **envp) {
     af.counting = af.policy.log != AF_SINK_OFF || af.policy.ledger != AF_LEDGER_OFF;
-    af.acts = af_policy_acts(&af.policy);
-    if ((!af.counting && !af.acts) || !af_real.__cxa_atexit || !af_real.clock_gettime)
+    if (af.policy.closed)
+        af_mailbox_open(settings[0], settings_size);
+    const bool acts = af_policy_acts(&af.policy), waits = af.policy.set & AF_BIT(SET) && !af.policy.closed;
+    if ((!af.counting && !acts && !waits) || !af_real.__cxa_atexit || !af_real.clock_gettime)
         return;
-    af.asks = af_policy_lingers(&af.policy, AF_LINGER_ACK);
-    af.acks = af.asks || af_policy_lingers(&af.policy, AF_LINGER_ACK_ALWAYS);
     af.stack_end = (uintptr_t)envp;
-    for (int role = 0; role < AF_ROLES; role++)
-        af.by_address |= (uint32_t)af_policy_asks_address(&af.policy, (enum af_role)role) << role;
-    af_line_start();
-    if (af.acts)
-        af_prepare_policy();
+    first.policy = &af.policy;
+    af_line_policy(&first, settings);
+    af_prepare_policy(&first, acts);
     af_log_begin();
-    if (af.searches || af.by_address & 1u << AF_ROLE_CONNECT || af.policy.ledger != AF_LEDGER_OFF)
+    if (af.policy.ledger != AF_LEDGER_OFF)
         af_be_odd(AF_ODD_CONNECTS);
     if (af.policy.ledger == AF_LEDGER_DEFAULT)
         keep_runtime_dir(envp);
     if (af.counting) /* by the vDSO: a filter that knows this program's calls knows no clock_gettime */
         af.started = af_now();
+    af_mailbox_open(settings[0], settings_size);
     af.on = true;
     af_scan_inherited();
     af_real.__cxa_atexit(last_word, NULL, NULL);

@@ -78,6 +78,15 @@ struct af_state af_state_before(enum af_choice choice, const struct af_state *no
     return before;
 }
 
+struct af_state af_state_plain(enum af_choice choice, const struct af_state *now) {
+    struct af_state plain = af_state_before(choice, now);
+    if (choice == AF_CHOICE_LINGER)
+        plain.v[LINGER_ON] = plain.v[LINGER_SECONDS] = 0;
+    else
+        plain.v[choice == AF_CHOICE_KEEPALIVE ? KEEP_ON : TIMEOUT_MS] = 0;
+    return plain;
+}
+
 bool af_state_chosen(enum af_choice choice, const struct af_state *before) {
     return choice == AF_CHOICE_LINGER      ? before->v[LINGER_ON] != 0
            : choice == AF_CHOICE_KEEPALIVE ? before->v[KEEP_ON] != 0

@@ -23,6 +23,8 @@ int af_state_write(int fd, enum af_choice choice, const struct af_state *now, co
 /* A state that nobody is known to have set for us: what was there before us. linger=ack's option stands for a policy of
  * ours, since no program is known to set it itself; all else is the program's. */
 struct af_state af_state_before(enum af_choice choice, const struct af_state *now);
+/* The same as if none of them was ever set; of those that only say how, what they are now. */
+struct af_state af_state_plain(enum af_choice choice, const struct af_state *now);
 /* Has the program chosen this itself? */
 bool af_state_chosen(enum af_choice choice, const struct af_state *before);
 /* What the policy makes of it; `off` leaves it as it was. */

@@ -8,12 +8,14 @@ static json_t *one_process(const struct af_set_process *p) {
     json_t *object = json_object();
     json_object_set_new(object, "pid", json_integer(p->pid));
     json_object_set_new(object, "program", p->start_ticks ? af_json_text(p->program, strlen(p->program)) : json_null());
-    json_object_set_new(object, "how", p->error ? json_null() : json_string("outside"));
+    json_object_set_new(object, "how", p->error ? json_null() : json_string(p->posted ? "library" : "outside"));
+    json_object_set_new(object, "in_force", p->posted ? json_boolean(p->in_force) : json_null());
     af_json_put(object, "listening", p->listening);
     af_json_put(object, "connections", p->connections);
     af_json_put(object, "set", p->set);
     af_json_put(object, "its_own", p->chosen);
     af_json_put(object, "refused", p->refused);
+    json_object_set_new(object, "note", p->note ? json_string(p->note) : json_null());
     json_object_set_new(object, "error", p->error ? af_json_text(p->error, strlen(p->error)) : json_null());
     return object;
 }

@@ -47,13 +47,13 @@ static bool is_tcp(int fd, struct facts *f) {
 static void read_addresses(const struct af_set *set, int fd, struct facts *f) {
     struct sockaddr_storage addr;
     socklen_t size = sizeof addr;
-    if (!set->settings.policy.n_rules && !set->givens.n_listening && f->state != TCP_LISTEN)
+    const bool by_rule = set->settings.policy.n_rules || (set->old && set->old->n_rules);
+    if (!by_rule && !set->givens.n_listening && f->state != TCP_LISTEN)
         return;
     if (getsockname(fd, (struct sockaddr *)&addr, &size) == 0)
         af_addr_from((struct sockaddr *)&addr, size, &f->local);
     size = sizeof addr;
-    f->has_peer = set->settings.policy.n_rules && f->state != TCP_LISTEN &&
-                  getpeername(fd, (struct sockaddr *)&addr, &size) == 0 &&
+    f->has_peer = by_rule && f->state != TCP_LISTEN && getpeername(fd, (struct sockaddr *)&addr, &size) == 0 &&
                   af_addr_from((struct sockaddr *)&addr, size, &f->peer);
 }
 
@@ -77,8 +77,8 @@ static bool was_accepted(const struct af_set *set, const struct af_addr *local) 
 
 /* The values for it; returns the keys that are asked for it. One that neither listens nor has a peer may become
  * anything: no rule is for it. */
-static uint32_t decide(const struct af_set *set, const struct facts *f, struct af_values *values) {
-    const struct af_policy *policy = &set->settings.policy;
+static uint32_t decide(const struct af_set *set, const struct af_policy *policy, const struct facts *f,
+                       struct af_values *values) {
     const bool listens = f->state == TCP_LISTEN, accepted = !listens && f->has_peer && was_accepted(set, &f->local);
     const enum af_role role = listens || accepted ? AF_ROLE_LISTEN : AF_ROLE_CONNECT;
     const struct af_addr *addr = role == AF_ROLE_LISTEN ? &f->local : &f->peer;
@@ -95,14 +95,29 @@ static uint32_t decide(const struct af_set *set, const struct facts *f, struct a
 
 /* ---- treat ---------------------------------------------------------------------------------------------------- */
 
+/* What was there before us, as far as it is known: set has noted it, or the library in the process has set it. */
+static struct af_state before_us(struct af_set *set, const struct facts *f, enum af_choice choice,
+                                 const struct af_state *now) {
+    const struct af_state *noted = af_givens_before(&set->givens, f->cookie, choice, f->local.port, now);
+    struct af_values values;
+    if (noted)
+        return *noted;
+    const struct af_state plain = af_state_plain(choice, now);
+    if (set->old && decide(set, set->old, f, &values) & 1u << af_choice_key(choice)) {
+        const struct af_state library = af_state_wanted(choice, &values, &plain);
+        if (af_state_equal(&library, now))
+            return plain;
+    }
+    return af_state_before(choice, now);
+}
+
 static unsigned treat(struct af_set *set, const struct af_held *held, int fd, const struct facts *f,
                       enum af_choice choice, const struct af_values *values, int *why) {
     struct af_state now;
     *why = af_state_read(fd, choice, &now);
     if (*why)
         return AF_OUTCOME_REFUSED;
-    const struct af_state *noted = af_givens_before(&set->givens, f->cookie, choice, f->local.port, &now);
-    const struct af_state before = noted ? *noted : af_state_before(choice, &now);
+    const struct af_state before = before_us(set, f, choice, &now);
     const struct af_state wanted = af_state_wanted(choice, values, &before);
     const bool own = af_state_chosen(choice, &before) && !set->settings.policy.override;
     const struct af_state *to = own ? &before : &wanted;
@@ -131,7 +146,9 @@ unsigned af_set_outside(struct af_set *set, const struct af_held *held, int fd, 
     *listens = f.state == TCP_LISTEN;
     if (*listens)
         af_set_add_listener(set, &f.local);
-    const uint32_t named = decide(set, &f, &values);
+    if (set->only_look)
+        return AF_OUTCOME_TCP | (set->acts ? AF_OUTCOME_SET : 0);
+    const uint32_t named = decide(set, &set->settings.policy, &f, &values);
     for (int choice = 0; choice < AF_CHOICES; choice++) {
         int why = 0;
         if (!set->every_key && !(named & 1u << af_choice_key((enum af_choice)choice)))

@@ -19,7 +19,7 @@ static const struct af_column columns[COLUMNS] = {
     [SET] = { "SET" },
     [CHOSEN] = { "ITS_OWN", .optional = true, .rank = 1 },
     [REFUSED] = { "REFUSED", .optional = true, .rank = 1 },
-    [HOW] = { "HOW", .text = true, .rank = 5 },
+    [HOW] = { "HOW", .text = true, .least = 12, .rank = 5 },
 };
 
 void af_set_print(const struct af_set *set) {
@@ -35,7 +35,9 @@ void af_set_print(const struct af_set *set) {
         cells[SET] = af_format("%zu", p->set);
         cells[CHOSEN] = af_format("%zu", p->chosen);
         cells[REFUSED] = af_format("%zu", p->refused);
-        cells[HOW] = af_format("from outside");
+        cells[HOW] = af_format("%s", !p->posted    ? "from outside"
+                                     : p->in_force ? "by the library"
+                                                   : "by the library, at its next call");
     }
     if (table.n_lines)
         af_table_print(&table, stdout, af_width_of(STDOUT_FILENO), af_colour_on(STDOUT_FILENO));
@@ -43,25 +45,34 @@ void af_set_print(const struct af_set *set) {
 }
 
 /* One line for all that were refused for the same reason: a tree may have thousands. */
-static void tell_errors(const struct af_set *set) {
+static void tell_alike(const struct af_set *set, const char *(*text_of)(const struct af_set_process *)) {
     const struct af_set_process *all = set->processes;
     for (size_t i = 0; i < set->n_processes; i++) {
+        const char *text = text_of(&all[i]);
         size_t before = 0, after = 0;
-        for (size_t k = 0; all[i].error && k < set->n_processes; k++)
-            if (k != i && all[k].error && strcmp(all[k].error, all[i].error) == 0)
+        for (size_t k = 0; text && k < set->n_processes; k++)
+            if (k != i && text_of(&all[k]) && strcmp(text_of(&all[k]), text) == 0)
                 *(k < i ? &before : &after) += 1;
-        if (all[i].error && !before && after)
-            af_tell("set: process %d and %zu more: %s", (int)all[i].pid, after, all[i].error);
-        else if (all[i].error && !before)
-            af_tell("set: process %d: %s", (int)all[i].pid, all[i].error);
+        if (text && !before && after)
+            af_tell("set: process %d and %zu more: %s", (int)all[i].pid, after, text);
+        else if (text && !before)
+            af_tell("set: process %d: %s", (int)all[i].pid, text);
     }
+}
+
+static const char *error_of(const struct af_set_process *p) {
+    return p->error;
+}
+
+static const char *note_of(const struct af_set_process *p) {
+    return p->error ? NULL : p->note;
 }
 
 static void tell_sockets(const struct af_set *set) {
     size_t sockets = 0, chosen = 0, refused = 0, processes = 0;
     int why = 0;
     for (const struct af_set_process *p = set->processes; p < set->processes + set->n_processes; p++) {
-        processes += p->start_ticks && !p->error;
+        processes += p->start_ticks && !p->error && !p->posted && set->acts;
         sockets += p->listening + p->connections;
         chosen += p->chosen;
         refused += p->refused;
@@ -88,17 +99,18 @@ static void tell_beyond(const struct af_set *set) {
     const char *which = set->beyond ? set->beyond : "", *comma = set->beyond ? ", " : "";
     bool outside = false;
     for (size_t i = 0; i < set->n_processes; i++)
-        outside |= set->processes[i].start_ticks && !set->processes[i].error;
+        outside |= set->processes[i].start_ticks && !set->processes[i].error && !set->processes[i].posted;
     if (outside && asks_ack(&set->settings.policy))
         af_tell("set: nobody sees a close from outside: linger=ack is linger=ack-always there");
-    if (outside && af_policy_acts(&set->settings.policy))
+    if (outside && set->acts && af_policy_acts(&set->settings.policy))
         af_tell("set: not reached from outside: %s%sconnections opened from now on", which, comma);
-    else if (!set->acts)
+    else if (outside && !set->acts)
         af_tell("set: not reached from outside: %s", which);
 }
 
 void af_set_tell(const struct af_set *set) {
-    tell_errors(set);
+    tell_alike(set, error_of);
+    tell_alike(set, note_of);
     tell_sockets(set);
     tell_beyond(set);
 }

@@ -88,7 +88,7 @@ static struct af_set_process *process_of(struct af_set *set, pid_t pid) {
             return p;
     set->processes = af_room_for_one(set->processes, set->n_processes, sizeof *set->processes);
     struct af_set_process *p = &set->processes[set->n_processes++];
-    *p = (struct af_set_process){ .pid = pid };
+    *p = (struct af_set_process){ .pid = pid, .inside.memory = -1 };
     return p;
 }
 
@@ -101,7 +101,9 @@ static void note_error(const struct af_set *set, struct af_set_process *p, int e
 }
 
 /* Two numbers that are equal may be two processes. */
-static void treat(struct af_set *set, pid_t pid, bool only_listening) {
+enum how { ONLY_LETTERS, ONLY_LISTENING, ALL };
+
+static void treat(struct af_set *set, pid_t pid, enum how how) {
     struct af_held held;
     struct af_set_process *p = process_of(set, pid);
     int error = p->error ? 0 : af_held_open(pid, &held);
@@ -114,22 +116,53 @@ static void treat(struct af_set *set, pid_t pid, bool only_listening) {
     if (!error) {
         p->start_ticks = held.start_ticks;
         memcpy(p->program, held.program, sizeof p->program);
-        if (!set->seen_all)
+        if (!p->known) {
+            p->known = true;
+            af_set_letter(set, p);
+        }
+        if (!p->in_force)
+            af_set_letter_read(p);
+        if (!set->seen_all && set->acts)
             af_set_find_listeners(set, &held);
-        error = af_set_sockets(set, &held, only_listening, p);
+        set->old = p->posted ? &p->old.policy : NULL;
+        set->only_look = p->in_force || !set->acts;
+        error = how != ONLY_LETTERS && !p->error ? af_set_sockets(set, &held, how == ONLY_LISTENING, p) : 0;
         af_held_close(&held);
     }
     if (error && (error != -ESRCH || !p->start_ticks))
         note_error(set, p, error);
 }
 
+/* Has the library a letter somewhere that it has not read? One that opens and closes connections reads it within
+ * microseconds. */
+static bool waits_for_library(struct af_set *set) {
+    bool waits = false;
+    for (struct af_set_process *p = set->processes; p < set->processes + set->n_processes; p++) {
+        if (!p->in_force)
+            af_set_letter_read(p);
+        waits |= p->posted && !p->in_force;
+    }
+    return waits;
+}
+
+/* Where the library is and reads its letter it does all that is to be done, and nobody changes a socket behind its
+ * counts. */
+static void give_library_time(struct af_set *set) {
+    enum { TRIES = 100, PAUSE_NS = 1000000 };
+    for (int i = 0; i < TRIES && waits_for_library(set); i++)
+        nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
+}
+
 /* What listens is first, in all of them: what it accepts from then on has inherited. */
-static void treat_all(struct af_set *set, bool listening) {
+static void treat_all(struct af_set *set, bool first) {
     pid_t *pids = NULL;
     const size_t n = set->tree ? af_process_tree(set->pid, &pids) : 1;
-    for (int only_listening = listening && n > 1; only_listening >= 0; only_listening--)
-        for (size_t i = 0; i < n; i++)
-            treat(set, pids ? pids[i] : set->pid, only_listening);
+    for (int how = first ? ONLY_LETTERS : ALL; how <= ALL; how++) {
+        for (size_t i = 0; i < n && (how != ONLY_LISTENING || n > 1); i++)
+            treat(set, pids ? pids[i] : set->pid, (enum how)how);
+        if (how == ONLY_LETTERS)
+            give_library_time(set);
+    }
     free(pids);
 }
 
@@ -162,7 +195,7 @@ static void hold_signals(void) {
 
 static bool any_reached(const struct af_set *set) {
     for (size_t i = 0; i < set->n_processes; i++)
-        if (set->processes[i].set)
+        if (set->processes[i].set || set->processes[i].posted)
             return true;
     return false;
 }
@@ -170,6 +203,8 @@ static bool any_reached(const struct af_set *set) {
 static void set_free(struct af_set *set) {
     for (size_t i = 0; i < set->n_processes; i++)
         free(set->processes[i].error);
+    for (size_t i = 0; i < set->n_processes; i++)
+        af_inside_free(&set->processes[i].inside);
     free(set->processes);
     free(set->beyond);
     free(set->seen);
@@ -183,12 +218,13 @@ int af_command_set(int argc, char **argv) {
     if (!read_options(&set, argc, argv, &status))
         return status;
     af_set_find_beyond(&set);
-    if (set.acts) {
-        hold_signals();
+    hold_signals();
+    if (set.acts)
         af_givens_read(&set.givens);
-        treat_until_still(&set);
+    treat_until_still(&set);
+    if (set.acts)
         af_givens_write(&set.givens);
-    }
+    waits_for_library(&set);
     bool ok = any_reached(&set);
     if (set.json)
         ok &= af_set_write_json(&set);

@@ -2,10 +2,12 @@
  *
  *   set.c     options, and all processes one after the other    outside.c  one socket, treated from outside
  *   process.c one process: its sockets, listening ones first     choice.c   the options of a key on a socket
+ *   letter.c  the library's own way, where it is in a process
  *   given.c   what was there before, for `off`                   print.c json.c  what is told */
 #ifndef AFTERFIN_CLI_SET_SET_H
 #define AFTERFIN_CLI_SET_SET_H
 
+#include "cli/kernel/mailbox.h"
 #include "cli/kernel/pidfd.h"
 #include "cli/launch/settings.h"
 #include "cli/set/given.h"
@@ -28,7 +30,14 @@ struct af_set_process {
     pid_t pid;
     uint64_t start_ticks;
     char program[16];
-    char *error; /* it could not be reached: why; from malloc */
+    char *error;      /* it could not be reached: why; from malloc */
+    bool known;       /* it has been asked whether the library is in it */
+    bool posted;      /* the library is in it, and has a letter */
+    uint32_t serial;  /* of that */
+    bool in_force;    /* ... which it has read by now */
+    const char *note; /* the library is in it, and cannot be told: why */
+    struct af_inside inside;
+    struct af_settings old; /* what it had before */
     size_t listening, connections, set, chosen, refused;
     int why_refused; /* -errno of the last */
 };
@@ -41,6 +50,8 @@ struct af_set {
     bool acts;    /* some key that was asked for can be had from outside */
     char *beyond; /* which cannot: "reuseaddr, linger=rst", from malloc; NULL: all can */
 
+    bool only_look; /* nothing is to be set in the process that is being treated: the library has done it */
+    const struct af_policy *old; /* of the process that is being treated, if the library has one there; else NULL */
     struct af_givens givens;
     struct af_seen_socket *seen; /* by inode, with room for a power of two */
     size_t n_seen, seen_room;
@@ -55,6 +66,12 @@ struct af_set {
     struct af_set_process *processes;
     size_t n_processes;
 };
+
+/* letter.c: where the library is in a process, put the policy in its mailbox. process->error: it may
+ * not be reached at all. */
+void af_set_letter(struct af_set *set, struct af_set_process *process);
+/* Later: has it been read? */
+void af_set_letter_read(struct af_set_process *process);
 
 /* process.c: where is listened in a process's network namespace, which tells what listens before it is looked at; in one
  * that we may not enter nothing does. */

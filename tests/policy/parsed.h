@@ -68,6 +68,7 @@ static const char *const policy_examples[] = {
     "AFTERFIN_LOG_FORMAT=json",
     "AFTERFIN_LOG_INTERVAL=5",
     "AFTERFIN_LEDGER=/run/afterfin",
+    "AFTERFIN_SET=off",
     "AFTERFIN_STRICT=true",
 };
 

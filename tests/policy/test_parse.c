@@ -105,14 +105,14 @@ Test(policy_parse, each_place_to_write_to_is_understood) {
 
 Test(policy_parse, a_boolean_has_four_words_each_way) {
     static const char *const words[2][4] = { { "off", "0", "no", "false" }, { "on", "1", "yes", "true" } };
-    static const char *const keys[] = { "REUSEADDR", "BIND_NO_PORT", "OVERRIDE", "STRICT" };
+    static const char *const keys[] = { "REUSEADDR", "BIND_NO_PORT", "OVERRIDE", "STRICT", "SET" };
     for (size_t k = 0; k < ROWS(keys); k++)
         for (int i = 0; i < 8; i++) {
             char setting[64];
             struct parsed r;
             snprintf(setting, sizeof setting, "AFTERFIN_%s=%s", keys[k], words[i / 4][i % 4]);
             PARSE(&r, setting);
-            const bool got[] = { r.p.values.reuseaddr, r.p.values.bind_no_port, r.p.override, r.p.strict };
+            const bool got[] = { r.p.values.reuseaddr, r.p.values.bind_no_port, r.p.override, r.p.strict, !r.p.closed };
             cr_expect(r.ok, "%s: %s", setting, r.error.text);
             cr_expect(got[k] == (i >= 4), "%s", setting);
         }

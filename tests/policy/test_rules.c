@@ -84,6 +84,7 @@ Test(policy_rules, a_rule_takes_the_keys_of_its_role_and_no_others) {
         { "log_format", "log_format=json", { false } },
         { "log_interval", "log_interval=1", { false } },
         { "ledger", "ledger=on", { false } },
+        { "set", "set=off", { false } },
         { "strict", "strict=on", { false } },
     };
     static const char *const roles[] = { "bind", "connect", "listen" };

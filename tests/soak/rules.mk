@@ -24,7 +24,7 @@ model: all tests ## random plays of descriptors and processes, SEEDS of them fro
 TSAN = $(B)/tsan
 TSAN_VICTIMS = $(addprefix $(TSAN)/tests/victims/,soak_tree threads storm open_by threads_close)
 TSAN_OPTIONS = report_thread_leaks=0:atexit_sleep_ms=50:log_path=$(abspath $(TSAN))/report
-TSAN_TESTS = soak/every|invisible/threads|invisible/forks|invisible/a_signal|invisible/an_exit|opens/a_connect|threads/
+TSAN_TESTS = soak/every|invisible/threads|invisible/forks|invisible/a_signal|invisible/an_exit|opens/a_connect|threads/|set_library/threads
 
 tsan: all tests ## threads, under ThreadSanitizer: the short dose, and tests of threads
 	$(Q)$(MAKE) -s B=$(TSAN) CFLAGS='-O1 -g -fsanitize=thread -Wno-tsan' $(TSAN)/libafterfin.so $(TSAN_VICTIMS)

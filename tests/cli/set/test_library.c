@@ -1,0 +1,158 @@
+/* set, where the library is in the process: what it opens from then on has the policy, and its counts stay exact. */
+#include "tests/cli/set/set.h"
+#include "tests/harness/counts.h"
+#include "tests/harness/fabricate.h"
+#include "tests/harness/shell.h"
+
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int option_of(pid_t pid, unsigned nth, int level, int name) {
+    const int fd = victim_socket(pid, nth), value = socket_option(fd, level, name);
+    close(fd);
+    return value;
+}
+
+/* ---- counts --------------------------------------------------------------------------------------------------- */
+
+/* One change after the other while clients come, each of which the server ends: what the kernel keeps, and what it does
+ * not, is what the log says. */
+Test(set_library, counts_stay_exact_across_ten_changes) {
+    static const char *const changes[] = {
+        "linger=ack",  "linger=off", "linger=ack-always", "rules=listen :10000 linger=off",
+        "rules=",      "linger=off", "keepalive=60",      "linger=ack",
+        "override=on", "linger=off"
+    };
+    enum { EACH = 20 };
+    ns_enter();
+    own_default();
+    const char *log = scratch_path();
+    struct victim v = victim_start(text("LOG=%s", log), "server_close 127.0.0.1 10000 -n %u -q 1 -b 100",
+                                   (unsigned)(ROWS(changes) + 1) * EACH);
+    ns_wait_listen(10000);
+    for (size_t i = 0; i <= ROWS(changes); i++) {
+        struct client_result r = client_run(&(struct client_options){ .port = 10000, .n = EACH, .send = 1 });
+        cr_expect_eq(r.clean, EACH, "%zu: %u clean", i, r.clean);
+        if (i < ROWS(changes)) {
+            json_t *json = set_json(0, v.pid, changes[i], NULL);
+            cr_expect_str_eq(json_string_value(json_find(json, "processes.0.how")), "library");
+        }
+    }
+    cr_assert_eq(victim_wait(&v).status, 0);
+    const struct books books = books_of("all", 10000);
+    const struct tally counted = tally_log("all", log);
+    cr_expect_eq(counted.established, (long)(ROWS(changes) + 1) * EACH);
+    cr_expect_eq(counted.time_wait + counted.avoided, counted.established, "%ld, %ld", counted.time_wait,
+                 counted.avoided);
+    cr_expect_eq(counted.time_wait, books.from, "%ld, the kernel has %ld", counted.time_wait, books.from);
+    cr_expect_eq(counted.avoided, 5 * EACH, "%ld", counted.avoided);
+    const char *line = log_line(file_text(log), 0);
+    cr_expect(strstr(log_text(line, "policy"), "linger=off") && log_text(line, "policy_since"), "%s", line);
+}
+
+/* Threads that open and close while the policy changes under them. */
+Test(set_library, threads_and_their_counts_are_as_exact) {
+    ns_enter();
+    own_default();
+    struct peer peer = script_start("ec", 0);
+    const char *log = scratch_path();
+    struct victim v = victim_start(text("LOG=%s|LINGER=off", log), "threads own 127.0.0.1 %u 400", peer.port);
+    unsigned changes = 0;
+    for (; victim_runs(&v) && changes < 10; changes++) {
+        char pid[16];
+        snprintf(pid, sizeof pid, "%d", (int)v.pid);
+        command(NULL, "set", "--pid", pid, changes % 2 ? "linger=off" : "linger=ack-always", "keepalive=60", NULL);
+    }
+    struct ended e = victim_wait(&v);
+    cr_expect_eq(e.status, 0, "%s%s", e.out, e.err);
+    ns_settle();
+    while (ns_count(ST_FIN_WAIT2, 0, peer.port)) /* the peer is yet to close */
+        usleep(1000);
+    const long kernel = (long)ns_count(ST_TIME_WAIT, 0, peer.port);
+    const struct tally counted = tally_log("all", log);
+    cr_expect_gt(changes, 0);
+    cr_expect_eq(counted.time_wait, kernel, "%ld, the kernel has %ld", counted.time_wait, kernel);
+}
+
+/* ---- which sockets ---------------------------------------------------------------------------------------------- */
+
+Test(set_library, what_it_opens_from_then_on_has_the_policy) {
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *log = scratch_path();
+    struct victim v = victim_start(text("LOG=%s", log), "cycles connect 2000 127.0.0.1 %u", peer.port);
+    peer_wait_accepted(&peer, 20);
+    set_json(0, v.pid, "linger=ack-always", NULL);
+    cr_assert_eq(victim_wait(&v).status, 0);
+    const struct books books = books_of("connects", peer.port);
+    const struct tally counted = tally_log("connects", log);
+    cr_expect_eq(counted.time_wait, books.to, "%ld, the kernel has %ld", counted.time_wait, books.to);
+    cr_expect_gt(counted.time_wait, 0);
+    cr_expect_gt(counted.avoided, 0);
+}
+
+Test(set_library, off_takes_back_what_the_library_has_set_and_not_what_the_program_has) {
+    static const struct {
+        const char *settings, *own, *policy;
+        int keepalive, timeout, linger2;
+    } rows[] = {
+        { "KEEPALIVE=60|USER_TIMEOUT=9s|LINGER=ack-always", "", "keepalive=off", 0, 9000, -1 },
+        { "KEEPALIVE=60|USER_TIMEOUT=9s|LINGER=ack-always", "", "user_timeout=off", 1, 0, -1 },
+        { "KEEPALIVE=60|USER_TIMEOUT=9s|LINGER=ack-always", "", "linger=off", 1, 9000, 60 },
+        { "KEEPALIVE=60", "-O keepalive:1 -O keepidle:99", "keepalive=off", 1, 0, 60 },
+        { "LINGER=ack-always", "-O linger2:5", "linger=off", 0, 0, 5 },
+        { "RULES=connect * keepalive=60", "", "rules=", 0, 0, 60 },
+    };
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    for (unsigned i = 0; i < ROWS(rows); i++) {
+        struct victim v = victim_start(rows[i].settings, "connect_hold 127.0.0.1 %u %s", peer.port, rows[i].own);
+        peer_wait_accepted(&peer, i + 1);
+        victim_wait_out(&v, "open");
+        set_json(0, v.pid, rows[i].policy, NULL);
+        cr_expect_eq(option_of(v.pid, 0, SOL_SOCKET, SO_KEEPALIVE), rows[i].keepalive, "row %u", i);
+        cr_expect_eq(option_of(v.pid, 0, IPPROTO_TCP, TCP_USER_TIMEOUT), rows[i].timeout, "row %u", i);
+        cr_expect_eq(option_of(v.pid, 0, IPPROTO_TCP, TCP_LINGER2), rows[i].linger2, "row %u: %d", i,
+                     option_of(v.pid, 0, IPPROTO_TCP, TCP_LINGER2));
+        victim_kill(&v, SIGKILL);
+    }
+}
+
+/* ---- who may not ------------------------------------------------------------------------------------------------ */
+
+Test(set_library, says_where_the_library_is_not_told_and_why) {
+    static const struct {
+        const char *settings;
+        int status;
+        const char *how, *says;
+    } rows[] = {
+        { "SET=off|LINGER=off|LOG=/dev/null", 1, NULL, "it forbids it: AFTERFIN_SET=off" },
+        { "SET=off", 1, NULL, "it forbids it: AFTERFIN_SET=off" },
+        { "", 0, "outside", "the library in it sleeps" },
+        { "LINGER=ack|SKIP=connect_hold", 0, "outside", "the library in it sleeps" },
+        { "LINGRE=ack", 0, "outside", "the library in it sleeps" },
+        { "SET=on", 0, "library", "" },
+        { "LOG=/dev/null", 0, "library", "" },
+    };
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    for (unsigned i = 0; i < ROWS(rows); i++) {
+        char pid[16];
+        struct victim v = victim_start(rows[i].settings, "connect_hold 127.0.0.1 %u", peer.port);
+        peer_wait_accepted(&peer, i + 1);
+        snprintf(pid, sizeof pid, "%d", (int)v.pid);
+        struct ended e = command(NULL, "set", "--json", "--pid", pid, "linger=ack-always", NULL);
+        cr_expect_eq(e.status, rows[i].status, "row %u: %d: %s", i, e.status, e.err);
+        cr_expect(strstr(e.err, rows[i].says), "row %u: %s", i, e.err);
+        const json_t *how = json_find(json_loads(e.out, 0, NULL), "processes.0.how");
+        cr_expect(rows[i].how ? strcmp(json_string_value(how), rows[i].how) == 0 : json_is_null(how), "row %u: %s", i,
+                  e.out);
+        cr_expect_eq(option_of(v.pid, 0, IPPROTO_TCP, TCP_LINGER2) < 0, rows[i].how != NULL, "row %u", i);
+        victim_kill(&v, SIGKILL);
+    }
+}
