@@ -62,4 +62,27 @@ $(B)/old-glibc/%: %.c $(B)/old-glibc/loader | $(B)/kernel
 
 check-old-glibc: all tests $(call victims_for,old-glibc) ## the same with a glibc of Debian 11, which debootstrap fetches (as root)
 	$(Q)VICTIMS=old-glibc $(B)/tests/check -j2 --filter '$(LIBC_FILTER)'
-.PHONY: check-musl check-old-glibc
+
+# ---- another processor -------------------------------------------------------------------------------------------
+
+# Library and victims for 64-bit ARM, under qemu-user, as far as that carries. It hands out 4 bytes of TCP_INFO, and does not
+# know IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT, kcmp, execveat, clone3, seccomp, nor vfork but as fork:
+# so no suites of linger=ack, port ranges, inheriting, and trees. What a victim executes is this machine's, so none of exec.
+ARM_CC := $(shell command -v aarch64-linux-gnu-gcc)
+ARM_TESTS = keepalive/* reuseaddr/* streams/* syn_retries/* threads/* ways/no_* ways/what_* ways/a_connection_ends* \
+	linger_rst/rst_aborts_* linger_rst/seconds_*
+
+$(B)/arm/%: %.c
+	@mkdir -p $(@D)/real; echo "  CC   $< (aarch64)"
+	$(Q)$(ARM_CC) $(BASE) $(CFLAGS) -pthread -o $(@D)/real/$(@F) $<
+	$(Q)sed 's|@victim@|$(abspath $(@D))/real/$(@F)|; s|@library@|$(abspath $(B))/aarch64/libafterfin.so|' tests/libc/qemu.sh >$@
+	$(Q)chmod +x $@
+
+$(B)/aarch64/libafterfin.so: FORCE
+	+$(Q)$(MAKE) B=$(B)/aarch64 CC=$(ARM_CC) $@
+
+check-aarch64: all tests $(if $(ARM_CC),$(B)/aarch64/libafterfin.so $(call victims_for,arm)) ## the library for 64-bit ARM under qemu-user
+	$(Q)if [ -z "$(ARM_CC)" ] || ! command -v qemu-aarch64 >/dev/null; then \
+		echo "check-aarch64: skipped, it takes gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"; \
+		else VICTIMS=arm $(B)/tests/check -j2 --filter '@($(subst $(space),|,$(strip $(ARM_TESTS))))'; fi
+.PHONY: check-musl check-old-glibc check-aarch64

@@ -43,7 +43,7 @@ static void by_syscall_dup(int fd) {
     copy = (int)syscall(SYS_dup, fd);
 }
 static void by_syscall_dup2(int fd) {
-    copy = (int)syscall(SYS_dup2, fd, HIGH);
+    copy = raw_dup2(fd, HIGH);
 }
 static void by_syscall_dup3(int fd) {
     copy = (int)syscall(SYS_dup3, fd, HIGH, 0);

@@ -76,7 +76,7 @@ static void by_dup3(int fd) {
     replaced(fd, dup3(null, fd, O_CLOEXEC));
 }
 static void by_syscall_dup2(int fd) {
-    replaced(fd, (int)syscall(SYS_dup2, null, fd));
+    replaced(fd, raw_dup2(null, fd));
 }
 static void by_syscall_dup3(int fd) {
     replaced(fd, (int)syscall(SYS_dup3, null, fd, 0));
@@ -89,7 +89,7 @@ static void by_dup_that_fails(int fd) {
     MUST(dup3(999, fd, 0) == -1 && errno == EBADF);
     MUST(dup3_odd(null, fd, O_APPEND) == -1 && errno == EINVAL);
     MUST(dup2(fd, -1) == -1 && dup2(-1, fd) == -1);
-    MUST(syscall(SYS_dup2, fd, fd) == fd && syscall(SYS_dup2, 999, fd) == -1);
+    MUST(raw_dup2(fd, fd) == fd && raw_dup2(999, fd) == -1);
     last_close(fd);
 }
 

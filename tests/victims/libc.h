@@ -5,9 +5,11 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/close_range.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -57,6 +59,22 @@ static inline int pidfd_open(pid_t pid, unsigned flags) {
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd __NR_pidfd_getfd
 #endif
+
+/* Bare system calls that newer processors do not have. */
+static inline int raw_dup2(int fd, int to) {
+#ifdef SYS_dup2
+    return (int)syscall(SYS_dup2, fd, to);
+#else
+    return fd == to ? (int)syscall(SYS_fcntl, fd, F_GETFD) < 0 ? -1 : fd : (int)syscall(SYS_dup3, fd, to, 0);
+#endif
+}
+static inline pid_t raw_fork(void) {
+#ifdef SYS_fork
+    return (pid_t)syscall(SYS_fork);
+#else
+    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+#endif
+}
 
 #if !defined __GLIBC__ || __GLIBC__ == 2 && __GLIBC_MINOR__ < 36
 #define LATE(name, parameters, arguments, ...) \

@@ -22,19 +22,26 @@ static struct sock_filter only_ours[] = {
     ALLOW(sendto),
     ALLOW(shutdown),
     ALLOW(dup),
+#ifdef SYS_dup2
     ALLOW(dup2),
+#endif
+    ALLOW(dup3),
     ALLOW(bind),
     ALLOW(listen),
     ALLOW(setsockopt),
     ALLOW(close_range),
     ALLOW(clone),
+#ifdef SYS_vfork
     ALLOW(vfork),
+#endif
     ALLOW(wait4),
     ALLOW(execve),
     ALLOW(exit_group),
     ALLOW(set_robust_list),
 #ifndef __GLIBC__ /* musl's fork */
+#ifdef SYS_fork
     ALLOW(fork),
+#endif
     ALLOW(gettid),
 #endif
     ALLOW(rt_sigprocmask),

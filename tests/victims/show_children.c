@@ -55,7 +55,7 @@ static void forks(void) {
     if ((child = fork()) == 0)
         abort();
     show_end(child);
-    if ((child = (pid_t)syscall(SYS_fork)) == 0)
+    if ((child = raw_fork()) == 0)
         syscall(SYS_exit_group, 9);
     show_end(child);
 }

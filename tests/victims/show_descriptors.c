@@ -45,7 +45,7 @@ static void copies(void) {
     SHOW(syscall(SYS_fcntl, fd, F_GETOWN) == fcntl(fd, F_GETOWN));
     SHOW(fcntl(fd, 9999, 0));
     SHOW(syscall(SYS_dup, fd));
-    SHOW(syscall(SYS_dup2, fd, 80));
+    SHOW(raw_dup2(fd, 80));
     SHOW(syscall(SYS_dup3, fd, 81, O_CLOEXEC));
     SHOW(syscall(SYS_fcntl, fd, F_DUPFD, 82));
     SHOW(syscall(SYS_dup3, fd, fd, 0));

@@ -18,7 +18,7 @@ extern pid_t __fork(void);
 /* ---- births ----------------------------------------------------------------------------------------- */
 
 static pid_t by_syscall_fork(void) {
-    return (pid_t)syscall(SYS_fork);
+    return raw_fork();
 }
 static pid_t by_syscall_clone(void) {
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
