@@ -149,8 +149,8 @@ static bool may_not(const char *seen) {
 }
 
 static void paste_all(bool as_user) {
-    const char *directory = install(as_user);
     own_default();
+    const char *directory = install(as_user);
     for (size_t i = 0; i < ROWS(examples); i++) {
         int status = -1;
         ns_enter();

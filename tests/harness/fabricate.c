@@ -36,9 +36,14 @@ const char *new_directory(void) {
     return path;
 }
 
+/* What was built there is still to be found. */
+static bool own_tmp(void) {
+    return strncmp(library_path(), "/tmp/", 5) == 0 || mount("none", "/tmp", "tmpfs", 0, "mode=1777") == 0;
+}
+
 const char *own_default(void) {
     if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("none", "/run", "tmpfs", 0, "mode=755") != 0)
+        mount("none", "/run", "tmpfs", 0, "mode=755") != 0 || !own_tmp())
         cr_skip_test("no mount namespace");
     cr_assert_eq(mkdir("/run/afterfin", 0700), 0);
     return "/run/afterfin";

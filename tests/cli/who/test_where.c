@@ -213,8 +213,8 @@ static pid_t leave_as(unsigned uid, const char *setting, uint16_t port, unsigned
 /* His own default directory is in /run/user; another's, who has no such, in /tmp, where anybody may put things. */
 Test(who_where, shows_root_the_processes_of_all_users) {
     ns_enter();
-    build_for_all();
     const char *own = own_default();
+    build_for_all();
     const unsigned uid = 65533, other = 3000000000u + (unsigned)getpid();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     if (shell("install -d -m 755 /run/user && install -d -m 700 -o %u /run/user/%u", uid, uid).status != 0)
