@@ -145,7 +145,8 @@ static void expect_packages(struct image *image) {
         expect_package(find(image, "afterfin", 8), name);
         expect_package(find(image, "entrypoint", 10), name);
     }
-    list = strdup(shell("sed -n 's/^CLI_LIBRARIES = //p' Makefile | tr ' ' '\\n' | sed 's/-l\\(.*\\)/lib\\1.so/'").out);
+    list = strdup(shell("sed -n 's/^CLI_LIBRARIES = //p' Makefile | tr ' ' '\\n' | sed -n 's/^-l\\(.*\\)/lib\\1.so/p'")
+                      .out);
     cr_assert(*list, "what the command is linked with");
     for (char *name = strtok_r(list, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest))
         expect_package(find(image, "build", 5), name);
@@ -239,7 +240,7 @@ Test(examples_container, the_pod_brings_the_library_and_leaves_no_time_wait) {
     ns_enter();
     const char *directory = new_directory();
     json_t *pod = read_yaml(pod_file);
-    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct peer peer = peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1 });
     cr_assert_eq(shell("cd %s && chmod 755 . && mkdir bin && cp %s %s %s bin && chmod -R a+rX bin", directory,
                        command_path(), library_path(), victim_path("connect_close"))
                      .status,
@@ -251,7 +252,7 @@ Test(examples_container, the_pod_brings_the_library_and_leaves_no_time_wait) {
     snprintf(brought, sizeof brought, "%s/bin", directory);
     struct ended e = shell("%s", moved(in_container(pod, init, directory, line), "/usr/local/lib", brought));
     cr_assert_eq(e.status, 0, "%s: %s", line, e.err);
-    cr_assert_gt(asprintf(&line, "%s connect_close 127.0.0.1 %u -n 5", variables_of(legacy), peer.port), 0);
+    cr_assert_gt(asprintf(&line, "%s connect_close 127.0.0.1 %u -n 5 -b 1 -r 1", variables_of(legacy), peer.port), 0);
     expect_avoided(in_container(pod, legacy, directory, line), 5, "the pod");
     const char *asked = typed(pod_file, "kubectl exec legacy -c afterfin -- ");
     cr_expect_str_eq(text_at(pod, "spec.containers.1.name"), "afterfin");

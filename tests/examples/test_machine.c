@@ -72,13 +72,13 @@ enum { CONNECTIONS = 5 };
 
 /* The service, which the drop-in is for: what systemd would make for it, and its variables. */
 static void run_legacy(const char *root) {
-    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct peer peer = peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1 });
     cr_assert_eq(shell("cd %s && mkdir -p run var/log/%s && mkdir -m %s run/%s", root,
                        values(drop_in, "LogsDirectory") + 1, values(drop_in, "RuntimeDirectoryMode") + 1,
                        values(drop_in, "RuntimeDirectory") + 1)
                      .status,
                  0);
-    struct ended e = shell("env -i %s %s 127.0.0.1 %u -n %d", here(root, values(drop_in, "Environment")),
+    struct ended e = shell("env -i %s %s 127.0.0.1 %u -n %d -b 1 -r 1", here(root, values(drop_in, "Environment")),
                            victim_path("connect_close"), peer.port, CONNECTIONS);
     cr_assert_eq(e.status, 0, "%s", e.err);
     cr_expect_str_empty(e.err);
