@@ -18,8 +18,9 @@ void series_add(struct series *s, double value);
 /* The share-th (0.5: median) of them; sorts. */
 double series_at(struct series *s, double share);
 
-/* How a driver is run. NULL settings: bare. "empty", "floor": under that library of bench/. Else under afterfin with
- * these variables, "|" between, AFTERFIN_ left out. */
+/* How a driver is run. NULL settings: bare. "empty", "floor": under that library of bench/. "static": a static one, bare;
+ * "static KEY=VALUE": under run's supervisor, with that policy. Else under afterfin with these variables, "|" between,
+ * AFTERFIN_ left out. */
 struct start {
     const char *settings, *arguments;
     bool for_children; /* the settings are for the children that it starts, not for itself */
@@ -49,6 +50,7 @@ bool bench_closes(unsigned rounds);
 bool bench_execs(unsigned rounds);
 bool bench_threads(unsigned rounds);
 bool bench_search(unsigned rounds);
+bool bench_static(unsigned rounds);
 
 /* "met", "MISSED", or "unclear" where the lower quartile of what missed lies within; and the tally of them. */
 const char *verdict(double figure, double lower_quartile, double bound);

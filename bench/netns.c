@@ -174,17 +174,35 @@ static int variables(const char *settings, char *out[], int room) {
     return n;
 }
 
+/* "static" or "static KEY=VALUE": the words before the driver's. Returns how many. */
+static int static_words(const char *settings, char *out[]) {
+    char *command, *policy = (char *)settings + strlen("static");
+    int n = 0;
+    if (*policy == ' ' && asprintf(&command, "%s/afterfin", folder) > 0) {
+        char *const words[] = { command, "run", "-q", "-p", policy + 1, "--" };
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            out[n++] = words[i];
+    }
+    if (asprintf(&out[n], "%s_static", driver) > 0)
+        n++;
+    return n;
+}
+
 static char *const callgrind[] = { "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null" };
 
 static void become_driver(const struct start *start, int out, bool counted) {
     char *argv[MOST_ARGS] = { callgrind[0], callgrind[1], callgrind[2] }, *variable[MOST_ARGS], *rest = NULL;
-    int n = counted ? 3 : 0, set = variables(start->settings, variable, MOST_ARGS / 2);
+    const bool alone = start->settings && strncmp(start->settings, "static", 6) == 0;
+    int n = counted ? 3 : 0, set = alone ? 0 : variables(start->settings, variable, MOST_ARGS / 2);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (!start->everywhere)
         pin(CLIENT_CPU);
     dup2(out, counted ? 2 : 1);
-    argv[n++] = driver;
+    if (alone)
+        n += static_words(start->settings, argv + n);
+    else
+        argv[n++] = driver;
     for (char *word = strtok_r(strdup(start->arguments), " ", &rest); word && n < MOST_ARGS / 2;
          word = strtok_r(NULL, " ", &rest))
         argv[n++] = word;

@@ -144,3 +144,28 @@ bool bench_threads(unsigned rounds) {
     how.arguments = "threads socket 1000 " BENCH_PORT;
     return table(rows, COUNT(rows), rounds, how, 1000, false);
 }
+
+/* What run's supervisor costs a static program; what is said on stderr by it is of no interest here. */
+bool bench_static(unsigned rounds) {
+    static const struct {
+        const char *what, *arguments;
+        double bound, unit;
+    } kinds[] = {
+        { "socket, connect, close", "cycle plain 2000 " BENCH_PORT, 2, 1000 },
+        { "the same in 64 threads", "threads connect 25 " BENCH_PORT, 2, 1000 },
+        { "socket, close in 64 threads", "threads socket 1000 " BENCH_PORT, 1.05, 1000 },
+        { "close of a file", "close 0", 0, 1000 }, /* what any filter costs: the kernel lets it pass by a bitmap */
+    };
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        const struct row rows[] = {
+            { .name = "bare", .settings = "static" },
+            { .name = "bare again (noise)", .settings = "static" },
+            { .name = "linger=ack, from outside", .settings = "static linger=ack", .bound = kinds[i].bound },
+        };
+        printf("\na static program: %s\n  %-25s %8s %7s %7s %7s\n", kinds[i].what, "", "us", "ratio", "lower", "upper");
+        if (!table(rows, COUNT(rows), rounds, (struct start){ .arguments = kinds[i].arguments, .everywhere = true },
+                   kinds[i].unit, false))
+            return false;
+    }
+    return true;
+}

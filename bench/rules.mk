@@ -8,7 +8,11 @@ $(B)/bench/bench: $(call objects,obj,$(BENCH))
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
-bench: all $(addprefix $(B)/bench/,bench driver empty.so floor.so) ## what the library costs in time (ROUNDS=41)
+$(B)/bench/driver_static: bench/driver.c
+	@mkdir -p $(@D); echo "  CC   $< (static)"
+	$(Q)$(CC) $(BASE) $(CFLAGS) -static -pthread -o $@ $<
+
+bench: all $(addprefix $(B)/bench/,bench driver driver_static empty.so floor.so) ## what the library costs in time (ROUNDS=41)
 	$(Q)$(B)/bench/bench $(B) $(ROUNDS) $(SECTIONS)
 
 .PHONY: bench

@@ -184,8 +184,8 @@ static void supervise(const struct af_settings *settings, const char *directory,
         s.late = af_late_ports_make();
     af_notify_hasten(s.listener);
     const pid_t holder = start_holder(s.listener, self, in_hand);
-    long threads = sysconf(_SC_NPROCESSORS_ONLN);
-    threads = threads < 2 ? 2 : threads > MOST_THREADS ? MOST_THREADS : threads;
+    long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2; /* one is quicker than two where they are to share a processor */
+    threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
     int started = 0;
     for (int i = 0; i < threads; i++) {
         pthread_t thread;

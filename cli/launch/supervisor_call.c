@@ -59,9 +59,8 @@ static int number(int fd, int level, int name) {
 }
 
 static bool is_tcp(int fd) {
-    const int protocol = number(fd, SOL_SOCKET, SO_PROTOCOL), family = number(fd, SOL_SOCKET, SO_DOMAIN);
-    return (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP) && (family == AF_INET || family == AF_INET6) &&
-           number(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
+    const int protocol = number(fd, SOL_SOCKET, SO_PROTOCOL);
+    return (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP) && number(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
 }
 
 /* How often the kernel repeats a SYN where nobody has a wish. */
@@ -130,15 +129,6 @@ uint64_t af_cookie_of(int fd) {
 
 /* ---- the calls ------------------------------------------------------------------------------------------------ */
 
-static bool read_address(const struct af_charge *charge, const struct af_notified_call *call,
-                         struct sockaddr_storage *to, socklen_t *size, struct af_addr *addr) {
-    *to = (struct sockaddr_storage){ 0 };
-    *size = (uint32_t)call->arguments[2];
-    if (*size > sizeof *to || !af_charge_read(charge, call->arguments[1], to, *size))
-        return false;
-    return af_addr_from((struct sockaddr *)to, *size, addr);
-}
-
 static void on_connect(const struct af_supervision *s, const struct af_charge *charge, int fd,
                        const struct af_addr *addr) {
     treat(s, fd, AF_ROLE_CONNECT, addr, 0);
@@ -197,13 +187,14 @@ static bool has_address(unsigned call) {
 
 int af_supervise_call(const struct af_supervision *s, struct af_charges *charges,
                       const struct af_notification *notification, const struct af_notified_call *call) {
-    struct sockaddr_storage storage;
+    struct sockaddr_storage storage = { 0 };
     struct af_addr addr = { .v6 = 0 };
-    socklen_t size;
+    const uint32_t size = has_address(call->call) ? (uint32_t)call->arguments[2] : 0;
     int error = 0;
-    struct af_charge *charge = call->thread ? af_charge_of(charges, s, call->thread) : NULL;
-    if (!charge || charge->left_alone ||
-        (has_address(call->call) && !read_address(charge, call, &storage, &size, &addr)))
+    if (!call->thread || size > sizeof storage)
+        return 0;
+    struct af_charge *charge = af_charge_of(charges, s, call->thread, call->arguments[1], &storage, size);
+    if (!charge || charge->left_alone || (size && !af_addr_from((struct sockaddr *)&storage, size, &addr)))
         return 0;
     const int fd = af_charge_take(charges, s, &charge, (int)call->arguments[0]);
     if (fd < 0)

@@ -25,7 +25,7 @@ bool af_supervise_socket(const struct af_supervision *s, struct af_charges *char
     const int family = (int)call->arguments[0], type = (int)call->arguments[1], protocol = (int)call->arguments[2];
     if (protocol != 0 && protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP)
         return false;
-    const struct af_charge *charge = call->thread ? af_charge_of(charges, s, call->thread) : NULL;
+    const struct af_charge *charge = call->thread ? af_charge_of(charges, s, call->thread, 0, NULL, 0) : NULL;
     if (!charge || charge->left_alone || !af_charge_is_like(charge, &s->like_us) ||
         !af_notify_waits(s->listener, notification))
         return false;

@@ -39,6 +39,8 @@ struct af_charge {
     int pidfd;    /* of the thread, or of its process; -1: unused */
     dev_t device; /* the program that it ran when we looked */
     ino_t inode;
+    uint64_t random_at; /* AT_RANDOM's bytes (getauxval(3)), which tell an exec since; 0: they may not be read */
+    unsigned char random[16];
     bool left_alone; /* the library is in it, or it is not to be touched */
     struct af_ledger_book *book;
     uint32_t slot; /* in the book; AF_NO_SLOT: not counted */
@@ -51,15 +53,14 @@ struct af_charges {
 };
 void af_charges_init(struct af_charges *charges);
 
-/* NULL: it is gone, or not for us to look into. */
-struct af_charge *af_charge_of(struct af_charges *charges, const struct af_supervision *s, pid_t thread);
+/* It, and `size` bytes of its memory. NULL: it is gone, or not for us to look into, or there is no such memory. */
+struct af_charge *af_charge_of(struct af_charges *charges, const struct af_supervision *s, pid_t thread,
+                               uint64_t address, void *out, size_t size);
 /* A copy of its descriptor, or -errno. A thread that is gone gives way to one that has its number now. */
 int af_charge_take(struct af_charges *charges, const struct af_supervision *s, struct af_charge **charge, int fd);
 /* What we are like, and whether it is so now, in its call: then a socket of ours is as one of its own. */
 void af_likeness_init(struct af_likeness *us);
 bool af_charge_is_like(const struct af_charge *charge, const struct af_likeness *us);
-/* `size` bytes of its memory. */
-bool af_charge_read(const struct af_charge *charge, uint64_t address, void *out, size_t size);
 
 /* ---- what is done: supervisor_call.c -------------------------------------------------------------------------- */
 

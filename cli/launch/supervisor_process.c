@@ -55,9 +55,9 @@ static int hold(pid_t thread) {
 
 /* ---- what the process is -------------------------------------------------------------------------------------- */
 
-bool af_charge_read(const struct af_charge *charge, uint64_t address, void *out, size_t size) {
+static bool read_memory(pid_t thread, uint64_t address, void *out, size_t size) {
     struct iovec to = { out, size }, from = { (void *)(uintptr_t)address, size };
-    return process_vm_readv(charge->thread, &to, 1, &from, 1, 0) == (ssize_t)size;
+    return process_vm_readv(thread, &to, 1, &from, 1, 0) == (ssize_t)size;
 }
 
 static bool stat_program(pid_t thread, struct stat *st) {
@@ -66,17 +66,22 @@ static bool stat_program(pid_t thread, struct stat *st) {
     return stat(path, st) == 0;
 }
 
-/* The name under which it was exec'd, as the library has it: of a script the script's own. */
-static void read_program(const struct af_charge *charge, char out[AF_PROGRAM_SIZE]) {
+/* What the kernel told it at its exec: its name, as the library has it (of a script the script's own), and where 16 random
+ * bytes lie, which are others after each exec. */
+static void read_vector(struct af_charge *charge, char program[AF_PROGRAM_SIZE]) {
     Elf64_auxv_t vector[64];
     char name[256] = "";
     const size_t n = read_file(charge->thread, "auxv", vector, sizeof vector) / sizeof *vector;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         for (size_t size = sizeof name - 1; vector[i].a_type == AT_EXECFN && size > 0 && !*name; size /= 2)
-            if (!af_charge_read(charge, vector[i].a_un.a_val, name, size))
+            if (!read_memory(charge->thread, vector[i].a_un.a_val, name, size))
                 *name = 0; /* its end is nearer to that of a page */
+        if (vector[i].a_type == AT_RANDOM &&
+            read_memory(charge->thread, vector[i].a_un.a_val, charge->random, sizeof charge->random))
+            charge->random_at = vector[i].a_un.a_val;
+    }
     const char *slash = strrchr(name, '/');
-    snprintf(out, AF_PROGRAM_SIZE, "%.*s", AF_PROGRAM_SIZE - 1, slash ? slash + 1 : name);
+    snprintf(program, AF_PROGRAM_SIZE, "%.*s", AF_PROGRAM_SIZE - 1, slash ? slash + 1 : name);
 }
 
 /* Its maps name the library where that is in it: what is to be done it does itself, and better. */
@@ -151,7 +156,7 @@ static bool meet(struct af_charge *charge, const struct af_supervision *s, pid_t
     }
     charge->device = st.st_dev;
     charge->inode = st.st_ino;
-    read_program(charge, program);
+    read_vector(charge, program);
     charge->left_alone = !af_policy_touches(&s->settings->policy, program) || has_library(thread);
     if (s->directory && !charge->left_alone) {
         const pid_t pid = status_of(thread, "\nTgid:");
@@ -162,17 +167,26 @@ static bool meet(struct af_charge *charge, const struct af_supervision *s, pid_t
     return true;
 }
 
-/* An exec makes another program of it. */
-static bool is_as_met(const struct af_charge *charge) {
+/* Is it the program that we have met, and `size` bytes of its memory, in one call. Where its memory may not be read, its
+ * file tells. */
+static bool is_as_met(const struct af_charge *charge, uint64_t address, void *out, size_t size) {
+    unsigned char random[sizeof charge->random];
+    struct iovec to[] = { { random, sizeof random }, { out, size } };
+    struct iovec from[] = { { (void *)(uintptr_t)charge->random_at, sizeof random },
+                            { (void *)(uintptr_t)address, size } };
     struct stat st;
-    return stat_program(charge->thread, &st) && st.st_dev == charge->device && st.st_ino == charge->inode;
+    if (!charge->random_at)
+        return !size && stat_program(charge->thread, &st) && st.st_dev == charge->device && st.st_ino == charge->inode;
+    return process_vm_readv(charge->thread, to, 2, from, 2, 0) == (ssize_t)(sizeof random + size) &&
+           memcmp(random, charge->random, sizeof random) == 0;
 }
 
-struct af_charge *af_charge_of(struct af_charges *charges, const struct af_supervision *s, pid_t thread) {
+struct af_charge *af_charge_of(struct af_charges *charges, const struct af_supervision *s, pid_t thread,
+                               uint64_t address, void *out, size_t size) {
     struct af_charge *charge = &charges->all[(unsigned)thread % AF_CHARGES];
-    if (charge->pidfd >= 0 && charge->thread == thread && is_as_met(charge))
+    if (charge->pidfd >= 0 && charge->thread == thread && is_as_met(charge, address, out, size))
         return charge;
-    return meet(charge, s, thread) ? charge : NULL;
+    return meet(charge, s, thread) && is_as_met(charge, address, out, size) ? charge : NULL;
 }
 
 int af_charge_take(struct af_charges *charges, const struct af_supervision *s, struct af_charge **charge, int fd) {
@@ -180,7 +194,7 @@ int af_charge_take(struct af_charges *charges, const struct af_supervision *s, s
     if (copy < 0 && errno == ESRCH) { /* that one is gone, and its number another's now */
         const pid_t thread = (*charge)->thread;
         forget(*charge);
-        *charge = af_charge_of(charges, s, thread);
+        *charge = af_charge_of(charges, s, thread, 0, NULL, 0);
         copy = *charge ? syscall(SYS_pidfd_getfd, (*charge)->pidfd, fd, 0) : -1;
     }
     return copy < 0 ? -errno : (int)copy;

@@ -57,7 +57,7 @@ static size_t wanted(const struct af_table *table, size_t column) {
         const char *cell = table->lines[i].cells ? table->lines[i].cells[column] : "";
         size_t w = af_columns(cell);
         width = w > width ? w : width;
-        empty &= !*cell || strcmp(cell, "0") == 0;
+        empty &= !*cell || strcmp(cell, "0") == 0 || strcmp(cell, "-") == 0;
     }
     return empty ? 0 : width;
 }

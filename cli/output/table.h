@@ -10,7 +10,7 @@ struct af_column {
     const char *title;
     bool text;     /* to the left, and may be cut; else a number, to the right */
     size_t least;  /* columns that a text is left with if others can go instead; 0: 8 */
-    bool optional; /* left out where every cell is "0" or empty */
+    bool optional; /* left out where every cell is "0", "-" or empty */
     bool spare;    /* left out before any text is cut */
     int rank;      /* where the width does not do, the highest is left out first; 0: never */
 };

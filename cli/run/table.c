@@ -127,14 +127,29 @@ static void add_row(struct af_table *table, const struct af_result *r, const str
     add_notes(table, row);
 }
 
-static void add_sum(struct af_table *table, char *name, const uint64_t *count, uint64_t confirmed, bool confirmable) {
+/* Of rows all of which were seen from outside only no more is known than of each. */
+static bool all_outside(const struct af_result *r, bool *have_sockets) {
+    bool all = true;
+    *have_sockets = false;
+    for (size_t i = 0; i < r->found.n_rows; i++) {
+        all &= r->found.rows[i].seen.outside;
+        *have_sockets |= r->found.rows[i].seen.count[AF_COUNT_sockets] > 0;
+    }
+    return all;
+}
+
+static void add_sum(struct af_table *table, const struct af_result *r, char *name, const uint64_t *count,
+                    uint64_t confirmed, bool confirmable) {
     char **cells = af_table_row(table);
+    bool have_sockets;
     cells[PID] = af_format("%s", "");
     cells[PROGRAM] = name;
     cells[USER] = af_format("%s", "");
     cells[ENDED] = af_format("%s", "");
     put_counts(cells, count);
     cells[CONFIRMED] = confirmable ? number(confirmed) : af_format("-");
+    if (all_outside(r, &have_sockets))
+        leave_unknown(cells, have_sockets);
 }
 
 static void add_total(struct af_table *table, const struct af_result *r) {
@@ -143,7 +158,7 @@ static void add_total(struct af_table *table, const struct af_result *r) {
     af_result_totals(r, count, &confirmed);
     for (size_t i = 0; i < r->found.n_rows; i++)
         confirmable |= r->dumped && r->found.rows[i].confirmable;
-    add_sum(table, af_format("total"), count, confirmed, confirmable);
+    add_sum(table, r, af_format("total"), count, confirmed, confirmable);
 }
 
 /* ---- below the table -------------------------------------------------------------------------------------- */
@@ -358,7 +373,7 @@ static void add_others(struct af_table *table, const struct af_result *r, const 
         confirmed += rows[i]->confirmed;
         confirmable |= r->dumped && rows[i]->confirmable;
     }
-    add_sum(table, af_format("%zu others", n), count, confirmed, confirmable);
+    add_sum(table, r, af_format("%zu others", n), count, confirmed, confirmable);
     af_table_note(table, af_format("those that left least behind; --json has a row each"));
 }
 

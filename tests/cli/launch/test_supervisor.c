@@ -337,6 +337,21 @@ Test(supervisor, ends_with_the_last_process_under_it_and_not_before) {
     cr_expect_eq(left, 0, "%zu are left", left);
 }
 
+/* Of 300 short children nothing stays: no descriptor for each, and the last of them is treated as the first. */
+Test(supervisor, keeps_nothing_of_children_that_are_gone) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *script = text("i=0; while [ $i -lt 300 ]; do i=$((i+1)); %s 127.0.0.1 %u -n 1; done; sleep 60",
+                              static_victim("connect_close"), peer.port);
+    struct victim v = command_start(NULL, "run", "-s", "-p", "linger=ack", "sh", "-c", script, NULL);
+    peer_wait_ended(&peer, 300);
+    pid_t at[8];
+    cr_assert_eq(helpers(at, v.pid), 2);
+    cr_expect_lt(entries(text("/proc/%d/fd", (int)at[0]), ""), 4 * 64 + 16);
+    cr_expect_eq(ns_tw(), 0);
+    victim_kill(&v, SIGTERM);
+}
+
 Test(supervisor, is_beside_a_program_that_run_becomes) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
