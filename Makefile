@@ -123,7 +123,7 @@ tests: $(B)/tests/check $(VICTIMS) $(B)/examples/server ## build the tests and w
 demo: all $(B)/examples/server $(B)/examples/legacy_client $(B)/examples/static_client ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
-include man/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/libc/rules.mk tests/soak/rules.mk
+include man/rules.mk dist/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/libc/rules.mk tests/soak/rules.mk
 
 # clang-format of Debian 12 and of 13 read .clang-format alike.
 SOURCES = $(shell find $(filter-out $(B) build,$(wildcard [a-z]*)) -name '*.[ch]')

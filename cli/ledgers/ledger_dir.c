@@ -273,6 +273,18 @@ static bool make_in(struct af_run_dir *dir, const char *base, bool ours) {
     return false;
 }
 
+/* An image from scratch has no /tmp, and a root that may only be read no use of it; what runs containers makes /dev/shm. */
+static bool make_elsewhere(struct af_run_dir *dir) {
+    static const char *const places[] = { "/tmp", "/dev/shm" };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(dir->temporary, sizeof dir->temporary, "%s/afterfin-XXXXXX", places[i]);
+        dir->base = mkdtemp(dir->temporary) ? open(dir->temporary, OPEN_DIRECTORY) : -1;
+        if (make_in(dir, dir->temporary, true))
+            return true;
+    }
+    return false;
+}
+
 bool af_run_dir_make(struct af_run_dir *dir, const char *who, const struct af_policy *policy) {
     char base[PATH_MAX] = "";
     dir->keep = policy->ledger != AF_LEDGER_OFF;
@@ -280,14 +292,12 @@ bool af_run_dir_make(struct af_run_dir *dir, const char *who, const struct af_po
     dir->base = open_base(policy, base);
     if (make_in(dir, base, policy->ledger != AF_LEDGER_DIRECTORY || strcmp(base, policy->ledger_dir) != 0))
         return true;
-    strcpy(dir->temporary, "/tmp/afterfin-XXXXXX");
-    dir->base = mkdtemp(dir->temporary) ? open(dir->temporary, OPEN_DIRECTORY) : -1;
-    if (make_in(dir, dir->temporary, true)) {
+    if (make_elsewhere(dir)) {
         if (dir->keep)
             af_tell("%s: %s cannot be used; the ledgers go to %s", who, base, dir->temporary);
         return true;
     }
-    af_tell("%s: no directory for ledgers, neither %s nor in /tmp: %s", who, base, strerror(errno));
+    af_tell("%s: no directory for ledgers, neither %s nor in /tmp or /dev/shm: %s", who, base, strerror(errno));
     return false;
 }
 

@@ -1,0 +1,46 @@
+# A tarball that works on any Linux of an architecture: the command linked statically, the library, its pages, units.
+# CC=aarch64-linux-gnu-gcc makes that of another one, where its libraries are there. Two builds give the same bytes.
+
+VERSION = $(shell sed -n 's/.*AF_VERSION "\(.*\)"/\1/p' cli/version.h)
+ARCH = $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+NAME = afterfin-$(VERSION)-linux-$(ARCH)
+SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),$(shell stat -c %Y CHANGELOG.md))
+
+# The path of a library's archive; empty: there is none. Debian's libmnl has none, and dist/mnl.c stands for it then.
+archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a))
+MNL = $(call archive,mnl)
+STANDS_IN = dist/passwd.c $(if $(MNL),,dist/mnl.c)
+LACKS = $(strip $(foreach a,jansson ncursesw tinfo c,$(if $(call archive,$(a)),,lib$(a).a)))
+
+$(B)/static/afterfin: $(call objects,obj,$(CLI) $(POLICY) $(WRITER) $(READER) $(STANDS_IN))
+	@mkdir -p $(@D); echo "  LINK $@ (static)"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static-pie -o $@ $(filter %.o,$^) $(MNL) -ljansson -lm -lncursesw -ltinfo -pthread
+
+# What is in it, below $(B)/$(NAME), as `make install` would lay it below a PREFIX.
+HOLDS = $(B)/$(NAME)
+UNITS = $(wildcard examples/systemd/*.service examples/systemd/*.timer)
+COPYRIGHTS = $(wildcard $(patsubst %,/usr/share/doc/%/copyright,libc6-dev libjansson-dev libncurses-dev))
+packed: $(B)/static/afterfin $(B)/libafterfin.so
+	$(Q)rm -rf $(HOLDS)
+	$(Q)install -D -m 755 -s --strip-program=$(or $(filter /%,$(shell $(CC) -print-prog-name=strip)),strip) \
+		-t $(HOLDS)/bin $(B)/static/afterfin
+	$(Q)install -D -m 644 -s --strip-program=$(or $(filter /%,$(shell $(CC) -print-prog-name=strip)),strip) \
+		-t $(HOLDS)/lib $(B)/libafterfin.so
+	$(Q)install -D -m 644 -t $(HOLDS)/lib/systemd/system $(UNITS)
+	$(Q)for n in 1 5 7; do install -D -m 644 -t $(HOLDS)/share/man/man$$n $(PAGES)/afterfin.$$n; done
+	$(Q)install -D -m 644 $(PAGES)/afterfin.bash $(HOLDS)/share/bash-completion/completions/afterfin
+	$(Q)install -D -m 644 -t $(HOLDS)/share/doc/afterfin LICENSE README.md CHANGELOG.md
+	$(Q)cat $(COPYRIGHTS) /dev/null >$(HOLDS)/share/doc/afterfin/linked-in
+	$(Q)cd $(HOLDS) && find * -type f | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
+	$(Q)tar -C $(B) --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w,a+X \
+		--mtime=@$(SOURCE_DATE_EPOCH) -cf - $(NAME) | gzip -9n >$(TARBALL).new
+	$(Q)mv $(TARBALL).new $(TARBALL)
+
+# Built apart, without what debuggers want, and with the paths of a PREFIX that need not be.
+dist: docs ## build build/afterfin-VERSION-linux-ARCH.tar.gz, whose command needs no library; CC= of another architecture
+	@[ -z "$(LACKS)" ] || { echo "dist: for $(ARCH) there is no $(LACKS)" >&2; exit 1; }
+	+$(Q)$(MAKE) --no-print-directory B=$(B)/dist-$(ARCH) CFLAGS=-O2 PREFIX=/usr/local PAGES=$(abspath $(B))/man \
+		TARBALL=$(abspath $(B))/$(NAME).tar.gz packed
+	$(Q)cd $(B) && sha256sum $(NAME).tar.gz | tee $(NAME).tar.gz.sha256
+
+.PHONY: dist packed
