@@ -93,7 +93,7 @@ Test(compare_runs, tells_prepare_which_side_it_is_for) {
     ns_enter();
     const char *prepare = "build/examples/server 127.0.0.1 8080 & if [ $COMPARE_SIDE = B ]; then "
                           "echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets; fi; "
-                          "while ! grep -q ':1F90 ' /proc/net/tcp; do sleep 0.01; done";
+                          "while ! grep -q ':1F90 00000000:0000 0A' /proc/net/tcp; do sleep 0.01; done";
     json_t *json = compare_json(0, format("-b|linger=off|-r|3|--netns|--prepare|%s", prepare),
                                 format("%s 127.0.0.1 8080 -n 20", victim_path("connect_close")), &err);
     cr_assert(json, "%s", err);
@@ -132,7 +132,7 @@ Test(compare_runs, can_give_each_run_a_namespace_of_its_own) {
     ns_enter();
     const char *prepare = format("build/examples/server 127.0.0.1 8080 & echo $! >>%s; "
                                  "cd /proc/sys/net/ipv4; echo '21000 21099' >ip_local_port_range; echo 1 >tcp_rfc1337; "
-                                 "while ! grep -q ':1F90 ' /proc/net/tcp; do sleep 0.01; done",
+                                 "while ! grep -q ':1F90 00000000:0000 0A' /proc/net/tcp; do sleep 0.01; done",
                                  pids);
     const char *cmd = format("%s 127.0.0.1 8080 -n 100", victim_path("connect_close"));
     json_t *json = compare_json(0, format("-a|linger=off|-b|linger=ack-always|-r|3|--netns|--prepare|%s", prepare), cmd,
@@ -353,9 +353,10 @@ Test(compare_runs, advises_what_was_not_asked_for) {
         ns_enter();
         const char *argv[16] = { command_path(), "compare", "-a", "linger=off", "-r", "1", "--prepare" };
         int n = 7;
-        argv[n++] = format("build/examples/server 127.0.0.1 8080 & while ! grep -q ':1F90 ' /proc/net/tcp; do "
-                           "sleep 0.01; done; %s 127.0.0.1 8080 -n 3",
-                           victim_path("connect_close"));
+        argv[n++] =
+            format("build/examples/server 127.0.0.1 8080 & while ! grep -q ':1F90 00000000:0000 0A' /proc/net/tcp; do "
+                   "sleep 0.01; done; %s 127.0.0.1 8080 -n 3",
+                   victim_path("connect_close"));
         if (!rows[i].advised)
             argv[n++] = "--netns";
         argv[n++] = "true";

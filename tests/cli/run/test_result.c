@@ -187,11 +187,12 @@ Test(run_result, counts_MPTCP_and_says_that_it_cannot_be_confirmed) {
 /* CMD's own namespace is not ours, and gone when CMD is. */
 Test(run_result, says_that_another_network_namespace_was_not_looked_into) {
     ns_enter();
-    struct ended e = command(NULL, "run", "unshare", "--net", "sh", "-c",
-                             "ip link set lo up; "
-                             "\"$0\" 127.0.0.1 7000 -n 1 -q 1 & while ! grep -q :1B58 /proc/net/tcp; do sleep 0.02; "
-                             "done; \"$1\" 127.0.0.1 7000 -b 1; wait",
-                             victim_path("server_close"), victim_path("connect_close"), NULL);
+    struct ended e = command(
+        NULL, "run", "unshare", "--net", "sh", "-c",
+        "ip link set lo up; "
+        "\"$0\" 127.0.0.1 7000 -n 1 -q 1 & while ! grep -q ':1B58 00000000:0000 0A' /proc/net/tcp; do sleep 0.02; "
+        "done; \"$1\" 127.0.0.1 7000 -b 1; wait",
+        victim_path("server_close"), victim_path("connect_close"), NULL);
     cr_assert_eq(e.status, 0, "%s", e.err);
     cr_assert(strstr(e.err, "counted in another network namespace"), "%s", e.err);
     unsigned dashes = 0;
