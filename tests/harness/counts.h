@@ -81,6 +81,7 @@ struct row {
     /* MPTCP: its TIME_WAITs are those of subflows, closed by both sides; none is known to be its own. */
     bool unattributed;
     enum { NOT_CUT, CUT_OFF /* nothing comes through from the start */, CUT_OFF_WHEN_READY } cut; /* ns_cut */
+    bool late;  /* another close may come before ack is taken back: avoided then, or TIME_WAIT, as the kernel has it */
     bool raced; /* who was first is not known beforehand: `each` is what is certain */
 };
 

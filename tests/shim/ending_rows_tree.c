@@ -115,8 +115,12 @@ static const struct row thread_ways_rows[] = {
 };
 ENDINGS(thread_ways, "threads");
 
-/* One of them closes the descriptor, perhaps before another one that had it first could set linger=rst on it. */
-static const struct row same_ways_rows[] = { ALONE("same", .extra = "") };
+/* One of them closes the descriptor, perhaps before another one that had it first could set linger=rst on it, or take
+ * ack back. */
+static const struct row same_ways_rows[] = {
+    ALONE("same", .extra = "", .late = true),
+    { .way = "same_heard", .script = "sec", .each = CLIENT(time_wait) },
+};
 ENDINGS(same_ways, "threads");
 
 /* The process itself, with all open: no line is written. */

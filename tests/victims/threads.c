@@ -13,7 +13,7 @@ enum { THREADS = 8 };
 
 static const char *address, *port;
 static int n, shared[THREADS];
-static bool copies;
+static bool copies, heard;
 static _Atomic int closed;
 static pthread_barrier_t barrier;
 
@@ -58,6 +58,7 @@ static void open_for_all(void) {
     for (int i = 0; i < n; i++) {
         closed = 0;
         shared[0] = connected(address, port);
+        MUST(!heard || read_bytes(shared[0], 1));
         for (int t = 1; t < THREADS && copies; t++)
             MUST((shared[t] = dup(shared[0])) >= 0);
         pthread_barrier_wait(&barrier);
@@ -144,6 +145,7 @@ int main(int argc, char **argv) {
     bool own = forks || leaves || strcmp(argv[1], "own") == 0;
     void *(*run)(void *) = serves ? serves_itself : own ? opens_and_closes : closes_at_once;
     copies = strcmp(argv[1], "copies") == 0;
+    heard = strcmp(argv[1], "same_heard") == 0;
     pthread_barrier_init(&barrier, NULL, THREADS + 1);
     for (intptr_t i = 0; i < THREADS; i++)
         MUST(pthread_create(&thread[i], NULL, run, (void *)i) == 0);
