@@ -28,7 +28,7 @@ Test(only_skip, programs_are_chosen_by_name_and_skip_beats_only) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char settings[128];
-        snprintf(settings, sizeof settings, "LINGER=ack|LOG=stderr|%s", rows[i].settings);
+        snprintf(settings, sizeof settings, "LINGER=ack-always|LOG=stderr|%s", rows[i].settings);
         struct ended e = run(settings, "connect_close 127.0.0.1 %u", peer.port);
         cr_assert_eq(e.status, 0, "%s: %s%s", settings, e.out, e.err);
         tw += !rows[i].touched;
@@ -45,11 +45,11 @@ Test(only_skip, a_skipped_program_passes_the_variables_on) {
     snprintf(command, sizeof command, "%s 127.0.0.1 %u; exec %s 127.0.0.1 %u", victim_path("connect_close"), peer.port,
              victim_path("connect_close"), peer.port);
     const char *const argv[] = { "sh", "-c", command, NULL };
-    struct ended e = run_argv("LINGER=ack|SKIP=sh", argv);
+    struct ended e = run_argv("LINGER=ack-always|SKIP=sh", argv);
     cr_assert_eq(e.status, 0, "%s", e.err);
     peer_expect_clean(&peer, 0, 2, 0, "skipped shell");
     cr_assert_eq(ns_tw(), 0);
-    e = run_argv("LINGER=ack|ONLY=sh", argv);
+    e = run_argv("LINGER=ack-always|ONLY=sh", argv);
     cr_assert_eq(e.status, 0, "%s", e.err);
     cr_assert_eq(ns_tw(), 2);
 }
@@ -76,7 +76,7 @@ Test(only_skip, a_script_goes_by_its_own_name) {
     close(fd);
     for (int i = 0; i < 2; i++) {
         const char *const argv[] = { path, port, NULL };
-        snprintf(text, sizeof text, "LINGER=ack|ONLY=%s", names[i].only);
+        snprintf(text, sizeof text, "LINGER=ack-always|ONLY=%s", names[i].only);
         struct ended e = run_argv(text, argv);
         if (e.status == 127)
             cr_skip_test("no python3");

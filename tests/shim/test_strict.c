@@ -32,7 +32,7 @@ Test(strict, without_it_a_bad_setting_is_said_once_and_nothing_is_applied) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     for (unsigned i = 0; i < BAD; i++) {
         char settings[128];
-        snprintf(settings, sizeof settings, "KEEPALIVE=60|LINGER=ack|%s", bad[i].setting);
+        snprintf(settings, sizeof settings, "KEEPALIVE=60|LINGER=ack-always|%s", bad[i].setting);
         struct ended e = run(settings, "connect_close 127.0.0.1 %u -n %d", peer.port, N);
         cr_assert_eq(e.status, 0, "%s", bad[i].setting);
         cr_assert_str_eq(e.out, "made 3\n", "%s", bad[i].setting);
@@ -78,7 +78,7 @@ Test(strict, without_it_a_program_that_has_no_TCP_socket_hears_nothing) {
 Test(strict, a_program_that_is_skipped_is_left_alone_even_then) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct ended e = run("LINGER=ack|SKIP=connect_close|STRICT=on", "connect_close 127.0.0.1 %u", peer.port);
+    struct ended e = run("LINGER=ack-always|SKIP=connect_close|STRICT=on", "connect_close 127.0.0.1 %u", peer.port);
     cr_assert_eq(e.status, 0);
     cr_assert_eq(ns_tw(), 1);
 }
