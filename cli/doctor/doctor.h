@@ -114,6 +114,13 @@ struct af_through {
     size_t n_calls, n_opening;
 };
 
+/* What passes the library by, and in which file: what that opens with RTLD_DEEPBIND by a bare name (it has a search
+ * path of its own); what it opens in another namespace; what it opens itself, by a libc in it, or in Go. */
+struct af_past {
+    char *path;
+    enum af_past_by { AF_BY_DEEPBIND, AF_BY_DLMOPEN, AF_BY_KERNEL } by;
+};
+
 enum af_reached {
     AF_REACHED,
     AF_FROM_OUTSIDE, /* nothing can be preloaded into it; run's supervisor treats its sockets */
@@ -134,6 +141,8 @@ struct af_program {
     bool loads_later, io_uring; /* imports dlopen; io_uring's functions */
     struct af_through *through; /* the program's own first, wherever it imports any */
     size_t n_through;
+    struct af_past *past;
+    size_t n_past;
     struct af_library *libraries;
     size_t n_libraries;
 };

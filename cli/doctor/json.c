@@ -125,6 +125,18 @@ static json_t *through(const struct af_program *p) {
     return array;
 }
 
+static json_t *past(const struct af_program *p) {
+    static const char *const by[] = { "RTLD_DEEPBIND", "dlmopen", "kernel" };
+    json_t *array = json_array();
+    for (size_t i = 0; i < p->n_past; i++) {
+        json_t *one = json_object();
+        put(one, "file", text(p->past[i].path));
+        put(one, "by", json_string(by[p->past[i].by]));
+        json_array_append_new(array, one);
+    }
+    return array;
+}
+
 static json_t *program(const struct af_program *p) {
     static const char *const reached[] = { "yes", "outside", "loaded", "no" };
     if (!p)
@@ -152,6 +164,7 @@ static json_t *program(const struct af_program *p) {
     put(object, "dlopen", json_boolean(p->loads_later));
     put(object, "io_uring", json_boolean(p->io_uring));
     put(object, "through", through(p));
+    put(object, "past", past(p));
     put(object, "missing", missing);
     return object;
 }

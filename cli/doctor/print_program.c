@@ -56,6 +56,19 @@ static void print_through(const struct af_program *p) {
     }
 }
 
+static void print_past(const struct af_program *p) {
+    static const char *const what[] = {
+        [AF_BY_DEEPBIND] = "can open more (dlopen) and has a search path of its own: what it opens by a bare name with "
+                           "RTLD_DEEPBIND is not reached",
+        [AF_BY_DLMOPEN] = "can open libraries in a namespace of their own (dlmopen): those are not reached",
+        [AF_BY_KERNEL] =
+            "makes connections by instructions of its own (it has a libc in it, or is written in Go): those "
+            "are not reached",
+    };
+    for (size_t i = 0; i < p->n_past; i++)
+        af_doctor_line(AF_INDENT, "%s %s", p->past[i].path, what[p->past[i].by]);
+}
+
 static void print_doubts(const struct af_program *p) {
     for (size_t i = 0; i < p->n_libraries; i++)
         if (!p->libraries[i].path)
@@ -95,6 +108,7 @@ void af_doctor_print_program(const struct af_program *p) {
     if (p->reached == AF_NOT_REACHED || p->reached == AF_FROM_OUTSIDE)
         return;
     print_through(p);
+    print_past(p);
     print_doubts(p);
 }
 

@@ -50,6 +50,32 @@ static void add_calls(struct af_through *t, const struct af_elf_dynamic *d, bool
             t->calls[t->n_calls++] = intercepted[i];
 }
 
+/* ---- what passes by ------------------------------------------------------------------------------------------- */
+
+static void add_past(struct af_program *p, const char *path, enum af_past_by by) {
+    p->past = af_room_for_one(p->past, p->n_past, sizeof *p->past);
+    p->past[p->n_past++] = (struct af_past){ af_format("%s", path), by };
+}
+
+/* musl knows neither RTLD_DEEPBIND nor dlmopen. What the program does itself is told as its own. */
+static void look_for_past(struct af_program *p, const char *path, const struct af_elf_dynamic *d, bool own) {
+    struct af_elf_code code = { .go = false };
+    int fd = own ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const bool is_glibc = p->libc && strcmp(p->libc, "glibc") == 0;
+    if (is_glibc && d->runpath && is_among("dlopen", d->imports, d->n_imports))
+        add_past(p, path, AF_BY_DEEPBIND);
+    if (is_glibc && is_among("dlmopen", d->imports, d->n_imports))
+        add_past(p, path, AF_BY_DLMOPEN);
+    if (fd < 0)
+        return;
+    af_elf_code(fd, &code);
+    close(fd);
+    if (code.opening || code.go)
+        add_past(p, path, AF_BY_KERNEL);
+}
+
+/* ---- all of its files ------------------------------------------------------------------------------------------ */
+
 static void look_at_imports(struct af_program *p, const char *path, bool own) {
     struct af_elf_dynamic d;
     af_elf_dynamic_of(path, &d);
@@ -61,6 +87,7 @@ static void look_at_imports(struct af_program *p, const char *path, bool own) {
         p->loads_later |= strcmp(d.imports[i], "dlopen") == 0 || strcmp(d.imports[i], "dlmopen") == 0;
         p->io_uring |= strncmp(d.imports[i], "io_uring_", 9) == 0;
     }
+    look_for_past(p, path, &d, own);
     af_elf_dynamic_free(&d);
     if (t->n_calls && (own || t->n_opening))
         return;
@@ -186,6 +213,9 @@ void af_program_free(struct af_program *p) {
         free(p->through[i].calls);
     }
     free(p->through);
+    for (size_t i = 0; i < p->n_past; i++)
+        free(p->past[i].path);
+    free(p->past);
     for (size_t i = 0; i < p->n_libraries; i++) {
         free(p->libraries[i].name);
         free(p->libraries[i].path);

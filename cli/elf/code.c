@@ -3,6 +3,7 @@
 #include "cli/elf/inner.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 
 enum { CHUNK = 1 << 16, LONGEST = 15, MAX_SECTIONS = 4096, MAX_CODE = 1 << 30 };
 
@@ -73,27 +74,48 @@ static bool find_text(int fd, const ElfW(Phdr) *segments, size_t n, struct span 
 
 /* ---- what is in it -------------------------------------------------------------------------------------------- */
 
-/* Count in the whole instructions of `code`; returns how many bytes they are. `last`: no more follow. */
+struct counted {
+    uint64_t calls, opening;
+    uint32_t number; /* of the system call, as far as it was put into its register as a constant */
+};
+
+static void count_call(struct counted *c) {
+    c->calls++;
+    c->opening += c->number == SYS_socket || c->number == SYS_connect || c->number == SYS_bind ||
+                  c->number == SYS_listen || c->number == SYS_accept || c->number == SYS_accept4;
+    c->number = UINT32_MAX;
+}
+
+/* In the whole instructions of `code`; returns how many bytes they are. `last`: no more follow. */
 #if defined __x86_64__
-static size_t count(const uint8_t *code, size_t size, bool last, uint64_t *calls) {
+static size_t count(const uint8_t *code, size_t size, bool last, struct counted *c) {
     size_t at = 0;
     while (at < size && (last || size - at >= LONGEST)) {
         size_t length = af_x86_length(code + at, size - at);
-        *calls += length == 2 && code[at] == 0x0f && code[at + 1] == 0x05; /* syscall */
-        at += length ? length : 1;                                         /* data between functions */
+        if (length == 5 && code[at] == 0xb8) /* mov $N, %eax */
+            memcpy(&c->number, code + at + 1, sizeof c->number);
+        if (length == 2 && code[at] == 0x0f && code[at + 1] == 0x05) /* syscall */
+            count_call(c);
+        at += length ? length : 1; /* data between functions */
     }
     return at;
 }
 #else
-static size_t count(const uint8_t *code, size_t size, bool last, uint64_t *calls) {
+static size_t count(const uint8_t *code, size_t size, bool last, struct counted *c) {
     size_t at = 0;
-    for (; size - at >= 4; at += 4)
-        *calls += memcmp(code + at, "\x01\0\0\xd4", 4) == 0; /* svc #0 */
+    for (; size - at >= 4; at += 4) {
+        uint32_t instruction;
+        memcpy(&instruction, code + at, sizeof instruction);
+        if ((instruction & 0x7fe0001f) == 0x52800008) /* mov x8, #N */
+            c->number = instruction >> 5 & 0xffff;
+        if (instruction == 0xd4000001) /* svc #0 */
+            count_call(c);
+    }
     return last ? size : at;
 }
 #endif
 
-static bool read_code(int fd, struct span text, uint64_t *calls) {
+static bool read_code(int fd, struct span text, struct counted *c) {
     static uint8_t code[CHUNK];
     for (size_t kept = 0; text.size > 0;) {
         const size_t more = text.size < CHUNK - kept ? text.size : CHUNK - kept;
@@ -101,7 +123,7 @@ static bool read_code(int fd, struct span text, uint64_t *calls) {
             return false;
         text.offset += more;
         text.size -= more;
-        const size_t done = count(code, kept + more, text.size == 0, calls);
+        const size_t done = count(code, kept + more, text.size == 0, c);
         kept += more - done;
         memmove(code, code + done, kept);
     }
@@ -111,11 +133,13 @@ static bool read_code(int fd, struct span text, uint64_t *calls) {
 void af_elf_code(int fd, struct af_elf_code *out) {
     static ElfW(Phdr) segments[AF_ELF_HEADERS];
     struct span text;
+    struct counted counted = { .number = UINT32_MAX };
     memset(out, 0, sizeof *out);
     const size_t n = af_elf_segments(fd, segments);
     for (size_t i = 0; i < n; i++)
         out->go |= has_go_note(fd, &segments[i]);
     out->go |= n > 0 && find_section(fd, ".go.buildinfo", &text);
-    out->looked = n > 0 && find_text(fd, segments, n, &text) && text.size <= MAX_CODE &&
-                  read_code(fd, text, &out->kernel_calls);
+    out->looked = n > 0 && find_text(fd, segments, n, &text) && text.size <= MAX_CODE && read_code(fd, text, &counted);
+    out->kernel_calls = counted.calls;
+    out->opening = counted.opening;
 }

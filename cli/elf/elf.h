@@ -47,6 +47,7 @@ struct af_elf_code {
     bool go;               /* Go's linker made it */
     bool looked;           /* its code was found, and is of this machine */
     uint64_t kernel_calls; /* instructions in it that enter the kernel */
+    uint64_t opening;      /* those of them that plainly ask for a socket, or to connect, bind, listen or accept */
 };
 void af_elf_code(int fd, struct af_elf_code *out);
 

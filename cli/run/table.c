@@ -229,7 +229,7 @@ static void say_difference(const struct af_result *r, size_t width) {
     if (extra)
         say(width, af_format("note: %llu more in the kernel's table than were counted: FINs that crossed, both sides "
                              "having closed at once, or connections whose end the library could not see (raw system "
-                             "calls, io_uring, libraries opened with RTLD_DEEPBIND)",
+                             "calls, io_uring, dlmopen, libraries with a libc of their own: doctor PROGRAM names them)",
                              extra));
     if (r->contested)
         say(width, af_format("note: %llu TIME_WAIT are claimed by ledgers of several users: confirmed for none of them",
@@ -324,7 +324,7 @@ static void say_nothing(const struct af_result *r, size_t width) {
                       : r->settings->supervised
                           ? "what was accepted, of which nothing is known where a program is static, or by others"
                           : "others, or by what the library cannot reach (static and setuid programs, sudo, "
-                            "env -i, libraries opened with RTLD_DEEPBIND)"));
+                            "env -i, dlmopen, libraries with a libc of their own: doctor PROGRAM names them)"));
     if (r->dir.closed && !r->found.n_unkept)
         say(width, af_format("note: only root can reach %s: what has become another user before its first TCP socket "
                              "could not report there",

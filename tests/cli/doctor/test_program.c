@@ -48,8 +48,10 @@ static const char *script(const char *where, const char *name, const char *line)
 #define SECTION "__asm__(\".pushsection .go.buildinfo, \\\"aw\\\"\\n.long 1\\n.popsection\");\n"
 #if defined __x86_64__
 #define ENTERS "__asm__ volatile(\"syscall\" : : \"a\"(39) : \"rcx\", \"r11\", \"memory\");"
+#define CONNECTS_ITSELF "__asm__ volatile(\"syscall\" : : \"a\"(42) : \"rcx\", \"r11\", \"memory\");"
 #else
 #define ENTERS "__asm__ volatile(\"mov x8, #172\\n svc #0\" : : : \"x0\", \"x8\", \"memory\");"
+#define CONNECTS_ITSELF "__asm__ volatile(\"mov x8, #203\\n svc #0\" : : : \"x0\", \"x8\", \"memory\");"
 #endif
 
 /* ---- is it reached? ------------------------------------------------------------------------------------------- */
@@ -259,4 +261,76 @@ Test(doctor_program, says_what_cannot_be_seen_from_outside) {
                                      " return connect(0, 0, 0) == 0; }"));
     cr_expect_eq(json_number(json, "program.kernel_calls"), 1);
     cr_expect_eq(json_number(doctor_json(0, NULL, loads), "program.kernel_calls"), 0);
+}
+
+/* "RTLD_DEEPBIND dlmopen": how connections of this file, or of what it opens, pass the library by. */
+static const char *past_of(const json_t *json, const char *path) {
+    static char by[64];
+    const json_t *one;
+    size_t i;
+    by[0] = 0;
+    json_array_foreach(json_find(json, "program.past"), i, one)
+        if (strcmp(json_text(one, "file"), path) == 0)
+            snprintf(by + strlen(by), sizeof by - strlen(by), "%s%s", by[0] ? " " : "", json_text(one, "by"));
+    return by;
+}
+
+Test(doctor_program, names_what_opens_connections_that_pass_the_library_by) {
+    const char *d = directory();
+    const char *opens = "#include <dlfcn.h>\n"
+                        "void *f(void);\n#ifdef MAIN\nint main(void) { return !f() || !dlopen(\"x\", 9); }\n"
+                        "#else\nvoid *f(void) { return dlopen(\"x\", 9); }\n#endif";
+    const char *waits = build(d, "libwaits.so", "-shared -fPIC", "void *f(void) { " ENTERS " return 0; }");
+    const char *plain = build(d, "libplain.so", "-shared -fPIC -ldl", opens);
+    const char *path = build(d, "libpath.so", "-shared -fPIC -ldl -Wl,-rpath,/opt/lib", opens);
+    const char *alone = build(d, "libalone.so", "-shared -fPIC", "void *f(void) { " CONNECTS_ITSELF " return 0; }");
+    const char *go = build(d, "libgo.so", "-shared -fPIC", NOTE "void *f(void) { return 0; }");
+    const char *space = build(d, "libspace.so", "-shared -fPIC -ldl",
+                              "#define _GNU_SOURCE\n#include <dlfcn.h>\n"
+                              "void *f(void) { return dlmopen(LM_ID_NEWLM, \"x\", 1); }");
+    const struct {
+        const char *library, *name, *by, *words;
+    } rows[] = {
+        { waits, "waits", "", NULL },
+        { plain, "plain", "", NULL },
+        { path, "path", "RTLD_DEEPBIND", "RTLD_DEEPBIND" },
+        { alone, "alone", "kernel", "instructions" },
+        { go, "go", "kernel", "instructions" },
+        { space, "space", "dlmopen", "(dlmopen)" },
+    };
+    setenv("LD_LIBRARY_PATH", d, 1); /* the programs have no search path of their own */
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        char options[256];
+        snprintf(options, sizeof options, "-DMAIN -l%s -ldl", rows[i].name);
+        const char *program = build(d, rows[i].name, options, opens);
+        json_t *json = doctor_json(0, NULL, program);
+        cr_expect_str_eq(past_of(json, rows[i].library), rows[i].by, "%s", rows[i].name);
+        cr_expect_eq(json_array_size(json_find(json, "program.past")), rows[i].by[0] != 0, "%s", rows[i].name);
+        const char *told = command(NULL, "doctor", program, NULL).out;
+        cr_expect(!rows[i].words || strstr(told, rows[i].words), "%s: %s", rows[i].name, told);
+    }
+    const char *self = build(d, "self", "-DMAIN -lplain -ldl -Wl,-rpath,'$ORIGIN'", opens);
+    cr_expect_str_eq(past_of(doctor_json(0, NULL, self), self), "RTLD_DEEPBIND", "the program itself");
+}
+
+/* What libc does inside itself is no library that is missing, whatever libc it is. */
+Test(doctor_program, finds_the_libraries_of_a_program_of_musl) {
+    static const char *const names[] = { "libc.so", "libc.musl-x86_64.so.1" };
+    const char *d = directory();
+    if (shell("ls /lib/ld-musl-*.so.1").status != 0)
+        cr_skip_test("no musl");
+    for (size_t i = 0; i < ROWS(names); i++) {
+        char options[256];
+        snprintf(options, sizeof options, "-nostdlib -shared -fPIC -Wl,-soname,%s", names[i]);
+        const char *libc = build(d, names[i], options, "int connect(int a, const void *b, unsigned c) { return 0; }");
+        snprintf(options, sizeof options, "-nostdlib -Wl,-dynamic-linker,$(ls /lib/ld-musl-*.so.1) %s", libc);
+        const char *program = build(d, "program", options,
+                                    "int connect(int, const void *, unsigned);\n"
+                                    "void _start(void) { connect(0, 0, 0); for (;;) ; }");
+        cr_assert_eq(unlink(libc), 0);
+        json_t *json = doctor_json(0, NULL, program);
+        cr_expect_str_eq(json_text(json, "program.libc"), "musl");
+        cr_expect_eq(json_array_size(json_find(json, "program.missing")), 0, "%s", names[i]);
+        cr_expect(has_call(json_find(json, "program.through"), program, "connect"));
+    }
 }

@@ -108,7 +108,7 @@ const char *elf_broken(int fd) {
     const char *broken = has ? names_broken(&dynamic, (size_t)st.st_size) : NULL;
     if ((code.looked || has) && !(read && af_elf_native(&elf)))
         broken = "read further than a file that is none of ours";
-    if (code.kernel_calls > (uint64_t)st.st_size)
+    if (code.kernel_calls > (uint64_t)st.st_size || code.opening > code.kernel_calls)
         broken = "more instructions than bytes";
     af_elf_dynamic_free(&dynamic);
     return broken;

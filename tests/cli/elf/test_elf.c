@@ -29,6 +29,7 @@ Test(elf, tells_what_a_program_needs_imports_and_does_by_itself) {
         cr_expect_str_eq(d.runpath, "/opt/lib", "%u", i);
         af_elf_code(fd, &code);
         cr_expect(code.looked && code.kernel_calls == 1, "%u: %lu", i, (unsigned long)code.kernel_calls);
+        cr_expect_eq(code.opening, 1, "%u: %lu", i, (unsigned long)code.opening);
         cr_expect_eq(code.go, i & 1, "%u", i);
         af_elf_dynamic_free(&d);
         close(fd);
