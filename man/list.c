@@ -86,6 +86,18 @@ static void bash_keys(void) {
     puts("    esac\n}");
 }
 
+/* Ways. ---------------------------------------------------------------------------------------------------- */
+
+static void roff_ways(void) {
+    puts(".EX\n                taken / handed in");
+#define WAY(key, taken, handed_in) \
+    printf("%-15s ", af_keys[AF_KEY_##key].name); \
+    puts(strcmp(taken, handed_in) == 0 ? taken : taken " / " handed_in);
+#include "cli/launch/ways.def"
+#undef WAY
+    puts(".EE");
+}
+
 /* Counts. ------------------------------------------------------------------------------------------------- */
 
 #define DERIVED COUNTER
@@ -123,7 +135,7 @@ static const struct list {
 } lists[] = {
     { "@keys@", "roff", roff_keys },         { "@keys@", "bash", bash_keys },
     { "@counters@", "roff", roff_counters }, { "@commands@", "roff", roff_commands },
-    { "@commands@", "bash", bash_commands },
+    { "@commands@", "bash", bash_commands }, { "@ways@", "roff", roff_ways },
 };
 enum { N_LISTS = sizeof lists / sizeof *lists };
 

@@ -75,6 +75,7 @@ Test(docs, every_list_that_a_page_asks_for_is_in_it) {
     } rows[] = { { "1", "@commands@", 8 },
                  { "5", "@counters@", 13 },
                  { "7", "@keys@", AF_KEYS },
+                 { "7", "@ways@", AF_KEYS - 1 },
                  { "bash", "@commands@", 1 },
                  { "bash", "@keys@", AF_KEYS } };
 

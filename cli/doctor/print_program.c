@@ -1,4 +1,5 @@
 /* What doctor prints of a program and of a process: first the verdict. */
+#include "cli/launch/supervisor.h"
 #include "cli/doctor/print.h"
 #include "cli/output/memory.h"
 
@@ -89,6 +90,13 @@ static void print_doubts(const struct af_program *p) {
         af_doctor_line(AF_INDENT, "for us it gains no privilege; run by another user it does, and is not reached");
 }
 
+static void print_carried(void) {
+    for (int key = 0; key < AF_KEYS; key++)
+        if (af_keys[key].roles)
+            af_doctor_line(AF_INDENT * 2, "%s: %s", af_keys[key].name,
+                           af_supervisor_carries(AF_SOCKETS_TAKEN, (enum af_key)key));
+}
+
 void af_doctor_print_program(const struct af_program *p) {
     static const char *const verdicts[][2] = {
         [AF_REACHED] = { "run reaches", "" },
@@ -104,7 +112,7 @@ void af_doctor_print_program(const struct af_program *p) {
     print_chain(p);
     print_facts(p);
     if (p->reached == AF_FROM_OUTSIDE)
-        af_doctor_line(AF_INDENT, "with all policies but linger=rst, port_search and source; linger=ack is ack-always");
+        print_carried();
     if (p->reached == AF_NOT_REACHED || p->reached == AF_FROM_OUTSIDE)
         return;
     print_through(p);

@@ -218,35 +218,64 @@ enum af_supervised af_supervisor_way(void) {
 
 /* ---- what is said ----------------------------------------------------------------------------------------------- */
 
-/* Policies that nobody can have from outside, in a variable or a rule. */
-static bool searches(const struct af_values *values) {
-    return values->cycle;
+static const char *const taken[AF_KEYS] = {
+#define WAY(key, taken, handed_in) [AF_KEY_##key] = taken,
+#include "cli/launch/ways.def"
+#undef WAY
+};
+static const char *const handed_in[AF_KEYS] = {
+#define WAY(key, taken, handed_in) [AF_KEY_##key] = handed_in,
+#include "cli/launch/ways.def"
+#undef WAY
+};
+
+enum {
+    WAYS = 0
+#define WAY(key, taken, handed_in) +1
+#include "cli/launch/ways.def"
+#undef WAY
+};
+_Static_assert(WAYS + 1 == AF_KEYS, "ways.def has each key, but strict, which is the library's own");
+
+const char *af_supervisor_carries(enum af_supervised way, enum af_key key) {
+    const char *what = way == AF_SOCKETS_HANDED_IN ? handed_in[key] : taken[key];
+    return what ? what : "no";
 }
-static bool has_source(const struct af_values *values) {
-    return values->source != 0;
-}
-static bool any(const struct af_policy *policy, bool (*asks)(const struct af_values *)) {
-    bool found = asks(&policy->values);
+
+static uint32_t asked(const struct af_policy *policy) {
+    uint32_t keys = policy->set;
     for (size_t i = 0; i < policy->n_rules; i++)
-        found |= asks(&policy->rules[i].values);
-    return found;
+        keys |= policy->rules[i].named;
+    return keys;
+}
+
+/* "; port_search, log: not there", of what was asked for; from malloc. */
+static char *missing(const struct af_settings *settings) {
+    const uint32_t keys = asked(&settings->policy);
+    char *list = NULL;
+    for (int key = 0; key < AF_KEYS; key++) {
+        const bool is_missing = keys & 1u << key &&
+                                strcmp(af_supervisor_carries(settings->supervised, (enum af_key)key), "no") == 0;
+        char *longer = is_missing ? af_format("%s%s%s", list ? list : "; without ", list ? ", " : "", af_keys[key].name)
+                                  : list;
+        if (longer != list)
+            free(list);
+        list = longer;
+    }
+    return list ? list : af_format("%s", "");
 }
 
 void af_supervisor_say(const char *what, const struct af_settings *settings, bool counts) {
     const struct af_policy *policy = &settings->policy;
-    const bool hands_in = settings->supervised == AF_SOCKETS_HANDED_IN;
-    af_tell("run: %s%s is reached from outside, by a supervisor%s%s%s%s%s%s%s%s",
-            what ? what : "what is static below CMD", what ? ", which is static," : "",
-            hands_in ? " that makes its sockets (pidfd_getfd is refused here): rules, reuseaddr, bind_no_port and "
-                       "port_range are not applied"
-                     : "",
-            af_policy_lingers(policy, AF_LINGER_ACK) ? "; linger=ack is ack-always there" : "",
+    char *without = missing(settings);
+    af_tell("run: %s%s is reached from outside, by a supervisor%s%s%s%s%s%s", what ? what : "what is static below CMD",
+            what ? ", which is static," : "",
+            settings->supervised == AF_SOCKETS_HANDED_IN ? " that makes its sockets (pidfd_getfd is refused here)" : "",
+            without, af_policy_lingers(policy, AF_LINGER_ACK) ? "; linger=ack is ack-always there" : "",
             af_policy_lingers(policy, AF_LINGER_RST) ? "; linger=rst is not applied" : "",
-            any(policy, searches) ? "; port_search is not applied" : "",
-            any(policy, has_source) ? "; source is not applied" : "",
             counts ? "; what it accepts, and who closed first, is not counted" : "",
-            policy->log ? "; it writes no log line" : "",
             af_notify_binds() ? "; setuid programs get no rights there (no_new_privs)" : "");
+    free(without);
 }
 
 /* ---- from outside ----------------------------------------------------------------------------------------------- */

@@ -29,6 +29,9 @@ enum af_supervised af_supervisor_way(void);
 /* Is there anything for it to do: a policy that can be had from outside, or (`counts`) a ledger to be kept? */
 bool af_supervisor_needed(const struct af_settings *settings, bool counts);
 
+/* What that way carries of a policy: "yes", "no", or with what (ways.def). */
+const char *af_supervisor_carries(enum af_supervised way, enum af_key key);
+
 /* What it does, and what it cannot do, in one line on stderr. `what` runs under it. */
 void af_supervisor_say(const char *what, const struct af_settings *settings, bool counts);
 
