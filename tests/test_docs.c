@@ -72,12 +72,8 @@ Test(docs, every_list_that_a_page_asks_for_is_in_it) {
     static const struct {
         const char *page, *list;
         int lines;
-    } rows[] = { { "1", "@commands@", 8 },
-                 { "5", "@counters@", 13 },
-                 { "7", "@keys@", AF_KEYS },
-                 { "7", "@ways@", AF_KEYS - 1 },
-                 { "bash", "@commands@", 1 },
-                 { "bash", "@keys@", AF_KEYS } };
+    } rows[] = { { "1", "@commands@", 8 },       { "5", "@counters@", 13 },   { "7", "@keys@", AF_KEYS },
+                 { "7", "@ways@", AF_KEYS - 1 }, { "bash", "@commands@", 1 }, { "bash", "@keys@", AF_KEYS } };
 
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct ended e = shell("sed -n '/%s/,/@end@/p' build/man/afterfin.%s | wc -l", rows[i].list, rows[i].page);

@@ -138,7 +138,9 @@ Test(doctor_process, tells_of_a_seccomp_filter_and_no_new_privs) {
     ns_enter();
     struct victim v = victim_start_argv("LINGER=ack",
                                         (const char *[]){ "setpriv", "--no-new-privs", "sleep", "100", NULL });
-    while (!strstr(shell("cat /proc/%d/comm", (int)v.pid).out, "sleep") && victim_runs(&v))
+    /* It has become sleep, whose libraries are in, once that sleeps. */
+    while (!strstr(shell("grep -h -e ^Name -e ^State /proc/%d/status", (int)v.pid).out, "sleep\nState:\tS") &&
+           victim_runs(&v))
         usleep(1000);
     if (!victim_runs(&v))
         cr_skip_test("no setpriv");
