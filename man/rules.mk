@@ -3,9 +3,16 @@
 DOCS = $(addprefix $(B)/man/afterfin.,1 5 7 bash)
 TO = $(DESTDIR)$(PREFIX)
 
-$(B)/list: $(B)/obj/man/list.o $(B)/obj/policy/keys.o
+# Run while it is built: for this machine, whichever the compiler is for.
+BUILD_CC ?= $(if $(findstring -gcc,$(CC)),gcc,$(CC))
+
+$(B)/own/%.o: %.c
+	@mkdir -p $(@D); echo "  CC   $<"
+	$(Q)$(BUILD_CC) $(BASE) $(CFLAGS) -c -o $@ $<
+
+$(B)/list: $(B)/own/man/list.o $(B)/own/policy/keys.o
 	@echo "  LINK $@"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+	$(Q)$(BUILD_CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
 
 $(B)/man/afterfin.%: man/afterfin.%.in $(B)/list
 	@mkdir -p $(@D); echo "  DOC  $@"

@@ -48,7 +48,7 @@ void af_entry_name(struct af_entry *e, char *program) {
     for (const char *from = program; *from;) {
         const size_t escape = escape_length(from);
         if (escape || ((unsigned char)*from & 0xc0) != 0x80)
-            *to++ = escape || *from < 0 ? '?' : *from;
+            *to++ = escape || (unsigned char)*from >= 0x80 ? '?' : *from;
         from += escape ? escape : 1;
     }
     *to = 0;
