@@ -4,6 +4,7 @@
  *   needs.c     what of it each policy needs    program.c   can PROGRAM be reached, through what
  *   libraries.c the libraries it will load      process.c   is the library in process N
  *   namespace.c a network namespace of its own
+ *   set.c       by which way set would reach it
  *   print.c print_program.c json.c  what is told
  *
  * Strings are from malloc and belong to the struct that they are in, unless they are const. */
@@ -155,6 +156,8 @@ bool af_program_opens(const struct af_program *program);
 
 /* ---- a process ---------------------------------------------------------------------------------------------- */
 
+enum af_set_way { AF_SET_NOT, AF_SET_OUTSIDE, AF_SET_LIBRARY }; /* by which `afterfin set` would reach it */
+
 struct af_process_seen {
     pid_t pid;
     bool inside;       /* the library is mapped, and its settings can be in force */
@@ -174,9 +177,16 @@ struct af_process_seen {
     bool sealed;               /* it says that the process has installed a seccomp filter */
     uint64_t net_ns;           /* where it is, if not in our network namespace; else 0 */
     int seccomp, no_new_privs; /* of /proc/N/status; -1: unknown */
+    enum af_set_way set_way;
+    char *set_why;                 /* AF_SET_NOT: one line */
+    size_t listening, connections; /* its TCP sockets; 0 where it cannot be reached */
+    char *in_force;                /* policies that the library in it says are in force, or NULL */
+    uint64_t policy_since;         /* ns since 1970; 0: from its start */
 };
 
 void af_process_read(pid_t pid, struct af_process_seen *out);
+/* set.c: fills what set would do. */
+void af_process_set_way(struct af_process_seen *process);
 void af_process_free(struct af_process_seen *process);
 
 /* ---- what is told --------------------------------------------------------------------------------------------- */

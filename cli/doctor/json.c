@@ -191,6 +191,15 @@ static json_t *process(const struct af_process_seen *p) {
     put(object, "net_ns", p->net_ns ? json_integer((json_int_t)p->net_ns) : json_null());
     put(object, "seccomp", count(p->seccomp));
     put(object, "no_new_privs", count(p->no_new_privs));
+    put(object, "set",
+        json_string(p->set_way == AF_SET_LIBRARY   ? "library"
+                    : p->set_way == AF_SET_OUTSIDE ? "outside"
+                                                   : "no"));
+    put(object, "set_why", text(p->set_why));
+    put(object, "listening", json_integer((json_int_t)p->listening));
+    put(object, "connections", json_integer((json_int_t)p->connections));
+    put(object, "in_force", text(p->in_force));
+    put(object, "policy_since", p->policy_since ? json_real((double)p->policy_since / 1e9) : json_null());
     return object;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { FILTER = 2 }; /* Seccomp: of /proc/N/status, SECCOMP_MODE_FILTER */
 
@@ -154,6 +155,29 @@ static void print_ledger(const struct af_process_seen *p) {
                        (unsigned long long)p->net_ns, (int)p->pid);
 }
 
+static void print_set(const struct af_process_seen *p) {
+    if (p->in_force && p->policy_since) {
+        const time_t seconds = (time_t)(p->policy_since / 1000000000);
+        struct tm when;
+        char text[32];
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &when));
+        af_doctor_line(AF_INDENT, "in force since %s: %s", text, *p->in_force ? p->in_force : "no policy");
+    }
+    if (p->set_way == AF_SET_LIBRARY)
+        af_doctor_line(AF_INDENT,
+                       "afterfin set --pid %d KEY=VALUE would reach it by the library: all that it opens from its next "
+                       "call on, and its %zu listening sockets and %zu connections",
+                       (int)p->pid, p->listening, p->connections);
+    else if (p->set_way == AF_SET_OUTSIDE)
+        af_doctor_line(
+            AF_INDENT,
+            "afterfin set --pid %d KEY=VALUE would reach it from outside: its %zu listening sockets and what "
+            "they accept, and its %zu connections; not those that it opens itself later",
+            (int)p->pid, p->listening, p->connections);
+    else
+        af_doctor_line(AF_INDENT, "afterfin set would not reach it: %s", p->set_why);
+}
+
 void af_doctor_print_process(const struct af_process_seen *p) {
     char *title = af_format("Process %d, %s: the library is %s", (int)p->pid, p->program,
                             p->inside    ? "in there"
@@ -167,4 +191,5 @@ void af_doctor_print_process(const struct af_process_seen *p) {
         af_doctor_line(AF_INDENT, "%s%s", p->library, p->deleted ? ", which has been removed or replaced since" : "");
     print_settings(p);
     print_ledger(p);
+    print_set(p);
 }

@@ -238,14 +238,15 @@ void af_process_read(pid_t pid, struct af_process_seen *p) {
         refuse(p, af_format("process %d has no program: it is a kernel thread, or has ended", (int)pid));
     else
         look_inside(p, maps);
+    if (p->program)
+        af_process_set_way(p);
     free(maps);
     free(status);
 }
 
 void af_process_free(struct af_process_seen *p) {
-    char *const all[] = {
-        p->why, p->program, p->library, p->preload, p->environment, p->complaint, p->ledger, p->policy
-    };
+    char *const all[] = { p->why,       p->program, p->library, p->preload, p->environment,
+                          p->complaint, p->ledger,  p->policy,  p->set_why, p->in_force };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(p->settings);

@@ -156,3 +156,28 @@ Test(doctor_process, tells_of_a_seccomp_filter_and_no_new_privs) {
     cr_expect(strstr(e.out, "inherited it is no hindrance"), "%s", e.out);
     victim_kill(&v, SIGKILL);
 }
+
+Test(doctor_process, says_by_which_way_set_would_reach_it) {
+    static const struct {
+        const char *settings, *way, *says;
+        int status;
+    } rows[] = {
+        { NULL, "outside", " outside: ", 1 },
+        { "", "outside", " outside: ", 0 },
+        { "LOG=/dev/null", "library", " library: ", 0 },
+        { "LOG=/dev/null|SET=off", "no", "AFTERFIN_SET=off in", 0 },
+    };
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    for (unsigned i = 0; i < ROWS(rows); i++) {
+        struct victim v = victim_start(rows[i].settings, "connect_hold 127.0.0.1 %u", peer.port);
+        peer_wait_accepted(&peer, i + 1);
+        json_t *json = look(rows[i].status, v.pid);
+        cr_expect_str_eq(json_text(json, "process.set"), rows[i].way, "row %u", i);
+        cr_expect_eq(json_number(json, "process.connections"), 1, "row %u", i);
+        struct ended e = command(NULL, "doctor", "--pid", number((unsigned)v.pid), NULL);
+        cr_expect(strstr(e.out, rows[i].says), "row %u: %s", i, e.out);
+        victim_kill(&v, SIGKILL);
+    }
+}
