@@ -187,6 +187,7 @@ static size_t add_image(struct af_collection *c, const struct af_reader *reader,
     image->command_cut = head->command_size > sizeof head->command;
     memcpy(image->program, head->program, sizeof image->program);
     memcpy(image->policy, head->policy, sizeof image->policy);
+    image->policy_since = head->policy_since;
     return c->n_images++;
 }
 

@@ -16,6 +16,7 @@ struct af_image {
     size_t command_size;
     bool command_cut;
     char policy[AF_POLICY_SIZE];
+    uint64_t policy_since; /* ns since 1970: it came while a process ran; 0: that of the start */
     uint64_t net_ns, pid_ns, started;
     uint32_t uid;  /* whose ledger it is: what it says is that user's word */
     int32_t pid;   /* its first process */

@@ -4,6 +4,7 @@
 #include "cli/top/live.h"
 #include "cli/top/screen.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,15 @@ static void leave(struct af_top_state *s) {
     s->typing = false;
 }
 
+/* A process that runs, and whose number is one of ours. */
+static void ask_to_set(struct af_top_state *s) {
+    const struct af_top_row *row = s->view->n ? s->view->rows[s->at] : NULL;
+    if (!row || s->ask.by != AF_BY_PROCESS || row->unknown || row->pid_ns || row->fate != AF_FATE_RUNNING)
+        return;
+    s->asked_pid = row->pid;
+    snprintf(s->asked_program, sizeof s->asked_program, "%s", row->program);
+}
+
 static void help(struct af_top_state *s) {
     s->help = true;
 }
@@ -162,6 +172,7 @@ static const struct {
     { { 'r' }, "r", "sort the other way round", "r reverse", reverse },
     { { '/' }, "/", "only rows with a text in them; Esc: all again", "/ filter", filter },
     { { AF_KEY_ESCAPE }, "Esc", "no filter", NULL, leave },
+    { { 'a' }, "a", "afterfin set for the row's process; asks first", "a set", ask_to_set },
     { { '+', '=' }, "+", "look less often", "+- delay", slower },
     { { '-' }, "-", "look more often", NULL, faster },
     { { AF_KEY_UP, 'k' }, "Up k", "a row up", NULL, up },
@@ -200,6 +211,11 @@ void af_top_key(struct af_top_state *s, int key) {
         type(s, key);
         return;
     }
+    if (s->asked_pid) {
+        s->set = key == 'y' ? "linger=ack-always" : key == 'o' ? "linger=off" : NULL;
+        s->asked_pid = s->set ? s->asked_pid : 0;
+        return;
+    }
     if (s->help) { /* any key leaves it, and does nothing else */
         s->help = false;
         s->quit = key == 'q';
@@ -214,6 +230,9 @@ void af_top_key(struct af_top_state *s, int key) {
 char *af_top_hint(const struct af_top_state *s, size_t width) {
     if (s->typing)
         return af_format("filter: %s_  (Enter: keep it, Esc: all rows)", s->filter);
+    if (s->asked_pid)
+        return af_format("set %d %s? y linger=ack-always, o linger=off, other keys: nothing", s->asked_pid,
+                         s->asked_program);
     char *text = af_format("%s", "");
     for (size_t i = 0; i < ACTIONS; i++) {
         if (!actions[i].hint || strlen(text) + 2 + strlen(actions[i].hint) > width)

@@ -15,6 +15,9 @@ struct af_top_state {
     char filter[AF_FILTER_SIZE];
     bool typing /* the filter */, help, quit;
     double delay_s;
+    int asked_pid; /* not 0: it is asked what is to be set there */
+    char asked_program[64];
+    const char *set; /* that has been answered: to be carried out, for asked_pid */
 };
 
 void af_top_key(struct af_top_state *state, int key);

@@ -178,7 +178,7 @@ static void draw(struct live *l) {
     if (n_heard)
         put(height - 2, AF_ALARM,
             n_heard > 1 ? af_format("%s (and %zu more)", heard, n_heard - 1) : af_format("%s", heard));
-    put(height - 1, l->state.typing ? AF_HEADER : AF_PLAIN, af_top_hint(&l->state, width));
+    put(height - 1, l->state.typing || l->state.asked_pid ? AF_HEADER : AF_PLAIN, af_top_hint(&l->state, width));
     af_screen_end();
 }
 
@@ -188,6 +188,14 @@ static double seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* The question stands for as long as it takes. */
+static void carry_out(struct live *l) {
+    n_heard = 0;
+    af_top_set(l->state.asked_pid, l->state.set);
+    l->state.asked_pid = 0;
+    l->state.set = NULL;
 }
 
 /* A key is answered at once, from what was seen last; a new delay counts from the last look. */
@@ -200,6 +208,8 @@ static void loop(struct live *l) {
         while (key != AF_KEY_NONE) {
             make_view(l); /* the key before may have changed it */
             af_top_key(&l->state, key);
+            if (l->state.set)
+                carry_out(l);
             key = l->state.quit ? AF_KEY_NONE : af_screen_key(0); /* what is typed behind q is not ours */
         }
         if (seconds() >= looked + l->state.delay_s && !l->state.quit && !af_screen_ended()) {

@@ -19,6 +19,9 @@ struct af_top_request {
  * that came to end it. */
 int af_top_live(const struct af_top_request *request, struct af_top_sample *first);
 
+/* set.c: afterfin set --pid PID POLICY; what it says, and that it was done, goes to af_tell. */
+void af_top_set(int pid, const char *policy);
+
 enum { AF_DELAY_MIN_MS = 100, AF_DELAY_MAX_MS = 3600000 };
 
 #endif

@@ -55,6 +55,14 @@ static json_t *one_socket(const struct af_who *w, const struct af_owned *owned, 
     return object;
 }
 
+/* One that came while it ran. */
+static void put_policy(json_t *process, const struct af_image *image) {
+    if (!image->policy_since)
+        return;
+    json_object_set_new(process, "policy", af_json_text(image->policy, strnlen(image->policy, sizeof image->policy)));
+    json_object_set_new(process, "policy_since", json_real((double)image->policy_since / 1e9));
+}
+
 static json_t *document(const struct af_who *w, json_t *const *programs) {
     json_t *all = json_object(), *sockets = json_array(), *processes = json_array();
     for (size_t i = 0; i < w->listed; i++)
@@ -64,6 +72,7 @@ static json_t *document(const struct af_who *w, json_t *const *programs) {
         json_t *process = json_object();
         put_process(process, w, row, programs[w->owners.found.rows[row].image]);
         af_json_put(process, "time_wait", w->left[row]);
+        put_policy(process, &w->owners.found.images[w->owners.found.rows[row].image]);
         json_array_append_new(processes, process);
     }
     json_object_set_new(all, "version", json_integer(1));

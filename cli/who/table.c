@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LOCAL, PEER, STATE, EXPIRES, PID, PROGRAM, USER, ROLE, NET_NS, SOCKET_COLUMNS };
@@ -22,12 +23,13 @@ static const struct af_column socket_columns[SOCKET_COLUMNS] = {
     [NET_NS] = { "NET_NS", .optional = true, .rank = 8 },
 };
 
-enum { TOTAL_PID, TOTAL_PROGRAM, TOTAL_USER, TOTAL_TIME_WAIT, TOTAL_COLUMNS };
+enum { TOTAL_PID, TOTAL_PROGRAM, TOTAL_USER, TOTAL_TIME_WAIT, TOTAL_POLICY, TOTAL_COLUMNS };
 static const struct af_column total_columns[TOTAL_COLUMNS] = {
     [TOTAL_PID] = { "PID", .rank = 1 },
     [TOTAL_PROGRAM] = { "PROGRAM", .text = true },
     [TOTAL_USER] = { "USER", .text = true, .optional = true, .rank = 2 },
     [TOTAL_TIME_WAIT] = { "TIME_WAIT", .rank = 0 },
+    [TOTAL_POLICY] = { "SET", .text = true, .optional = true, .rank = 3 },
 };
 
 static char *pid_text(const struct af_who *w, size_t row) {
@@ -79,12 +81,25 @@ static void add_socket(struct af_table *table, const struct af_who *w, const str
     cells[NET_NS] = owned->net_ns ? af_format("%llu", (unsigned long long)owned->net_ns) : af_format("%s", "");
 }
 
-static void add_total(struct af_table *table, char *pid, char *program, char *user, uint64_t n) {
+/* "linger=ack since 12:00:00": of a policy that came while it ran. */
+static char *policy_text(const struct af_who *w, size_t row) {
+    const struct af_image *image = &w->owners.found.images[w->owners.found.rows[row].image];
+    const time_t seconds = (time_t)(image->policy_since / 1000000000);
+    struct tm when;
+    char text[16];
+    if (!image->policy_since || !localtime_r(&seconds, &when))
+        return af_format("%s", "");
+    strftime(text, sizeof text, "%H:%M:%S", &when);
+    return af_format("%.*s since %s", (int)sizeof image->policy, image->policy, text);
+}
+
+static void add_total(struct af_table *table, char *pid, char *program, char *user, uint64_t n, char *policy) {
     char **cells = af_table_row(table);
     cells[TOTAL_PID] = pid;
     cells[TOTAL_PROGRAM] = program;
     cells[TOTAL_USER] = user;
     cells[TOTAL_TIME_WAIT] = af_format("%llu", (unsigned long long)n);
+    cells[TOTAL_POLICY] = policy;
 }
 
 static void print(struct af_table *table, size_t width) {
@@ -96,13 +111,14 @@ static void print_totals(const struct af_who *w, size_t width) {
     struct af_table totals = { .columns = total_columns, .n_columns = TOTAL_COLUMNS };
     for (size_t i = 0; i < w->n_order; i++)
         add_total(&totals, pid_text(w, w->order[i]), program_text(w, w->order[i]), user_text(w, w->order[i]),
-                  w->left[w->order[i]]);
+                  w->left[w->order[i]], policy_text(w, w->order[i]));
     if (w->contested)
         add_total(&totals, pid_text(w, AF_NO_ROW), af_format("claimed by several users"), af_format("%s", ""),
-                  w->contested);
+                  w->contested, af_format("%s", ""));
     if (w->unknown)
-        add_total(&totals, pid_text(w, AF_NO_ROW), program_text(w, AF_NO_ROW), af_format("%s", ""), w->unknown);
-    add_total(&totals, af_format("%s", ""), af_format("total"), af_format("%s", ""), w->owners.n);
+        add_total(&totals, pid_text(w, AF_NO_ROW), program_text(w, AF_NO_ROW), af_format("%s", ""), w->unknown,
+                  af_format("%s", ""));
+    add_total(&totals, af_format("%s", ""), af_format("total"), af_format("%s", ""), w->owners.n, af_format("%s", ""));
     print(&totals, width);
 }
 

@@ -156,3 +156,29 @@ Test(set_library, says_where_the_library_is_not_told_and_why) {
         victim_kill(&v, SIGKILL);
     }
 }
+
+/* ---- who says it ------------------------------------------------------------------------------------------------ */
+
+Test(set_library, its_ledger_says_the_policy_in_force_and_since_when) {
+    ns_enter();
+    own_default();
+    const char *directory = new_directory();
+    struct victim v = victim_start(text("LEDGER=%s", directory), "server_close 127.0.0.1 10000 -n 9 -q 1 -b 1");
+    char pid[16];
+    snprintf(pid, sizeof pid, "%d", (int)v.pid);
+    ns_wait_listen(10000);
+    client_run(&(struct client_options){ .port = 10000, .n = 3, .send = 1 });
+    struct ended bare = command(NULL, "who", "-d", directory, "--json", NULL);
+    cr_expect(!strstr(bare.out, "policy_since"), "%s", bare.out);
+    set_json(0, v.pid, "linger=ack-always", NULL);
+    client_run(&(struct client_options){ .port = 10000, .n = 3, .send = 1 });
+    json_t *json = json_loads(command(NULL, "who", "-d", directory, "--json", NULL).out, 0, NULL);
+    cr_expect_str_eq(json_string_value(json_find(json, "processes.0.policy")), "linger=ack-always");
+    cr_expect_gt(json_number_value(json_find(json, "processes.0.policy_since")), 1e9);
+    cr_expect_eq(json_number(json, "processes.0.time_wait"), 3);
+    struct ended e = command(NULL, "who", "-d", directory, NULL);
+    cr_expect(strstr(e.out, "linger=ack-always since "), "%s", e.out);
+    e = command(NULL, "doctor", "--pid", pid, NULL);
+    cr_expect(strstr(e.out, "in force since ") && strstr(e.out, ": linger=ack-always\n"), "%s", e.out);
+    victim_kill(&v, SIGKILL);
+}

@@ -3,6 +3,7 @@
 #include "tests/cli/who/who.h"
 #include "tests/harness/fabricate.h"
 
+#include <netinet/tcp.h>
 #include <pty.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -301,4 +302,38 @@ Test(top_live, ends_when_its_terminal_is_gone) {
     screen_wait(&s, "q quit");
     close(s.terminal);
     cr_expect_eq(end_of(pid), 128 + SIGHUP);
+}
+
+Test(top_live, sets_a_process_by_a_key_and_asks_before) {
+    struct screen s;
+    int terminal;
+    ns_enter();
+    own_default();
+    const char *directory = new_directory();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    struct victim v = victim_start(ledger_in(directory), "connect_hold 127.0.0.1 %u", peer.port);
+    peer_wait_accepted(&peer, 1);
+    victim_wait_out(&v, "open");
+    pid_t pid = command_on_terminal(&terminal, 80, PLAIN, "top", "-d", directory, "--delay", "3600", NULL);
+    screen_start(&s, terminal, 24, 80);
+    screen_wait(&s, "q quit");
+    screen_wait_row(&s, "connect_hold", " 1 ");
+    const int fd = victim_socket(v.pid, 0);
+    screen_type(&s, "a");
+    screen_wait(&s, "y linger=ack-always");
+    screen_type(&s, "n");
+    screen_wait(&s, "q quit");
+    cr_expect_geq(socket_option(fd, IPPROTO_TCP, TCP_LINGER2), 0, "nothing was asked for");
+    screen_type(&s, "a");
+    screen_wait(&s, "y linger=ack-always");
+    screen_type(&s, "y");
+    screen_wait(&s, "has linger=ack-always");
+    cr_expect_eq(socket_option(fd, IPPROTO_TCP, TCP_LINGER2), -1);
+    screen_type(&s, "a");
+    screen_wait(&s, "y linger=ack-always");
+    screen_type(&s, "o");
+    screen_wait(&s, "has linger=off");
+    cr_expect_geq(socket_option(fd, IPPROTO_TCP, TCP_LINGER2), 0);
+    quit(&s, pid);
+    victim_kill(&v, SIGKILL);
 }
