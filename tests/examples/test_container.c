@@ -168,6 +168,59 @@ Test(examples_container, the_dockerfile_makes_images_that_leave_no_time_wait) {
     expect_packages(&image);
 }
 
+/* ---- an image of Alpine's layout --------------------------------------------------------------------------------- */
+
+/* musl's loader, which is its libc, under both names, and nothing of glibc; programs are one file with several names,
+ * as busybox is. That file is a victim that musl-gcc builds, needing libc by the name by which Alpine's programs do. */
+static const char make_alpine[] =
+    "set -e; root=%s; loader=$(ls /lib/ld-musl-*.so.1); name=libc.musl-${loader#/lib/ld-musl-}; to=$root/usr/local/lib\n"
+    "mkdir -p $root/lib $root/bin $root/usr/bin $to; make -s build/kernel\n"
+    "cp -L $loader $root/lib/; ln -s ${loader##*/} $root/lib/$name\n"
+    "cp -L $loader $to/$name; echo \"INPUT(-l:$name)\" >$to/libc.so\n"
+    "musl-gcc -std=gnu11 -D_GNU_SOURCE -I. -idirafter build/kernel -L$to -o $root/bin/busybox "
+    "tests/victims/connect_close.c\n"
+    "rm $to/*; ln -s /bin/busybox $root/usr/bin/legacy; readelf -d $root/bin/busybox | grep -q \"NEEDED.*[[]$name\"";
+
+/* The image's variables, as the file has them. */
+static const char *variables_of_image(void) {
+    const char *env = NULL;
+    char *rest = NULL, *text = strdup(shell("sed '/^#/d; :a; /\\\\$/ { N; s/\\\\\\n *//; ta }' %s", dockerfile).out);
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        env = strncmp(line, "ENV ", 4) == 0 ? line + 4 : env;
+    cr_assert(env, "no ENV");
+    return env;
+}
+
+static const char *below(const char *root, const char *variables, const char *command) {
+    char *line;
+    cr_assert_gt(asprintf(&line,
+                          "exec perl -e 'chroot shift and chdir \"/\" or die; %%ENV = map { split /=/, $_, 2 } "
+                          "split \" \", shift; exec @ARGV' %s 'PATH=/usr/bin:/bin %s' %s",
+                          root, variables, command),
+                 0);
+    return line;
+}
+
+Test(examples_container, an_image_of_musl_takes_the_same_file_and_variables) {
+    const char *root = new_directory(), *variables = variables_of_image();
+    char command[128];
+    if (shell("command -v musl-gcc && command -v perl && readelf --version").status != 0)
+        cr_skip_test("no musl-gcc (make test-deps), perl or readelf");
+    struct ended e = shell(make_alpine, root);
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1 });
+    snprintf(command, sizeof command, "legacy 127.0.0.1 %u -n 5 -b 1 -r 1", peer.port);
+    e = shell("%s", below(root, "", command));
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    cr_assert_eq(ns_tw(), 5, "the test itself: bare, each leaves one");
+    ns_enter();
+    peer = peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1 });
+    snprintf(command, sizeof command, "legacy 127.0.0.1 %u -n 5 -b 1 -r 1", peer.port);
+    cr_assert_eq(shell("cp %s %s/usr/local/lib/", library_path(), root).status, 0);
+    expect_avoided(below(root, variables, command), 5, "by variables");
+}
+
 /* ---- Kubernetes ------------------------------------------------------------------------------------------------ */
 
 static const char pod_file[] = "examples/kubernetes/pod.yaml";
