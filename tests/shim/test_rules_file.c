@@ -58,7 +58,7 @@ static void expect_refused(const char *path, const char *why) {
     cr_expect_str_eq(e.err, text("afterfin: %.*s; nothing is applied\n", (int)strlen(line) - 1, line), "%s", e.err);
     e = run(NULL, "%s run -p rules=%s -- true", command_path(), path);
     cr_expect(e.status == 125, "%s: %d %s", path, e.status, e.err);
-    cr_expect(strstr(e.err, line), "%s", e.err);
+    cr_expect(strstr(e.err, text("-p rules=\"%s\"%s\n", path, why)), "%s", e.err);
 }
 
 Test(rules_file, what_is_wrong_with_it_is_one_line) {
