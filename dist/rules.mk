@@ -9,17 +9,20 @@ SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),$(shell s
 # The path of a library's archive; empty: there is none. Debian's libmnl has none, and dist/mnl.c stands for it then.
 archive = $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a))
 MNL = $(call archive,mnl)
-STANDS_IN = dist/passwd.c $(if $(MNL),,dist/mnl.c)
-LACKS = $(strip $(foreach a,jansson ncursesw tinfo c,$(if $(call archive,$(a)),,lib$(a).a)))
+REPLACED = cli/report/http.c
+STANDS_IN = dist/passwd.c dist/http.c $(if $(MNL),,dist/mnl.c)
+LACKS = $(strip $(foreach a,jansson ncursesw tinfo microhttpd c,$(if $(call archive,$(a)),,lib$(a).a)))
 
-$(B)/static/afterfin: $(call objects,obj,$(CLI) $(POLICY) $(WRITER) $(READER) $(STANDS_IN))
+$(B)/static/afterfin: $(call objects,obj,$(filter-out $(REPLACED),$(CLI)) $(POLICY) $(WRITER) $(READER) $(STANDS_IN))
 	@mkdir -p $(@D); echo "  LINK $@ (static)"
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static-pie -o $@ $(filter %.o,$^) $(MNL) -ljansson -lm -lncursesw -ltinfo -pthread
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static-pie -o $@ $(filter %.o,$^) $(MNL) -ljansson -lm -lncursesw -ltinfo -lmicrohttpd \
+		-pthread
 
 # What is in it, below $(B)/$(NAME), as `make install` would lay it below a PREFIX.
 HOLDS = $(B)/$(NAME)
 UNITS = $(wildcard examples/systemd/*.service examples/systemd/*.timer)
-COPYRIGHTS = $(wildcard $(patsubst %,/usr/share/doc/%/copyright,libc6-dev libjansson-dev libncurses-dev))
+COPYRIGHTS = $(wildcard $(patsubst %,/usr/share/doc/%/copyright,libc6-dev libjansson-dev libmicrohttpd-dev \
+	libncurses-dev))
 packed: $(B)/static/afterfin $(B)/libafterfin.so
 	$(Q)rm -rf $(HOLDS)
 	$(Q)install -D -m 755 -s --strip-program=$(or $(filter /%,$(shell $(CC) -print-prog-name=strip)),strip) \
@@ -31,7 +34,7 @@ packed: $(B)/static/afterfin $(B)/libafterfin.so
 	$(Q)install -D -m 644 $(PAGES)/afterfin.bash $(HOLDS)/share/bash-completion/completions/afterfin
 	$(Q)install -D -m 644 -t $(HOLDS)/share/doc/afterfin LICENSE README.md CHANGELOG.md
 	$(Q)cat $(COPYRIGHTS) /dev/null >$(HOLDS)/share/doc/afterfin/linked-in
-	$(Q)cd $(HOLDS) && find * -type f | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
+	$(Q)cd $(HOLDS) && find * -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs sha256sum >SHA256SUMS
 	$(Q)tar -C $(B) --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r,go-w,a+X \
 		--mtime=@$(SOURCE_DATE_EPOCH) -cf - $(NAME) | gzip -9n >$(TARBALL).new
 	$(Q)mv $(TARBALL).new $(TARBALL)

@@ -26,7 +26,10 @@ Test(dist, two_builds_give_the_same_bytes) {
                  0);
     const char *here = built(".", "umask 022; export TZ=UTC LC_ALL=C;");
     const char *there = built(copy, "umask 077; export TZ=Asia/Tokyo LC_ALL=C.UTF-8;");
-    cr_expect_eq(shell("cmp %s %s", here, there).status, 0, "%s and %s differ", here, there);
+    struct ended e = shell("cmp %s %s || diff -r build/dist-*/afterfin-*/ %s/build/dist-*/afterfin-*/", here, there,
+                           copy);
+    cr_expect_eq(e.status, 0, "%s%s", e.out, e.err);
+    cr_expect_str_empty(e.out);
     cr_expect_str_empty(shell("tar -tvzf %s | grep -v '^[d-]rw[x-]r-[x-]r-[x-] 0/0 '", here).out);
 }
 
@@ -78,6 +81,11 @@ Test(dist, the_command_runs_in_an_empty_chroot) {
     e = in_root(root, "", "doctor /dynamic");
     cr_expect(strstr(e.out, "Program: run reaches /dynamic"), "%s%s", e.out, e.err);
     cr_expect_eq(in_root(root, "", "report -d /ledgers").status, 0);
+    e = shell("chroot %s /bin/afterfin report -d /ledgers --prometheus --listen :9642 & p=$!; curl -s --retry 30 "
+              "--retry-delay 1 --retry-connrefused http://127.0.0.1:9642/metrics; kill $p; wait $p",
+              root);
+    cr_expect(e.status == 0 && strstr(e.out, "afterfin_time_wait_total{program=\"dynamic\"} 7\n"), "%d %s%s", e.status,
+              e.out, e.err);
     cr_expect(strstr(in_root(root, "", "env").out, "LD_PRELOAD=/lib/libafterfin.so"));
 }
 

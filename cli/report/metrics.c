@@ -140,7 +140,7 @@ static void put_ports(FILE *to, const struct af_report *r) {
     put_busiest(to, p);
 }
 
-bool af_report_write_prometheus(const struct af_report *r, const char *path) {
+char *af_report_metrics(const struct af_report *r) {
     char *text = NULL;
     size_t size = 0;
     FILE *to = open_memstream(&text, &size);
@@ -150,7 +150,15 @@ bool af_report_write_prometheus(const struct af_report *r, const char *path) {
     }
     if (to && r->has_ports)
         put_ports(to, r);
-    bool ok = to && fclose(to) == 0 && af_output(text, "report", "metrics", path);
+    if (to && fclose(to) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
+bool af_report_write_prometheus(const struct af_report *r, const char *path) {
+    char *text = af_report_metrics(r);
+    const bool ok = text && af_output(text, "report", "metrics", path);
     free(text);
     return ok;
 }

@@ -6,6 +6,7 @@
 #include "cli/ledgers/settle.h"
 #include "cli/options.h"
 #include "cli/output/say.h"
+#include "cli/report/listen.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CLEAN = AF_NO_LETTER, JSON, PROMETHEUS };
+enum { CLEAN = AF_NO_LETTER, JSON, PROMETHEUS, LISTEN };
 enum { MOST_SECONDS = 366 * 86400 };
 
 static const struct af_option_row rows[] = {
@@ -21,6 +22,8 @@ static const struct af_option_row rows[] = {
     { CLEAN, "clean", AF_MAY_TAKE, "SECONDS", "then remove the ledgers whose processes are gone, for so long" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout, or to FILE" },
     { PROMETHEUS, "prometheus", AF_MAY_TAKE, "FILE", "write metrics for Prometheus to stdout, or to FILE" },
+    { LISTEN, "listen", AF_TAKES_VALUE, "[ADDR]:PORT",
+      "with --prometheus: serve them as http://ADDR:PORT/metrics until SIGTERM; ADDR is 127.0.0.1 unless given" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
 };
 
@@ -32,6 +35,8 @@ struct request {
     unsigned clean_after_s;
     int format; /* 0: columns */
     const char *path;
+    bool serves;
+    struct af_listen listen;
 };
 
 static bool read_options(struct request *q, int argc, char **argv, int *status) {
@@ -43,6 +48,10 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
         if (id == CLEAN && options.value && !af_option_number(&options, "--clean", 0, MOST_SECONDS, &q->clean_after_s))
             break;
         q->clean |= id == CLEAN;
+        if (id == LISTEN && !(q->serves = af_listen_parse(options.value, &q->listen))) {
+            id = af_misuse(&options, "--listen needs ADDR:PORT or :PORT, ADDR in numbers, not '%s'", options.value);
+            break;
+        }
         if (id != JSON && id != PROMETHEUS)
             continue;
         if (q->format && q->format != id) {
@@ -54,6 +63,8 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     }
     q->logs = argv + options.next;
     q->n_logs = argc - options.next;
+    if (id == 0 && q->serves && (q->format != PROMETHEUS || q->path || q->clean || q->n_logs))
+        id = af_misuse(&options, "--listen goes with --prometheus, and with no FILE, LOG or --clean");
     *status = options.status;
     return id == 0;
 }
@@ -147,12 +158,40 @@ static bool report(const struct request *q, int directory) {
     return ok;
 }
 
+/* Opened anew each time: what is over in a default directory goes when it is opened. */
+static char *metrics_now(void *context) {
+    const struct request *q = context;
+    struct af_report r = { .ledgers = 0 };
+    struct af_metrics_history history = { .lock = -1 };
+    char *text = NULL;
+    const int directory = af_ledger_dir_open("report", q->directory);
+    if (directory >= 0 && open_history(q, directory, &history)) {
+        read_ledgers(&r, directory, &history);
+        af_totals_sum(&r.totals);
+        if (keep_history(&history, &r))
+            text = af_report_metrics(&r);
+        af_totals_free(&r.totals);
+        af_metrics_history_close(&history);
+    }
+    if (directory >= 0)
+        close(directory);
+    return text;
+}
+
+static int serve(struct request *q) {
+    q->listen.metrics = metrics_now;
+    q->listen.context = q;
+    return af_listen(&q->listen) ? 0 : AF_EXIT_FAILURE;
+}
+
 /* Whoever names only logs asks for no ledger. */
 int af_command_report(int argc, char **argv) {
     struct request q = { .directory = NULL };
     int status, directory = -1;
     if (!read_options(&q, argc, argv, &status))
         return status;
+    if (q.serves)
+        return serve(&q);
     if (q.directory || q.clean || q.n_logs == 0) {
         directory = af_ledger_dir_open("report", q.directory);
         if (directory < 0)

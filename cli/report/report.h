@@ -20,7 +20,8 @@ bool af_report_read_log(struct af_entries *entries, const char *path);
 void af_report_print(const struct af_report *report);
 /* To stdout (path NULL), or to a file. False: it has been said why. */
 bool af_report_write_json(const struct af_report *report, const char *path);
-/* metrics.c */
+/* metrics.c: the text, from malloc, or NULL; and written likewise. */
+char *af_report_metrics(const struct af_report *report);
 bool af_report_write_prometheus(const struct af_report *report, const char *path);
 
 #endif
