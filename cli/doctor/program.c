@@ -143,7 +143,7 @@ static void look_at_elf(struct af_program *p, int fd, const struct stat *st, con
     if (p->code.go) {
         p->reached = AF_ONLY_LOADED;
         p->why = af_format("%s is written in Go, which calls the kernel by itself: the library is loaded, and sees "
-                           "only what C code in it does",
+                           "only what C code in it does; run reaches the rest from outside",
                            path);
     } else if (p->code.kernel_calls && !af_program_opens(p)) {
         p->reached = AF_ONLY_LOADED;

@@ -130,15 +130,26 @@ static bool read_code(int fd, struct span text, struct counted *c) {
     return true;
 }
 
+static bool is_go(int fd, const ElfW(Phdr) *segments, size_t n) {
+    struct span section;
+    bool go = n > 0 && find_section(fd, ".go.buildinfo", &section);
+    for (size_t i = 0; i < n; i++)
+        go |= has_go_note(fd, &segments[i]);
+    return go;
+}
+
+bool af_elf_is_go(int fd) {
+    static ElfW(Phdr) segments[AF_ELF_HEADERS];
+    return is_go(fd, segments, af_elf_segments(fd, segments));
+}
+
 void af_elf_code(int fd, struct af_elf_code *out) {
     static ElfW(Phdr) segments[AF_ELF_HEADERS];
     struct span text;
     struct counted counted = { .number = UINT32_MAX };
     memset(out, 0, sizeof *out);
     const size_t n = af_elf_segments(fd, segments);
-    for (size_t i = 0; i < n; i++)
-        out->go |= has_go_note(fd, &segments[i]);
-    out->go |= n > 0 && find_section(fd, ".go.buildinfo", &text);
+    out->go = is_go(fd, segments, n);
     out->looked = n > 0 && find_text(fd, segments, n, &text) && text.size <= MAX_CODE && read_code(fd, text, &counted);
     out->kernel_calls = counted.calls;
     out->opening = counted.opening;

@@ -50,6 +50,8 @@ struct af_elf_code {
     uint64_t opening;      /* those of them that plainly ask for a socket, or to connect, bind, listen or accept */
 };
 void af_elf_code(int fd, struct af_elf_code *out);
+/* `go` alone, without a look at the code. */
+bool af_elf_is_go(int fd);
 
 /* Length of the x86-64 instruction at `code`; 0: there is none in these bytes. */
 size_t af_x86_length(const uint8_t *code, size_t size);

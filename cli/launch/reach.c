@@ -154,6 +154,7 @@ static bool examine(struct af_reach *r, int fd, const char *path, struct script 
             r->is_static = false;
         if (!r->reachable)
             return false;
+        r->is_go = af_elf_is_go(fd);
         return r->n_files > 1 && strcmp(base_name(r->files[r->n_files - 1]), "env") == 0 &&
                read_env(r, script->argument, command) && find(r, command, path, next);
     }
@@ -193,7 +194,7 @@ enum af_way af_reach_way(const char *command, const char *path, char why[512]) {
     af_reach(command, path, &r);
     memcpy(why, r.why, sizeof r.why);
     af_reach_free(&r);
-    return r.reachable ? AF_WAY_PRELOAD : r.is_static ? AF_WAY_SUPERVISOR : AF_WAY_NONE;
+    return r.is_static ? AF_WAY_SUPERVISOR : !r.reachable ? AF_WAY_NONE : r.is_go ? AF_WAY_BOTH : AF_WAY_PRELOAD;
 }
 
 bool af_reachable(const char *command, const char *path, char why[512]) {

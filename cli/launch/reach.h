@@ -13,6 +13,7 @@ struct af_reach {
     char *files[AF_REACH_FILES];
     size_t n_files;
     bool is_static; /* not reachable, because it is static: the supervisor can (supervisor.h) */
+    bool is_go;     /* reachable, but it calls the kernel by itself: the library and the supervisor together can */
     bool reachable; /* true too where it cannot be told: exec will tell */
     int error;      /* why the last file, or what env is to run, cannot be run or read, as errno; 0: it can */
     char why[512];  /* not reachable: a line that begins with the file's name */
@@ -24,7 +25,7 @@ void af_reach(const char *command, const char *path, struct af_reach *out);
 void af_reach_free(struct af_reach *reach);
 
 /* The same, only the verdict: by what way is it reached? */
-enum af_way { AF_WAY_NONE, AF_WAY_PRELOAD, AF_WAY_SUPERVISOR };
+enum af_way { AF_WAY_NONE, AF_WAY_PRELOAD, AF_WAY_SUPERVISOR, AF_WAY_BOTH };
 enum af_way af_reach_way(const char *command, const char *path, char why[512]);
 /* By the library? */
 bool af_reachable(const char *command, const char *path, char why[512]);

@@ -268,8 +268,7 @@ static char *missing(const struct af_settings *settings) {
 void af_supervisor_say(const char *what, const struct af_settings *settings, bool counts) {
     const struct af_policy *policy = &settings->policy;
     char *without = missing(settings);
-    af_tell("run: %s%s is reached from outside, by a supervisor%s%s%s%s%s%s", what ? what : "what is static below CMD",
-            what ? ", which is static," : "",
+    af_tell("run: %s is reached from outside, by a supervisor%s%s%s%s%s%s", what,
             settings->supervised == AF_SOCKETS_HANDED_IN ? " that makes its sockets (pidfd_getfd is refused here)" : "",
             without, af_policy_lingers(policy, AF_LINGER_ACK) ? "; linger=ack is ack-always there" : "",
             af_policy_lingers(policy, AF_LINGER_RST) ? "; linger=rst is not applied" : "",

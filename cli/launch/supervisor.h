@@ -32,7 +32,7 @@ bool af_supervisor_needed(const struct af_settings *settings, bool counts);
 /* What that way carries of a policy: "yes", "no", or with what (ways.def). */
 const char *af_supervisor_carries(enum af_supervised way, enum af_key key);
 
-/* What it does, and what it cannot do, in one line on stderr. `what` runs under it. */
+/* What it does, and what it cannot do, in one line on stderr, of `what`: "CMD, which is static,". */
 void af_supervisor_say(const char *what, const struct af_settings *settings, bool counts);
 
 /* Start it, in the name of the subcommand `who`. `directory`: where it keeps ledgers; NULL: it counts nothing. `orphan`:

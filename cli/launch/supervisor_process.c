@@ -1,11 +1,13 @@
 /* See supervisor_inner.h. A number of a thread may be another one's by the time that we look: it is held by a pidfd, which
  * stands for nobody else, and what is read of it counts only if its call still waits (supervisor_call.c). */
+#include "cli/elf/elf.h"
 #include "cli/launch/supervisor_inner.h"
 #include "ledger/layout.h"
 
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +99,20 @@ static bool has_library(pid_t thread) {
     return found;
 }
 
+/* What it calls the kernel for by itself the library does not see. */
+static bool is_go(pid_t thread) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/exe", (int)thread);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    pthread_mutex_lock(&lock); /* elf.h keeps headers in memory of its own */
+    const bool go = fd >= 0 && af_elf_is_go(fd);
+    pthread_mutex_unlock(&lock);
+    if (fd >= 0)
+        close(fd);
+    return go;
+}
+
 static uint64_t start_ticks_of(pid_t pid) {
     char text[1024];
     unsigned long long ticks = 0;
@@ -157,7 +173,7 @@ static bool meet(struct af_charge *charge, const struct af_supervision *s, pid_t
     charge->device = st.st_dev;
     charge->inode = st.st_ino;
     read_vector(charge, program);
-    charge->left_alone = !af_policy_touches(&s->settings->policy, program) || has_library(thread);
+    charge->left_alone = !af_policy_touches(&s->settings->policy, program) || (has_library(thread) && !is_go(thread));
     if (s->directory && !charge->left_alone) {
         const pid_t pid = status_of(thread, "\nTgid:");
         if (!af_book_process(s, program, pid, status_of(thread, "\nPPid:"), start_ticks_of(pid),

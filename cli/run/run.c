@@ -7,6 +7,7 @@
 #include "cli/launch/result.h"
 #include "cli/options.h"
 #include "cli/output/file.h"
+#include "cli/output/memory.h"
 #include "cli/output/say.h"
 
 #include <fcntl.h>
@@ -92,6 +93,14 @@ static bool may_supervise(struct request *q) {
     return false;
 }
 
+static void say_of_supervisor(const struct request *q, enum af_way way, bool counts) {
+    const char *why = way == AF_WAY_SUPERVISOR ? ", which is static," : ", which is written in Go,";
+    char *what = way == AF_WAY_PRELOAD ? af_format("what is static or written in Go below CMD")
+                                       : af_format("%s%s", q->command[0], why);
+    af_supervisor_say(what, &q->settings, counts);
+    free(what);
+}
+
 /* Everything that can be wrong is found before CMD starts. */
 static bool prepare(struct request *q) {
     char why[512];
@@ -103,11 +112,12 @@ static bool prepare(struct request *q) {
     af_preload_beside_sanitizer(&q->settings, q->command[0]);
     const enum af_way way = af_reach_way(q->command[0], getenv("PATH"), why);
     const bool counts = !q->exec && (!q->quiet || q->json);
-    const bool supervise = (q->supervise || way == AF_WAY_SUPERVISOR) && af_supervisor_needed(&q->settings, counts);
+    const bool supervise = (q->supervise || way == AF_WAY_SUPERVISOR || way == AF_WAY_BOTH) &&
+                           af_supervisor_needed(&q->settings, counts);
     if (supervise && !may_supervise(q))
         return q->force;
     if (q->settings.supervised)
-        af_supervisor_say(way == AF_WAY_SUPERVISOR ? q->command[0] : NULL, &q->settings, counts);
+        say_of_supervisor(q, way, counts);
     if (way != AF_WAY_NONE)
         return true;
     af_tell("run: %s%s", why, q->force ? "" : "; -f runs it all the same");
