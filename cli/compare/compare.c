@@ -95,6 +95,7 @@ static bool prepare(struct af_experiment *e) {
         return false;
     }
     const enum af_way way = af_reach_way(e->command[0], getenv("PATH"), why);
+    const char *refused = NULL;
     if (way == AF_WAY_NONE) {
         af_tell("compare: %s", why);
         return false;
@@ -104,7 +105,7 @@ static bool prepare(struct af_experiment *e) {
         if (!af_settings_check(&e->side[s].settings) || !af_preload(&e->side[s].settings))
             return false;
         af_preload_beside_sanitizer(&e->side[s].settings, e->command[0]);
-        e->side[s].settings.supervised = way == AF_WAY_PRELOAD ? AF_NOT_SUPERVISED : af_supervisor_way();
+        e->side[s].settings.supervised = way == AF_WAY_PRELOAD ? AF_NOT_SUPERVISED : af_supervisor_way(&refused);
     }
     e->runs = af_array(NULL, 2 * (size_t)e->rounds, sizeof *e->runs);
     sigprocmask(SIG_SETMASK, NULL, &e->mask); /* af_child_call leaves signals blocked, and SIGCHLD its own */

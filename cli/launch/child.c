@@ -94,16 +94,18 @@ static bool is_for_child(const siginfo_t *info) {
     return info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL;
 }
 
-static bool reap(struct af_child *child) {
+static bool reap(struct af_child *child, pid_t supervisor) {
     int status;
     pid_t pid;
     bool ended = false;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        child->unsupervised |= pid == supervisor && WIFSIGNALED(status);
         if (pid == child->pid) {
             ended = true;
             child->signaled = WIFSIGNALED(status);
             child->status = child->signaled ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
         }
+    }
     return ended;
 }
 
@@ -123,9 +125,10 @@ static int next_signal(const sigset_t *waited, double until, siginfo_t *info) {
     return signal < 0 && errno == EAGAIN ? 0 : signal;
 }
 
-static void wait_for(struct af_child *child, const sigset_t *waited, const struct af_periodic *periodic) {
+static void wait_for(struct af_child *child, pid_t supervisor, const sigset_t *waited,
+                     const struct af_periodic *periodic) {
     double due = periodic->interval_s ? now_s() + periodic->interval_s : 0;
-    while (!reap(child)) {
+    while (!reap(child, supervisor)) {
         siginfo_t info;
         int signal = next_signal(waited, due, &info);
         if (signal == SIGTERM || signal == SIGHUP || signal == SIGINT || signal == SIGQUIT)
@@ -158,10 +161,12 @@ static void run(const struct start *start, const struct af_periodic *periodic, s
         af_tell("%s: fork: %s", start->who, strerror(errno));
     } else {
         child->started = read(report[0], &error, sizeof error) != (ssize_t)sizeof error;
-        wait_for(child, &waited, periodic);
-        if (!child->started && error < 0)
-            af_tell("%s: the supervisor: %s", start->who, strerror(-error));
-        else if (!child->started)
+        wait_for(child, start->supervisor ? start->supervisor->pid : -1, &waited, periodic);
+        if (!child->started && error < 0) {
+            af_tell("%s: the supervisor could not be set up: %s; -f runs CMD without it where it cannot be had at all",
+                    start->who, strerror(-error));
+            child->status = AF_EXIT_RUN;
+        } else if (!child->started)
             child->status = exec_failed(start->who, start->argv[0], error);
     }
     close(report[0]);

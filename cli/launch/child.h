@@ -11,8 +11,9 @@ struct af_child {
     pid_t pid;
     int status; /* to exit with: CMD's, 128+n for a signal; 126, 127, 125 where it did not start */
     bool started;
-    bool signaled; /* it was ended by a signal */
-    int asked;     /* the last signal that asked us to end meanwhile (TERM, HUP, INT, QUIT); 0: none */
+    bool signaled;     /* it was ended by a signal */
+    int asked;         /* the last signal that asked us to end meanwhile (TERM, HUP, INT, QUIT); 0: none */
+    bool unsupervised; /* its supervisor was killed before it ended */
     double elapsed_s;
 };
 

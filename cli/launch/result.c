@@ -69,6 +69,16 @@ void af_result_totals(const struct af_result *result, uint64_t count[AF_COUNTERS
     }
 }
 
+bool af_result_is_outside(const struct af_result *r, bool *have_sockets) {
+    bool all = r->found.n_rows > 0;
+    *have_sockets = false;
+    for (size_t i = 0; i < r->found.n_rows; i++) {
+        all &= r->found.rows[i].seen.outside;
+        *have_sockets |= r->found.rows[i].seen.count[AF_COUNT_sockets] > 0;
+    }
+    return all;
+}
+
 void af_result_free(struct af_result *r) {
     if (r->recorded)
         af_run_dir_leave(&r->dir, &r->found);

@@ -31,6 +31,9 @@ void af_run_recorded(struct af_result *result, const char *who, char **command, 
 /* Sums of all rows. */
 void af_result_totals(const struct af_result *result, uint64_t count[AF_COUNTERS], uint64_t *confirmed);
 
+/* Were all of its processes seen from outside only (supervisor.h)? Then no more is known of the sums than of each. */
+bool af_result_is_outside(const struct af_result *result, bool *have_sockets);
+
 /* The files go, or stay where the user asked for them (ledger_dir.h). */
 void af_result_free(struct af_result *result);
 

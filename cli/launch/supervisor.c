@@ -131,7 +131,8 @@ static void *answer(void *context) {
     return NULL;
 }
 
-/* Nothing of the program's is ours: no terminal, no pipe that somebody waits to see closed, no directory. */
+/* Nothing of the program's is ours: no terminal, no pipe that somebody waits to see closed, no directory; and no signal
+ * that goes to all of a service: it ends when the last of them has ended. */
 static void detach(int line) {
     const int null = open("/dev/null", O_RDWR);
     setsid();
@@ -142,7 +143,7 @@ static void detach(int line) {
     if (chdir("/") != 0)
         return;
     for (int number = 1; number < NSIG; number++)
-        if (number != SIGTERM && number != SIGCHLD)
+        if (number != SIGCHLD)
             signal(number, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     sigset_t none;
@@ -200,20 +201,43 @@ static void supervise(const struct af_settings *settings, const char *directory,
 
 /* ---- can it be had ---------------------------------------------------------------------------------------------- */
 
-/* In a child, which a filter may kill for it. Exits with an errno. */
-static void try_to_take(void) {
+/* In a child, which a filter may kill for it. Exits with what is refused, if anything is. */
+enum { NOTHING, GETFD, PIDFD, LISTENER, PROC };
+
+static void try_all(void) {
+    bool bound;
     const int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
-    const long taken = self < 0 ? -1 : syscall(SYS_pidfd_getfd, self, self, 0);
-    _exit(taken < 0 ? errno : 0);
+    if (access("/proc/self/exe", F_OK) != 0)
+        _exit(PROC);
+    if (self < 0)
+        _exit(PIDFD);
+    const int listener = af_notify_install(AF_NOTIFY_LISTEN, &bound);
+    if (listener < 0 && listener != -EBUSY)
+        _exit(LISTENER);
+    _exit(syscall(SYS_pidfd_getfd, self, self, 0) < 0 ? GETFD : NOTHING);
 }
 
-enum af_supervised af_supervisor_way(void) {
+enum af_supervised af_supervisor_way(const char **why) {
+    static const char *const reasons[] = {
+        [PIDFD] = "pidfd_open(2) is refused here (Linux 5.3)",
+        [LISTENER] = "seccomp(2) is refused here, or has no user notification (Linux 5.5)",
+        [PROC] = "/proc is not mounted here",
+    };
     int status = 0;
     const pid_t pid = fork();
     if (pid == 0)
-        try_to_take();
-    const bool refused = pid > 0 && waitpid(pid, &status, 0) == pid && status != 0;
-    return refused ? AF_SOCKETS_HANDED_IN : AF_SOCKETS_TAKEN;
+        try_all();
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return AF_SOCKETS_TAKEN;
+    if (!WIFEXITED(status)) { /* by a filter that kills */
+        *why = "a seccomp filter kills for what the supervisor calls";
+        return AF_NOT_SUPERVISED;
+    }
+    if (WEXITSTATUS(status) > GETFD) {
+        *why = reasons[WEXITSTATUS(status)];
+        return AF_NOT_SUPERVISED;
+    }
+    return WEXITSTATUS(status) == GETFD ? AF_SOCKETS_HANDED_IN : AF_SOCKETS_TAKEN;
 }
 
 /* ---- what is said ----------------------------------------------------------------------------------------------- */

@@ -23,8 +23,8 @@ struct af_supervisor {
 };
 
 /* By which way can it be had here: by taking a copy of the program's own socket, or, where pidfd_getfd(2) is refused (as
- * Docker's default profile does), by making the socket for it, where it would be exactly the same, and handing it in? */
-enum af_supervised af_supervisor_way(void);
+ * Docker's default profile does), by making the socket for it, where it would be exactly the same, and handing it in? AF_NOT_SUPERVISED: by none, *why. */
+enum af_supervised af_supervisor_way(const char **why);
 
 /* Is there anything for it to do: a policy that can be had from outside, or (`counts`) a ledger to be kept? */
 bool af_supervisor_needed(const struct af_settings *settings, bool counts);

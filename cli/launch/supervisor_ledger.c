@@ -122,6 +122,7 @@ static struct af_ledger_book *make_book(const struct af_supervision *s, const ch
     struct af_ledger_room room = AF_SMALL_ROOM;
     char path[4200];
     struct af_ledger_book *book = calloc(1, sizeof *book);
+    room.processes = AF_MAX_PROCESSES;
     room.closed = af_ledger_ring(tw_buckets());
     snprintf(path, sizeof path, "%s/%d-%llu-%u.ledger", s->directory, (int)getpid(), (unsigned long long)now(),
              serial++);

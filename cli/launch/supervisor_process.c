@@ -48,8 +48,18 @@ static pid_t status_of(pid_t thread, const char *field) {
     return found ? (pid_t)atoi(found + strlen(field)) : 0;
 }
 
-static int hold(pid_t thread) {
+static void forget_all(struct af_charges *charges, const struct af_charge *but) {
+    for (struct af_charge *one = charges->all; one < charges->all + AF_CHARGES; one++)
+        if (one != but)
+            forget(one);
+}
+
+static int hold(struct af_charges *charges, pid_t thread) {
     long fd = syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
+    if (fd < 0 && errno == EMFILE) {
+        forget_all(charges, NULL);
+        fd = syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
+    }
     if (fd < 0 && errno == EINVAL) /* an older kernel holds processes: the descriptors are the same */
         fd = syscall(SYS_pidfd_open, status_of(thread, "\nTgid:"), 0);
     return (int)fd;
@@ -159,13 +169,13 @@ bool af_charge_is_like(const struct af_charge *charge, const struct af_likeness 
            strcmp(now.ids, us->ids) == 0;
 }
 
-static bool meet(struct af_charge *charge, const struct af_supervision *s, pid_t thread) {
+static bool meet(struct af_charges *charges, struct af_charge *charge, const struct af_supervision *s, pid_t thread) {
     struct stat st;
     char program[AF_PROGRAM_SIZE];
     forget(charge);
     charge->thread = thread;
     charge->slot = AF_NO_SLOT;
-    charge->pidfd = hold(thread);
+    charge->pidfd = hold(charges, thread);
     if (charge->pidfd < 0 || !stat_program(thread, &st)) {
         forget(charge);
         return false;
@@ -202,7 +212,7 @@ struct af_charge *af_charge_of(struct af_charges *charges, const struct af_super
     struct af_charge *charge = &charges->all[(unsigned)thread % AF_CHARGES];
     if (charge->pidfd >= 0 && charge->thread == thread && is_as_met(charge, address, out, size))
         return charge;
-    return meet(charge, s, thread) && is_as_met(charge, address, out, size) ? charge : NULL;
+    return meet(charges, charge, s, thread) && is_as_met(charge, address, out, size) ? charge : NULL;
 }
 
 int af_charge_take(struct af_charges *charges, const struct af_supervision *s, struct af_charge **charge, int fd) {
@@ -212,6 +222,10 @@ int af_charge_take(struct af_charges *charges, const struct af_supervision *s, s
         forget(*charge);
         *charge = af_charge_of(charges, s, thread, 0, NULL, 0);
         copy = *charge ? syscall(SYS_pidfd_getfd, (*charge)->pidfd, fd, 0) : -1;
+    }
+    if (copy < 0 && errno == EMFILE && *charge) {
+        forget_all(charges, *charge);
+        copy = syscall(SYS_pidfd_getfd, (*charge)->pidfd, fd, 0);
     }
     return copy < 0 ? -errno : (int)copy;
 }

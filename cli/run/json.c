@@ -33,7 +33,6 @@ static void leave_unknown(json_t *object, bool has_sockets) {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (strcmp(all[i], known[0]) != 0 && strcmp(all[i], known[1]) != 0)
             json_object_set_new(object, all[i], json_null());
-    json_object_set_new(object, "outside", json_true());
 }
 
 /* How a process ended that wrote no word about it, we know of CMD alone. */
@@ -54,6 +53,8 @@ static json_t *process(const struct af_result *r, const struct af_row *row) {
     af_json_put_counts(object, row->seen.count);
     if (row->seen.outside)
         leave_unknown(object, row->seen.count[AF_COUNT_sockets] > 0);
+    if (row->seen.outside)
+        json_object_set_new(object, "outside", json_true());
     af_json_add_errors(errors, &row->seen);
     json_object_set_new(object, "errors", errors);
     json_object_set_new(object, "time_wait_confirmed",
@@ -88,10 +89,13 @@ static json_t *kernel(const struct af_result *r) {
 
 static json_t *document(const struct af_result *r) {
     uint64_t count[AF_COUNTERS], confirmed;
+    bool have_sockets;
     json_t *all = json_object(), *command = json_array(), *totals = json_object();
     json_t *errors = json_object(), *processes = json_array();
     af_result_totals(r, count, &confirmed);
     af_json_put_counts(totals, count);
+    if (af_result_is_outside(r, &have_sockets))
+        leave_unknown(totals, have_sockets);
     for (size_t i = 0; i < r->found.n_rows; i++) {
         const struct af_row *row = &r->found.rows[r->order[i]];
         af_json_add_errors(errors, &row->seen);
@@ -107,6 +111,8 @@ static json_t *document(const struct af_result *r) {
     json_object_set_new(all, "policy", policy(r->settings));
     json_object_set_new(all, "totals", totals);
     json_object_set_new(all, "processes", processes);
+    if (r->child.unsupervised)
+        json_object_set_new(all, "unsupervised", json_true());
     if (r->found.n_unkept)
         af_json_put(all, "without_ledger", r->found.n_unkept);
     json_object_set_new(all, "kernel", kernel(r));

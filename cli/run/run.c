@@ -83,14 +83,17 @@ static void warn_of_filter(void) {
     free(calls);
 }
 
-/* False: the supervisor cannot be had, and that has been said. */
-static bool may_supervise(struct request *q) {
-    q->settings.supervised = af_supervisor_way();
-    if (!q->exec || getpid() != 1)
-        return true;
-    q->settings.supervised = AF_NOT_SUPERVISED;
-    af_tell("run: with --exec as process 1 the supervisor would be a child of CMD: without it run reaps orphans, too");
-    return false;
+/* `what` needs the supervisor. False: it cannot be had, and that has been said. */
+static bool may_supervise(struct request *q, const char *what) {
+    const char *why = NULL;
+    q->settings.supervised = af_supervisor_way(&why);
+    if (q->exec && getpid() == 1)
+        why = "with --exec as process 1 the supervisor would be a child of CMD (without it run reaps orphans, too)";
+    if (why)
+        af_tell("run: %s: %s%s", what, why, q->force ? "" : "; -f runs it all the same");
+    if (why)
+        q->settings.supervised = AF_NOT_SUPERVISED;
+    return !why;
 }
 
 static void say_of_supervisor(const struct request *q, enum af_way way, bool counts) {
@@ -114,7 +117,7 @@ static bool prepare(struct request *q) {
     const bool counts = !q->exec && (!q->quiet || q->json);
     const bool supervise = (q->supervise || way == AF_WAY_SUPERVISOR || way == AF_WAY_BOTH) &&
                            af_supervisor_needed(&q->settings, counts);
-    if (supervise && !may_supervise(q))
+    if (supervise && !may_supervise(q, way == AF_WAY_SUPERVISOR ? why : "to reach what is static or written in Go"))
         return q->force;
     if (q->settings.supervised)
         say_of_supervisor(q, way, counts);

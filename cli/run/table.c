@@ -127,17 +127,6 @@ static void add_row(struct af_table *table, const struct af_result *r, const str
     add_notes(table, row);
 }
 
-/* Of rows all of which were seen from outside only no more is known than of each. */
-static bool all_outside(const struct af_result *r, bool *have_sockets) {
-    bool all = true;
-    *have_sockets = false;
-    for (size_t i = 0; i < r->found.n_rows; i++) {
-        all &= r->found.rows[i].seen.outside;
-        *have_sockets |= r->found.rows[i].seen.count[AF_COUNT_sockets] > 0;
-    }
-    return all;
-}
-
 static void add_sum(struct af_table *table, const struct af_result *r, char *name, const uint64_t *count,
                     uint64_t confirmed, bool confirmable) {
     char **cells = af_table_row(table);
@@ -148,7 +137,7 @@ static void add_sum(struct af_table *table, const struct af_result *r, char *nam
     cells[ENDED] = af_format("%s", "");
     put_counts(cells, count);
     cells[CONFIRMED] = confirmable ? number(confirmed) : af_format("-");
-    if (all_outside(r, &have_sockets))
+    if (af_result_is_outside(r, &have_sockets))
         leave_unknown(cells, have_sockets);
 }
 
@@ -256,6 +245,8 @@ static void say_unkept(const struct af_result *r, size_t width) {
 }
 
 static void say_rest(const struct af_result *r, size_t width) {
+    if (r->child.unsupervised)
+        say(width, af_format("note: the supervisor was killed: what came after that was neither treated nor counted"));
     unsigned long long lost = forgotten(r), guessed = 0;
     for (size_t i = 0; i < r->found.n_rows; i++)
         guessed += r->found.rows[i].guessed;

@@ -323,6 +323,56 @@ Test(supervisor, killed_at_any_moment_leaves_the_program_as_without_it) {
     }
 }
 
+/* What a service manager sends to all of a service: the program may have a last connection to make. */
+Test(supervisor, outlives_what_is_sent_to_all_of_them) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct victim v = command_start(NULL, "run", "-p", "linger=ack", static_victim("connect_close"), "127.0.0.1",
+                                    port_text(&peer), "-n", "40", "-i", "20", NULL);
+    peer_wait_accepted(&peer, 3);
+    pid_t at[8];
+    cr_assert_eq(helpers(at, v.pid), 2);
+    kill(at[0], SIGTERM);
+    kill(at[1], SIGTERM);
+    peer_wait_ended(&peer, 40);
+    cr_expect_eq(victim_wait(&v).status, 0);
+    cr_expect_eq(ns_tw(), 0);
+}
+
+Test(supervisor, that_was_killed_is_told_of) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct victim v = command_start(NULL, "run", "-p", "linger=ack", static_victim("connect_close"), "127.0.0.1",
+                                    port_text(&peer), "-n", "40", "-i", "20", NULL);
+    peer_wait_accepted(&peer, 3);
+    pid_t at[8];
+    cr_assert_eq(helpers(at, v.pid), 2);
+    kill(at[0], SIGKILL);
+    struct ended e = victim_wait(&v);
+    cr_expect_eq(e.status, 0);
+    cr_expect(strstr(e.err, "the supervisor was killed"), "%s", e.err);
+}
+
+/* Run's own status, and what is refused; with -f CMD runs as it is. */
+Test(supervisor, that_cannot_be_had_is_a_failure_of_run) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    static const struct {
+        long call;
+        const char *says;
+    } rows[] = { { SYS_pidfd_open, "pidfd_open(2) is refused" }, { SYS_seccomp, "seccomp(2) is refused" } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int forced = 0; forced < 2; forced++) {
+            struct ended e = run_argv(NULL, (const char *[]){ victim_path("filter_exec"), text("%ld", rows[i].call),
+                                                              "errno", command_path(), "run", forced ? "-fq" : "-q",
+                                                              "-p", "linger=ack", static_victim("connect_close"),
+                                                              "127.0.0.1", port_text(&peer), "-n", "2", NULL });
+            cr_expect_eq(e.status, forced ? 0 : 125, "%s: %d", rows[i].says, e.status);
+            cr_expect(strstr(e.err, rows[i].says), "%s", e.err);
+        }
+    cr_expect_eq(ns_tw(), 4);
+}
+
 Test(supervisor, ends_with_the_last_process_under_it_and_not_before) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
