@@ -1,5 +1,6 @@
 /* sock_diag(7) through libmnl: the only file that speaks netlink. */
 #include "cli/kernel/diag.h"
+#include "cli/output/busy.h"
 #include "cli/output/memory.h"
 
 #include <errno.h>
@@ -212,6 +213,7 @@ int af_diag_destroy(const struct af_kernel_socket *sockets, size_t n, uint8_t *f
     for (struct batch b = { .first = 0 }; b.first < n && !result; b.first += b.n) {
         b.n = n - b.first < BATCH ? (unsigned)(n - b.first) : BATCH;
         b.pending = 0;
+        af_busy("sockets ended", b.first, n);
         result = send_batch(netlink, sockets, &b);
         if (!result)
             result = take_answers(netlink, &b, fates, out);

@@ -1,6 +1,7 @@
 /* See collect.h. */
 #include "cli/ledgers/collect.h"
 #include "cli/kernel/process.h"
+#include "cli/output/busy.h"
 #include "cli/kernel/sysctl.h"
 #include "cli/ledgers/endpoints.h"
 #include "cli/output/memory.h"
@@ -303,6 +304,7 @@ static void read_directory(struct walk *w, int directory, int depth) {
         if (!depth && w->left_out && af_strings_have(w->left_out, e->d_name))
             continue;
         if (af_is_ledger_name(e->d_name)) {
+            af_busy("ledgers", w->to->n_images, 0);
             if (read_ledger(w, directory, e->d_name, true))
                 continue;
             af_strings_add(&unfinished, af_format("%s", e->d_name));

@@ -1,6 +1,7 @@
 /* Messages of the command: one line each, on stderr. */
 
 #include "cli/output/say.h"
+#include "cli/output/busy.h"
 #include "cli/output/text.h"
 
 #include <stdarg.h>
@@ -29,6 +30,7 @@ void af_tell(const char *format, ...) {
         hears(line);
         return;
     }
+    af_busy_hide();
     line[len] = '\n'; /* one write, so that lines of several processes do not mix */
     fwrite(line, 1, len + 1, stderr);
 }

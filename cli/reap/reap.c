@@ -2,6 +2,7 @@
 #include "cli/reap/reap.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/output/busy.h"
 #include "cli/output/say.h"
 
 #include <errno.h>
@@ -83,7 +84,9 @@ static bool read_options(struct af_reap *q, int argc, char **argv, int *status) 
 
 static int reap_once(const struct af_reap *q) {
     struct af_reaped r;
+    af_busy_begin("reap");
     const int error = af_reap_round(q, true, &r);
+    af_busy_end();
     bool ok = !error;
     if (ok || r.done.ended)
         ok &= af_reap_print(q, &r);

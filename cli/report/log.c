@@ -2,6 +2,7 @@
  * object first, and one check is made of both. */
 #include "cli/output/json.h"
 #include "cli/output/memory.h"
+#include "cli/output/busy.h"
 #include "cli/output/say.h"
 #include "cli/output/text.h"
 #include "cli/report/report.h"
@@ -326,6 +327,8 @@ static bool read_stream(struct af_entries *entries, FILE *file, const char *name
     errno = 0;
     while (next_line(file, line, &size)) {
         p.line++;
+        if (p.line % 1024 == 0)
+            af_busy("lines", entries->lines + entries->skipped, 0);
         take_line(&p, line, size);
         errno = 0;
     }

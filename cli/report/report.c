@@ -5,6 +5,7 @@
 #include "cli/ledgers/metrics_history.h"
 #include "cli/ledgers/settle.h"
 #include "cli/options.h"
+#include "cli/output/busy.h"
 #include "cli/output/say.h"
 #include "cli/report/listen.h"
 
@@ -143,6 +144,7 @@ static bool report(const struct request *q, int directory) {
     struct af_report r = { .ledgers = 0 };
     struct af_metrics_history history = { .lock = -1 };
     bool ok = true;
+    af_busy_begin("report");
     if (directory >= 0) {
         if (!open_history(q, directory, &history))
             return false;
@@ -151,6 +153,7 @@ static bool report(const struct request *q, int directory) {
     for (int i = 0; i < q->n_logs; i++)
         ok &= af_report_read_log(&r.totals.entries, q->logs[i]);
     af_totals_sum(&r.totals);
+    af_busy_end();
     ok &= keep_history(&history, &r);
     ok &= write_report(&r, q);
     af_totals_free(&r.totals);

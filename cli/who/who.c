@@ -6,6 +6,7 @@
 #include "cli/ledgers/ledger_dir.h"
 #include "cli/options.h"
 #include "cli/output/memory.h"
+#include "cli/output/busy.h"
 #include "cli/output/say.h"
 
 #include <errno.h>
@@ -121,7 +122,9 @@ int af_command_who(int argc, char **argv) {
     int directory = af_ledger_dir_open("who", q.directory);
     if (directory < 0)
         return AF_EXIT_FAILURE;
+    af_busy_begin("who");
     int error = af_owners_read(&w.owners, directory);
+    af_busy_end();
     close(directory);
     if (error) {
         af_tell("who: the kernel's table cannot be read: %s", strerror(-error));
