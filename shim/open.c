@@ -278,6 +278,7 @@ int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) 
     state = AF_CONN_PENDING;
     if (AF_UNLIKELY(!atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN)))
         af_count(AF_COUNT_established, -1); /* another thread was first */
+    af_show(conn); /* a fork that began just before has copied a connection that is on its way */
     af_unpin(conn);
     return 0;
 }

@@ -128,9 +128,9 @@ void af_established(struct af_socket *conn) {
     struct af_connection *shared = af_ledger_is_file() ? af_shared(conn) : NULL;
     if (shared)
         atomic_store_explicit(&shared->opened, af_now(), memory_order_relaxed);
-    atomic_store_explicit(&conn->owner, af.slot, memory_order_relaxed);
     af_add(AF_COUNT_established); /* before it is OPEN: from then on another thread may end it */
-    if (shared)                   /* at once: who is killed in between has it counted twice */
+    atomic_store_explicit(&conn->owner, af.slot, memory_order_relaxed); /* which that may have claimed */
+    if (shared) /* at once: who is killed in between has it counted twice */
         atomic_store_explicit(&shared->state, AF_CONN_OPEN, memory_order_release);
     if (!atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN) && af_self())
         af_change(af.slot, AF_COUNT_established, -1);
