@@ -21,7 +21,7 @@ static void clear(struct screen *s) {
 }
 
 void screen_start(struct screen *s, int terminal, unsigned rows, unsigned columns) {
-    *s = (struct screen){ .terminal = terminal, .rows = rows, .columns = columns };
+    *s = (struct screen){ .terminal = terminal, .rows = rows, .columns = columns, .bottom = rows - 1 };
     clear(s);
 }
 
@@ -42,12 +42,30 @@ static void go(struct screen *s, unsigned row, unsigned column) {
 
 static void line_feed(struct screen *s) {
     s->wraps = false;
-    if (s->row + 1 < s->rows) {
-        s->row++;
+    if (s->row != s->bottom) {
+        s->row += s->row + 1 < s->rows;
         return;
     }
-    memmove(s->cells[0], s->cells[1], (s->rows - 1) * sizeof *s->cells);
-    blank(s, s->rows - 1, 0, s->columns);
+    memmove(s->cells[s->top], s->cells[s->top + 1], (s->bottom - s->top) * sizeof *s->cells);
+    blank(s, s->bottom, 0, s->columns);
+}
+
+static void reverse_line_feed(struct screen *s) {
+    s->wraps = false;
+    if (s->row != s->top) {
+        s->row -= s->row > 0;
+        return;
+    }
+    memmove(s->cells[s->top + 1], s->cells[s->top], (s->bottom - s->top) * sizeof *s->cells);
+    blank(s, s->top, 0, s->columns);
+}
+
+/* What scrolls are the rows from `top` to `bottom`, from 1. */
+static void set_scrolling(struct screen *s, unsigned top, unsigned bottom) {
+    const bool fits = top < bottom && bottom <= s->rows; /* else it was for another size */
+    s->top = fits && top ? top - 1 : 0;
+    s->bottom = fits ? bottom - 1 : s->rows - 1;
+    go(s, 0, 0);
 }
 
 static void put(struct screen *s, char c) {
@@ -81,7 +99,9 @@ static void control(struct screen *s, char letter) {
     else if (letter == 'J')
         for (unsigned row = s->row; row < s->rows; row++)
             blank(s, row, row == s->row ? s->column : 0, s->columns);
-    else if (!strchr("mhlrtc", letter))
+    else if (letter == 'r')
+        set_scrolling(s, n > 0 ? p : 0, n > 1 ? q : 0);
+    else if (!strchr("mhltc", letter))
         cr_assert(false, "a sequence that this terminal does not know: ESC%s", s->sequence + 1);
 }
 
@@ -104,6 +124,8 @@ static void take(struct screen *s, char c) {
             return;
         if (s->sequence[1] == '[')
             control(s, c);
+        else if (s->sequence[1] == 'M')
+            reverse_line_feed(s);
         s->sequence[0] = 0;
     } else if (c == '\r') {
         s->column = 0;

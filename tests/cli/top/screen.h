@@ -10,6 +10,7 @@ struct screen {
     int terminal; /* what is shown comes from there */
     unsigned rows, columns;
     unsigned row, column; /* of the cursor */
+    unsigned top, bottom; /* rows: what scrolls */
     bool wraps;           /* the last column was written: the next character goes to the next row */
     char cells[SCREEN_ROWS][SCREEN_COLUMNS + 1];
     char sequence[32]; /* an escape sequence that has begun */
