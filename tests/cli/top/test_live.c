@@ -126,7 +126,7 @@ Test(top_live, does_what_its_keys_say) {
     screen_type(&s, "r");
     screen_wait(&s, "by new reversed");
     screen_type(&s, "p");
-    screen_wait(&s, "RUNNING");
+    screen_wait_gone(&s, "ENDED"); /* which processes have, and programs not */
     screen_type(&s, "h");
     screen_wait(&s, "this list");
     screen_resize(&s, 8, 40);
