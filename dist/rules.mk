@@ -1,5 +1,6 @@
 # A tarball that works on any Linux of an architecture: the command linked statically, the library, its pages, units.
-# CC=aarch64-linux-gnu-gcc makes that of another one, where its libraries are there. Two builds give the same bytes.
+# CC=aarch64-linux-gnu-gcc makes that of another one, where its libraries are there (Debian: gcc-aarch64-linux-gnu, and of
+# arm64 libc6-dev, libjansson-dev, libmicrohttpd-dev, libncurses-dev). Two builds give the same bytes.
 
 VERSION = $(shell sed -n 's/.*AF_VERSION "\(.*\)"/\1/p' cli/version.h)
 ARCH = $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
