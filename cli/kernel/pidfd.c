@@ -71,11 +71,13 @@ void af_held_close(struct af_held *held) {
     held->pidfd = -1;
 }
 
-/* The inode of "socket:[12345]", else 0. */
-static uint64_t socket_inode(int directory, const char *name) {
+/* The inode of "socket:[12345]", else 0. Whoever may list the numbers may yet be refused what they are: *error. */
+static uint64_t socket_inode(int directory, const char *name, int *error) {
     static const char socket[] = "socket:[";
     char text[64];
     ssize_t len = readlinkat(directory, name, text, sizeof text - 1);
+    if (len < 0 && (errno == EACCES || errno == EPERM))
+        *error = -errno;
     text[len > 0 ? len : 0] = 0;
     return strncmp(text, socket, sizeof socket - 1) == 0 ? strtoull(text + sizeof socket - 1, NULL, 10) : 0;
 }
@@ -88,7 +90,7 @@ int af_held_each_socket(const struct af_held *held, void (*visit)(void *, int, u
     if (has_ended(held->pidfd)) /* what was opened may be another's */
         result = -ESRCH;
     for (struct dirent *e; !result && (e = readdir(list));) {
-        const uint64_t inode = *e->d_name == '.' ? 0 : socket_inode(dirfd(list), e->d_name);
+        const uint64_t inode = *e->d_name == '.' ? 0 : socket_inode(dirfd(list), e->d_name, &result);
         if (inode)
             visit(context, atoi(e->d_name), inode);
     }

@@ -298,6 +298,24 @@ Test(set, says_who_refused) {
     victim_kill(&v, SIGKILL);
 }
 
+/* Its descriptors may be listed, and not read. */
+Test(set, says_who_refused_where_only_capabilities_are_missing) {
+    ns_enter();
+    if (geteuid() != 0 || shell("setpriv --bounding-set -all --inh-caps -all true").status != 0)
+        cr_skip("no capabilities to be dropped");
+    build_for_all();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    struct victim v = victim_start(NULL, "connect_hold 127.0.0.1 %u", peer.port);
+    peer_wait_accepted(&peer, 1);
+    struct ended e = shell("setpriv --bounding-set -all --inh-caps -all %s set --json --pid %d linger=ack",
+                           command_path(), (int)v.pid);
+    cr_expect_eq(e.status, 1);
+    cr_expect(strstr(e.err, "it has capabilities that we lack: as root (sudo)"), "%s", e.err);
+    cr_expect_null(strstr(e.err, "no TCP socket"), "%s", e.err);
+    cr_expect(strstr(e.out, "\"error\": \"it has capabilities that we lack"), "%s", e.out);
+    victim_kill(&v, SIGKILL);
+}
+
 /* ---- what must not happen --------------------------------------------------------------------------------------- */
 
 /* Numbers are closed and taken again, threads and children come and go, while policies change. */
