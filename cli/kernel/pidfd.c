@@ -22,8 +22,8 @@
 
 /* ---- one process ---------------------------------------------------------------------------------------------- */
 
-/* Fills program, parent and start_ticks out of /proc/PID/stat: the name is in the outermost parentheses. */
-static bool read_stat(pid_t pid, struct af_held *out) {
+/* Fills program, parent and start_ticks, and the state, out of /proc/PID/stat: the name is in the outermost parentheses. */
+static bool read_stat(pid_t pid, struct af_held *out, char *state) {
     char path[64], text[1024];
     unsigned long long start;
     int parent;
@@ -36,15 +36,21 @@ static bool read_stat(pid_t pid, struct af_held *out) {
     char *name = strchr(text, '('), *end = strrchr(text, ')');
     if (!name || !end ||
         sscanf(end + 1,
-               " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+               " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
                "%llu",
-               &parent, &start) != 2)
+               state, &parent, &start) != 3)
         return false;
     *end = 0;
     snprintf(out->program, sizeof out->program, "%s", name + 1);
     out->parent = (pid_t)parent;
     out->start_ticks = start;
     return true;
+}
+
+bool af_is_zombie(pid_t pid) {
+    struct af_held unused;
+    char state;
+    return read_stat(pid, &unused, &state) && state == 'Z';
 }
 
 /* A pidfd is readable once its process has ended. */
@@ -54,12 +60,13 @@ static bool has_ended(int pidfd) {
 }
 
 int af_held_open(pid_t pid, struct af_held *out) {
+    char state;
     *out = (struct af_held){ .pid = pid };
     out->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (out->pidfd < 0) /* EINVAL: the number is a thread's */
         return errno == EINVAL ? -ESRCH : -errno;
     /* It lives after its stat was read: so that was its own. */
-    if (read_stat(pid, out) && !has_ended(out->pidfd))
+    if (read_stat(pid, out, &state) && !has_ended(out->pidfd))
         return 0;
     af_held_close(out);
     return -ESRCH;
@@ -115,8 +122,9 @@ static size_t list_all(struct kin **out) {
     size_t n = 0;
     for (struct dirent *e; proc && (e = readdir(proc));) {
         struct af_held seen;
+        char state;
         const pid_t pid = *e->d_name >= '1' && *e->d_name <= '9' ? atoi(e->d_name) : 0;
-        if (pid <= 0 || !read_stat(pid, &seen))
+        if (pid <= 0 || !read_stat(pid, &seen, &state))
             continue;
         *out = af_room_for_one(*out, n, sizeof **out);
         (*out)[n++] = (struct kin){ pid, seen.parent };

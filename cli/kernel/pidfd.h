@@ -19,6 +19,9 @@ struct af_held {
 int af_held_open(pid_t pid, struct af_held *out);
 void af_held_close(struct af_held *held);
 
+/* It has ended, and its parent has not asked for its status. */
+bool af_is_zombie(pid_t pid);
+
 /* Each descriptor of it that is a socket: its number there, and the socket's inode. 0 or -errno: ESRCH, it has ended;
  * EACCES, it is not ours to look into (ptrace.h says why). */
 int af_held_each_socket(const struct af_held *held, void (*visit)(void *context, int fd, uint64_t inode),

@@ -60,20 +60,20 @@ int af_settings_key(const char *key_value) {
 }
 
 char *af_settings_add(struct af_settings *settings, const char *shown, const char *key_value) {
-    const char *equals = strchr(key_value, '=');
+    const char *equals = strchr(key_value, '='), *before = shown ? shown : "", *space = shown ? " " : "";
     if (!equals)
-        return af_format("%s %s: expected KEY=VALUE", shown, key_value);
+        return af_format("%s%s%s: expected KEY=VALUE", before, space, key_value);
     const int key = af_settings_key(key_value);
     if (key >= 0) {
         af_settings_set(settings, af_keys[key].variable, equals + 1);
-        settings->given[key] = shown[0] == '-' ? shown[1] : 0;
+        settings->given[key] = shown ? shown[1] : '=';
         return NULL;
     }
     char *name = af_format("%.*s", (int)(equals - key_value), key_value);
     const char *meant = af_closest(name, af_keys, AF_KEYS, sizeof *af_keys);
     free(name);
-    return af_format("%s %s: no policy key has this name%s%s%s", shown, key_value, meant ? ", did you mean " : "",
-                     meant ? meant : "", meant ? "?" : "");
+    return af_format("%s%s%s: no policy key has this name%s%s%s", before, space, key_value,
+                     meant ? ", did you mean " : "", meant ? meant : "", meant ? "?" : "");
 }
 
 /* As the library does it (shim/rules_file.c). */
@@ -103,7 +103,9 @@ static void name_option(const struct af_settings *settings, struct af_error *err
     const int key = af_settings_key(error->text);
     if (key < 0 || !settings->given[key])
         return;
-    char *text = af_format("-%c %s%s", settings->given[key], af_keys[key].name, strchr(error->text, '='));
+    const char option[] = { '-', settings->given[key], ' ', 0 };
+    char *text = af_format("%s%s%s", settings->given[key] == '=' ? "" : option, af_keys[key].name,
+                           strchr(error->text, '='));
     snprintf(error->text, sizeof error->text, "%s", text);
     free(text);
 }

@@ -9,7 +9,7 @@ enum af_supervised { AF_NOT_SUPERVISED, AF_SOCKETS_TAKEN, AF_SOCKETS_HANDED_IN }
 
 struct af_settings {
     char **environment;  /* of CMD: NULL-terminated, its own array */
-    char given[AF_KEYS]; /* by which option, 'p' of -p; 0: by none */
+    char given[AF_KEYS]; /* by which option, 'p' of -p, '=': as KEY=VALUE; 0: by none */
     struct af_policy policy;
     void *room;       /* of the policy */
     const char *root; /* where the file of rules is looked for: NULL, or "/proc/PID/root" */
@@ -22,7 +22,7 @@ void af_settings_init(struct af_settings *settings, char *const *environment);
 /* The key that "linger=ack" names, or LINGER=ack, or AFTERFIN_LINGER=ack: an enum af_key; -1: none. */
 int af_settings_key(const char *key_value);
 
-/* Take the KEY=VALUE of an option, `shown` as "-p". NULL, or what is wrong with it, from malloc. */
+/* Take the KEY=VALUE of an option, `shown` as "-p"; NULL: it stands alone. NULL, or what is wrong with it, from malloc. */
 char *af_settings_add(struct af_settings *settings, const char *shown, const char *key_value);
 
 /* Parse what is there now into settings->policy. False: the parser's line is in *error, and names the option that the

@@ -68,7 +68,7 @@ const char *af_closest(const char *text, const void *records, size_t n, size_t s
         const char *word;
         memcpy(&word, (const char *)records + i * stride, sizeof word);
         unsigned edits = word ? distance(text, word) : WORD_MAX;
-        if (edits <= best_distance && edits < strlen(text)) {
+        if (edits <= best_distance && edits * 2 <= strlen(text)) {
             best = word;
             best_distance = edits - (edits > 0);
         }

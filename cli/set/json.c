@@ -2,6 +2,7 @@
 #include "cli/output/json.h"
 #include "cli/set/set.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *one_process(const struct af_set_process *p) {
@@ -38,7 +39,8 @@ bool af_set_write_json(const struct af_set *set) {
     json_object_set_new(all, "version", json_integer(1));
     json_object_set_new(all, "policy", policy(set));
     json_object_set_new(all, "processes", processes);
-    json_object_set_new(all, "out_of_reach",
-                        set->beyond ? af_json_text(set->beyond, strlen(set->beyond)) : json_null());
+    char *beyond = af_set_out_of_reach(set);
+    json_object_set_new(all, "out_of_reach", beyond ? af_json_text(beyond, strlen(beyond)) : json_null());
+    free(beyond);
     return af_json_write(all, "set", set->json_path);
 }

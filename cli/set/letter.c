@@ -75,8 +75,8 @@ static const char *obstacle(const struct af_inside *inside) {
     if (!inside->at)
         return "the library in it is of another version or word size";
     if (inside->state == AF_MAILBOX_ASLEEP)
-        return "the library in it sleeps: it was started without a setting, or told to leave this program alone "
-               "(AFTERFIN_SET=on at its start is enough)";
+        return "the library in it sleeps: no setting at its start asked it for anything (off does not), or it was told to "
+               "leave this program alone; AFTERFIN_SET=on at its start is enough";
     if (inside->state == AF_MAILBOX_SEALED)
         return "the library in it does nothing more: the program has installed a seccomp filter";
     return NULL;

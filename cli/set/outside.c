@@ -48,7 +48,7 @@ static void read_addresses(const struct af_set *set, int fd, struct facts *f) {
     struct sockaddr_storage addr;
     socklen_t size = sizeof addr;
     const bool by_rule = set->settings.policy.n_rules || (set->old && set->old->n_rules);
-    if (!by_rule && !set->givens.n_listening && f->state != TCP_LISTEN)
+    if (!by_rule && !set->givens.n_listening && !set->n_listeners && f->state != TCP_LISTEN)
         return;
     if (getsockname(fd, (struct sockaddr *)&addr, &size) == 0)
         af_addr_from((struct sockaddr *)&addr, size, &f->local);
@@ -111,10 +111,20 @@ static struct af_state before_us(struct af_set *set, const struct facts *f, enum
     return af_state_before(choice, now);
 }
 
+/* MPTCP has never had what it does not know: off is what it has. */
+static bool asks_nothing(enum af_choice choice, const struct af_values *values) {
+    const struct af_state none = { { 0 } }, wanted = af_state_wanted(choice, values, &none);
+    return af_state_equal(&none, &wanted);
+}
+
 static unsigned treat(struct af_set *set, const struct af_held *held, int fd, const struct facts *f,
                       enum af_choice choice, const struct af_values *values, int *why) {
     struct af_state now;
     *why = af_state_read(fd, choice, &now);
+    if (*why == -EOPNOTSUPP && asks_nothing(choice, values)) {
+        *why = 0;
+        return AF_OUTCOME_SET;
+    }
     if (*why)
         return AF_OUTCOME_REFUSED;
     const struct af_state before = before_us(set, f, choice, &now);
@@ -146,8 +156,10 @@ unsigned af_set_outside(struct af_set *set, const struct af_held *held, int fd, 
     *listens = f.state == TCP_LISTEN;
     if (*listens)
         af_set_add_listener(set, &f.local);
+    else if (f.state != TCP_CLOSE && !was_accepted(set, &f.local))
+        outcome |= AF_OUTCOME_OPENED;
     if (set->only_look)
-        return AF_OUTCOME_TCP | (set->acts ? AF_OUTCOME_SET : 0);
+        return outcome | (set->acts ? AF_OUTCOME_SET : 0);
     const uint32_t named = decide(set, &set->settings.policy, &f, &values);
     for (int choice = 0; choice < AF_CHOICES; choice++) {
         int why = 0;

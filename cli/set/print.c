@@ -94,18 +94,40 @@ static bool asks_ack(const struct af_policy *policy) {
     return asks;
 }
 
-/* Only of processes that were looked into. */
+/* A process that was looked into, and whose library was not told. */
+static bool is_outside(const struct af_set_process *p) {
+    return p->start_ticks && !p->error && !p->posted;
+}
+
+/* A server's listening socket hands on what was set. If that is all it does nothing is missing. */
+static bool will_open(const struct af_set_process *p) {
+    return is_outside(p) && (p->opened || !p->listening || !p->set);
+}
+
+char *af_set_out_of_reach(const struct af_set *set) {
+    const char *which = set->beyond;
+    bool outside = false, opens = false;
+    for (size_t i = 0; i < set->n_processes; i++) {
+        outside |= is_outside(&set->processes[i]);
+        opens |= will_open(&set->processes[i]);
+    }
+    opens &= set->acts && af_policy_acts(&set->settings.policy);
+    if (!outside || (!which && !opens))
+        return NULL;
+    return af_format("%s%s%s", which ? which : "", which && opens ? ", " : "",
+                     opens ? "outgoing connections that it opens later" : "");
+}
+
 static void tell_beyond(const struct af_set *set) {
-    const char *which = set->beyond ? set->beyond : "", *comma = set->beyond ? ", " : "";
+    char *which = af_set_out_of_reach(set);
     bool outside = false;
     for (size_t i = 0; i < set->n_processes; i++)
-        outside |= set->processes[i].start_ticks && !set->processes[i].error && !set->processes[i].posted;
+        outside |= is_outside(&set->processes[i]);
     if (outside && asks_ack(&set->settings.policy))
         af_tell("set: nobody sees a close from outside: linger=ack is linger=ack-always there");
-    if (outside && set->acts && af_policy_acts(&set->settings.policy))
-        af_tell("set: not reached from outside: %s%sconnections opened from now on", which, comma);
-    else if (outside && !set->acts)
+    if (which)
         af_tell("set: not reached from outside: %s", which);
+    free(which);
 }
 
 void af_set_tell(const struct af_set *set) {

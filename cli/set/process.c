@@ -129,6 +129,7 @@ static void count(struct af_set_process *p, const struct af_seen_socket *s) {
         return;
     p->listening += s->listens;
     p->connections += !s->listens;
+    p->opened += (s->outcome & AF_OUTCOME_OPENED) != 0;
     p->set += (s->outcome & AF_OUTCOME_SET) != 0;
     p->chosen += (s->outcome & AF_OUTCOME_CHOSEN) != 0;
     p->refused += (s->outcome & AF_OUTCOME_REFUSED) != 0;
@@ -137,7 +138,7 @@ static void count(struct af_set_process *p, const struct af_seen_socket *s) {
 int af_set_sockets(struct af_set *set, const struct af_held *held, bool only_listening, struct af_set_process *p) {
     struct numbers list = { NULL, 0 };
     int error = af_held_each_socket(held, add_number, &list);
-    p->listening = p->connections = p->set = p->chosen = p->refused = 0;
+    p->listening = p->connections = p->opened = p->set = p->chosen = p->refused = 0;
     for (int listening = 1; listening >= only_listening; listening--)
         for (size_t i = 0; i < list.n && !error; i++)
             if (!listening || is_listening(set, list.all[i].inode))

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/kernel/ptrace.h"
 #include "cli/options.h"
+#include "cli/output/file.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 
@@ -37,10 +38,13 @@ static int read_policy(struct af_set *set, struct af_options *options, const cha
         if (strlen(name) == (size_t)(value - word) && strncmp(word, name, (size_t)(value - word)) == 0)
             return af_misuse(options, "%s: a program reads %s at its start only", word, name);
     }
+    const int key = af_settings_key(word);
+    if (key >= 0 && af_settings_get(&set->settings, af_keys[key].variable))
+        return af_misuse(options, "%s: %s is given twice", word, af_keys[key].name);
     set->every_key |= strcmp(word, "rules=") == 0;
     if (value && !value[1] && !set->every_key)
         return af_misuse(options, "%s: expected a value; off gives the option back", word);
-    return af_option_accepted(options, af_settings_add(&set->settings, "set", word)) ? 0 : -1;
+    return af_option_accepted(options, af_settings_add(&set->settings, NULL, word)) ? 0 : -1;
 }
 
 static int check(struct af_set *set, struct af_options *options) {
@@ -67,6 +71,10 @@ static bool read_options(struct af_set *set, int argc, char **argv, int *status)
     unsigned pid = 0;
     af_settings_init(&set->settings, nothing);
     while ((id = af_next_option(&options)) > 0) {
+        if (id == PID && pid) {
+            id = af_misuse(&options, "--pid is given twice: one process, with --tree all that descend from it");
+            break;
+        }
         if (id == PID && !af_option_number(&options, "--pid", 1, INT32_MAX, &pid))
             break;
         set->tree |= id == TREE;
@@ -97,7 +105,8 @@ static void note_error(const struct af_set *set, struct af_set_process *p, int e
     if (error == -ESRCH && p->pid != set->pid)
         return;
     free(p->error);
-    p->error = error == -ESRCH ? af_format("there is no process %d", (int)p->pid) : af_refusal(p->pid, error);
+    p->error = error == -ESRCH && !af_is_zombie(p->pid) ? af_format("there is no process %d", (int)p->pid)
+                                                        : af_refusal(p->pid, error);
 }
 
 /* Two numbers that are equal may be two processes. */
@@ -212,11 +221,30 @@ static void set_free(struct af_set *set) {
     free(set->listening);
 }
 
+/* What was done stays done. */
+static bool write_out(const struct af_set *set, bool reached) {
+    bool written = true;
+    if (set->json) {
+        written = af_set_write_json(set);
+    } else {
+        af_set_print(set);
+        if (fflush(stdout) != 0 || ferror(stdout)) {
+            af_tell("set: cannot write to stdout: %s", strerror(errno));
+            written = false;
+        }
+    }
+    if (!written && reached)
+        af_tell("set: it has been set all the same");
+    return written;
+}
+
 int af_command_set(int argc, char **argv) {
     struct af_set set = { .pid = 0 };
     int status;
     if (!read_options(&set, argc, argv, &status))
         return status;
+    if (set.json && !af_output_will("set", "JSON", set.json_path))
+        return AF_EXIT_FAILURE;
     af_set_find_beyond(&set);
     hold_signals();
     if (set.acts)
@@ -226,10 +254,7 @@ int af_command_set(int argc, char **argv) {
         af_givens_write(&set.givens);
     waits_for_library(&set);
     bool ok = any_reached(&set);
-    if (set.json)
-        ok &= af_set_write_json(&set);
-    else
-        af_set_print(&set);
+    ok &= write_out(&set, ok);
     af_set_tell(&set);
     set_free(&set);
     return ok ? 0 : AF_EXIT_FAILURE;

@@ -18,6 +18,7 @@ enum af_outcome {
     AF_OUTCOME_SET = 2,     /* it has what was asked for, now or already */
     AF_OUTCOME_CHOSEN = 4,  /* the program has chosen an option itself, and without override that stays */
     AF_OUTCOME_REFUSED = 8, /* by the kernel */
+    AF_OUTCOME_OPENED = 16, /* a connection that the process has opened itself, as far as is known */
 };
 
 struct af_seen_socket {
@@ -38,7 +39,7 @@ struct af_set_process {
     const char *note; /* the library is in it, and cannot be told: why */
     struct af_inside inside;
     struct af_settings old; /* what it had before */
-    size_t listening, connections, set, chosen, refused;
+    size_t listening, connections, opened, set, chosen, refused;
     int why_refused; /* -errno of the last */
 };
 
@@ -89,6 +90,8 @@ void af_set_find_beyond(struct af_set *set);
 /* print.c, json.c: on stdout; and on stderr, what was not reached. */
 void af_set_print(const struct af_set *set);
 void af_set_tell(const struct af_set *set);
+/* What cannot be had in the processes that were treated from outside, from malloc; NULL: nothing. */
+char *af_set_out_of_reach(const struct af_set *set);
 bool af_set_write_json(const struct af_set *set);
 
 #endif

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- TIME_WAIT ------------------------------------------------------------------------------------------------ */
@@ -243,6 +244,9 @@ Test(set, says_what_is_out_of_reach_and_fails_where_nothing_was_reached) {
     struct victim own = victim_start(NULL, "connect_hold 127.0.0.1 %u -O linger:1:5", peer.port);
     struct victim none = victim_start(NULL, "sleep 1000");
     struct victim stopped = victim_start(NULL, "connect_hold 127.0.0.1 %u", peer.port);
+    struct victim zombie = victim_start(NULL, "true");
+    siginfo_t ended;
+    cr_assert_eq(waitid(P_PID, (id_t)zombie.pid, &ended, WEXITED | WNOWAIT), 0);
     peer_wait_accepted(&peer, 3);
     victim_wait_out(&own, "open");
     kill(stopped.pid, SIGSTOP);
@@ -252,20 +256,22 @@ Test(set, says_what_is_out_of_reach_and_fails_where_nothing_was_reached) {
         int status;
         const char *says;
     } rows[] = {
-        { v.pid, "linger=ack", 0, "from outside: connections opened from now on" },
+        { v.pid, "linger=ack", 0, "from outside: outgoing connections that it opens later\n" },
         { v.pid, "linger=ack", 0, "linger=ack is linger=ack-always there" },
-        { v.pid, "linger=ack-always", 0, "from outside: connections opened" },
+        { v.pid, "linger=ack-always", 0, "from outside: outgoing connections" },
         { v.pid, "linger=rst", 1, "from outside: linger=rst" },
         { v.pid, "bind_no_port=on", 1, "from outside: bind_no_port" },
-        { v.pid, "rules=connect * port_range=1-2,keepalive=5", 0, "from outside: port_range, connections opened" },
+        { v.pid, "rules=connect * port_range=1-2,keepalive=5", 0, "from outside: port_range, outgoing connections" },
         { v.pid, "linger=off", 0, "" },
         { own.pid, "linger=ack", 1, "what the program itself has set stays so on 1 of the sockets; override=on" },
         { none.pid, "linger=ack", 1, "no TCP socket is there" },
         { stopped.pid, "linger=ack", 0, "" },
+        { zombie.pid, "linger=ack", 1, "it has ended" },
         { 2147483647, "linger=ack", 1, "there is no process 2147483647" },
-        { v.pid, "linger=maybe", 2, "AFTERFIN_LINGER=\"maybe\"" },
+        { v.pid, "linger=maybe", 2, "set: linger=\"maybe\": expected" },
         { v.pid, "linger=", 2, "off gives the option back" },
-        { v.pid, "lingre=ack", 2, "did you mean linger?" },
+        { v.pid, "lingre=ack", 2, "set: lingre=ack: no policy key has this name, did you mean linger?" },
+        { v.pid, "foo=1", 2, "set: foo=1: no policy key has this name\n" },
         { v.pid, "log=stderr", 2, "at its start only" },
         { v.pid, "--tree", 2, "options come before" },
         { 0, "linger=ack", 2, "--pid needs a number" },
@@ -279,6 +285,81 @@ Test(set, says_what_is_out_of_reach_and_fails_where_nothing_was_reached) {
     }
     victim_kill(&stopped, SIGKILL);
     victim_kill(&none, SIGKILL);
+}
+
+Test(set, says_nothing_of_what_a_server_opens_that_opens_nothing) {
+    ns_enter();
+    own_default();
+    struct victim v = victim_start(NULL, "server_close 127.0.0.1 10000 -n 9 -q 9 -o reuseaddr:1");
+    ns_wait_listen(10000);
+    struct victim c = victim_start(NULL, "connect_hold 127.0.0.1 10000");
+    wait_accepted(10000);
+    const struct {
+        pid_t pid;
+        const char *policy, *out_of_reach;
+    } rows[] = {
+        { v.pid, "linger=ack", NULL },
+        { v.pid, "linger=off", NULL },
+        { v.pid, "rules=listen * linger=ack,reuseaddr=on", "reuseaddr" },
+        { c.pid, "linger=ack", "outgoing connections that it opens later" },
+        { c.pid, "linger=off", NULL },
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        const char *says = json_string_value(json_find(set_json(0, rows[i].pid, rows[i].policy, NULL), "out_of_reach"));
+        cr_expect(rows[i].out_of_reach ? says && strcmp(says, rows[i].out_of_reach) == 0 : !says, "row %zu: %s", i,
+                  says);
+    }
+    victim_kill(&c, SIGKILL);
+    victim_kill(&v, SIGKILL);
+}
+
+Test(set, nothing_is_changed_where_what_came_of_it_cannot_be_written) {
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    struct victim v = victim_start(NULL, "connect_hold 127.0.0.1 %u", peer.port);
+    peer_wait_accepted(&peer, 1);
+    struct ended e = shell("%s set --json=/nonexistent/x --pid %d linger=ack", command_path(), (int)v.pid);
+    cr_expect_eq(e.status, 1);
+    cr_expect(strstr(e.err, "cannot write JSON to /nonexistent/x"), "%s", e.err);
+    cr_expect_neq(linger2(v.pid, 0), -1);
+    static const char *const full[] = { "", "--json" };
+    for (size_t i = 0; i < ROWS(full); i++) {
+        e = shell("%s set %s --pid %d linger=ack >/dev/full", command_path(), full[i], (int)v.pid);
+        cr_expect_eq(e.status, 1);
+        cr_expect(strstr(e.err, "set: it has been set all the same"), "%s", e.err);
+        cr_expect_eq(linger2(v.pid, 0), -1);
+    }
+    victim_kill(&v, SIGKILL);
+}
+
+Test(set, what_is_given_twice_is_refused) {
+    static const char *const rows[][2] = {
+        { "--pid 1 --pid 2 linger=ack", "--pid is given twice" },
+        { "--pid 1 linger=ack LINGER=off", "LINGER=off: linger is given twice" },
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct ended e = shell("%s set %s", command_path(), rows[i][0]);
+        cr_expect_eq(e.status, 2, "%s: %d", rows[i][0], e.status);
+        cr_expect(strstr(e.err, rows[i][1]), "%s: %s", rows[i][0], e.err);
+    }
+}
+
+Test(set, off_is_what_mptcp_has) {
+    ns_enter();
+    own_default();
+    struct victim v = victim_start_argv(NULL, (const char *const[]){
+                                                  "python3", "-c",
+                                                  "import socket, time\n"
+                                                  "s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)\n"
+                                                  "s.bind(('127.0.0.1', 10000)); s.listen(); time.sleep(1000)",
+                                                  NULL });
+    ns_wait_listen(10000);
+    json_t *json = set_json(0, v.pid, "linger=off", NULL);
+    cr_expect_eq(json_number(json, "processes.0.refused"), 0);
+    cr_expect_eq(json_number(json, "processes.0.set"), 1);
+    set_json(1, v.pid, "linger=ack", NULL);
+    victim_kill(&v, SIGKILL);
 }
 
 Test(set, says_who_refused) {
