@@ -271,7 +271,7 @@ Test(set, says_what_is_out_of_reach_and_fails_where_nothing_was_reached) {
         { v.pid, "linger=maybe", 2, "set: linger=\"maybe\": expected" },
         { v.pid, "linger=", 2, "off gives the option back" },
         { v.pid, "lingre=ack", 2, "set: lingre=ack: no policy key has this name, did you mean linger?" },
-        { v.pid, "foo=1", 2, "set: foo=1: no policy key has this name\n" },
+        { v.pid, "foo=1", 2, "set: foo=1: no policy key has this name; try" },
         { v.pid, "log=stderr", 2, "at its start only" },
         { v.pid, "--tree", 2, "options come before" },
         { 0, "linger=ack", 2, "--pid needs a number" },
@@ -300,7 +300,7 @@ Test(set, says_nothing_of_what_a_server_opens_that_opens_nothing) {
     } rows[] = {
         { v.pid, "linger=ack", NULL },
         { v.pid, "linger=off", NULL },
-        { v.pid, "rules=listen * linger=ack,reuseaddr=on", "reuseaddr" },
+        { v.pid, "rules=listen * linger=ack; bind * reuseaddr=on", "reuseaddr" },
         { c.pid, "linger=ack", "outgoing connections that it opens later" },
         { c.pid, "linger=off", NULL },
     };
