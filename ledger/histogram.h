@@ -10,9 +10,8 @@ enum { AF_BUCKET_BITS = 4, AF_BUCKETS_A_POWER = 1 << AF_BUCKET_BITS };
 static inline unsigned af_bucket_of(uint64_t ns) {
     if (ns < AF_BUCKETS_A_POWER)
         return (unsigned)ns;
-    unsigned power = 63 - (unsigned)__builtin_clzll(ns);
-    unsigned bucket = (power - AF_BUCKET_BITS + 1) * AF_BUCKETS_A_POWER +
-                      (unsigned)(ns >> (power - AF_BUCKET_BITS) & (AF_BUCKETS_A_POWER - 1));
+    const unsigned below = (63 ^ (unsigned)__builtin_clzll(ns)) - AF_BUCKET_BITS; /* bits that do not count */
+    const unsigned bucket = below * AF_BUCKETS_A_POWER + (unsigned)(ns >> below);
     return bucket < AF_BUCKETS ? bucket : AF_BUCKETS - 1;
 }
 

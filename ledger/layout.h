@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define AF_LEDGER_MAGIC "afterfin"
-#define AF_LEDGER_VERSION 4
+#define AF_LEDGER_VERSION 5
 #define AF_NO_SLOT UINT32_MAX
 
 enum {
@@ -122,7 +122,6 @@ struct af_connection {
     _Atomic uint32_t holder; /* process slot that has it for all we know: who made this record */
     _Atomic int32_t sent;    /* times it was sent over a Unix socket and not yet seen to arrive */
     _Atomic int32_t foreign; /* pid of the image that inherited it by exec; 0: none */
-    _Atomic uint64_t opened;
     struct af_addr peer;
     uint16_t local_port;
     uint8_t ending; /* enum af_ending: how an exec that may yet fail has counted it */

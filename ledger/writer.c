@@ -1,6 +1,5 @@
 /* Writes the ledger: hands out records, counts, appends. See writer.h for what may run at the same time. */
 #include "ledger/writer.h"
-#include "ledger/histogram.h"
 
 static uint64_t window_up(uint64_t size) {
     return (size + AF_WINDOW - 1) & ~(uint64_t)(AF_WINDOW - 1);
@@ -282,20 +281,19 @@ size_t af_ledger_top_endpoints(struct af_ledger_map *map, uint32_t slot, struct 
     return n;
 }
 
-static struct af_closed *closed_at(struct af_ledger_map *map, uint64_t n) {
-    const uint32_t index = (uint32_t)n & (map->section[AF_CLOSED].max - 1);
-    return map->reach(map, AF_CLOSED, index) ? af_section_record(map, AF_CLOSED, index) : NULL;
+struct af_closed *af_ledger_reach_closed(struct af_ledger_map *map, uint32_t index) {
+    enum { IN_WINDOW = AF_WINDOW / sizeof(struct af_closed) };
+    if (!map->reach(map, AF_CLOSED, index))
+        return NULL;
+    atomic_store_explicit(&map->last_closed, index / IN_WINDOW + 1, memory_order_relaxed);
+    return af_section_record(map, AF_CLOSED, index);
 }
 
 uint64_t af_ledger_append(struct af_ledger_map *map, const struct af_closed *closed) {
-    uint64_t n = atomic_fetch_add(&map->header->n_closed, 1);
-    struct af_closed *to = closed_at(map, n);
-    if (!to) {
-        atomic_fetch_add(&map->header->lost_closed, 1);
+    uint64_t serial;
+    struct af_closed *to = af_ledger_begin_closed(map, &serial);
+    if (!to)
         return 0;
-    }
-    atomic_store_explicit(&to->serial, 0, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
     to->cookie = closed->cookie;
     to->at = closed->at;
     to->slot = closed->slot;
@@ -307,22 +305,20 @@ uint64_t af_ledger_append(struct af_ledger_map *map, const struct af_closed *clo
     to->mptcp = closed->mptcp;
     to->use = closed->use;
     to->record = closed->record;
-    atomic_store_explicit(&to->serial, n + 1, memory_order_release);
-    return n + 1;
+    af_ledger_end_closed(to, serial);
+    return serial;
 }
 
 void af_ledger_strike(struct af_ledger_map *map, uint64_t serial) {
-    struct af_closed *closed = serial ? closed_at(map, serial - 1) : NULL;
+    struct af_closed *closed = serial ? af_ledger_closed_at(map, serial - 1) : NULL;
     if (closed && atomic_load(&closed->serial) == serial)
         closed->counted = AF_END_NONE;
 }
 
-void af_ledger_count_time(struct af_ledger_map *map, uint64_t ns) {
-    uint64_t max = atomic_load_explicit(&map->times->max, memory_order_relaxed);
-    atomic_fetch_add_explicit(&map->times->count[af_bucket_of(ns)], 1, memory_order_relaxed);
+void af_ledger_raise_max_time(struct af_histogram *times, uint64_t ns) {
+    uint64_t max = atomic_load_explicit(&times->max, memory_order_relaxed);
     for (int i = 0; i < TRIES && ns > max; i++)
-        if (atomic_compare_exchange_weak_explicit(&map->times->max, &max, ns, memory_order_relaxed,
-                                                  memory_order_relaxed))
+        if (atomic_compare_exchange_weak_explicit(&times->max, &max, ns, memory_order_relaxed, memory_order_relaxed))
             break;
 }
 

@@ -8,7 +8,7 @@
 #ifndef AFTERFIN_LEDGER_WRITER_H
 #define AFTERFIN_LEDGER_WRITER_H
 
-#include "ledger/layout.h"
+#include "ledger/histogram.h"
 
 /* How many records of each kind a ledger has room for; endpoints and closed are powers of two, closed may be 0
  * where nobody will append. */
@@ -53,6 +53,7 @@ struct af_ledger_map {
     struct af_histogram *times;
     struct af_section section[AF_SECTIONS];
     struct af_endpoint *_Atomic last_endpoint; /* the one that was counted last; NULL: none */
+    _Atomic uint32_t last_closed;              /* number + 1 of the window of the ring that was reached last; 0: none */
     /* Asked before a record is touched: is it there? More of the section may have to be mapped, and a file on a full
      * disk has no memory for it: touching that would be SIGBUS. */
     bool (*reach)(struct af_ledger_map *map, enum af_section_of section, uint32_t index);
@@ -82,7 +83,8 @@ static inline struct af_process *af_ledger_process(const struct af_ledger_map *m
     return af_section_record(map, AF_PROCESSES, slot);
 }
 static inline struct af_connection *af_ledger_connection(const struct af_ledger_map *map, uint32_t index) {
-    return af_section_record(map, AF_CONNECTIONS, index);
+    const uintptr_t window = atomic_load_explicit(&map->section[AF_CONNECTIONS].window, memory_order_acquire);
+    return (struct af_connection *)(window & ~(uintptr_t)31) + index;
 }
 
 /* A fresh record, or AF_NO_SLOT where there is no room. A process record is published by setting `used` to
@@ -101,19 +103,24 @@ void af_ledger_count_error(struct af_process *process, enum af_call call, int er
 /* `change` (1, or -1 to take one back) TIME_WAITs of process `slot` towards addr. False: no room. */
 bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr, bool accepted,
                               int change);
+static inline bool af_is_same_addr(const struct af_addr *a, const struct af_addr *b) {
+    uint64_t x, y;
+    uint32_t p, q;
+    _Static_assert(sizeof *a == 2 * sizeof x + sizeof p, "compared as three numbers");
+    for (int i = 0; i < 2; i++) {
+        __builtin_memcpy(&x, (const char *)a + 8 * i, sizeof x);
+        __builtin_memcpy(&y, (const char *)b + 8 * i, sizeof y);
+        if (x != y)
+            return false;
+    }
+    __builtin_memcpy(&p, (const char *)a + 16, sizeof p);
+    __builtin_memcpy(&q, (const char *)b + 16, sizeof q);
+    return p == q;
+}
 /* The same for a connection that was not accepted, and one more; false where it was another the last time. */
 static inline bool af_ledger_count_again(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr) {
     struct af_endpoint *last = atomic_load_explicit(&map->last_endpoint, memory_order_acquire);
-    struct {
-        uint64_t ip[2];
-        uint32_t rest;
-    } a, b;
-    _Static_assert(sizeof *addr == offsetof(__typeof__(a), rest) + sizeof a.rest, "compared as three numbers");
-    if (!last)
-        return false;
-    __builtin_memcpy(&a, &last->addr, sizeof *addr);
-    __builtin_memcpy(&b, addr, sizeof *addr);
-    if (a.ip[0] != b.ip[0] || a.ip[1] != b.ip[1] || a.rest != b.rest || last->slot != slot || last->accepted)
+    if (!last || last->slot != slot || last->accepted || !af_is_same_addr(&last->addr, addr))
         return false;
     atomic_fetch_add_explicit(&last->count, 1, memory_order_relaxed);
     return true;
@@ -121,12 +128,48 @@ static inline bool af_ledger_count_again(struct af_ledger_map *map, uint32_t slo
 /* The `room` endpoints of `slot` with the highest counts, highest first; how many there are. */
 size_t af_ledger_top_endpoints(struct af_ledger_map *map, uint32_t slot, struct af_endpoint *out, size_t room);
 
-/* Append to the ring; its serial. af_ledger_strike takes a record back: it then counts as nothing. */
+/* The n-th record of the ring since the start, or NULL: no room. */
+struct af_closed *af_ledger_reach_closed(struct af_ledger_map *map, uint32_t index);
+static inline struct af_closed *af_ledger_closed_at(struct af_ledger_map *map, uint64_t n) {
+    enum { IN_WINDOW = AF_WINDOW / sizeof(struct af_closed) };
+    const struct af_section *ring = &map->section[AF_CLOSED];
+    const uint32_t index = (uint32_t)n & (ring->max - 1);
+    if (__builtin_expect(index / IN_WINDOW + 1 != atomic_load_explicit(&map->last_closed, memory_order_relaxed), 0))
+        return af_ledger_reach_closed(map, index);
+    const uintptr_t window = atomic_load_explicit(&ring->window, memory_order_acquire);
+    return (struct af_closed *)(window & ~(uintptr_t)31) + index;
+}
+
+/* Append to the ring: a record to be filled in, and its serial, with which it is then complete; NULL and 0: no room.
+ * af_ledger_strike takes a record back: it then counts as nothing. */
+static inline struct af_closed *af_ledger_begin_closed(struct af_ledger_map *map, uint64_t *serial) {
+    const uint64_t n = atomic_fetch_add(&map->header->n_closed, 1);
+    struct af_closed *to = af_ledger_closed_at(map, n);
+    *serial = n + 1;
+    if (__builtin_expect(!to, 0)) {
+        atomic_fetch_add(&map->header->lost_closed, 1);
+        *serial = 0;
+        return NULL;
+    }
+    atomic_store_explicit(&to->serial, 0, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    return to;
+}
+static inline void af_ledger_end_closed(struct af_closed *closed, uint64_t serial) {
+    atomic_store_explicit(&closed->serial, serial, memory_order_release);
+}
+/* The same at once; its serial. */
 uint64_t af_ledger_append(struct af_ledger_map *map, const struct af_closed *closed);
 void af_ledger_strike(struct af_ledger_map *map, uint64_t serial);
 
 /* A connect took so long. Its place is next to the header, so it needs no backing of its own. */
-void af_ledger_count_time(struct af_ledger_map *map, uint64_t ns);
+void af_ledger_raise_max_time(struct af_histogram *times, uint64_t ns);
+static inline void af_ledger_count_time(struct af_ledger_map *map, uint64_t ns) {
+    struct af_histogram *times = map->times;
+    atomic_fetch_add_explicit(&times->count[af_bucket_of(ns)], 1, memory_order_relaxed);
+    if (__builtin_expect(ns > atomic_load_explicit(&times->max, memory_order_relaxed), 0))
+        af_ledger_raise_max_time(times, ns);
+}
 
 /* open = established - the endings, from a snapshot of counts. */
 uint64_t af_ledger_open(const uint64_t count[AF_COUNTERS]);

@@ -14,7 +14,7 @@
             af_resolve(); \
         return af_real.name arguments; \
     }
-#define NOT_RAW(...) (false, __VA_ARGS__)
+#define NOT_RAW(...) (__VA_ARGS__, false)
 #define SYSTEM_CALL(result, name, parameters, arguments) \
     EXPORT result af_export_##name parameters __asm__(#name); \
     result af_export_##name parameters { \

@@ -35,7 +35,7 @@ void af_before_close_range(unsigned first, unsigned last, bool may_reset) {
     af_each(first, last, visit, &may_reset);
 }
 
-static __attribute__((noinline)) int close_otherwise(bool raw, int fd) {
+static __attribute__((noinline)) int close_otherwise(int fd, bool raw) {
     if (AF_UNLIKELY(fd == af.log_fd && fd >= 0 && !af_in_vfork_child()))
         af_log(AF_EVENT_INTERVAL); /* the last that can be written there */
     if (af_ours(fd)) {
@@ -53,21 +53,15 @@ static __attribute__((noinline)) int close_untracked(int fd, struct af_socket *c
 }
 
 /* The common case, as close_otherwise does it: a low number, and a connection that never was anybody else's. Its locked
- * instructions: the exchange in the table (threads may close it at once), the counts, and what puts the record back. That
- * one descriptor is left is only looked at: a thread that still found it in the table has put its own on top before. */
-int af_on_close(bool raw, int fd) {
-    if (AF_UNLIKELY((unsigned)fd >= AF_LOW || fd == af.log_fd))
-        return close_otherwise(raw, fd);
-    if (!atomic_load_explicit(&af_low[fd], memory_order_acquire))
-        return AF_NEXT(raw, close, fd);
-    if (AF_UNLIKELY(raw || af_is_odd(AF_ODD_SHOWS | AF_ODD_GUESTS | AF_ODD_SEALED | AF_ODD_MAIL) ||
-                    !af_is_same_process()))
-        return close_otherwise(raw, fd);
+ * instructions: the exchange in the table (threads may close it at once), the counts, the ring of a ledger that is kept, and
+ * what puts the record back. That one descriptor is left is only looked at: a thread that still found it in the table has
+ * put its own on top before. */
+static __attribute__((noinline)) int close_plainly(int fd, struct af_socket *_Atomic *at) {
     af_log_if_due();
-    struct af_socket *conn = atomic_exchange(&af_low[fd], NULL);
+    struct af_socket *conn = atomic_exchange(at, NULL);
     if (AF_UNLIKELY(!conn))
         return af_real.close(fd);
-    if (AF_UNLIKELY(atomic_load(&conn->refs) != 1 || af_is_odd(AF_ODD_SHOWS) || af_has(conn, AF_FLAG_RST)))
+    if (AF_UNLIKELY(atomic_load(&conn->refs) != 1 || af_is_odd(AF_ODD_SHARED) || af_has(conn, AF_FLAG_RST)))
         return close_untracked(fd, conn);
     if (af.counting || af.asks)
         af_settle_alone(fd, conn);
@@ -75,7 +69,17 @@ int af_on_close(bool raw, int fd) {
     return af_real.close(fd);
 }
 
-int af_on_close_range(bool raw, unsigned first, unsigned last, int flags) {
+int af_on_close(int fd, bool raw) {
+    if (AF_UNLIKELY((unsigned)fd >= AF_LOW || fd == af.log_fd || raw))
+        return close_otherwise(fd, raw);
+    if (!atomic_load_explicit(&af_low[fd], memory_order_acquire))
+        return af_real.close(fd);
+    if (AF_UNLIKELY(af_is_odd(AF_ODD_SHARED | AF_ODD_GUESTS | AF_ODD_SEALED | AF_ODD_MAIL) || !af_is_same_process()))
+        return close_otherwise(fd, false);
+    return close_plainly(fd, &af_low[fd]);
+}
+
+int af_on_close_range(unsigned first, unsigned last, int flags, bool raw) {
     bool closes = first <= last && !(flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) &&
                   !(flags & CLOSE_RANGE_CLOEXEC);
     if (closes && flags & CLOSE_RANGE_UNSHARE && af.ledger && !af_in_vfork_child()) {

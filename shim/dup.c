@@ -15,7 +15,7 @@ static int copied(struct af_socket *conn, int fd, uint64_t sum) {
     return fd;
 }
 
-int af_on_dup(bool raw, int fd) {
+int af_on_dup(int fd, bool raw) {
     struct af_socket *conn = af_ours(fd);
     const uint64_t sum = conn ? af_ref(conn) : 0;
     return copied(conn, AF_NEXT(raw, dup, fd), sum);
@@ -27,7 +27,7 @@ static void replace(int fd, int to) {
         af_before_close(to);
 }
 
-int af_on_dup2(bool raw, int fd, int to) {
+int af_on_dup2(int fd, int to, bool raw) {
     if (fd == to)
         return AF_NEXT(raw, dup2, fd, to);
     struct af_socket *conn = af_ours(fd);
@@ -36,7 +36,7 @@ int af_on_dup2(bool raw, int fd, int to) {
     return copied(conn, AF_NEXT(raw, dup2, fd, to), sum);
 }
 
-int af_on_dup3(bool raw, int fd, int to, int flags) {
+int af_on_dup3(int fd, int to, int flags, bool raw) {
     if (fd == to || flags & ~O_CLOEXEC)
         return AF_NEXT(raw, dup3, fd, to, flags);
     struct af_socket *conn = af_ours(fd);
@@ -45,7 +45,7 @@ int af_on_dup3(bool raw, int fd, int to, int flags) {
     return copied(conn, AF_NEXT(raw, dup3, fd, to, flags), sum);
 }
 
-int af_on_fcntl(bool raw, int fd, int command, void *argument) {
+int af_on_fcntl(int fd, int command, void *argument, bool raw) {
     struct af_socket *conn = command == F_DUPFD || command == F_DUPFD_CLOEXEC ? af_ours(fd) : NULL;
     const uint64_t sum = conn ? af_ref(conn) : 0;
     return copied(conn, AF_NEXT(raw, fcntl, fd, command, argument), sum);
@@ -57,7 +57,7 @@ static void know_cookie(int fd, struct af_socket *conn, void *context) {
 }
 
 /* It may be one of our own that comes back: by its cookie it is known again. */
-int af_on_pidfd_getfd(bool raw, int pidfd, int fd, unsigned flags) {
+int af_on_pidfd_getfd(int pidfd, int fd, unsigned flags, bool raw) {
     int got = AF_NEXT(raw, pidfd_getfd, pidfd, fd, flags);
     int error = errno;
     if (got >= 0 && !af_in_vfork_child()) {

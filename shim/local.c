@@ -66,7 +66,7 @@ static void bind_failed(int error) {
     af_add_error(AF_CALL_bind, error);
 }
 
-int af_on_bind(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
+int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
     struct af_socket *conn = af_ours(fd);
     if (!conn)
         return AF_NEXT(raw, bind, fd, addr, len);
@@ -164,7 +164,7 @@ static void apply_unbound(int fd, struct af_socket *conn) {
     af_set_options(fd, options, n);
 }
 
-int af_on_listen(bool raw, int fd, int backlog) {
+int af_on_listen(int fd, int backlog, bool raw) {
     struct af_socket *conn = af_ours(fd);
     if (!conn)
         return AF_NEXT(raw, listen, fd, backlog);
@@ -196,7 +196,7 @@ int af_on_listen(bool raw, int fd, int backlog) {
     return result;
 }
 
-int af_on_getsockname(bool raw, int fd, struct sockaddr *addr, socklen_t *len) {
+int af_on_getsockname(int fd, struct sockaddr *addr, socklen_t *len, bool raw) {
     struct af_socket *conn = af_lookup(fd);
     int result = conn && af_has(conn, AF_FLAG_BOUND_LATE) && !af_in_vfork_child() ? af_bind_now(fd, conn) : 0;
     if (result < 0) {

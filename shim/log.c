@@ -16,21 +16,6 @@ static struct {
     bool there;
 } at_start[3];
 
-static uint64_t read_clock(clockid_t clock) {
-    struct timespec now = { 0 };
-    if (!af_sealed) /* where the vDSO has no clock it is a system call */
-        af_real.clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-uint64_t af_now(void) {
-    return read_clock(CLOCK_REALTIME);
-}
-
-uint64_t af_clock(void) {
-    return read_clock(CLOCK_MONOTONIC);
-}
-
 static bool identify(int fd, uint64_t *device, uint64_t *inode, bool *is_socket) {
     struct stat st;
     if (AF_SYS4(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) < 0)
@@ -177,8 +162,9 @@ void af_log(enum af_event event) {
     errno = error;
 }
 
-static __attribute__((noinline)) void log_interval(int64_t due, int64_t now) {
-    if (atomic_compare_exchange_strong(&af.next_line, &due, now + af.policy.log_interval_s) && due != 0)
+void af_log_interval(int64_t now) {
+    int64_t due = atomic_load(&af.next_line);
+    if (now >= due && atomic_compare_exchange_strong(&af.next_line, &due, now + af.policy.log_interval_s) && due != 0)
         af_log(AF_EVENT_INTERVAL);
 }
 
@@ -186,7 +172,6 @@ static __attribute__((noinline)) void log_interval(int64_t due, int64_t now) {
 void af_log_if_due_now(void) {
     struct timespec now;
     af_real.clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    const int64_t due = atomic_load_explicit(&af.next_line, memory_order_relaxed);
-    if (AF_UNLIKELY(now.tv_sec >= due))
-        log_interval(due, now.tv_sec);
+    if (AF_UNLIKELY(now.tv_sec >= atomic_load_explicit(&af.next_line, memory_order_relaxed)))
+        af_log_interval(now.tv_sec);
 }

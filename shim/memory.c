@@ -516,8 +516,10 @@ static struct af_ledger_map *make_ledger(void) {
     describe(map->header, &room);
     map->times = (struct af_histogram *)((char *)map->header + AF_TIMES_AT);
     if (room.closed)
-        af_be_odd(AF_ODD_SHOWS);
+        af_be_odd(AF_ODD_FILE);
     if (!atomic_compare_exchange_strong(&af.ledger, &first, map)) {
+        if (!first->section[AF_CLOSED].max)
+            atomic_fetch_and(&af.odd, ~(uint32_t)AF_ODD_FILE);
         unmap(map);
         if (*made->path)
             AF_SYS3(SYS_unlinkat, AT_FDCWD, made->path, 0);

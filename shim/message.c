@@ -16,8 +16,8 @@ static long run_sendto(const struct af_attempt *a) {
     return AF_NEXT(a->raw, sendto, a->fd, a->data, a->size, a->flags, a->addr, a->len);
 }
 
-ssize_t af_on_sendto(bool raw, int fd, const void *data, size_t size, int flags, const struct sockaddr *addr,
-                     socklen_t len) {
+ssize_t af_on_sendto(int fd, const void *data, size_t size, int flags, const struct sockaddr *addr, socklen_t len,
+                     bool raw) {
     struct af_socket *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (!conn)
         return AF_NEXT(raw, sendto, fd, data, size, flags, addr, len);
@@ -90,7 +90,7 @@ static bool each_of_sent(const struct msghdr *message, void (*visit)(int fd), ui
     return true;
 }
 
-ssize_t af_on_sendmsg(bool raw, int fd, const struct msghdr *message, int flags) {
+ssize_t af_on_sendmsg(int fd, const struct msghdr *message, int flags, bool raw) {
     struct af_socket *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     uintptr_t known = AF_NO_PAGE;
     if (conn && af_can_read(message, sizeof *message) && message->msg_name) {
@@ -118,7 +118,7 @@ static unsigned each_of_many(const struct mmsghdr *messages, unsigned from, unsi
     return from;
 }
 
-int af_on_sendmmsg(bool raw, int fd, struct mmsghdr *messages, unsigned n, int flags) {
+int af_on_sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, bool raw) {
     struct af_socket *conn = flags & MSG_FASTOPEN ? af_ours(fd) : NULL;
     if (conn && n && af_can_read(messages, sizeof *messages) && messages->msg_hdr.msg_name) {
         const struct msghdr *first = &messages->msg_hdr;
@@ -133,7 +133,7 @@ int af_on_sendmmsg(bool raw, int fd, struct mmsghdr *messages, unsigned n, int f
     return sent;
 }
 
-ssize_t af_on_recvmsg(bool raw, int fd, struct msghdr *message, int flags) {
+ssize_t af_on_recvmsg(int fd, struct msghdr *message, int flags, bool raw) {
     ssize_t result = AF_NEXT(raw, recvmsg, fd, message, flags);
     if (result >= 0 && message->msg_controllen && !af_in_vfork_child()) {
         int error = errno;
@@ -143,7 +143,7 @@ ssize_t af_on_recvmsg(bool raw, int fd, struct msghdr *message, int flags) {
     return result;
 }
 
-int af_on_recvmmsg(bool raw, int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout) {
+int af_on_recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout, bool raw) {
     int got = AF_NEXT(raw, recvmmsg, fd, messages, n, flags, timeout);
     for (int i = 0; i < got; i++)
         if (messages[i].msg_hdr.msg_controllen && !af_in_vfork_child())

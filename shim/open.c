@@ -25,7 +25,7 @@ static int socket_failed(void) {
 }
 
 /* There is no memory yet; a bad setting is told of here. */
-static __attribute__((noinline)) int first_socket(bool raw, int domain, int type, int protocol) {
+static int first_socket(bool raw, int domain, int type, int protocol) {
     af_complain();
     int fd = AF_NEXT(raw, socket, domain, type, protocol);
     int error = errno;
@@ -47,7 +47,7 @@ static __attribute__((noinline)) bool is_for_others(void) {
 }
 
 /* Where the call succeeds, nothing here touches errno. */
-int af_on_socket(bool raw, int domain, int type, int protocol) {
+static __attribute__((noinline)) int socket_otherwise(int domain, int type, int protocol, bool raw) {
     if (!is_tcp(domain, type, protocol) || (af_is_odd(AF_ODD_GUESTS | AF_ODD_MAIL) && is_for_others()))
         return AF_NEXT(raw, socket, domain, type, protocol);
     if (AF_UNLIKELY(!af.ledger))
@@ -57,6 +57,20 @@ int af_on_socket(bool raw, int domain, int type, int protocol) {
         return socket_failed();
     af_log_if_due();
     return note_socket(fd, domain, protocol);
+}
+
+/* The common case of it. */
+int af_on_socket(int domain, int type, int protocol, bool raw) {
+    if (AF_UNLIKELY(raw || (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != SOCK_STREAM ||
+                    (domain != AF_INET && domain != AF_INET6) || (protocol != 0 && protocol != IPPROTO_TCP) ||
+                    af_is_odd(AF_ODD_GUESTS | AF_ODD_MAIL) || !atomic_load_explicit(&af.ledger, memory_order_relaxed)))
+        return socket_otherwise(domain, type, protocol, raw);
+    int fd = af_real.socket(domain, type, protocol);
+    if (AF_UNLIKELY(fd < 0))
+        return socket_failed();
+    af_log_if_due();
+    af_add(AF_COUNT_sockets);
+    return af_track(fd, domain == AF_INET6, 0);
 }
 
 /* To ask whether the address can be read costs a system call, and is only done where a rule depends on it. */
@@ -217,15 +231,17 @@ static __attribute__((noinline)) int connect_ended(int fd, struct af_socket *con
     if (af_is_at(fd, conn)) {
         if ((result < 0 && is_failure(error)) || note_peer(conn, addr, len))
             note_result(fd, conn, result == 0, error);
-    } else if (result < 0 && is_failure(error)) {
-        count_failure(error);
+    } else {
+        if (result < 0 && is_failure(error))
+            count_failure(error);
+        af_show(conn); /* it has gone meanwhile, and may have been shown since */
     }
     af_unpin(conn);
     errno = error;
     return result;
 }
 
-static __attribute__((noinline)) int connect_otherwise(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
+static __attribute__((noinline)) int connect_otherwise(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
     struct af_socket *conn = af_ours(fd);
     if (!conn)
         return AF_NEXT(raw, connect, fd, addr, len);
@@ -250,37 +266,113 @@ static inline bool note_ip4_peer(struct af_socket *conn, const struct sockaddr *
     return true;
 }
 
+/* All that a reader may ask for. Its last use has left something else there, in a record that is free. */
+static inline void show_pending(const struct af_socket *conn, struct af_connection *kept) {
+    const uint32_t owner = atomic_load_explicit(&conn->owner, memory_order_relaxed);
+    atomic_store_explicit(&kept->flags, atomic_load_explicit(&conn->flags, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&kept->cookie, atomic_load_explicit(&conn->cookie, memory_order_relaxed),
+                          memory_order_relaxed);
+    atomic_store_explicit(&kept->owner, owner, memory_order_relaxed);
+    atomic_store_explicit(&kept->holder, owner, memory_order_relaxed);
+    kept->peer = conn->peer;
+    kept->local_port = conn->local_port;
+    kept->ending = AF_END_NONE;
+    atomic_store_explicit(&kept->state, atomic_load_explicit(&conn->state, memory_order_relaxed), memory_order_release);
+}
+
+/* Who is killed in connect may leave a TIME_WAIT: what is known of it is written down before. */
+static inline void keep(int fd, struct af_socket *conn, const struct sockaddr *addr, socklen_t len,
+                        struct af_connection *kept) {
+    uint64_t cookie = 0;
+    const socklen_t size = sizeof cookie;
+    if (af_is_on_stack(addr, len))
+        note_ip4_peer(conn, addr);
+    if (af_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, (long)&cookie, (long)&size, 0) == 0)
+        atomic_store_explicit(&conn->cookie, cookie, memory_order_relaxed);
+    show_pending(conn, kept);
+}
+
+static inline void count_time(const struct timespec *began) {
+    const struct timespec ended = af_read_clock(CLOCK_MONOTONIC);
+    if (AF_UNLIKELY(!ended.tv_sec)) /* it was sealed meanwhile */
+        return;
+    af_ledger_count_time(atomic_load_explicit(&af.ledger, memory_order_relaxed),
+                         (uint64_t)((ended.tv_sec - began->tv_sec) * 1000000000 + ended.tv_nsec - began->tv_nsec));
+}
+
 /* The common case, as af_open does it, and with nothing that the others need: a new socket with a low number, nothing odd,
  * and a connect that says yes at once. Its locked instructions: the pin and its end (a thread may close it meanwhile), two
- * changes of state (a thread may connect it too), two counts (threads share them), and a flag where a policy has one. */
-int af_on_connect(bool raw, int fd, const struct sockaddr *addr, socklen_t len) {
+ * changes of state (a thread may connect it too), two counts (threads share them), a flag where a policy has one, and a
+ * count in the histogram of a ledger that is kept. */
+static inline __attribute__((always_inline)) int connect_as(int fd, struct af_socket *conn, const struct sockaddr *addr,
+                                                            socklen_t len, bool keeps, struct af_connection *kept) {
     struct af_socket *_Atomic *const at = &af_low[fd];
-    struct af_socket *conn = (unsigned)fd < AF_LOW ? atomic_load_explicit(at, memory_order_acquire) : NULL;
     uint32_t state = AF_CONN_NEW;
-    if (AF_UNLIKELY(!conn || raw || len < sizeof(struct sockaddr_in) || af_is_odd(~0u) || !af_is_same_process()))
-        return connect_otherwise(raw, fd, addr, len);
-    af_log_if_due();
+    struct timespec began;
+    if (keeps) {
+        af_real.clock_gettime(CLOCK_MONOTONIC, &began);
+        af_log_if_due_at(began.tv_sec);
+    } else {
+        af_log_if_due();
+    }
     atomic_fetch_add(&conn->pins, 1);
     if (AF_UNLIKELY(atomic_load_explicit(at, memory_order_acquire) != conn ||
                     !atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_PENDING))) {
         af_unpin(conn);
-        return connect_otherwise(raw, fd, addr, len);
+        return connect_otherwise(fd, addr, len, false);
     }
-    __atomic_store_n(&conn->peer.port, 0, __ATOMIC_RELAXED);
+    if (keeps)
+        __builtin_memset(&conn->peer, 0, sizeof conn->peer);
+    else
+        __atomic_store_n(&conn->peer.port, 0, __ATOMIC_RELAXED);
     if (af.acts)
         af_apply_connect(fd, conn);
+    if (keeps)
+        keep(fd, conn, addr, len, kept);
     af_add(AF_COUNT_connects);
     const int result = af_real.connect(fd, addr, len);
-    if (AF_UNLIKELY(result != 0 || af_is_odd(AF_ODD_SHOWS) || atomic_load_explicit(at, memory_order_acquire) != conn ||
-                    af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) || !note_ip4_peer(conn, addr)))
+    if (keeps)
+        count_time(&began);
+    if (AF_UNLIKELY(result != 0 || af_is_odd(AF_ODD_SHARED) || atomic_load_explicit(at, memory_order_acquire) != conn ||
+                    af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) ||
+                    !((keeps && conn->peer.port) || note_ip4_peer(conn, addr))))
         return connect_ended(fd, conn, addr, len, result);
+    if (keeps)
+        kept->peer = conn->peer;
     af_add(AF_COUNT_established);
+    if (keeps) /* at once, as in af_established */
+        atomic_store_explicit(&kept->state, AF_CONN_OPEN, memory_order_release);
     state = AF_CONN_PENDING;
-    if (AF_UNLIKELY(!atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN)))
+    if (AF_UNLIKELY(!atomic_compare_exchange_strong(&conn->state, &state, AF_CONN_OPEN))) {
         af_count(AF_COUNT_established, -1); /* another thread was first */
-    af_show(conn); /* a fork that began just before has copied a connection that is on its way */
+        af_show(conn);
+    }
+    if (af_is_odd(AF_ODD_SHARED)) /* a fork that began just before has copied a connection that is on its way */
+        af_show(conn);
     af_unpin(conn);
     return 0;
+}
+
+static __attribute__((noinline)) int connect_kept(int fd, struct af_socket *conn, const struct sockaddr *addr,
+                                                  socklen_t len) {
+    const uint32_t place = atomic_load_explicit(&conn->place, memory_order_relaxed);
+    if (AF_UNLIKELY(!place))
+        return connect_otherwise(fd, addr, len, false);
+    return connect_as(fd, conn, addr, len, true,
+                      af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_relaxed), place - 1));
+}
+
+static __attribute__((noinline)) int connect_plainly(int fd, struct af_socket *conn, const struct sockaddr *addr,
+                                                     socklen_t len) {
+    return connect_as(fd, conn, addr, len, false, NULL);
+}
+
+int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
+    struct af_socket *conn = (unsigned)fd < AF_LOW ? atomic_load_explicit(&af_low[fd], memory_order_acquire) : NULL;
+    if (AF_UNLIKELY(!conn || raw || len < sizeof(struct sockaddr_in) || af_is_odd(~(uint32_t)AF_ODD_FILE) ||
+                    !af_is_same_process()))
+        return connect_otherwise(fd, addr, len, raw);
+    return af_is_odd(AF_ODD_FILE) ? connect_kept(fd, conn, addr, len) : connect_plainly(fd, conn, addr, len);
 }
 
 /* What an accepted connection takes from its listener, noted before a call during which that may be closed. */
@@ -339,11 +431,11 @@ static void accept_failed(int error) {
         af_add_error(AF_CALL_accept, error);
 }
 
-int af_on_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len) {
+int af_on_accept(int fd, struct sockaddr *addr, socklen_t *len, bool raw) {
     return af_accept(raw, fd, addr, len, -1);
 }
 
-int af_on_accept4(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags) {
+int af_on_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags, bool raw) {
     return af_accept(raw, fd, addr, len, flags);
 }
 

@@ -53,7 +53,7 @@ static void note_option(int fd, struct af_socket *conn, int level, int name, con
     af_show(conn);
 }
 
-int af_on_setsockopt(bool raw, int fd, int level, int name, const void *value, socklen_t len) {
+int af_on_setsockopt(int fd, int level, int name, const void *value, socklen_t len, bool raw) {
     struct af_socket *conn = af_ours(fd);
     if (!conn)
         return AF_NEXT(raw, setsockopt, fd, level, name, value, len);
@@ -81,7 +81,7 @@ static void note_error_told(int fd, struct af_socket *conn, int error) {
         af_connect_failed(conn, error);
 }
 
-int af_on_getsockopt(bool raw, int fd, int level, int name, void *value, socklen_t *len) {
+int af_on_getsockopt(int fd, int level, int name, void *value, socklen_t *len, bool raw) {
     int result = AF_NEXT(raw, getsockopt, fd, level, name, value, len);
     if (result < 0 || level != SOL_SOCKET || name != SO_ERROR)
         return result;

@@ -100,7 +100,7 @@ void af_note_unshared(void) {
     }
 }
 
-int af_on_unshare(bool raw, int flags) {
+int af_on_unshare(int flags, bool raw) {
     int result = AF_NEXT(raw, unshare, flags);
     int error = errno;
     if (result == 0 && flags & CLONE_FILES && !af_in_vfork_child())
@@ -179,7 +179,7 @@ static int to_null(void) {
         return -1;
     bool right = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
     for (int fd = 0; right && fd <= 2; fd++)
-        af_on_dup2(false, (int)null, fd);
+        af_on_dup2((int)null, fd, false);
     if (null > 2 || !right)
         af_sys(SYS_close, null, 0, 0, 0, 0, 0);
     if (!right)
@@ -338,7 +338,7 @@ static int exec_failed(bool prepared, int result) {
     return result;
 }
 
-int af_on_execve(bool raw, const char *path, char *const argv[], char *const envp[]) {
+int af_on_execve(const char *path, char *const argv[], char *const envp[], bool raw) {
     bool prepared = before_exec(is_ours_to_tell() && can_run(path));
     return exec_failed(prepared, AF_NEXT(raw, execve, path, argv, envp));
 }
@@ -363,7 +363,7 @@ int af_on_fexecve(int fd, char *const argv[], char *const envp[]) {
     return exec_failed(prepared, af_real.fexecve(fd, argv, envp));
 }
 
-int af_on_execveat(bool raw, int dir, const char *path, char *const argv[], char *const envp[], int flags) {
+int af_on_execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags, bool raw) {
     bool prepared = before_exec(is_ours_to_tell());
     return exec_failed(prepared, AF_NEXT(raw, execveat, dir, path, argv, envp, flags));
 }

@@ -29,13 +29,17 @@ enum {
     CLOSING
 };
 
-static long poll_now(struct pollfd *asked) {
+static inline long poll_at_once(struct pollfd *asked) {
 #ifdef SYS_poll
-    return AF_SYS3(SYS_poll, asked, 1, 0);
+    return af_sys(SYS_poll, (long)asked, 1, 0, 0, 0, 0);
 #else
     struct timespec none = { 0 };
-    return AF_SYS5(SYS_ppoll, asked, 1, &none, NULL, 0);
+    return af_sys(SYS_ppoll, (long)asked, 1, (long)&none, 0, 0, 0);
 #endif
+}
+
+static long poll_now(struct pollfd *asked) {
+    return af_sealed ? -EPERM : poll_at_once(asked);
 }
 
 /* A peer without MPTCP is spoken to in plain TCP, and the kernel then knows no option of SOL_MPTCP. */
@@ -126,8 +130,6 @@ void af_established(struct af_socket *conn) {
     if (AF_UNLIKELY(af_was_forked(conn)) && !is_first_to_see(conn))
         return;
     struct af_connection *shared = af_ledger_is_file() ? af_shared(conn) : NULL;
-    if (shared)
-        atomic_store_explicit(&shared->opened, af_now(), memory_order_relaxed);
     af_add(AF_COUNT_established); /* before it is OPEN: from then on another thread may end it */
     atomic_store_explicit(&conn->owner, af.slot, memory_order_relaxed); /* which that may have claimed */
     if (shared) /* at once: who is killed in between has it counted twice */
@@ -210,26 +212,40 @@ static inline void credit(const struct af_socket *conn, enum af_ending ending, i
     af_count(counter_of[ending], by);
 }
 
+static inline __attribute__((always_inline)) uint64_t append(const struct af_socket *conn, enum af_ending ending,
+                                                             uint32_t owner, uint32_t slot, uint32_t place,
+                                                             uint32_t flags, uint64_t now) {
+    uint64_t serial;
+    struct af_closed *to = af_ledger_begin_closed(atomic_load_explicit(&af.ledger, memory_order_relaxed), &serial);
+    if (AF_UNLIKELY(!to))
+        return 0;
+    to->cookie = atomic_load_explicit(&conn->cookie, memory_order_relaxed);
+    to->at = now;
+    to->slot = slot;
+    to->owner = owner;
+    if (AF_LIKELY(__atomic_load_n(&conn->peer.port, __ATOMIC_ACQUIRE)))
+        to->peer = conn->peer;
+    else
+        to->peer = (struct af_addr){ 0 };
+    to->local_port = conn->local_port;
+    to->counted = (uint8_t)ending;
+    to->accepted = flags & AF_FLAG_ACCEPTED;
+    to->mptcp = (flags & AF_FLAG_MPTCP) != 0;
+    to->use = (uint8_t)conn->tag;
+    to->record = place;
+    af_ledger_end_closed(to, serial);
+    return serial;
+}
+_Static_assert(AF_FLAG_ACCEPTED == 1, "it is a boolean as it stands");
+
 /* SIGKILL may come at any instruction, and the reader is to have this ending once. What is in the ring and has no
  * ending in its own record has not been counted yet; from the first count to the ending it is a few instructions. */
 static inline void record(struct af_socket *conn, enum af_ending ending) {
     if (!af_self())
         return;
     if (af_ledger_is_file()) {
-        struct af_closed closed = {
-            .cookie = conn->cookie,
-            .at = af_now(),
-            .slot = af.slot,
-            .owner = conn->owner,
-            .peer = af_peer(conn),
-            .local_port = conn->local_port,
-            .counted = (uint8_t)ending,
-            .accepted = af_has(conn, AF_FLAG_ACCEPTED) != 0,
-            .mptcp = af_has(conn, AF_FLAG_MPTCP) != 0,
-            .use = (uint8_t)conn->tag,
-            .record = af_place_of(conn),
-        };
-        const uint64_t serial = af_ledger_append(af.ledger, &closed);
+        const uint64_t serial = append(conn, ending, conn->owner, af.slot, af_place_of(conn), atomic_load(&conn->flags),
+                                       af_now());
         if (conn->revocable)
             af_details(conn)->serial = serial;
     }
@@ -328,9 +344,10 @@ static __attribute__((noinline)) void count_endpoint_otherwise(const struct af_s
     count_endpoint(conn, 1);
 }
 
-static inline void count_time_wait(const struct af_socket *conn) {
-    if (AF_LIKELY(!af_has(conn, AF_FLAG_ACCEPTED) && conn->peer.port &&
-                  af_ledger_count_again(af.ledger, atomic_load_explicit(&af.slot, memory_order_relaxed), &conn->peer)))
+/* An endpoint that has been counted has a port, so that it is not that of a connection without. */
+static inline void count_time_wait(const struct af_socket *conn, uint32_t slot, uint32_t flags) {
+    struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_relaxed);
+    if (AF_LIKELY(!(flags & AF_FLAG_ACCEPTED) && af_ledger_count_again(ledger, slot, &conn->peer)))
         return;
     count_endpoint_otherwise(conn);
 }
@@ -339,14 +356,24 @@ static __attribute__((noinline)) void record_otherwise(struct af_socket *conn, e
     record(conn, ending);
 }
 
-static inline __attribute__((always_inline)) void record_plainly(struct af_socket *conn, enum af_ending ending) {
+static inline __attribute__((always_inline)) void record_plainly(struct af_socket *conn, enum af_ending ending,
+                                                                 uint32_t flags) {
     struct af_process *self = af_self_now();
-    if (AF_UNLIKELY(!self || atomic_load_explicit(&conn->owner, memory_order_relaxed) !=
-                                 atomic_load_explicit(&af.slot, memory_order_relaxed)))
+    const uint32_t slot = atomic_load_explicit(&af.slot, memory_order_relaxed);
+    if (AF_UNLIKELY(!self || atomic_load_explicit(&conn->owner, memory_order_relaxed) != slot))
         return record_otherwise(conn, ending);
+    const uint32_t place = af_is_odd(AF_ODD_FILE) ? atomic_load_explicit(&conn->place, memory_order_relaxed) : 0;
+    if (place) {
+        struct timespec now;
+        af_real.clock_gettime(CLOCK_REALTIME, &now);
+        append(conn, ending, slot, slot, place, flags & ~(uint32_t)AF_FLAG_MPTCP, af_ns_of(now)); /* that is odd */
+    }
     atomic_fetch_add_explicit(&self->count[counter_of[ending]], 1, memory_order_relaxed);
     if (ending == AF_END_TIME_WAIT)
-        count_time_wait(conn);
+        count_time_wait(conn, slot, flags);
+    if (place)
+        af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_relaxed), place - 1)->ending = (uint8_t)
+            ending;
 }
 
 static __attribute__((noinline)) void settle_heard(int fd, struct af_socket *conn, const struct tcp_info *info) {
@@ -357,7 +384,7 @@ static __attribute__((noinline)) void settle_heard(int fd, struct af_socket *con
 }
 
 /* linger=ack: a peer that was never heard keeps its TIME_WAIT (af_take_ack_back). */
-static __attribute__((noinline)) void settle_asking(int fd, struct af_socket *conn, bool aborts) {
+static __attribute__((noinline)) void settle_asking(int fd, struct af_socket *conn, uint32_t flags) {
     struct tcp_info info;
     const int standard = 0;
     if (AF_UNLIKELY(ask_kernel(fd, &info) < 0))
@@ -368,10 +395,10 @@ static __attribute__((noinline)) void settle_asking(int fd, struct af_socket *co
         return settle_heard(fd, conn, &info);
     if (!af.counting)
         return;
-    if (AF_UNLIKELY(aborts))
+    if (AF_UNLIKELY(flags & AF_FLAG_ABORTS))
         record_otherwise(conn, AF_END_ABORTED);
     else
-        record_plainly(conn, AF_END_TIME_WAIT);
+        record_plainly(conn, AF_END_TIME_WAIT, flags);
 }
 
 static __attribute__((noinline)) void settle_otherwise(int fd, struct af_socket *conn) {
@@ -380,19 +407,20 @@ static __attribute__((noinline)) void settle_otherwise(int fd, struct af_socket 
 
 static __attribute__((noinline)) void settle_polling(int fd, struct af_socket *conn, uint32_t flags) {
     struct pollfd asked = { .fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP };
-    if (AF_UNLIKELY(poll_now(&asked) < 0 || asked.revents & (POLLERR | POLLHUP | POLLNVAL) ||
+    if (AF_UNLIKELY(poll_at_once(&asked) < 0 || asked.revents & (POLLERR | POLLHUP | POLLNVAL) ||
                     (asked.revents & (POLLIN | POLLRDHUP)) == POLLIN))
         return settle_otherwise(fd, conn);
-    record_plainly(conn, plain_ending(asked.revents & POLLRDHUP, flags));
+    record_plainly(conn, plain_ending(asked.revents & POLLRDHUP, flags), flags);
 }
 
 void af_settle_alone(int fd, struct af_socket *conn) {
     const uint32_t flags = atomic_load_explicit(&conn->flags, memory_order_relaxed);
     if (AF_UNLIKELY(atomic_load_explicit(&conn->state, memory_order_relaxed) != AF_CONN_OPEN || flags & is_odd ||
-                    af_was_spawned(conn)))
+                    af_was_spawned(conn) ||
+                    (af_is_odd(AF_ODD_FILE) && !atomic_load_explicit(&conn->cookie, memory_order_relaxed))))
         return settle_otherwise(fd, conn);
     if (flags & AF_FLAG_ASKS)
-        return settle_asking(fd, conn, flags & AF_FLAG_ABORTS);
+        return settle_asking(fd, conn, flags);
     if (af.counting)
         settle_polling(fd, conn, flags);
 }

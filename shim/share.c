@@ -134,13 +134,12 @@ struct af_connection *af_shared(const struct af_socket *conn) {
 void af_show_new(struct af_socket *conn, struct af_connection *shared) {
     conn->shown = false;
     atomic_store_explicit(&shared->state, AF_CONN_FREE, memory_order_release);
+    atomic_store_explicit(&shared->cookie, 0, memory_order_relaxed);
+    shared->ending = AF_END_NONE;
     atomic_store_explicit(&shared->flags, 0, memory_order_relaxed);
     atomic_store_explicit(&shared->sent, 0, memory_order_relaxed);
     atomic_store_explicit(&shared->foreign, 0, memory_order_relaxed);
-    atomic_store_explicit(&shared->opened, 0, memory_order_relaxed);
     atomic_store_explicit(&shared->holder, atomic_load_explicit(&af.slot, memory_order_relaxed), memory_order_relaxed);
-    if (af_ledger_is_file())
-        af_show_it(conn);
 }
 
 /* What we have just done to the table, or to the number of its descriptors: a fork may have copied half of it. */

@@ -34,6 +34,9 @@
 #include <sys/types.h>
 #include <time.h>
 
+/* Also what is only declared here: else the compiler fetches each address before it uses it. */
+#pragma GCC visibility push(hidden)
+
 #define AF_LIKELY(x) __builtin_expect(!!(x), 1)
 #define AF_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
@@ -83,7 +86,8 @@ void *af_find_in(void *handle, const char *name);
 /* A function that is wanted once, at start, and not of every libc; NULL where there is none. */
 void *af_ask_libc(const char *name);
 
-#define AF_WITH_RAW(...) (bool raw, __VA_ARGS__)
+/* `raw` comes last, so that the others lie in the registers where the next in line wants them. */
+#define AF_WITH_RAW(...) (__VA_ARGS__, bool raw)
 #define CALL(result, name, parameters, arguments) result af_on_##name parameters;
 #define SYSTEM_CALL(result, name, parameters, arguments) result af_on_##name AF_WITH_RAW parameters;
 #define ALIAS(result, name, target, parameters, arguments)
@@ -94,7 +98,7 @@ void *af_ask_libc(const char *name);
 #undef ALIAS
 #undef VARIADIC
 #undef ALSO
-int af_on_fcntl(bool raw, int fd, int command, void *argument);
+int af_on_fcntl(int fd, int command, void *argument, bool raw);
 
 /* How a hook of a SYSTEM_CALL row goes on: in the next function in line, or, where the program came by syscall(), in that
  * very system call. */
@@ -115,11 +119,13 @@ struct af_fork_page {
 
 /* Why a hook may have more to do than in the common case, for which it asks once. */
 enum {
-    AF_ODD_SHOWS = 1,  /* somebody may look at records in the ledger: it is a file, or something may be shared */
-    AF_ODD_GUESTS = 2, /* another process may run on our memory, or a thread may have another table (process.c) */
-    AF_ODD_SEALED = 4, /* no system call of ours may be made */
+    AF_ODD_SHARED = 1,   /* something may be shared: a fork has begun, or a socket was sent, or came from a relative */
+    AF_ODD_GUESTS = 2,   /* another process may run on our memory, or a thread may have another table (process.c) */
+    AF_ODD_SEALED = 4,   /* no system call of ours may be made */
+    AF_ODD_CONNECTS = 8, /* what is done at a connect depends on address or port */
+    AF_ODD_FILE = 16,    /* the ledger is a file, for readers: a case as common as that it is none */
+    AF_ODD_SHOWS = AF_ODD_SHARED | AF_ODD_FILE, /* somebody may look at records in the ledger */
     AF_ODD_MAIL = 255u << 24, /* a letter is in the mailbox: this byte of the word is set from outside (mailbox.c) */
-    AF_ODD_CONNECTS = 8,      /* what is done at a connect depends on address or port, or its time is taken */
 };
 
 /* The state of the library in this process. Written by the constructor, save where a comment says otherwise. */
@@ -342,7 +348,7 @@ static inline struct af_moment af_now_of_forks(void) {
 /* From now on something may be shared. */
 static inline void af_note_sharing(void) {
     atomic_store(&af_forks.any, true);
-    af_be_odd(AF_ODD_SHOWS);
+    af_be_odd(AF_ODD_SHARED);
 }
 void af_before_fork(void);
 void af_after_fork(pid_t child);
@@ -412,6 +418,14 @@ static inline void af_show(struct af_socket *conn) {
         af_show_it(conn);
 }
 void af_show_gone(const struct af_socket *conn);
+/* What readers see of a connection that never was anybody else's; NULL: there are none. The common case of a hook writes
+ * there without more ado, and leaves conn->shown false: when it goes there is nothing to clean up. */
+static inline struct af_connection *af_kept(const struct af_socket *conn) {
+    const uint32_t place = atomic_load_explicit(&conn->place, memory_order_relaxed);
+    if (!af_is_odd(AF_ODD_FILE) || AF_UNLIKELY(!place)) /* the process ends, and has given its places back */
+        return NULL;
+    return af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_relaxed), place - 1);
+}
 void af_learn_from_relatives(struct af_socket *conn);
 /* vfork, posix_spawn: it runs another image; 0: pid unknown. Or -thread, which has a table of its own now; or whoever
  * shared ours with the main thread until now. */
@@ -645,6 +659,12 @@ static inline void af_log_begin(void) {
     af.writes_lines = af.policy.log != AF_SINK_OFF && af.policy.log_interval_s;
 }
 void af_log_if_due_now(void);
+void af_log_interval(int64_t now);
+/* The same where the time is known: CLOCK_MONOTONIC, s. */
+static inline void af_log_if_due_at(int64_t now) {
+    if (af.writes_lines && AF_UNLIKELY(now >= atomic_load_explicit(&af.next_line, memory_order_relaxed)))
+        af_log_interval(now);
+}
 static inline void af_log_if_due(void) {
     if (AF_LIKELY(af.writes_lines))
         af_log_if_due_now();
@@ -657,7 +677,24 @@ static inline void af_complain(void) { /* print the bad setting, once */
 }
 void af_say(const char *const parts[]); /* one line on stderr, "afterfin: " in front; NULL-terminated */
 const char *af_setting(const char *const *settings, int key); /* its value as text, "" where unset */
-uint64_t af_now(void);                                        /* CLOCK_REALTIME, ns */
-uint64_t af_clock(void); /* CLOCK_MONOTONIC, ns; 0 where it may not be asked (af_sealed) */
+/* 0 where it may not be asked (af_sealed): where the vDSO has no clock it is a system call. */
+static inline struct timespec af_read_clock(clockid_t clock) {
+    struct timespec now;
+    if (AF_UNLIKELY(af_sealed))
+        return (struct timespec){ 0 };
+    af_real.clock_gettime(clock, &now);
+    return now;
+}
+static inline uint64_t af_ns_of(struct timespec now) {
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+static inline uint64_t af_now(void) {
+    return af_ns_of(af_read_clock(CLOCK_REALTIME));
+}
+static inline uint64_t af_clock(void) {
+    return af_ns_of(af_read_clock(CLOCK_MONOTONIC));
+}
+
+#pragma GCC visibility pop
 
 #endif

@@ -44,7 +44,7 @@ static bool was_second(int fd, const struct af_socket *conn, const struct af_tcp
 }
 
 /* Ours is first for all that is known until the call returns: another thread may close it meanwhile. */
-int af_on_shutdown(bool raw, int fd, int how) {
+int af_on_shutdown(int fd, int how, bool raw) {
     struct af_socket *conn = af_ours(fd);
     struct af_tcp_info before = { 0 };
     const bool pinned = conn && af_pin(fd, conn);

@@ -173,8 +173,6 @@ static void begin(char **envp) {
     af_line_policy(&first, settings);
     af_prepare_policy(&first, acts);
     af_log_begin();
-    if (af.policy.ledger != AF_LEDGER_OFF)
-        af_be_odd(AF_ODD_CONNECTS);
     if (af.policy.ledger == AF_LEDGER_DEFAULT)
         keep_runtime_dir(envp);
     if (af.counting) /* by the vDSO: a filter that knows this program's calls knows no clock_gettime */

@@ -35,8 +35,8 @@ static long sealing(long number, const long a[6]) {
 
 static long executed(long number, const long a[6]) {
     if (number == SYS_execveat)
-        return af_on_execveat(true, (int)a[0], (const char *)a[1], (char **)a[2], (char **)a[3], (int)a[4]);
-    return af_on_execve(true, (const char *)a[0], (char **)a[1], (char **)a[2]);
+        return af_on_execveat((int)a[0], (const char *)a[1], (char **)a[2], (char **)a[3], (int)a[4], true);
+    return af_on_execve((const char *)a[0], (char **)a[1], (char **)a[2], true);
 }
 
 static long on_process(long number, const long a[6]) {
@@ -52,7 +52,7 @@ static long on_process(long number, const long a[6]) {
     case SYS_seccomp: return sealing(number, a);
     case SYS_execve:
     case SYS_execveat: return executed(number, a);
-    case SYS_unshare: return af_on_unshare(true, (int)a[0]);
+    case SYS_unshare: return af_on_unshare((int)a[0], true);
     case SYS_exit_group:
         if (!af_in_vfork_child())
             af_finish(true);
@@ -64,25 +64,25 @@ static long on_process(long number, const long a[6]) {
 static long on_descriptor(long number, const long a[6]) {
     int fd = (int)a[0];
     switch (number) {
-    case SYS_close: return af_on_close(true, fd);
-    case SYS_close_range: return af_on_close_range(true, (unsigned)a[0], (unsigned)a[1], (int)a[2]);
-    case SYS_shutdown: return af_on_shutdown(true, fd, (int)a[1]);
-    case SYS_dup: return af_on_dup(true, fd);
+    case SYS_close: return af_on_close(fd, true);
+    case SYS_close_range: return af_on_close_range((unsigned)a[0], (unsigned)a[1], (int)a[2], true);
+    case SYS_shutdown: return af_on_shutdown(fd, (int)a[1], true);
+    case SYS_dup: return af_on_dup(fd, true);
 #ifdef SYS_dup2
-    case SYS_dup2: return af_on_dup2(true, fd, (int)a[1]);
+    case SYS_dup2: return af_on_dup2(fd, (int)a[1], true);
 #endif
-    case SYS_dup3: return af_on_dup3(true, fd, (int)a[1], (int)a[2]);
+    case SYS_dup3: return af_on_dup3(fd, (int)a[1], (int)a[2], true);
     case SYS_fcntl: /* the function does more than the call for some commands: F_GETOWN, F_SETLKW */
         if ((int)a[1] == F_DUPFD || (int)a[1] == F_DUPFD_CLOEXEC)
-            return af_on_fcntl(true, fd, (int)a[1], (void *)a[2]);
+            return af_on_fcntl(fd, (int)a[1], (void *)a[2], true);
         return on_process(number, a);
-    case SYS_pidfd_getfd: return af_on_pidfd_getfd(true, fd, (int)a[1], (unsigned)a[2]);
+    case SYS_pidfd_getfd: return af_on_pidfd_getfd(fd, (int)a[1], (unsigned)a[2], true);
     case SYS_sendto:
-        return af_on_sendto(true, fd, (void *)a[1], (size_t)a[2], (int)a[3], (void *)a[4], (socklen_t)a[5]);
-    case SYS_sendmsg: return af_on_sendmsg(true, fd, (void *)a[1], (int)a[2]);
-    case SYS_sendmmsg: return af_on_sendmmsg(true, fd, (void *)a[1], (unsigned)a[2], (int)a[3]);
-    case SYS_recvmsg: return af_on_recvmsg(true, fd, (void *)a[1], (int)a[2]);
-    case SYS_recvmmsg: return af_on_recvmmsg(true, fd, (void *)a[1], (unsigned)a[2], (int)a[3], (void *)a[4]);
+        return af_on_sendto(fd, (void *)a[1], (size_t)a[2], (int)a[3], (void *)a[4], (socklen_t)a[5], true);
+    case SYS_sendmsg: return af_on_sendmsg(fd, (void *)a[1], (int)a[2], true);
+    case SYS_sendmmsg: return af_on_sendmmsg(fd, (void *)a[1], (unsigned)a[2], (int)a[3], true);
+    case SYS_recvmsg: return af_on_recvmsg(fd, (void *)a[1], (int)a[2], true);
+    case SYS_recvmmsg: return af_on_recvmmsg(fd, (void *)a[1], (unsigned)a[2], (int)a[3], (void *)a[4], true);
     default: return on_process(number, a);
     }
 }
@@ -90,15 +90,15 @@ static long on_descriptor(long number, const long a[6]) {
 static long on_socket(long number, const long a[6]) {
     int fd = (int)a[0];
     switch (number) {
-    case SYS_socket: return af_on_socket(true, fd, (int)a[1], (int)a[2]);
-    case SYS_connect: return af_on_connect(true, fd, (void *)a[1], (socklen_t)a[2]);
-    case SYS_accept: return af_on_accept(true, fd, (void *)a[1], (void *)a[2]);
-    case SYS_accept4: return af_on_accept4(true, fd, (void *)a[1], (void *)a[2], (int)a[3]);
-    case SYS_bind: return af_on_bind(true, fd, (void *)a[1], (socklen_t)a[2]);
-    case SYS_listen: return af_on_listen(true, fd, (int)a[1]);
-    case SYS_getsockname: return af_on_getsockname(true, fd, (void *)a[1], (void *)a[2]);
-    case SYS_setsockopt: return af_on_setsockopt(true, fd, (int)a[1], (int)a[2], (void *)a[3], (socklen_t)a[4]);
-    case SYS_getsockopt: return af_on_getsockopt(true, fd, (int)a[1], (int)a[2], (void *)a[3], (void *)a[4]);
+    case SYS_socket: return af_on_socket(fd, (int)a[1], (int)a[2], true);
+    case SYS_connect: return af_on_connect(fd, (void *)a[1], (socklen_t)a[2], true);
+    case SYS_accept: return af_on_accept(fd, (void *)a[1], (void *)a[2], true);
+    case SYS_accept4: return af_on_accept4(fd, (void *)a[1], (void *)a[2], (int)a[3], true);
+    case SYS_bind: return af_on_bind(fd, (void *)a[1], (socklen_t)a[2], true);
+    case SYS_listen: return af_on_listen(fd, (int)a[1], true);
+    case SYS_getsockname: return af_on_getsockname(fd, (void *)a[1], (void *)a[2], true);
+    case SYS_setsockopt: return af_on_setsockopt(fd, (int)a[1], (int)a[2], (void *)a[3], (socklen_t)a[4], true);
+    case SYS_getsockopt: return af_on_getsockopt(fd, (int)a[1], (int)a[2], (void *)a[3], (void *)a[4], true);
     default: return on_descriptor(number, a);
     }
 }

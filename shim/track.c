@@ -169,6 +169,7 @@ static inline __attribute__((always_inline)) struct af_connection *fill(struct a
     atomic_store_explicit(&conn->refs, 1, memory_order_relaxed);
     conn->local_port = 0;
     conn->family_v6 = v6;
+    conn->ending = AF_END_NONE;
     conn->peer.port = 0;
     struct af_connection *shared = af_begin_hold(conn, place);
     atomic_store_explicit(&conn->state, AF_CONN_NEW, memory_order_release);
@@ -182,7 +183,6 @@ static void fill_anew(struct af_socket *conn, bool v6, uint32_t flags) {
         conn->detailed = 0;
     }
     conn->uncertain = 0;
-    conn->ending = AF_END_NONE;
     conn->revocable = conn->passes = conn->joined = 0;
     atomic_store_explicit(&conn->waits, 0, memory_order_relaxed);
     struct af_connection *shared = fill(conn, atomic_load(&conn->place), v6, flags);
@@ -263,16 +263,16 @@ static __attribute__((noinline)) int entered_otherwise(int fd, struct af_socket 
  * instructions: threads may take the record at once, and who has closed the number unseen may have left something there. */
 int af_track(int fd, bool v6, uint32_t flags) {
     if (AF_UNLIKELY(fd >= AF_LOW || fd >= atomic_load_explicit(&table_end, memory_order_relaxed) ||
-                    (af.counting ? !af_self_now() : !af_is_same_process())))
+                    (!af_self_now() && (af.counting || !af_is_same_process()))))
         return track_otherwise(fd, NULL, v6, flags);
     struct af_socket *conn = af_pool_spare(&pool);
     const uint32_t place = conn ? atomic_load_explicit(&conn->place, memory_order_relaxed) : 0;
-    if (AF_UNLIKELY(!place || conn->shown || af_is_odd(AF_ODD_SHOWS)))
+    if (AF_UNLIKELY(!place || conn->shown || af_is_odd(AF_ODD_SHARED)))
         return track_otherwise(fd, conn, v6, flags);
     fill(conn, place, v6, flags);
     const uint64_t sum = conn->base; /* once it is entered it may be another's */
     struct af_socket *stale = atomic_exchange(&af_low[fd], conn);
-    if (AF_UNLIKELY(stale || af_is_odd(AF_ODD_SHOWS))) /* the first fork says so before it begins */
+    if (AF_UNLIKELY(stale || af_is_odd(AF_ODD_SHARED))) /* the first fork says so before it begins */
         return entered_otherwise(fd, conn, stale, sum);
     return fd;
 }
@@ -320,7 +320,7 @@ void af_forget(int fd) {
 void af_discard(struct af_socket *conn, bool last) {
     const bool joined = af_is_joined(conn);
     atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
-    if (last && conn->shown)
+    if (last && (conn->shown || af_ledger_is_file()))
         af_show_gone(conn);
     if (conn->generation != af_generation())
         return;
@@ -333,6 +333,9 @@ void af_discard_plainly(struct af_socket *conn) {
     struct af_socket *none = NULL;
     if (AF_UNLIKELY(conn->shown || conn->detailed))
         return af_discard(conn, true);
+    struct af_connection *kept = af_kept(conn);
+    if (kept)
+        atomic_store_explicit(&kept->state, AF_CONN_FREE, memory_order_release);
     atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
     if (AF_UNLIKELY(atomic_load(&conn->pins) || atomic_load_explicit(&pool.spare, memory_order_relaxed) ||
                     !atomic_compare_exchange_strong(&pool.spare, &none, conn)))

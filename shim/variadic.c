@@ -22,7 +22,7 @@ static void resolved(void) {
         void *argument = va_arg(rest, void *); \
         va_end(rest); \
         resolved(); \
-        return af.on ? af_on_fcntl(false, fd, command, argument) : af_real.fcntl(fd, command, argument); \
+        return af.on ? af_on_fcntl(fd, command, argument, false) : af_real.fcntl(fd, command, argument); \
     }
 FCNTL(fcntl)
 FCNTL(fcntl64)
@@ -112,4 +112,4 @@ static char **collect(char **argv, int n, const char *first, va_list *rest) {
     }
 EXEC(execl, false, af.on ? af_on_execv(path, argv) : af_real.execv(path, argv))
 EXEC(execlp, false, af.on ? af_on_execvp(path, argv) : af_real.execvp(path, argv))
-EXEC(execle, true, af.on ? af_on_execve(false, path, argv, envp) : af_real.execve(path, argv, envp))
+EXEC(execle, true, af.on ? af_on_execve(path, argv, envp, false) : af_real.execve(path, argv, envp))
