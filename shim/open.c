@@ -63,7 +63,7 @@ static __attribute__((noinline)) int socket_otherwise(int domain, int type, int 
 int af_on_socket(int domain, int type, int protocol, bool raw) {
     if (AF_UNLIKELY(raw || (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != SOCK_STREAM ||
                     (domain != AF_INET && domain != AF_INET6) || (protocol != 0 && protocol != IPPROTO_TCP) ||
-                    af_is_odd(AF_ODD_GUESTS | AF_ODD_MAIL) || !atomic_load_explicit(&af.ledger, memory_order_relaxed)))
+                    af_is_odd(AF_ODD_GUESTS | AF_ODD_MAIL) || !atomic_load_explicit(&af.ledger, memory_order_acquire)))
         return socket_otherwise(domain, type, protocol, raw);
     int fd = af_real.socket(domain, type, protocol);
     if (AF_UNLIKELY(fd < 0))
