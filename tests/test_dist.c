@@ -42,11 +42,11 @@ static const char *new_root(void) {
         shell("mkdir -p %s/dev/shm && tar -C %s --strip-components=1 -xzf %s && cd %s && sha256sum -c --quiet "
               "SHA256SUMS",
               root, root, tarball, root);
-    cr_assert_eq(e.status, 0, "%s", e.err);
+    cr_assert_eq(e.status, 0, "%s%s", e.out, e.err);
     e = shell("cp %s %s/dynamic && cp build/tests/victims/static/connect_close %s/static && "
               "ldd %s | grep -o '/[^ ]*' | xargs -I{} cp -L --parents {} %s",
               victim_path("connect_close"), root, root, victim_path("connect_close"), root);
-    cr_assert_eq(e.status, 0, "%s", e.err);
+    cr_assert_eq(e.status, 0, "%s%s", e.out, e.err);
     return root;
 }
 
