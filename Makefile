@@ -54,7 +54,7 @@ SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-st
 	-fno-builtin
 SHIM_LINK = -shared -nostartfiles -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-z,noseparate-code -Wl,-soname,libafterfin.so \
 	-Wl,--version-script=shim/versions.map -Wl,--hash-style=gnu
-CLI_LIBRARIES = -lmnl -ljansson -lm -lncursesw -pthread -ldl
+CLI_LIBRARIES = -lmnl -ljansson -lm -lncursesw -pthread
 
 $(B)/libafterfin.so: $(call objects,pic,$(filter-out policy/keys.c,$(POLICY)) $(WRITER) ledger/errno_name.c \
 		$(SHIM)) shim/versions.map

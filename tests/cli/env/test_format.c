@@ -70,6 +70,7 @@ static struct value random_value(unsigned i) {
         if (i % 2 && pieces[p].is)
             continue;
         strcat(value.text, pieces[p].text);
+        strcat(value.text, pieces[p].is ? "x" : ""); /* two bytes that no text has alone make a letter together */
         value.is |= pieces[p].is;
         n--;
     }
