@@ -28,6 +28,13 @@ double *af_compare_failures(const struct af_experiment *e, int side, unsigned ca
     return values;
 }
 
+bool af_compare_knows(const struct af_experiment *e, enum af_metric metric) {
+    uint32_t unknown = 0;
+    for (size_t r = 0; r < e->order.done; r++)
+        unknown |= e->runs[r].unknown;
+    return !(unknown & 1u << metric);
+}
+
 struct af_spread af_compare_spread(const struct af_experiment *e, int side, enum af_metric metric) {
     double *values = af_compare_values(e, side, metric);
     const struct af_spread spread = af_spread_of(values, af_order_made(&e->order, side));

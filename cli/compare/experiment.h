@@ -35,6 +35,11 @@ struct af_measure {
     double value[AF_METRICS];
     uint32_t failed[AF_CALLS][AF_ERRNOS];
     uint64_t tw_before; /* TIME_WAITs that were there when it began */
+    uint32_t unknown;   /* bits of enum af_metric: not counted, or not of all its processes */
+    bool outside;       /* some process was seen from outside only (launch/supervisor.h) */
+    bool reported;      /* some process has told of a TCP socket */
+    size_t unkept;      /* processes that could not keep a ledger, and why the first could not */
+    char unkept_why[32];
 };
 
 struct af_side {
@@ -71,6 +76,8 @@ bool af_compare_run(struct af_experiment *e, const struct af_side *side, bool la
 /* One metric of a side's runs, in their order; and how often a call failed so. From malloc, of af_order_made. */
 double *af_compare_values(const struct af_experiment *e, int side, enum af_metric metric);
 double *af_compare_failures(const struct af_experiment *e, int side, unsigned call, unsigned error);
+/* Has every run this metric? What one lacks is compared with nothing. */
+bool af_compare_knows(const struct af_experiment *e, enum af_metric metric);
 struct af_spread af_compare_spread(const struct af_experiment *e, int side, enum af_metric metric);
 /* "linger=ack,port_search=cycle"; "nothing set" where nothing is. From malloc. */
 char *af_compare_policy(const struct af_side *side);

@@ -68,7 +68,8 @@ static json_t *side_of(const struct af_experiment *e, int s) {
     json_t *object = json_object();
     json_object_set_new(object, "policy", policy_of(&e->side[s]));
     for (int m = 0; m < AF_METRICS; m++)
-        json_object_set_new(object, af_metrics[m].name, spread(af_compare_spread(e, s, m)));
+        json_object_set_new(object, af_metrics[m].name,
+                            af_compare_knows(e, m) ? spread(af_compare_spread(e, s, m)) : json_null());
     json_object_set_new(object, "errors", errors_of(e, s));
     json_object_set_new(object, "exit_status", statuses_of(e, s));
     return object;
@@ -80,11 +81,12 @@ static json_t *differences(const struct af_experiment *e) {
         const struct af_difference *d = &e->difference[m];
         json_t *object = json_object();
         json_object_set_new(object, "metric", json_string(af_metrics[m].name));
-        json_object_set_new(object, "ratio", number(d->ratio));
-        json_object_set_new(object, "low", number(d->low));
-        json_object_set_new(object, "high", number(d->high));
+        const bool known = af_compare_knows(e, m);
+        json_object_set_new(object, "ratio", number(known ? d->ratio : NAN));
+        json_object_set_new(object, "low", number(known ? d->low : NAN));
+        json_object_set_new(object, "high", number(known ? d->high : NAN));
         json_object_set_new(object, "differs", json_boolean(d->differs));
-        json_object_set_new(object, "p", number(d->holm));
+        json_object_set_new(object, "p", number(known ? d->holm : NAN));
         json_object_set_new(object, "plain", json_boolean(d->plain));
         json_array_append_new(array, object);
     }
@@ -95,8 +97,11 @@ static json_t *run_of(const struct af_experiment *e, size_t at) {
     json_t *run = json_object();
     json_object_set_new(run, "run", json_integer((json_int_t)at + 1));
     for (int m = 0; m < AF_METRICS; m++)
-        json_object_set_new(run, af_metrics[m].name, number(e->runs[at].value[m]));
+        json_object_set_new(run, af_metrics[m].name,
+                            number(e->runs[at].unknown & 1u << m ? NAN : e->runs[at].value[m]));
     af_json_put(run, "time_wait_before", e->runs[at].tw_before);
+    if (e->runs[at].unkept)
+        af_json_put(run, "without_ledger", e->runs[at].unkept);
     return run;
 }
 
@@ -124,6 +129,11 @@ bool af_compare_write_json(const struct af_experiment *e) {
     json_object_set_new(all, "command", command);
     const size_t a = af_order_made(&e->order, 0), b = af_order_made(&e->order, 1);
     json_object_set_new(all, "runs", json_integer((json_int_t)(a < b ? a : b)));
+    size_t unkept = 0;
+    for (size_t r = 0; r < e->order.done; r++)
+        unkept += e->runs[r].unkept;
+    if (unkept)
+        af_json_put(all, "without_ledger", unkept);
     json_object_set_new(all, "a", side_of(e, 0));
     json_object_set_new(all, "b", side_of(e, 1));
     json_object_set_new(all, "differences", differences(e));

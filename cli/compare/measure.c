@@ -7,6 +7,7 @@
 #include "ledger/histogram.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -60,6 +61,30 @@ static bool keeps_none(void) {
     return none;
 }
 
+/* From outside only connects or sockets are seen, and TIME_WAITs (layout.h: AF_SEEN_FROM_OUTSIDE); of a process without
+ * a ledger nothing at all. */
+static void leave_unknown(struct af_measure *m, const struct af_collection *found) {
+    enum {
+        OF_LEDGERS = ((1u << AF_METRICS) - 1) & ~(1u << AF_METRIC_elapsed_s | 1u << AF_METRIC_ports),
+        SEEN = 1u << AF_METRIC_connects | 1u << AF_METRIC_time_wait
+    };
+    m->unkept = found->n_unkept;
+    if (m->unkept) {
+        m->unknown = OF_LEDGERS;
+        snprintf(m->unkept_why, sizeof m->unkept_why, "%s", found->unkept_why);
+    }
+    for (size_t i = 0; i < found->n_rows; i++) {
+        const struct af_seen_process *seen = &found->rows[i].seen;
+        for (int c = 0; c < AF_COUNTERS; c++)
+            m->reported |= seen->count[c] > 0;
+        m->outside |= seen->outside;
+        if (seen->outside)
+            m->unknown |= OF_LEDGERS & ~SEEN;
+        if (seen->outside && seen->count[AF_COUNT_sockets] > 0)
+            m->unknown |= 1u << AF_METRIC_connects;
+    }
+}
+
 void af_compare_measure(struct af_measure *m, const struct af_result *r, struct af_kernel_sockets *left,
                         const struct af_kernel_sockets *before) {
     const struct af_histogram *times = &r->found.connect_times;
@@ -68,6 +93,7 @@ void af_compare_measure(struct af_measure *m, const struct af_result *r, struct 
     keep_new(left, before);
     af_ports_read(&ports, left);
     af_result_totals(r, count, &confirmed);
+    leave_unknown(m, &r->found);
     m->value[AF_METRIC_elapsed_s] = r->child.elapsed_s;
     m->value[AF_METRIC_connects] = (double)count[AF_COUNT_connects];
     m->value[AF_METRIC_connects_again] = asked_again(count);

@@ -122,10 +122,12 @@ static void put_panel(FILE *to, const struct af_experiment *e, const struct pane
     const double most = most_of(e, panel), last = panel->column[panel->n - 1].at + 1;
     fprintf(to, "set lmargin at screen %g\nset rmargin at screen %g\nset title \"%s\"\nset xrange [0.2:%g]\n",
             panel->left, panel->right, panel->title, last + 0.8);
-    if (!most && panel->log) {
-        fputs("unset xtics\nunset ytics\nset yrange [0:1]\nset label \"no connects\" at graph 0.5,0.5 center\n"
-              "plot NaN notitle\nset xtics nomirror\nset ytics nomirror\nunset label\n",
-              to);
+    const bool known = af_compare_knows(e, panel->column[0].metric);
+    if (!known || (!most && panel->log)) {
+        fprintf(to,
+                "unset xtics\nunset ytics\nset yrange [0:1]\nset label \"%s\" at graph 0.5,0.5 center\n"
+                "plot NaN notitle\nset xtics nomirror\nset ytics nomirror\nunset label\n",
+                known ? "no connects" : "not known");
         return;
     }
     put_labels(to, e, panel);

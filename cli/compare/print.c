@@ -1,5 +1,6 @@
 /* What compare prints: a table, what failed, and the sentence that says what may be believed. */
 #include "cli/compare/experiment.h"
+#include "cli/compare/rank.h"
 #include "cli/launch/result.h"
 #include "cli/ledgers/names.h"
 #include "cli/output/memory.h"
@@ -34,7 +35,7 @@ static char *span(const char *before, double low, double high, const char *after
 static void add_row(struct af_table *table, const struct af_experiment *e, enum af_metric metric) {
     const struct af_spread a = af_compare_spread(e, 0, metric), b = af_compare_spread(e, 1, metric);
     const struct af_difference *d = &e->difference[metric];
-    if (!a.max && !b.max)
+    if (!af_compare_knows(e, metric) || (!a.max && !b.max))
         return;
     char **cells = af_table_row(table);
     cells[METRIC] = af_format("%s", af_metrics[metric].title);
@@ -88,10 +89,49 @@ static void say_statuses(const struct af_experiment *e, int side) {
 }
 
 static void say_again(const struct af_experiment *e) {
+    if (!af_compare_knows(e, AF_METRIC_connects_again))
+        return;
     if (af_compare_spread(e, 0, AF_METRIC_connects_again).median > 0 ||
         af_compare_spread(e, 1, AF_METRIC_connects_again).median > 0)
         say(af_format("note: connects again are calls for a connection that was under way, as a client makes that does "
                       "not block, or that was given up; times inside connect are of these, too."));
+}
+
+/* Names of what is left out; from malloc. */
+static char *unknown_metrics(const struct af_experiment *e) {
+    char *text = af_format("%s", "");
+    for (int m = 0; m < AF_METRICS; m++)
+        if (!af_compare_knows(e, m))
+            text = af_compare_join(text, ", ", af_format("%s", af_metrics[m].title));
+    return text;
+}
+
+/* A count that nobody has made is no 0. */
+static void say_unknown(const struct af_experiment *e) {
+    size_t outside = 0, reported = 0, unkept = 0, unkept_runs = 0;
+    const char *why = "";
+    for (size_t r = 0; r < e->order.done; r++) {
+        const struct af_measure *m = &e->runs[r];
+        outside += m->outside;
+        reported += m->reported;
+        unkept += m->unkept;
+        unkept_runs += m->unkept > 0;
+        why = m->unkept && !*why ? m->unkept_why : why;
+    }
+    char *left_out = unknown_metrics(e);
+    if (unkept)
+        say(af_format("note: %zu process%s in %zu of %zu runs could not keep a ledger (%s): not compared are %s.",
+                      unkept, unkept == 1 ? "" : "es", unkept_runs, e->order.done, why, left_out));
+    if (outside)
+        say(af_format("note: static programs were reached from outside in %zu of %zu runs, where less is seen: not "
+                      "compared are %s.",
+                      outside, e->order.done, left_out));
+    if (!reported && !unkept)
+        say(af_format(
+            "note: no process reported a TCP socket in any run: CMD opens none, or is not reached (static and "
+            "setuid programs, sudo, env -i, dlmopen, libraries with a libc of their own: doctor PROGRAM names "
+            "them)."));
+    free(left_out);
 }
 
 /* One run's TIME_WAITs stand in the way of the next one's connects. In namespaces of their own --prepare left them. */
@@ -115,7 +155,12 @@ static void say_leftovers(const struct af_experiment *e) {
 }
 
 void af_compare_print(const struct af_experiment *e) {
-    struct af_table table = { .columns = columns, .n_columns = COLUMNS };
+    struct af_column titled[COLUMNS];
+    struct af_table table = { .columns = titled, .n_columns = COLUMNS };
+    size_t left_out;
+    memcpy(titled, columns, sizeof titled);
+    if (!af_rank_pairs(&e->order, &left_out))
+        titled[INTERVAL].title = "RANGE";
     const size_t width = af_width_of(STDOUT_FILENO);
     for (int s = 0; s < 2; s++) {
         char *policy = af_compare_policy(&e->side[s]);
@@ -134,6 +179,7 @@ void af_compare_print(const struct af_experiment *e) {
         say_statuses(e, s);
     }
     say_again(e);
+    say_unknown(e);
     say_leftovers(e);
     putchar('\n');
     say(af_compare_verdict(e));

@@ -19,7 +19,7 @@ struct af_spread af_spread_of(const double *values, size_t n);
 
 struct af_difference {
     double ratio;     /* of the medians, B to A; 1 where both are 0, infinite where only A is */
-    double low, high; /* 95 %; of 3 rounds 90 % */
+    double low, high; /* 95 %; of 3 rounds and fewer all there are */
     double p;         /* of the test, two-sided; 1 where nothing varies */
     double holm;      /* the same with all metrics looked at; 1 of what cannot be told */
     bool differs;     /* which is 5 % at most */

@@ -24,7 +24,7 @@ void af_compare_judge(struct af_experiment *e) {
     for (int m = 0; m < AF_METRICS; m++) {
         values[m] = af_array(NULL, e->order.done, sizeof *values[m]);
         for (size_t r = 0; r < e->order.done; r++)
-            values[m][r] = e->runs[r].value[m];
+            values[m][r] = af_compare_knows(e, m) ? e->runs[r].value[m] : 0;
     }
     e->varying = af_differences_of(&e->order, AF_METRICS, values, e->difference);
     for (int m = 0; m < AF_METRICS; m++) {
@@ -62,7 +62,7 @@ static char *list(const struct af_experiment *e, bool (*wanted)(const struct af_
     char *text = af_format("%s", "");
     for (int m = 0; m < AF_METRICS; m++) {
         const struct af_spread a = af_compare_spread(e, 0, m), b = af_compare_spread(e, 1, m);
-        if (!wanted(&e->difference[m]) || (!a.max && !b.max))
+        if (!wanted(&e->difference[m]) || !af_compare_knows(e, m) || (!a.max && !b.max))
             continue;
         char *how = changes ? change(&a, &b) : af_format("%s", "");
         text = af_compare_join(text, ", ", af_format("%s%s%s", af_metrics[m].title, changes ? " " : "", how));
@@ -74,10 +74,13 @@ static char *list(const struct af_experiment *e, bool (*wanted)(const struct af_
 /* ---- the sentence ------------------------------------------------------------------------------------------- */
 
 static char *too_few(const struct af_experiment *e, const char *what) {
-    char *extent = af_compare_extent(e);
-    char *text = af_format("%s: too few to tell %s from noise where %zu thing%s; -r %u could.", extent, what,
-                           e->varying, e->varying == 1 ? " varies" : "s vary", af_rounds_needed(e->varying));
+    const unsigned needed = af_rounds_needed(e->varying);
+    char *extent = af_compare_extent(e); /* of more that were asked for, where it was interrupted */
+    char *cure = e->rounds < needed ? af_format("-r %u could", needed) : af_format("%u could", needed);
+    char *text = af_format("%s: too few to tell %s from noise where %zu thing%s; %s.", extent, what, e->varying,
+                           e->varying == 1 ? " varies" : "s vary", cure);
     free(extent);
+    free(cure);
     return text;
 }
 
