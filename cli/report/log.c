@@ -311,11 +311,12 @@ static void take_line(struct place *p, char *line, size_t size) {
     }
 }
 
-/* One line without its newline, and a NUL. False: there is none, or it is longer than any of ours. */
+/* One line without its newline (a CR before it is of the newline), and a NUL. False: there is none, or it is longer than any of ours. */
 static bool next_line(FILE *file, char line[LONGEST_LINE + 1], size_t *size) {
     int c = EOF;
     for (*size = 0; *size < LONGEST_LINE && (c = getc_unlocked(file)) != EOF && c != '\n';)
         line[(*size)++] = (char)c;
+    *size -= c == '\n' && *size && line[*size - 1] == '\r';
     line[*size] = 0;
     return c == '\n' || (c == EOF && *size);
 }

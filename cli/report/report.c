@@ -195,12 +195,13 @@ int af_command_report(int argc, char **argv) {
         return status;
     if (q.serves)
         return serve(&q);
-    if (q.directory || q.clean || q.n_logs == 0) {
+    const bool reads = q.directory || q.n_logs == 0;
+    if (reads || q.clean) {
         directory = af_ledger_dir_open("report", q.directory);
         if (directory < 0)
             return AF_EXIT_FAILURE;
     }
-    bool ok = report(&q, directory);
+    bool ok = report(&q, reads ? directory : -1);
     if (q.clean && ok) {
         size_t removed = af_ledger_dir_clean(directory, q.clean_after_s);
         af_tell("report: removed %zu ledger%s", removed, removed == 1 ? "" : "s");

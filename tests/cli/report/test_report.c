@@ -203,6 +203,19 @@ Test(report, reads_both_formats_and_any_number_of_files) {
     cr_expect_eq(json_number(report_of(shell("%s", line)), "totals.time_wait"), 9, "stdin");
 }
 
+/* A log that has been through a system whose lines end so. */
+Test(report, a_line_may_end_in_cr_and_lf) {
+    const char *lines[] = { logfmt("exit", "10:00:10.500", 7, "a", "1.000", 2),
+                            json_line("exit", "10:00:10.500", 8, "a", "1.000", 3) };
+    for (size_t i = 0; i < 2; i++) {
+        char *text;
+        cr_assert_gt(asprintf(&text, "%.*s\r\n", (int)strcspn(lines[i], "\n"), lines[i]), 0);
+        struct ended e = command(NULL, "report", "--json", file_with(text), NULL);
+        cr_expect_str_empty(e.err);
+        cr_expect_eq(json_number(report_of(e), "totals.time_wait"), 2 + (long)i, "%s", text);
+    }
+}
+
 /* ---- lines that are none --------------------------------------------------------------------------------------- */
 
 static const char *text_of(const char *format, size_t n) {

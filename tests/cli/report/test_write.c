@@ -220,6 +220,32 @@ Test(report_write, clean_removes_ledgers_of_the_gone_and_nothing_else) {
     expect_left(directory, true, "clean");
 }
 
+/* The default directory is cleaned, and counted only where no log is named. */
+Test(report_write, clean_with_a_log_counts_that_log_alone) {
+    const char *log = scratch_path();
+    char *home;
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    cr_assert_gt(asprintf(&home, "%s.d", log), 0);
+    struct ended e =
+        shell("mkdir -m 700 %s; export XDG_RUNTIME_DIR=%s; AFTERFIN_LEDGER=on AFTERFIN_LOG=%s build/afterfin "
+              "run -q -- %s 127.0.0.1 %u -n 3; build/afterfin report --json; "
+              "AFTERFIN_LEDGER=on build/afterfin run -q -- %s 127.0.0.1 %u -n 5; "
+              "build/afterfin report --json --clean %s; build/afterfin report --json; rm -r %s",
+              home, home, log, victim_path("connect_close"), peer.port, victim_path("connect_close"), peer.port, log,
+              home);
+    static const long expected[] = { 3, 3, 0 };
+    const char *at = e.out;
+    for (size_t i = 0; i < 3; i++) {
+        at = strstr(at, "\"totals\"");
+        cr_assert(at, "%zu: %s%s", i, e.out, e.err);
+        const char *connects = strstr(at, "\"connects\": ");
+        cr_expect(connects && atol(connects + 12) == expected[i], "report %zu: %s", i, at);
+        at++;
+    }
+    unlink(log);
+}
+
 Test(report_write, clean_after_some_seconds_leaves_what_is_younger) {
     ns_enter();
     const char *directory = new_directory();
