@@ -6,6 +6,7 @@
 #include "cli/launch/reach.h"
 #include "cli/launch/supervisor.h"
 #include "cli/options.h"
+#include "cli/output/file.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 
@@ -111,7 +112,8 @@ static bool prepare(struct af_experiment *e) {
     sigprocmask(SIG_SETMASK, NULL, &e->mask); /* af_child_call leaves signals blocked, and SIGCHLD its own */
     sigaction(SIGCHLD, NULL, &e->on_child);
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* what a --prepare leaves behind comes to us, to be ended and collected */
-    return (!e->plot_path || af_compare_can_plot()) &&
+    return (!e->plot_path || af_compare_can_plot()) && af_output_will("compare", "the picture", e->plot_path) &&
+           af_output_will("compare", "JSON", e->json_path) &&
            af_guard_start(&e->guard, &e->side[0].settings.policy, &e->side[1].settings.policy);
 }
 
@@ -158,6 +160,7 @@ static int tell(struct af_experiment *e) {
         af_compare_print(e);
     if (e->json)
         ok = af_compare_write_json(e);
+    af_memory_leaves(NULL);
     if (e->plot_path)
         ok &= af_compare_plot(e);
     return ok ? 0 : AF_EXIT_RUN;
@@ -166,10 +169,12 @@ static int tell(struct af_experiment *e) {
 int af_command_compare(int argc, char **argv) {
     struct af_experiment e = { .rounds = ROUNDS, .progress = { .terminal = -1 } };
     int status;
+    af_memory_exits(AF_EXIT_RUN);
     for (int s = 0; s < 2; s++)
         af_settings_init(&e.side[s].settings, environ);
     if (!read_options(&e, argc, argv, &status))
         return status;
+    af_memory_leaves(e.json_path);
     if (!prepare(&e))
         return AF_EXIT_RUN;
     af_order_make(&e.order, e.rounds, random_bits);

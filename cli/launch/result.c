@@ -49,6 +49,8 @@ void af_run_recorded(struct af_result *r, const char *who, char **command, struc
                      &r->child);
     af_supervisor_leave(&supervisor);
     signal(SIGPIPE, SIG_IGN); /* nobody may read what we write now; CMD's status is still to be given back */
+    if (r->child.started)
+        af_memory_exits(r->child.status);
     if (!r->recorded)
         return;
     af_collect(&r->found, r->dir.directory);

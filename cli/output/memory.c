@@ -7,11 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int status_without = AF_EXIT_FAILURE;
+static const char *unwritten;
+
+void af_memory_exits(int status) {
+    status_without = status;
+}
+
+void af_memory_leaves(const char *file) {
+    unwritten = file;
+}
+
 static void *or_exit(void *memory) {
     if (memory)
         return memory;
-    af_tell("out of memory");
-    exit(AF_EXIT_FAILURE);
+    af_tell("out of memory%s%s%s", unwritten ? ": " : "", unwritten ? unwritten : "",
+            unwritten ? " is not written" : "");
+    exit(status_without);
 }
 
 void *af_array(void *old, size_t n, size_t size) {

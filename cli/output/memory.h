@@ -6,6 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What to exit with from now on, in place of AF_EXIT_FAILURE; and the file (NULL: none) that is not written then. */
+void af_memory_exits(int status);
+void af_memory_leaves(const char *file);
+
 /* realloc to n elements of `size` (at least one). */
 void *af_array(void *old, size_t n, size_t size);
 /* Room for one element more than the n there are: grows by doubling. */

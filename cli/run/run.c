@@ -183,6 +183,7 @@ static int run_recorded(struct request *q) {
             af_result_print(&result);
         if (q->json)
             af_result_write_json(&result, q->json_path);
+        af_memory_leaves(NULL);
     }
     af_result_free(&result);
     return child.status;
@@ -191,9 +192,11 @@ static int run_recorded(struct request *q) {
 int af_command_run(int argc, char **argv) {
     struct request q = { .json_path = NULL };
     int status;
+    af_memory_exits(AF_EXIT_RUN);
     af_settings_init(&q.settings, environ);
     if (!read_options(&q, argc, argv, &status))
         return status;
+    af_memory_leaves(q.json_path);
     if (!prepare(&q))
         return AF_EXIT_RUN;
     return q.exec ? become(&q) : run_recorded(&q);

@@ -184,7 +184,27 @@ Test(compare, draws_every_round) {
     cr_expect_eq(points_of("true", 5) - points_of("true", 2), 3 * 2 * 3);
     struct ended e = compare("-a linger=off -r 1 --plot /no/such/directory/x.svg", "true");
     cr_expect_eq(e.status, 125);
-    cr_expect(strstr(e.err, "cannot draw /no/such/directory/x.svg: No such file or directory"), "%s", e.err);
+    cr_expect(strstr(e.err, "cannot write the picture to /no/such/directory/x.svg: No such file or directory"), "%s",
+              e.err);
+}
+
+/* What cannot be written is said before CMD starts. */
+Test(compare, looks_at_its_files_first) {
+    static const char *const options[] = { "--json=/no/such/directory/x", "--plot /no/such/directory/x" };
+    for (size_t i = 0; i < 2; i++) {
+        const char *ran = scratch_path();
+        char *line, *cmd;
+        if (i && access("/usr/bin/gnuplot", X_OK) != 0)
+            break;
+        unlink(ran);
+        ns_enter();
+        cr_assert_gt(asprintf(&line, "-a linger=off -r 1 %s", options[i]), 0);
+        cr_assert_gt(asprintf(&cmd, "touch %s", ran), 0);
+        struct ended e = compare(line, cmd);
+        cr_expect_eq(e.status, 125, "%s", options[i]);
+        cr_expect(strstr(e.err, "/no/such/directory/x: No such file or directory"), "%s: %s", options[i], e.err);
+        cr_expect(access(ran, F_OK) != 0, "%s: CMD ran", options[i]);
+    }
 }
 
 /* On a terminal there is a progress line, and at the end it is gone; the first run knows of no time that is left. */

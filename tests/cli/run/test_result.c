@@ -1,5 +1,6 @@
 /* What afterfin run reports, held against the kernel's own books: sockstat, and what peers saw. */
 #include "tests/harness/command.h"
+#include "tests/harness/shell.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -327,6 +328,29 @@ Test(run_result, that_cannot_be_written_is_said_and_CMDs_status_kept) {
     e = run_argv(NULL, (const char *[]){ "sh", "-c", "(\"$0\" run --json sh -c 'exit 3' 2>&1; echo $? >&2) | true",
                                          command_path(), NULL });
     cr_expect(strstr(e.err, "3\n"), "a reader that has gone: %s", e.err);
+}
+
+/* Its own memory may be short for what many connections leave: CMD's status stays once it has ended. */
+Test(run_result, is_out_of_memory_with_a_status_of_its_own_or_CMDs) {
+    const char *path = scratch_path();
+    unsigned short_of = 0;
+    for (int kb = 4800; kb <= 6600; kb += 150) {
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        unlink(path);
+        struct ended e =
+            shell("ulimit -v %d; build/afterfin run -q --json=%s sh -c '%s 127.0.0.1 %u -n 2000 >&-; exit 3'", kb, path,
+                  victim_path("connect_close"), peer.port);
+        peer_stop(&peer);
+        if (!strstr(e.err, "afterfin: out of memory"))
+            continue;
+        short_of++;
+        cr_expect(e.status == 3 || e.status == 125, "%d KB: %d %s", kb, e.status, e.err);
+        const bool said = strstr(e.err, "is not written") != NULL, absent = access(path, F_OK) != 0;
+        cr_expect(said == absent || (absent && e.status == 125), "%d KB: %s", kb, e.err);
+    }
+    if (!short_of)
+        cr_skip_test("no limit of memory that would let the command start, and no more");
 }
 
 Test(run_result, replaces_a_file_as_a_whole_and_writes_to_a_pipe) {
