@@ -29,6 +29,23 @@ static const char *request(int fd, const struct sockaddr_in *from, const struct 
     return NULL;
 }
 
+/* Not every libc has strerrorname_np. */
+static const char *name_of(int error) {
+    switch (error) {
+    case EADDRINUSE: return "EADDRINUSE";
+    case EADDRNOTAVAIL: return "EADDRNOTAVAIL";
+    case ECONNREFUSED: return "ECONNREFUSED";
+    case ECONNRESET: return "ECONNRESET";
+    case EHOSTUNREACH: return "EHOSTUNREACH";
+    case EMFILE: return "EMFILE";
+    case ENETUNREACH: return "ENETUNREACH";
+    case EPERM: return "EPERM";
+    case EPIPE: return "EPIPE";
+    case ETIMEDOUT: return "ETIMEDOUT";
+    default: return strerror(error);
+    }
+}
+
 int main(int argc, char **argv) {
     struct sockaddr_in from = { .sin_family = AF_INET }, to = { .sin_family = AF_INET };
     const char *first = NULL, *error = "";
@@ -48,7 +65,7 @@ int main(int argc, char **argv) {
         const char *failed = fd < 0 ? "socket" : request(fd, &from, &to);
         if (failed && !first) {
             first = failed;
-            error = strerrorname_np(errno);
+            error = name_of(errno);
         }
         succeeded += !failed;
         close(fd);
