@@ -47,7 +47,9 @@ SHIM = $(START) $(filter-out $(START) shim/track.c,$(wildcard shim/*.c shim/*.S)
 
 objects = $(patsubst %,$(B)/$(1)/%.o,$(basename $(2)))
 
-all: $(B)/libafterfin.so $(B)/afterfin docs ## build the library, the command and its pages (the default)
+DEMO = $(patsubst %,$(B)/examples/%,server legacy_client)
+
+all: $(B)/libafterfin.so $(B)/afterfin docs $(DEMO) ## build the library, the command, its pages and examples (the default)
 
 # The library keeps its imports few: each one costs every program at its start. It has no use for policy/keys.c.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector -ffreestanding \
@@ -118,9 +120,9 @@ $(B)/%.so: %.c
 check: all tests ## run all tests; CHECK='--filter SUITE/TEST' runs some
 	$(Q)set -f; $(B)/tests/check -j2 $(CHECK)
 
-tests: $(B)/tests/check $(VICTIMS) $(B)/examples/server ## build the tests and what they run
+tests: $(B)/tests/check $(VICTIMS) $(DEMO) ## build the tests and what they run
 
-demo: all $(B)/examples/server $(B)/examples/legacy_client $(B)/examples/static_client ## a client that runs out of ports, and the cure
+demo: all $(B)/examples/static_client ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
 include man/rules.mk dist/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/libc/rules.mk tests/soak/rules.mk
