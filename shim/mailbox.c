@@ -59,7 +59,7 @@ static bool copy(struct taken *to, uint32_t size, uint32_t serial) {
 }
 
 static bool parse(struct taken *t) {
-    struct af_input given = { NULL }; /* a file of rules has become rules by now */
+    struct af_input given = { .room = NULL }; /* a file of rules has become rules by now */
     given.size = af_policy_room(t->settings, &given);
     given.room = given.size ? more(given.size) : NULL;
     return (given.room || !given.size) && af_policy_parse(&t->policy, t->settings, &given, &t->error);

@@ -124,7 +124,7 @@ static void keep_runtime_dir(char **envp) {
 /* Rules, which may be in a file, and addresses need room of their own. */
 static bool parse_with_lists(void) {
     const char *path = af_policy_rules_file(settings);
-    struct af_input given = { NULL };
+    struct af_input given = { .room = NULL };
     char *file = path ? more(AF_RULES_FILE_MAX + 1) : NULL;
     if (path) {
         const long size = file ? af_read_rules(path, file) : -ENOMEM;
@@ -148,7 +148,7 @@ static bool parse(char **envp, size_t n_settings, size_t size) {
         __builtin_memcpy(af.complaint.text, why, sizeof why);
         return false;
     }
-    struct af_input given = { NULL };
+    struct af_input given = { .room = NULL };
     for (size_t i = 0; settings[i]; i++) /* most programs are spared the question */
         if (starts_with(settings[i], "AFTERFIN_RULES=") || starts_with(settings[i], "AFTERFIN_SOURCE="))
             return parse_with_lists();

@@ -37,7 +37,7 @@ static int try_setting(const char *setting, enum af_role role) {
     struct af_policy policy;
     struct af_values values;
     struct af_error error;
-    if (!af_policy_parse(&policy, (const char *const[]){ setting, NULL }, &(struct af_input){ NULL }, &error))
+    if (!af_policy_parse(&policy, (const char *const[]){ setting, NULL }, &(struct af_input){ .room = NULL }, &error))
         return -EINVAL;
     af_policy_decide(&policy, role, &anywhere, &values);
     const int fd = new_socket();

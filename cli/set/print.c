@@ -16,7 +16,7 @@ static const struct af_column columns[COLUMNS] = {
     [PROGRAM] = { "PROGRAM", .text = true },
     [LISTENING] = { "LISTENING", .rank = 3 },
     [CONNECTIONS] = { "CONNECTIONS", .rank = 4 },
-    [SET] = { "SET" },
+    [SET] = { .title = "SET" },
     [CHOSEN] = { "ITS_OWN", .optional = true, .rank = 1 },
     [REFUSED] = { "REFUSED", .optional = true, .rank = 1 },
     [HOW] = { "HOW", .text = true, .least = 12, .rank = 5 },

@@ -83,7 +83,7 @@ Test(set_library, what_it_opens_from_then_on_has_the_policy) {
     own_default();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     const char *log = scratch_path();
-    struct victim v = victim_start(text("LOG=%s", log), "cycles connect 2000 127.0.0.1 %u", peer.port);
+    struct victim v = victim_start(text("LOG=%s", log), "connect_close 127.0.0.1 %u -n 600 -i 5", peer.port);
     peer_wait_accepted(&peer, 20);
     set_json(0, v.pid, "linger=ack-always", NULL);
     cr_assert_eq(victim_wait(&v).status, 0);
