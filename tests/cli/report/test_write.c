@@ -225,6 +225,7 @@ Test(report_write, clean_with_a_log_counts_that_log_alone) {
     const char *log = scratch_path();
     char *home;
     ns_enter();
+    own_default();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     cr_assert_gt(asprintf(&home, "%s.d", log), 0);
     struct ended e =
