@@ -318,7 +318,7 @@ __attribute__((noreturn)) static void leaves(void) {
         closes_range(0, SLOTS - 1);
     const unsigned way = draw(me == ROOT ? 3 : 4);
     tell("leave", (int)way, 0);
-    book->leaving = true;
+    book->leaving = me + 1;
     self->live = false;
     book->n_live--;
     for (int i = 0; i < SLOTS; i++)

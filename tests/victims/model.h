@@ -37,8 +37,8 @@ struct message {
 
 /* Where `locked`, one step is made at a time, so that the book is right. */
 struct book {
-    _Atomic int owner; /* a process, + 1 */
-    _Atomic bool leaving;
+    _Atomic int owner;   /* a process, + 1 */
+    _Atomic int leaving; /* the owner that leaves; 0: none */
     bool locked;
     unsigned steps;
     _Atomic int n_processes, n_connections, n_live;
@@ -72,14 +72,14 @@ static inline void lock(void) {
     for (int owner = 0; book->locked; owner = 0) {
         if (__atomic_compare_exchange_n((int *)&book->owner, &owner, me + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             return;
-        if (!book->leaving) {
+        if (book->leaving != owner) {
             sched_yield();
             continue;
         }
         await_death(book->process[owner - 1].pid);
         if (__atomic_compare_exchange_n((int *)&book->owner, &owner, me + 1, false, __ATOMIC_SEQ_CST,
                                         __ATOMIC_SEQ_CST)) {
-            book->leaving = false;
+            book->leaving = 0;
             return;
         }
     }
