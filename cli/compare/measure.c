@@ -55,10 +55,7 @@ static double asked_again(const uint64_t count[AF_COUNTERS]) {
 
 /* What the library counts is what the state at the close leads to, where the kernel keeps any. */
 static bool keeps_none(void) {
-    char *most = af_sysctl("net.ipv4.tcp_max_tw_buckets");
-    const bool none = af_sysctl_number(most) == 0;
-    free(most);
-    return none;
+    return af_sysctl_value("net.ipv4.tcp_max_tw_buckets") == 0;
 }
 
 /* From outside only connects or sockets are seen, and TIME_WAITs (layout.h: AF_SEEN_FROM_OUTSIDE); of a process without

@@ -40,10 +40,9 @@ static void read_settings(struct af_machine *m) {
 /* ---- counters ------------------------------------------------------------------------------------------------ */
 
 static void read_conntrack(struct af_machine *m) {
-    char *count = af_sysctl("net.netfilter.nf_conntrack_count"), line[512];
-    m->conntrack = af_sysctl_number(count);
+    char line[512];
+    m->conntrack = af_sysctl_value("net.netfilter.nf_conntrack_count");
     m->conntrack_time_wait = -1;
-    free(count);
     FILE *file = m->conntrack > 0 ? fopen("/proc/self/net/nf_conntrack", "re") : NULL;
     if (!file)
         return;

@@ -51,13 +51,6 @@ static int status_number(const char *status, const char *field) {
     return at ? atoi(at + strlen(field)) : -1;
 }
 
-static uint64_t namespace_of(pid_t pid, const char *name) {
-    char path[64];
-    struct stat st;
-    snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)pid, name);
-    return stat(path, &st) == 0 ? st.st_ino : 0;
-}
-
 /* Where its own absolute path leads: it may have another root than we. */
 static char *in_its_root(pid_t pid, const char *path) {
     return af_format("/proc/%d/root%s", (int)pid, path);
@@ -156,7 +149,7 @@ static void find_ledger(struct af_process_seen *p, const char *directory, int32_
     free(path);
     if (fd < 0)
         return;
-    const uint64_t pid_ns = namespace_of(p->pid, "pid");
+    const uint64_t pid_ns = af_namespace_of(p->pid, "pid");
     af_collect(&found, fd);
     close(fd);
     for (size_t i = 0; i < found.n_rows && !p->ledger; i++) {
@@ -227,7 +220,7 @@ void af_process_read(pid_t pid, struct af_process_seen *p) {
     char *status = read_proc(pid, "status", &size);
     p->seccomp = status_number(status, "\nSeccomp:");
     p->no_new_privs = status_number(status, "\nNoNewPrivs:");
-    const uint64_t net_ns = namespace_of(pid, "net");
+    const uint64_t net_ns = af_namespace_of(pid, "net");
     p->net_ns = net_ns == af_own_namespace("net") ? 0 : net_ns;
     char *maps = status ? read_proc(pid, "maps", &maps_size) : NULL;
     if (!status)

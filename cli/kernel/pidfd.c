@@ -1,5 +1,6 @@
 /* See pidfd.h. */
 #include "cli/kernel/pidfd.h"
+#include "cli/kernel/process.h"
 #include "cli/output/memory.h"
 
 #include <dirent.h>
@@ -22,35 +23,15 @@
 
 /* ---- one process ---------------------------------------------------------------------------------------------- */
 
-/* Fills program, parent and start_ticks, and the state, out of /proc/PID/stat: the name is in the outermost parentheses. */
-static bool read_stat(pid_t pid, struct af_held *out, char *state) {
-    char path[64], text[1024];
-    unsigned long long start;
-    int parent;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    text[got > 0 ? got : 0] = 0;
-    char *name = strchr(text, '('), *end = strrchr(text, ')');
-    if (!name || !end ||
-        sscanf(end + 1,
-               " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
-               "%llu",
-               state, &parent, &start) != 3)
-        return false;
-    *end = 0;
-    snprintf(out->program, sizeof out->program, "%s", name + 1);
-    out->parent = (pid_t)parent;
-    out->start_ticks = start;
-    return true;
+static bool stat_of(pid_t pid, struct af_process_stat *out) {
+    char entry[16];
+    snprintf(entry, sizeof entry, "%d", (int)pid);
+    return af_process_stat(entry, out);
 }
 
 bool af_is_zombie(pid_t pid) {
-    struct af_held unused;
-    char state;
-    return read_stat(pid, &unused, &state) && state == 'Z';
+    struct af_process_stat now;
+    return stat_of(pid, &now) && now.state == 'Z';
 }
 
 /* A pidfd is readable once its process has ended. */
@@ -60,14 +41,18 @@ static bool has_ended(int pidfd) {
 }
 
 int af_held_open(pid_t pid, struct af_held *out) {
-    char state;
+    struct af_process_stat now;
     *out = (struct af_held){ .pid = pid };
     out->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (out->pidfd < 0) /* EINVAL: the number is a thread's */
         return errno == EINVAL ? -ESRCH : -errno;
     /* It lives after its stat was read: so that was its own. */
-    if (read_stat(pid, out, &state) && !has_ended(out->pidfd))
+    if (stat_of(pid, &now) && !has_ended(out->pidfd)) {
+        memcpy(out->program, now.program, sizeof out->program);
+        out->parent = now.parent;
+        out->start_ticks = now.start_ticks;
         return 0;
+    }
     af_held_close(out);
     return -ESRCH;
 }
@@ -121,10 +106,9 @@ static size_t list_all(struct kin **out) {
     DIR *proc = opendir("/proc");
     size_t n = 0;
     for (struct dirent *e; proc && (e = readdir(proc));) {
-        struct af_held seen;
-        char state;
+        struct af_process_stat seen;
         const pid_t pid = *e->d_name >= '1' && *e->d_name <= '9' ? atoi(e->d_name) : 0;
-        if (pid <= 0 || !read_stat(pid, &seen, &state))
+        if (pid <= 0 || !af_process_stat(e->d_name, &seen))
             continue;
         *out = af_room_for_one(*out, n, sizeof **out);
         (*out)[n++] = (struct kin){ pid, seen.parent };

@@ -8,13 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t read_number(const char *name) {
-    char *value = af_sysctl(name);
-    const int64_t n = af_sysctl_number(value);
-    free(value);
-    return n;
-}
-
 /* ---- who has taken them ---------------------------------------------------------------------------------------- */
 
 static int by_destination(const void *a, const void *b) {
@@ -82,7 +75,7 @@ void af_ports_read(struct af_ports *p, const struct af_kernel_sockets *kernel) {
     struct af_ephemeral ephemeral;
     af_ephemeral_read(&ephemeral);
     *p = (struct af_ports){ .ephemeral = ephemeral.low ? (int64_t)ephemeral.n : -1,
-                            .time_wait_limit = read_number("net.ipv4.tcp_max_tw_buckets"),
+                            .time_wait_limit = af_sysctl_value("net.ipv4.tcp_max_tw_buckets"),
                             .time_wait_overflow = af_netstat("TcpExt:", "TCPTimeWaitOverflow") };
     look_at(p, kernel, &ephemeral.usable);
 }

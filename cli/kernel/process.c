@@ -12,11 +12,21 @@
 #include <time.h>
 #include <unistd.h>
 
-uint64_t af_own_namespace(const char *name) {
+static uint64_t namespace_at(const char *entry, const char *name) {
     char path[64];
     struct stat st;
-    snprintf(path, sizeof path, "/proc/self/ns/%s", name);
+    snprintf(path, sizeof path, "/proc/%.20s/ns/%s", entry, name);
     return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+uint64_t af_own_namespace(const char *name) {
+    return namespace_at("self", name);
+}
+
+uint64_t af_namespace_of(pid_t pid, const char *name) {
+    char entry[16];
+    snprintf(entry, sizeof entry, "%d", (int)pid);
+    return namespace_at(entry, name);
 }
 
 char *af_pid_text(int32_t pid, uint64_t pid_ns) {
@@ -32,18 +42,32 @@ static bool read_file(const char *path, char *out, size_t room) {
     return got > 0;
 }
 
-/* State and start time of /proc/ENTRY; the fields follow the last ')' of the name. */
-static bool runs_since(const char *entry, uint64_t start_ticks) {
-    char path[64], text[1024], state;
+/* The name is in the outermost parentheses. */
+bool af_process_stat(const char *entry, struct af_process_stat *out) {
+    char path[64], text[1024];
     unsigned long long start;
+    int parent;
     snprintf(path, sizeof path, "/proc/%.20s/stat", entry);
-    const char *fields = read_file(path, text, sizeof text) ? strrchr(text, ')') : NULL;
-    if (!fields || sscanf(fields + 1,
-                          " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
-                          "%*d %llu",
-                          &state, &start) != 2)
+    if (!read_file(path, text, sizeof text))
         return false;
-    return state != 'Z' && state != 'X' && (!start_ticks || start <= start_ticks);
+    char *name = strchr(text, '('), *end = strrchr(text, ')');
+    if (!name || !end ||
+        sscanf(end + 1,
+               " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+               "%llu",
+               &out->state, &parent, &start) != 3)
+        return false;
+    *end = 0;
+    snprintf(out->program, sizeof out->program, "%s", name + 1);
+    out->parent = (pid_t)parent;
+    out->start_ticks = start;
+    return true;
+}
+
+static bool runs_since(const char *entry, uint64_t start_ticks) {
+    struct af_process_stat now;
+    return af_process_stat(entry, &now) && now.state != 'Z' && now.state != 'X' &&
+           (!start_ticks || now.start_ticks <= start_ticks);
 }
 
 /* Processes by the pid that they have in their own namespace: made once, for thousands of questions. */

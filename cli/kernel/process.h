@@ -4,9 +4,21 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* The inode number of /proc/self/ns/NAME ("net", "pid"), 0 where it is not to be had. */
 uint64_t af_own_namespace(const char *name);
+/* The same of another process or thread. */
+uint64_t af_namespace_of(pid_t pid, const char *name);
+
+/* Of /proc/ENTRY/stat. False: it is gone. */
+struct af_process_stat {
+    char state; /* 'Z': a zombie */
+    pid_t parent;
+    uint64_t start_ticks; /* field 22 */
+    char program[16];     /* as comm has it */
+};
+bool af_process_stat(const char *entry, struct af_process_stat *out);
 
 /* "4242", or "1@4026532837": a pid is a number of its namespace, and one that is not of ours (pid_ns 0) says of
  * which. From malloc. */

@@ -69,9 +69,7 @@ static bool is_filtered(int error) {
 }
 
 static char *by_yama(bool all) {
-    char *value = af_sysctl("kernel.yama.ptrace_scope");
-    const int64_t scope = value ? af_sysctl_number(value) : 0;
-    free(value);
+    const int64_t scope = af_sysctl_value("kernel.yama.ptrace_scope");
     if (scope == 1 && !all)
         return af_format("Yama lets only its ancestors in (kernel.yama.ptrace_scope=1): as root (sudo), or after the "
                          "program's own prctl(PR_SET_PTRACER), or with that sysctl at 0");

@@ -45,3 +45,10 @@ int64_t af_sysctl_number(const char *value) {
     const long long n = value ? strtoll(value, &end, 10) : -1;
     return end != value ? n : -1;
 }
+
+int64_t af_sysctl_value(const char *name) {
+    char *text = af_sysctl(name);
+    const int64_t value = af_sysctl_number(text);
+    free(text);
+    return value;
+}

@@ -8,5 +8,7 @@
 char *af_sysctl(const char *name);
 /* The number that a value begins with; -1: there is none. */
 int64_t af_sysctl_number(const char *value);
+/* Of the setting of that name. */
+int64_t af_sysctl_value(const char *name);
 
 #endif

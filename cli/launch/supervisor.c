@@ -117,15 +117,7 @@ static void *answer(void *context) {
     for (;;) {
         if (!af_notify_receive(s->listener, worker->in_hand, &call))
             continue;
-        if (call.call == AF_NOTIFY_SOCKET && af_supervise_socket(s, &charges, worker->in_hand, &call)) {
-            worker->in_hand->id = 0;
-            continue;
-        }
-        const int error = call.call == AF_NOTIFY_SOCKET ? 0 : af_supervise_call(s, &charges, worker->in_hand, &call);
-        if (error)
-            af_notify_fail(s->listener, worker->in_hand, error);
-        else
-            af_notify_let_go(s->listener, worker->in_hand);
+        af_supervise_call(s, &charges, worker->in_hand, &call);
         worker->in_hand->id = 0;
     }
     return NULL;
@@ -266,16 +258,9 @@ const char *af_supervisor_carries(enum af_supervised way, enum af_key key) {
     return what ? what : "no";
 }
 
-static uint32_t asked(const struct af_policy *policy) {
-    uint32_t keys = policy->set;
-    for (size_t i = 0; i < policy->n_rules; i++)
-        keys |= policy->rules[i].named;
-    return keys;
-}
-
-/* "; port_search, log: not there", of what was asked for; from malloc. */
+/* "; without port_search, log", of what was asked for; from malloc. */
 static char *missing(const struct af_settings *settings) {
-    const uint32_t keys = asked(&settings->policy);
+    const uint32_t keys = af_keys_asked(&settings->policy, AF_ROLES);
     char *list = NULL;
     for (int key = 0; key < AF_KEYS; key++) {
         const bool is_missing = keys & 1u << key &&

@@ -1,6 +1,7 @@
 /* See supervisor_inner.h. The copy that we take is the program's very socket: what is set on it is set. A program whose
  * threads race each other for one descriptor number may see another socket of its own treated than it meant. */
 #include "cli/launch/supervisor_inner.h"
+#include "cli/kernel/sysctl.h"
 #include "ledger/layout.h"
 
 #include <errno.h>
@@ -20,28 +21,26 @@
 
 /* ---- which calls ---------------------------------------------------------------------------------------------- */
 
-/* Keys that are asked for in this role, by a variable or a rule. */
-static uint32_t asked(const struct af_policy *policy, enum af_role role) {
-    uint32_t keys = 0, here = 0;
+uint32_t af_keys_asked(const struct af_policy *policy, enum af_role role) {
+    uint32_t keys = 0;
     for (int key = 0; key < AF_KEYS; key++)
-        if (af_keys[key].roles & 1u << role)
-            here |= 1u << key;
-    keys |= policy->set & here;
+        if (role == AF_ROLES || af_keys[key].roles & 1u << role)
+            keys |= policy->set & 1u << key;
     for (size_t i = 0; i < policy->n_rules; i++)
-        if (policy->rules[i].role == role)
+        if (role == AF_ROLES || policy->rules[i].role == role)
             keys |= policy->rules[i].named;
     return keys;
 }
 
 unsigned af_supervised_calls(const struct af_settings *settings, bool counts) {
     const struct af_policy *policy = &settings->policy;
-    const uint32_t bind = af_policy_acts(policy) ? asked(policy, AF_ROLE_BIND) : 0;
+    const uint32_t bind = af_policy_acts(policy) ? af_keys_asked(policy, AF_ROLE_BIND) : 0;
     unsigned calls = 0;
     if (settings->supervised == AF_SOCKETS_HANDED_IN)
         return counts || af_policy_acts(policy) ? AF_NOTIFY_SOCKET : 0;
-    if (counts || (af_policy_acts(policy) && asked(policy, AF_ROLE_CONNECT)))
+    if (counts || (af_policy_acts(policy) && af_keys_asked(policy, AF_ROLE_CONNECT)))
         calls |= AF_NOTIFY_CONNECT;
-    if (af_policy_acts(policy) && (asked(policy, AF_ROLE_LISTEN) || bind & AF_BIT(REUSEADDR)))
+    if (af_policy_acts(policy) && (af_keys_asked(policy, AF_ROLE_LISTEN) || bind & AF_BIT(REUSEADDR)))
         calls |= AF_NOTIFY_LISTEN;
     if (bind)
         calls |= AF_NOTIFY_BIND;
@@ -65,14 +64,12 @@ static bool is_tcp(int fd) {
 
 /* How often the kernel repeats a SYN where nobody has a wish. */
 static int usual_syn_retries(void) {
-    static int retries; /* the same whoever reads it first */
-    FILE *file = retries ? NULL : fopen("/proc/sys/net/ipv4/tcp_syn_retries", "re");
-    int now = 0;
-    if (file) {
-        retries = fscanf(file, "%d", &now) == 1 ? now : 6;
-        fclose(file);
+    static _Atomic int retries; /* the same whoever reads it first */
+    if (!retries) {
+        const int64_t now = af_sysctl_value("net.ipv4.tcp_syn_retries");
+        retries = now > 0 ? (int)now : 6;
     }
-    return retries ? retries : 6;
+    return retries;
 }
 
 /* Keys whose options the program has chosen itself, as far as that shows from outside. */
@@ -131,10 +128,10 @@ uint64_t af_cookie_of(int fd) {
 
 static void on_connect(const struct af_supervision *s, const struct af_charge *charge, int fd,
                        const struct af_addr *addr) {
+    const uint64_t cookie = s->late || charge->slot != AF_NO_SLOT ? af_cookie_of(fd) : 0;
     treat(s, fd, AF_ROLE_CONNECT, addr, 0);
-    af_late_ports_take(s->late, af_cookie_of(fd));
-    const uint64_t cookie = charge->slot != AF_NO_SLOT ? af_cookie_of(fd) : 0;
-    if (cookie)
+    af_late_ports_take(s->late, cookie);
+    if (cookie && charge->slot != AF_NO_SLOT)
         af_book_socket(charge->book, charge->slot, cookie, addr, number(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP);
 }
 
@@ -185,8 +182,9 @@ static bool has_address(unsigned call) {
     return call == AF_NOTIFY_CONNECT || call == AF_NOTIFY_BIND;
 }
 
-int af_supervise_call(const struct af_supervision *s, struct af_charges *charges,
-                      const struct af_notification *notification, const struct af_notified_call *call) {
+/* 0: the call goes on; else it ends with this errno. */
+static int look_at(const struct af_supervision *s, struct af_charges *charges,
+                   const struct af_notification *notification, const struct af_notified_call *call) {
     struct sockaddr_storage storage = { 0 };
     struct af_addr addr = { .v6 = 0 };
     const uint32_t size = has_address(call->call) ? (uint32_t)call->arguments[2] : 0;
@@ -211,4 +209,18 @@ int af_supervise_call(const struct af_supervision *s, struct af_charges *charges
         error = bind_now(s, fd);
     close(fd);
     return error;
+}
+
+void af_supervise_call(const struct af_supervision *s, struct af_charges *charges,
+                       const struct af_notification *notification, const struct af_notified_call *call) {
+    if (call->call == AF_NOTIFY_SOCKET) {
+        if (!af_supervise_socket(s, charges, notification, call))
+            af_notify_let_go(s->listener, notification);
+        return;
+    }
+    const int error = look_at(s, charges, notification, call);
+    if (error)
+        af_notify_fail(s->listener, notification, error);
+    else
+        af_notify_let_go(s->listener, notification);
 }

@@ -64,11 +64,13 @@ bool af_charge_is_like(const struct af_charge *charge, const struct af_likeness 
 
 /* ---- what is done: supervisor_call.c -------------------------------------------------------------------------- */
 
+/* Keys that are asked for, by a variable or a rule: of this role, or (AF_ROLES) all. */
+uint32_t af_keys_asked(const struct af_policy *policy, enum af_role role);
 /* Which calls have to be told for this. */
 unsigned af_supervised_calls(const struct af_settings *settings, bool counts);
-/* Treat the socket of this call. 0: the call goes on; else it ends with this errno. */
-int af_supervise_call(const struct af_supervision *s, struct af_charges *charges,
-                      const struct af_notification *notification, const struct af_notified_call *call);
+/* Treat the socket of this call, and answer it. */
+void af_supervise_call(const struct af_supervision *s, struct af_charges *charges,
+                       const struct af_notification *notification, const struct af_notified_call *call);
 
 /* What is left of the values from outside, where nobody sees the close or a failing connect. */
 void af_values_from_outside(struct af_values *values);

@@ -4,6 +4,7 @@
  * the reader makes that of it. */
 #include "cli/launch/supervisor_inner.h"
 #include "cli/kernel/process.h"
+#include "cli/kernel/sysctl.h"
 #include "ledger/reader.h"
 #include "ledger/writer.h"
 
@@ -59,17 +60,6 @@ static bool reach(struct af_ledger_map *map, enum af_section_of section, uint32_
 
 /* ---- a ledger ------------------------------------------------------------------------------------------------- */
 
-static uint64_t tw_buckets(void) {
-    unsigned long long n = 0;
-    FILE *file = fopen("/proc/sys/net/ipv4/tcp_max_tw_buckets", "re");
-    if (file) {
-        if (fscanf(file, "%llu", &n) != 1)
-            n = 0;
-        fclose(file);
-    }
-    return n;
-}
-
 static struct af_ledger *map_new(const char *path, const struct af_ledger_room *room) {
     void *at = MAP_FAILED;
     const size_t size = af_ledger_size(room);
@@ -123,7 +113,8 @@ static struct af_ledger_book *make_book(const struct af_supervision *s, const ch
     char path[4200];
     struct af_ledger_book *book = calloc(1, sizeof *book);
     room.processes = AF_MAX_PROCESSES;
-    room.closed = af_ledger_ring(tw_buckets());
+    const int64_t buckets = af_sysctl_value("net.ipv4.tcp_max_tw_buckets");
+    room.closed = af_ledger_ring(buckets > 0 ? (uint64_t)buckets : 0);
     snprintf(path, sizeof path, "%s/%d-%llu-%u.ledger", s->directory, (int)getpid(), (unsigned long long)now(),
              serial++);
     if (!book)

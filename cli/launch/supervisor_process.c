@@ -1,6 +1,7 @@
 /* See supervisor_inner.h. A number of a thread may be another one's by the time that we look: it is held by a pidfd, which
  * stands for nobody else, and what is read of it counts only if its call still waits (supervisor_call.c). */
 #include "cli/elf/elf.h"
+#include "cli/kernel/process.h"
 #include "cli/launch/supervisor_inner.h"
 #include "ledger/layout.h"
 
@@ -40,12 +41,12 @@ static size_t read_file(pid_t thread, const char *name, void *out, size_t room) 
     return got > 0 ? (size_t)got : 0;
 }
 
-/* A number out of /proc/THREAD/status. */
-static pid_t status_of(pid_t thread, const char *field) {
+static pid_t process_of(pid_t thread) {
+    static const char field[] = "\nTgid:";
     char text[2048];
     text[read_file(thread, "status", text, sizeof text - 1)] = 0;
     const char *found = strstr(text, field);
-    return found ? (pid_t)atoi(found + strlen(field)) : 0;
+    return found ? (pid_t)atoi(found + sizeof field - 1) : 0;
 }
 
 static void forget_all(struct af_charges *charges, const struct af_charge *but) {
@@ -61,7 +62,7 @@ static int hold(struct af_charges *charges, pid_t thread) {
         fd = syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
     }
     if (fd < 0 && errno == EINVAL) /* an older kernel holds processes: the descriptors are the same */
-        fd = syscall(SYS_pidfd_open, status_of(thread, "\nTgid:"), 0);
+        fd = syscall(SYS_pidfd_open, process_of(thread), 0);
     return (int)fd;
 }
 
@@ -123,24 +124,7 @@ static bool is_go(pid_t thread) {
     return go;
 }
 
-static uint64_t start_ticks_of(pid_t pid) {
-    char text[1024];
-    unsigned long long ticks = 0;
-    text[read_file(pid, "stat", text, sizeof text - 1)] = 0;
-    const char *fields = strrchr(text, ')');
-    if (fields)
-        sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks);
-    return ticks;
-}
-
 /* ---- is it like us? --------------------------------------------------------------------------------------------- */
-
-static uint64_t namespace_of(pid_t thread, const char *name) {
-    char path[64];
-    struct stat st;
-    snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)thread, name);
-    return stat(path, &st) == 0 ? st.st_ino : 0;
-}
 
 static void add_line(const char *status, const char *field, char *to, size_t room) {
     const char *found = strstr(status, field);
@@ -153,7 +137,7 @@ static void read_likeness(pid_t thread, struct af_likeness *out) {
     static const char *const fields[] = { "\nUid:", "\nGid:", "\nCapInh:", "\nCapPrm:", "\nCapEff:" };
     char text[4096];
     text[read_file(thread, "status", text, sizeof text - 1)] = 0;
-    *out = (struct af_likeness){ .net_ns = namespace_of(thread, "net"), .user_ns = namespace_of(thread, "user") };
+    *out = (struct af_likeness){ .net_ns = af_namespace_of(thread, "net"), .user_ns = af_namespace_of(thread, "user") };
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         add_line(text, fields[i], out->ids, sizeof out->ids);
 }
@@ -167,6 +151,18 @@ bool af_charge_is_like(const struct af_charge *charge, const struct af_likeness 
     read_likeness(charge->thread, &now);
     return now.net_ns && now.user_ns && *now.ids && now.net_ns == us->net_ns && now.user_ns == us->user_ns &&
            strcmp(now.ids, us->ids) == 0;
+}
+
+/* A process that has no record is treated all the same. */
+static void count_in(struct af_charge *charge, const struct af_supervision *s, const char *program) {
+    const pid_t pid = process_of(charge->thread);
+    struct af_process_stat now = { .start_ticks = 0 };
+    char entry[16];
+    snprintf(entry, sizeof entry, "%d", (int)pid);
+    af_process_stat(entry, &now);
+    if (!af_book_process(s, program, pid, now.parent, now.start_ticks, af_namespace_of(charge->thread, "net"),
+                         &charge->book, &charge->slot))
+        charge->slot = AF_NO_SLOT;
 }
 
 static bool meet(struct af_charges *charges, struct af_charge *charge, const struct af_supervision *s, pid_t thread) {
@@ -184,12 +180,8 @@ static bool meet(struct af_charges *charges, struct af_charge *charge, const str
     charge->inode = st.st_ino;
     read_vector(charge, program);
     charge->left_alone = !af_policy_touches(&s->settings->policy, program) || (has_library(thread) && !is_go(thread));
-    if (s->directory && !charge->left_alone) {
-        const pid_t pid = status_of(thread, "\nTgid:");
-        if (!af_book_process(s, program, pid, status_of(thread, "\nPPid:"), start_ticks_of(pid),
-                             namespace_of(thread, "net"), &charge->book, &charge->slot))
-            charge->slot = AF_NO_SLOT;
-    }
+    if (s->directory && !charge->left_alone)
+        count_in(charge, s, program);
     return true;
 }
 

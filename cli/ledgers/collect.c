@@ -52,11 +52,9 @@ struct reading {
 /* The longest ring that a library makes. A namespace may have a limit of its own: at least that of most machines. */
 static uint32_t longest_ring(void) {
     static uint32_t longest;
-    char *text = longest ? NULL : af_sysctl("net.ipv4.tcp_max_tw_buckets");
     if (longest)
         return longest;
-    const unsigned long buckets = text ? strtoul(text, NULL, 10) : 0;
-    free(text);
+    const int64_t buckets = af_sysctl_value("net.ipv4.tcp_max_tw_buckets");
     for (longest = LEAST_RING; longest < buckets && longest < AF_MAX_CLOSED;)
         longest *= 2;
     return longest;

@@ -1,4 +1,5 @@
 /* The table that run prints when CMD has ended. */
+#include "cli/kernel/sysctl.h"
 #include "cli/launch/result.h"
 #include "cli/ledgers/names.h"
 #include "cli/output/memory.h"
@@ -157,16 +158,6 @@ static void say(size_t width, char *text) {
     free(text);
 }
 
-static long max_buckets(void) {
-    char text[32] = "";
-    FILE *file = fopen("/proc/sys/net/ipv4/tcp_max_tw_buckets", "re");
-    if (file && !fgets(text, sizeof text, file))
-        text[0] = 0;
-    if (file)
-        fclose(file);
-    return atol(text);
-}
-
 /* Their TIME_WAIT carries the cookie of a subflow, which no program can read. */
 static unsigned long long count_mptcp(const struct af_result *r) {
     unsigned long long n = 0;
@@ -190,7 +181,7 @@ static void say_missing(const struct af_result *r, size_t width, unsigned long l
                       "smtp-source do) or still sends to it, of a socket in TCP_REPAIR, nor beyond "
                       "tcp_max_tw_buckets (%ld); and of a process that went to another network namespace it is "
                       "there",
-                      missing - mptcp, r->child.elapsed_s, max_buckets()));
+                      missing - mptcp, r->child.elapsed_s, (long)af_sysctl_value("net.ipv4.tcp_max_tw_buckets")));
 }
 
 /* Closed connections that a ring had no room for: of these nobody can say what became. */

@@ -76,11 +76,8 @@ static void add_listeners(void *context, uint64_t net_ns) {
 }
 
 void af_set_find_listeners(struct af_set *set, const struct af_held *held) {
-    char path[64];
-    struct stat st;
     int why;
-    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)held->pid);
-    uint64_t net_ns = stat(path, &st) == 0 ? st.st_ino : 0;
+    uint64_t net_ns = af_namespace_of(held->pid, "net");
     if (net_ns == set->listed_ns)
         return;
     set->listed_ns = net_ns;
