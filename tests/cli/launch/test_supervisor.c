@@ -297,17 +297,23 @@ static size_t helpers(pid_t out[8], pid_t but) {
     return n;
 }
 
+/* A client that connects N times, every 20 ms; it has begun, and *at are its supervisor and the holder. */
+static struct victim start_slow(struct peer *peer, const char *n, pid_t at[8]) {
+    struct victim v = command_start(NULL, "run", "-p", "linger=ack", static_victim("connect_close"), "127.0.0.1",
+                                    port_text(peer), "-n", n, "-i", "20", NULL);
+    peer_wait_accepted(peer, 3);
+    cr_assert_eq(helpers(at, v.pid), 2);
+    return v;
+}
+
 /* Whichever is killed, in whatever order: the program's calls go on. A connection every 20 ms. */
 Test(supervisor, killed_at_any_moment_leaves_the_program_as_without_it) {
     static const char *const orders[] = { "s", "h", "hs", "sh", "rs", "r" };
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
         ns_enter();
         struct peer peer = peer_start(&(struct peer_options){ 0 });
-        struct victim v = command_start(NULL, "run", "-q", "-p", "linger=ack", static_victim("connect_close"),
-                                        "127.0.0.1", port_text(&peer), "-n", "60", "-i", "20", NULL);
-        peer_wait_accepted(&peer, 3);
         pid_t at[8];
-        cr_assert_eq(helpers(at, v.pid), 2, "%s", orders[i]);
+        struct victim v = start_slow(&peer, "60", at);
         for (const char *who = orders[i]; *who; who++) {
             kill(*who == 'r' ? v.pid : *who == 's' ? at[0] : at[1], SIGKILL);
             peer_wait_accepted(&peer, peer.book->accepted + 3);
@@ -327,11 +333,8 @@ Test(supervisor, killed_at_any_moment_leaves_the_program_as_without_it) {
 Test(supervisor, outlives_what_is_sent_to_all_of_them) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct victim v = command_start(NULL, "run", "-p", "linger=ack", static_victim("connect_close"), "127.0.0.1",
-                                    port_text(&peer), "-n", "40", "-i", "20", NULL);
-    peer_wait_accepted(&peer, 3);
     pid_t at[8];
-    cr_assert_eq(helpers(at, v.pid), 2);
+    struct victim v = start_slow(&peer, "40", at);
     kill(at[0], SIGTERM);
     kill(at[1], SIGTERM);
     peer_wait_ended(&peer, 40);
@@ -342,11 +345,8 @@ Test(supervisor, outlives_what_is_sent_to_all_of_them) {
 Test(supervisor, that_was_killed_is_told_of) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct victim v = command_start(NULL, "run", "-p", "linger=ack", static_victim("connect_close"), "127.0.0.1",
-                                    port_text(&peer), "-n", "40", "-i", "20", NULL);
-    peer_wait_accepted(&peer, 3);
     pid_t at[8];
-    cr_assert_eq(helpers(at, v.pid), 2);
+    struct victim v = start_slow(&peer, "40", at);
     kill(at[0], SIGKILL);
     struct ended e = victim_wait(&v);
     cr_expect_eq(e.status, 0);
