@@ -40,6 +40,8 @@ struct row {
     const char *client, *varying;
     long server_first, client_first;
     bool not_with_server_ack;
+    /* Both sides close at one moment: whether FINs cross is not for a close to know, and counts may differ by it. */
+    bool luck;
 };
 
 static void expect_same(const struct row *row, const struct outcome *o, const struct outcome *bare, const char *sides) {
@@ -68,7 +70,8 @@ static void check(const struct row *row) {
             continue;
         struct outcome o = run_pair(&pair, sides);
         expect_same(row, &o, &bare, sides->name);
-        expect_counted(&o, sides, row->client);
+        if (!row->luck)
+            expect_counted(&o, sides, row->client);
         if (sides->ack && sides->server)
             cr_expect_geq(log_sum(o.server_log, "avoided"), row->server_first, "%s", o.server_log);
         if (sides->ack && sides->client)
@@ -90,22 +93,22 @@ static void need_nginx_and(const char *client) {
  * waits for the answer to a request that it never sent; no other program here does such a thing. */
 Test(programs, nginx_and_ab_with_a_connection_a_request) {
     need_nginx_and("ab");
-    check(&(struct row){ "ab -q -S -n 2000 -c 10 http://127.0.0.1:" PORT "/", AB_VARIES, 2000, 0, true });
+    check(&(struct row){ "ab -q -S -n 2000 -c 10 http://127.0.0.1:" PORT "/", AB_VARIES, 2000, 0, true, false });
 }
 
 Test(programs, nginx_and_ab_with_connections_kept_alive) {
     need_nginx_and("ab");
-    check(&(struct row){ "ab -k -q -S -n 2000 -c 10 http://127.0.0.1:" PORT "/", AB_VARIES, 0, 10, false });
+    check(&(struct row){ "ab -k -q -S -n 2000 -c 10 http://127.0.0.1:" PORT "/", AB_VARIES, 0, 10, false, false });
 }
 
 Test(programs, nginx_and_curl) {
     need_nginx_and("curl");
-    check(&(struct row){ "curl -sS http://127.0.0.1:[8080-8099]/", NULL, 0, 20, false });
+    check(&(struct row){ "curl -sS http://127.0.0.1:[8080-8099]/", NULL, 0, 20, false, false });
 }
 
 Test(programs, nginx_that_closes_first_and_curl) {
     need_nginx_and("curl");
-    check(&(struct row){ "curl -sS --compressed http://127.0.0.1:8100/?[1-500]", NULL, 500, 0, false });
+    check(&(struct row){ "curl -sS --compressed http://127.0.0.1:8100/?[1-500]", NULL, 500, 0, false, false });
 }
 
 /* Its multi interface: 50 at once, each ended by nginx. */
@@ -113,19 +116,19 @@ Test(programs, nginx_that_closes_first_and_curl_with_many_at_once) {
     need_nginx_and("curl");
     check(&(struct row){
         "curl -sS -Z --no-progress-meter --parallel-max 50 --compressed http://127.0.0.1:8100/?[1-500]", NULL, 400, 0,
-        false });
+        false, false });
 }
 
 Test(programs, nginx_that_closes_first_and_h2load) {
     need_nginx_and("h2load");
     check(&(struct row){ "h2load --h1 -n 500 -c 20 -H Connection:close http://127.0.0.1:" PORT "/",
-                         "finished|traffic|time for|time to|req/s|min|progress|spawning", 400, 0, false });
+                         "finished|traffic|time for|time to|req/s|min|progress|spawning", 400, 0, false, true });
 }
 
 Test(programs, nginx_and_wrk) {
     need_nginx_and("wrk");
     check(&(struct row){ "wrk -t2 -c20 -d1s -s %s/wrk.lua http://127.0.0.1:" PORT "/",
-                         "Thread Stats|Latency|Req/Sec|Requests/sec|Transfer/sec|9|1", 0, 20, false });
+                         "Thread Stats|Latency|Req/Sec|Requests/sec|Transfer/sec|9|1", 0, 20, false, false });
 }
 
 /* curl closes once it has a whole answer, and so does nginx where it was told to: then the one whose FIN comes
