@@ -1,13 +1,15 @@
 /* Writes the ledger: hands out records, counts, appends. See writer.h for what may run at the same time. */
 #include "ledger/writer.h"
 
-static uint64_t window_up(uint64_t size) {
-    return (size + AF_WINDOW - 1) & ~(uint64_t)(AF_WINDOW - 1);
+/* A section begins where a page does, and there are pages of 64 KiB. */
+static uint64_t page_up(uint64_t size) {
+    enum { LARGEST_PAGE = 1 << 16 };
+    return (size + LARGEST_PAGE - 1) & ~(uint64_t)(LARGEST_PAGE - 1);
 }
 
 static uint64_t section(uint64_t *end, uint64_t count, uint64_t size) {
     uint64_t at = *end;
-    *end = window_up(at + count * size);
+    *end = page_up(at + count * size);
     return at;
 }
 

@@ -41,7 +41,7 @@ struct af_section {
     _Atomic uintptr_t window; /* where it is, and how often it has grown */
 };
 
-/* Sections lie, and windows begin and grow, at multiples of this. */
+/* Windows grow by multiples of this. */
 #define AF_WINDOW ((uintptr_t)1 << 14)
 
 /* The header and the histogram share the first. */

@@ -57,13 +57,13 @@ static bool is_ours_to_bind(const struct opening *o, const struct range *self, v
 }
 
 static void write_entry(const struct range *sealed, void **entry, void *function) {
-    const uintptr_t page = (uintptr_t)entry & ~(uintptr_t)4095;
+    const uintptr_t page = (uintptr_t)entry & -af.page;
     const bool is_sealed = is_in(sealed, entry);
-    if (is_sealed && AF_SYS3(SYS_mprotect, page, 4096, PROT_READ | PROT_WRITE) < 0)
+    if (is_sealed && AF_SYS3(SYS_mprotect, page, af.page, PROT_READ | PROT_WRITE) < 0)
         return;
     __atomic_store_n(entry, function, __ATOMIC_RELEASE);
     if (is_sealed)
-        AF_SYS3(SYS_mprotect, page, 4096, PROT_READ);
+        AF_SYS3(SYS_mprotect, page, af.page, PROT_READ);
 }
 
 /* ---- one library ------------------------------------------------------------------------------------------------ */
@@ -88,13 +88,13 @@ static struct tables tables_of(const struct dl_phdr_info *info) {
     return t;
 }
 
-/* What ld.so has made read-only once it had written it, as whole pages. */
+/* What ld.so has made read-only once it had written it, as whole pages: what is left of the last one stays writable. */
 static struct range sealed_of(const struct dl_phdr_info *info) {
     for (int i = 0; i < info->dlpi_phnum; i++)
         if (info->dlpi_phdr[i].p_type == PT_GNU_RELRO) {
-            const uintptr_t start = (info->dlpi_addr + info->dlpi_phdr[i].p_vaddr) & ~(uintptr_t)4095;
-            const uintptr_t end = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr + info->dlpi_phdr[i].p_memsz;
-            return (struct range){ start, end - start };
+            const uintptr_t at = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, start = at & -af.page;
+            const uintptr_t end = (at + info->dlpi_phdr[i].p_memsz) & -af.page;
+            return (struct range){ start, end > start ? end - start : 0 };
         }
     return (struct range){ 0 };
 }

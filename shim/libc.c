@@ -202,6 +202,7 @@ bool af_find_arguments(int *argc, char ***argv, char ***envp) {
 bool af_ask_auxv(void) {
     unsigned long (*value)(unsigned long) = af_ask_libc("getauxval");
     af.program = value ? (const char *)value(AT_EXECFN) : NULL;
+    af.page = value && value(AT_PAGESZ) ? value(AT_PAGESZ) : af.page;
     return value && !value(AT_SECURE);
 }
 

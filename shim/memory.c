@@ -38,8 +38,8 @@ static bool is_backed(const struct af_ledger_map *map, const struct af_section *
             continue;
         if (af_sealed)
             return false;
-        long result = AF_SYS3(SYS_madvise, (atomic_load(&section->window) & ~(uintptr_t)31) + (chunk << CHUNK_BITS),
-                              1 << CHUNK_BITS, MADV_POPULATE_WRITE);
+        const uintptr_t at = (atomic_load(&section->window) & ~(uintptr_t)31) + (chunk << CHUNK_BITS);
+        long result = AF_SYS3(SYS_madvise, at & -af.page, 1 << CHUNK_BITS, MADV_POPULATE_WRITE); /* its whole pages */
         if (result < 0 && result != -EINVAL) { /* it is reserved (map_file) */
             cannot_grow();
             return false;
@@ -525,8 +525,11 @@ static struct af_ledger_map *make_ledger(void) {
             AF_SYS3(SYS_unlinkat, AT_FDCWD, made->path, 0);
     }
     /* The path has done its part, or all of it has. */
-    const uintptr_t page = 4095, end = (uintptr_t)(made + 1), keep = ((uintptr_t)(map + 1) + page) & ~page;
-    AF_SYS2(SYS_munmap, first ? (uintptr_t)made : keep, end - (first ? (uintptr_t)made : keep));
+    const uintptr_t end = (uintptr_t)(made + 1), keep = ((uintptr_t)(map + 1) + af.page - 1) & -af.page;
+    if (first)
+        AF_SYS2(SYS_munmap, made, sizeof *made);
+    else if (keep < end)
+        AF_SYS2(SYS_munmap, keep, end - keep);
     return first ? first : map;
 }
 

@@ -150,6 +150,7 @@ struct af_state {
     const char *program;            /* basename of what was exec'd */
     const char *command;            /* the arguments at start, in the kernel's row of them, each ended by a NUL */
     size_t command_size;
+    uintptr_t page;              /* bytes of one, as the kernel says */
     uintptr_t stack_end;         /* of the first thread: what the kernel has put there lies above */
     _Atomic uint32_t by_address; /* 1 << role: what is to be done depends on the address */
     const char *runtime_dir;     /* XDG_RUNTIME_DIR at start, or NULL */

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 /* Above AF_LOW: [fd >> 20][fd >> 10 & 1023][fd & 1023]. */
-enum { PAGE = 4096, LEAF_BITS = 10, LEAF = 1 << LEAF_BITS, TOP = 1 << (31 - 2 * LEAF_BITS) };
+enum { LEAF_BITS = 10, LEAF = 1 << LEAF_BITS, TOP = 1 << (31 - 2 * LEAF_BITS) };
 typedef struct af_socket *_Atomic slot;
 
 slot af_low[AF_LOW];
@@ -25,7 +25,7 @@ static void *more_records(size_t size) {
     if (af_sys_failed(made))
         return NULL;
     AF_SYS3(SYS_madvise, made, size, MADV_DONTDUMP);
-    atomic_store(&end, ((uintptr_t)made + size + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+    atomic_store(&end, ((uintptr_t)made + size + af.page - 1) & -af.page);
     return (void *)made;
 }
 
