@@ -174,7 +174,9 @@ static void supervise(const struct af_settings *settings, const char *directory,
     if (s.listener < 0 || in_hand == MAP_FAILED || self < 0)
         return;
     if (calls & AF_NOTIFY_GETSOCKNAME)
-        s.late = af_late_ports_make();
+        s.late = af_cookies_make();
+    if (af_keys_asked(&settings->policy, AF_ROLE_CONNECT) & AF_BIT(SOURCE))
+        s.sources = af_sources_make();
     af_notify_hasten(s.listener);
     const pid_t holder = start_holder(s.listener, self, in_hand);
     long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2; /* one is quicker than two where they are to share a processor */

@@ -42,6 +42,8 @@ unsigned af_supervised_calls(const struct af_settings *settings, bool counts) {
         calls |= AF_NOTIFY_CONNECT;
     if (af_policy_acts(policy) && (af_keys_asked(policy, AF_ROLE_LISTEN) || bind & AF_BIT(REUSEADDR)))
         calls |= AF_NOTIFY_LISTEN;
+    if (af_policy_acts(policy) && af_keys_asked(policy, AF_ROLE_CONNECT) & AF_BIT(SOURCE))
+        calls |= AF_NOTIFY_LISTEN; /* of one whose connect has failed */
     if (bind)
         calls |= AF_NOTIFY_BIND;
     if (bind & AF_BIT(BIND_NO_PORT)) /* connect and listen: the port is there then */
@@ -96,7 +98,6 @@ void af_values_from_outside(struct af_values *values) {
     if (values->linger == AF_LINGER_RST)
         values->linger = AF_LINGER_OFF;
     values->cycle = false;
-    values->source = 0;
 }
 
 void af_treat(int fd, const struct af_values *values, enum af_role role, uint16_t port, bool override) {
@@ -107,15 +108,16 @@ void af_treat(int fd, const struct af_values *values, enum af_role role, uint16_
 }
 
 /* `port`: the one that a bind asks for, where that is not the address's. */
-static void treat(const struct af_supervision *s, int fd, enum af_role role, const struct af_addr *addr,
-                  uint16_t port) {
+static struct af_values treat(const struct af_supervision *s, int fd, enum af_role role, const struct af_addr *addr,
+                              uint16_t port) {
     const struct af_policy *policy = &s->settings->policy;
-    struct af_values values;
+    struct af_values values = { 0 };
     if (!af_policy_acts(policy))
-        return;
+        return values;
     af_policy_decide(policy, role, addr, &values);
     af_values_from_outside(&values);
     af_treat(fd, &values, role, port, policy->override);
+    return values;
 }
 
 uint64_t af_cookie_of(int fd) {
@@ -128,9 +130,11 @@ uint64_t af_cookie_of(int fd) {
 
 static void on_connect(const struct af_supervision *s, const struct af_charge *charge, int fd,
                        const struct af_addr *addr) {
-    const uint64_t cookie = s->late || charge->slot != AF_NO_SLOT ? af_cookie_of(fd) : 0;
-    treat(s, fd, AF_ROLE_CONNECT, addr, 0);
-    af_late_ports_take(s->late, cookie);
+    const uint64_t cookie = s->late || s->sources || charge->slot != AF_NO_SLOT ? af_cookie_of(fd) : 0;
+    const struct af_values values = treat(s, fd, AF_ROLE_CONNECT, addr, 0);
+    const bool is_bound = af_cookies_take(s->late, cookie);
+    if (!is_bound)
+        af_choose_source(s, fd, cookie, addr, &values);
     if (cookie && charge->slot != AF_NO_SLOT)
         af_book_socket(charge->book, charge->slot, cookie, addr, number(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP);
 }
@@ -144,9 +148,11 @@ static void on_listen(const struct af_supervision *s, int fd) {
     struct sockaddr_storage local;
     socklen_t size;
     struct af_addr addr;
+    if (s->sources)
+        af_take_back_source(s, fd, af_cookie_of(fd));
     if (!local_of(fd, &local, &size, &addr))
         return;
-    if (!addr.port && !af_late_ports_take(s->late, af_cookie_of(fd))) /* no bind preceded */
+    if (!addr.port && !af_cookies_take(s->late, af_cookie_of(fd))) /* no bind preceded */
         treat(s, fd, AF_ROLE_BIND, &(struct af_addr){ .v6 = addr.v6 }, 1);
     treat(s, fd, AF_ROLE_LISTEN, &addr, 0);
 }
@@ -158,14 +164,14 @@ static int bind_now(const struct af_supervision *s, int fd) {
     socklen_t size;
     struct af_addr addr;
     const int off = 0, on = 1;
-    if (!af_late_ports_take(s->late, af_cookie_of(fd)) || !local_of(fd, &local, &size, &addr) || addr.port)
+    if (!af_cookies_take(s->late, af_cookie_of(fd)) || !local_of(fd, &local, &size, &addr) || addr.port)
         return 0;
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off, sizeof off);
     if (bind(fd, (struct sockaddr *)&local, size) == 0 || errno == EINVAL)
         return 0;
     const int error = errno;
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    af_late_ports_put(s->late, af_cookie_of(fd));
+    af_cookies_put(s->late, af_cookie_of(fd));
     return error;
 }
 
@@ -174,7 +180,7 @@ static void on_bind(const struct af_supervision *s, int fd, const struct af_addr
     bind_now(s, fd); /* a second bind: the kernel is to see what it would have seen */
     treat(s, fd, AF_ROLE_BIND, addr, addr->port);
     if (!addr->port && !own && number(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT))
-        af_late_ports_put(s->late, af_cookie_of(fd));
+        af_cookies_put(s->late, af_cookie_of(fd));
 }
 
 /* With the address in hand a socket of another family costs no more. */

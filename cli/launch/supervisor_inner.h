@@ -19,15 +19,16 @@ struct af_supervision {
     const char *directory; /* NULL: nothing is counted */
     int listener;
     struct af_likeness like_us;
-    struct af_late_ports *late; /* NULL: bind_no_port is not asked for */
+    struct af_cookies *late;    /* whose port is left to connect; NULL: bind_no_port is not asked for */
+    struct af_sources *sources; /* NULL: source is not asked for */
 };
 
-/* ---- sockets whose port is left to connect: supervisor_late.c; any thread -------------------------------------- */
+/* ---- sockets that are to be known again: supervisor_cookies.c; any thread -------------------------------------- */
 
-struct af_late_ports *af_late_ports_make(void);
-void af_late_ports_put(struct af_late_ports *late, uint64_t cookie);
+struct af_cookies *af_cookies_make(void);
+void af_cookies_put(struct af_cookies *set, uint64_t cookie);
 /* Was it one? It is none from now on. */
-bool af_late_ports_take(struct af_late_ports *late, uint64_t cookie);
+bool af_cookies_take(struct af_cookies *set, uint64_t cookie);
 
 /* ---- whose call it is: supervisor_process.c ------------------------------------------------------------------- */
 
@@ -77,6 +78,14 @@ void af_values_from_outside(struct af_values *values);
 /* Set the options; `port` as for af_policy_options. */
 void af_treat(int fd, const struct af_values *values, enum af_role role, uint16_t port, bool override);
 uint64_t af_cookie_of(int fd);
+
+/* supervisor_source.c: bind a socket that is about to connect to the next address of `values`, unless the program has an
+ * address in mind; any thread. */
+struct af_sources *af_sources_make(void);
+void af_choose_source(const struct af_supervision *s, int fd, uint64_t cookie, const struct af_addr *peer,
+                      const struct af_values *values);
+/* Before it listens: it has no address of ours any more. */
+void af_take_back_source(const struct af_supervision *s, int fd, uint64_t cookie);
 
 /* supervisor_hand.c: socket(2), answered with a socket that we have made. False: it is to be let go. */
 bool af_supervise_socket(const struct af_supervision *s, struct af_charges *charges,
