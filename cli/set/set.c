@@ -31,17 +31,15 @@ static const enum af_key at_start[] = { AF_KEY_ONLY,         AF_KEY_SKIP,   AF_K
 
 static int read_policy(struct af_set *set, struct af_options *options, const char *word) {
     const char *value = strchr(word, '=');
+    const int key = af_settings_key(word);
     if (*word == '-' && word[1] == '-')
         return af_misuse(options, "%s: options come before the first KEY=VALUE", word);
-    for (size_t i = 0; value && i < sizeof at_start / sizeof *at_start; i++) {
-        const char *name = af_keys[at_start[i]].name;
-        if (strlen(name) == (size_t)(value - word) && strncmp(word, name, (size_t)(value - word)) == 0)
-            return af_misuse(options, "%s: a program reads %s at its start only", word, name);
-    }
-    const int key = af_settings_key(word);
+    for (size_t i = 0; i < sizeof at_start / sizeof *at_start; i++)
+        if (key == (int)at_start[i])
+            return af_misuse(options, "%s: a program reads %s at its start only", word, af_keys[key].name);
     if (key >= 0 && af_settings_get(&set->settings, af_keys[key].variable))
         return af_misuse(options, "%s: %s is given twice", word, af_keys[key].name);
-    set->every_key |= strcmp(word, "rules=") == 0;
+    set->every_key |= key == AF_KEY_RULES && !value[1];
     if (value && !value[1] && !set->every_key)
         return af_misuse(options, "%s: expected a value; off gives the option back", word);
     return af_option_accepted(options, af_settings_add(&set->settings, NULL, word)) ? 0 : -1;

@@ -273,6 +273,13 @@ Test(set, says_what_is_out_of_reach_and_fails_where_nothing_was_reached) {
         { v.pid, "lingre=ack", 2, "set: lingre=ack: no policy key has this name, did you mean linger?" },
         { v.pid, "foo=1", 2, "set: foo=1: no policy key has this name; try" },
         { v.pid, "log=stderr", 2, "at its start only" },
+        { v.pid, "LOG=stderr", 2, "a program reads log at its start only" },
+        { v.pid, "AFTERFIN_ONLY=x", 2, "a program reads only at its start only" },
+        { v.pid, "LINGER=ack-always", 0, "from outside: outgoing connections" },
+        { v.pid, "AFTERFIN_LINGER=maybe", 2, "set: linger=\"maybe\": expected" },
+        { v.pid, "LINGER=", 2, "off gives the option back" },
+        { v.pid, "RULES=connect * keepalive=5", 0, "" },
+        { v.pid, "AFTERFIN_RULES=", 0, "" },
         { v.pid, "--tree", 2, "options come before" },
         { 0, "linger=ack", 2, "--pid needs a number" },
     };
