@@ -9,6 +9,7 @@ CFLAGS ?= -O2 -g
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(if $(CI),-Werror)
 BASE = -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP $(WARN)
 B = build
+MACHINE := $(shell $(CC) -dumpmachine)
 Q = $(if $(V),,@)
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS := $(MAKEFLAGS) --no-print-directory -j$(shell nproc)
@@ -54,12 +55,18 @@ all: $(B)/libafterfin.so $(B)/afterfin docs $(DEMO) ## build the library, the co
 # The library keeps its imports few: each one costs every program at its start. It has no use for policy/keys.c.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector -ffreestanding \
 	-fno-builtin
+VERSIONS = shim/versions.map
+IS_I386 := $(filter i386 i486 i586 i686 -m32,$(firstword $(subst -, ,$(MACHINE))) $(CC))
+ifneq ($(IS_I386),) # where there are two a struct stat as the kernel has it
+SHIM_FLAGS += -D_FILE_OFFSET_BITS=64 -Wno-psabi
+VERSIONS = shim/versions_i386.map
+endif
 SHIM_LINK = -shared -nostartfiles -Wl,-Bsymbolic -Wl,-z,defs -Wl,-z,now -Wl,-z,noseparate-code -Wl,-soname,libafterfin.so \
-	-Wl,--version-script=shim/versions.map -Wl,--hash-style=gnu
+	-Wl,--version-script=$(VERSIONS) -Wl,--hash-style=gnu
 CLI_LIBRARIES = -lmnl -ljansson -lm -lncursesw -pthread
 
 $(B)/libafterfin.so: $(call objects,pic,$(filter-out policy/keys.c,$(POLICY)) $(WRITER) ledger/errno_name.c \
-		$(SHIM)) shim/versions.map
+		$(SHIM)) $(VERSIONS)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(SHIM_LINK) -o $@ $(filter %.o,$^)
 
@@ -125,7 +132,7 @@ tests: $(B)/tests/check $(VICTIMS) $(DEMO) ## build the tests and what they run
 demo: all $(B)/examples/static_client ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
-include man/rules.mk dist/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/libc/rules.mk tests/soak/rules.mk
+include shim/rules.mk man/rules.mk dist/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/libc/rules.mk tests/soak/rules.mk
 
 # clang-format of Debian 12 and of 13 read .clang-format alike.
 SOURCES = $(shell find $(filter-out $(B) build,$(wildcard [a-z]*)) -name '*.[ch]')

@@ -453,6 +453,10 @@ int af_accept(bool raw, int fd, struct sockaddr *addr, socklen_t *len, int flags
         note_listener(fd, conn, &parent);
         af_unpin(conn);
     }
+#ifndef SYS_accept /* i386 */
+    flags = raw && flags < 0 ? 0 : flags;
+#define SYS_accept SYS_accept4
+#endif
     int got = flags < 0 ? AF_NEXT(raw, accept, fd, addr, len) : AF_NEXT(raw, accept4, fd, addr, len, flags);
     if (!conn)
         return got;

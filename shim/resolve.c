@@ -16,14 +16,19 @@ struct af_real af_real;
  * is none. musl knows no versions. */
 #if defined __x86_64__
 #define OLDEST "GLIBC_2.2.5"
+#define OLDEST_DLOPEN OLDEST
+#elif defined __i386__
+#define OLDEST "GLIBC_2.0"
+#define OLDEST_DLOPEN "GLIBC_2.1" /* and of dlvsym */
 #else
 #define OLDEST "GLIBC_2.17"
+#define OLDEST_DLOPEN OLDEST
 #endif
 extern void *oldest_dlsym(void *handle, const char *name) __attribute__((weak));
 __asm__(".symver oldest_dlsym, dlsym@" OLDEST);
 /* In glibc alone. A program that has a dlsym of its own may call dlopen in it, which is then what we are looking for. */
 extern void *oldest_dlvsym(void *handle, const char *name, const char *version) __attribute__((weak));
-__asm__(".symver oldest_dlvsym, dlvsym@" OLDEST);
+__asm__(".symver oldest_dlvsym, dlvsym@" OLDEST_DLOPEN);
 
 /* Where other libraries that have some of these functions lie; libc, where the search ends, is not among them. */
 enum { MAX_WRAPPERS = 8 };
@@ -130,7 +135,7 @@ static int look_in(struct dl_phdr_info *info, size_t size, void *context) {
 }
 
 static void ask_for_dlopen(void) {
-    static const char *const versions[] = { "GLIBC_2.34", OLDEST };
+    static const char *const versions[] = { "GLIBC_2.34", OLDEST_DLOPEN };
     for (int i = 0; i < 2 && oldest_dlvsym && !af_real.dlopen; i++)
         af_real.dlopen = oldest_dlvsym(RTLD_NEXT, "dlopen", versions[i]);
 }

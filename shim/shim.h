@@ -47,7 +47,13 @@
     HELPER(int, __cxa_at_quick_exit, (void (*function)(void *), void *object)) \
     HELPER(int, clock_gettime, (clockid_t clock, struct timespec * now)) \
     HELPER(int, fileno, (FILE * file)) \
-    HELPER(char *, getenv, (const char *name))
+    HELPER(char *, getenv, (const char *name)) \
+    AF_HELPERS_32(HELPER)
+#ifdef __i386__ /* since 2.28, with locks of open file descriptions in 64 bits; fcntl itself does that before */
+#define AF_HELPERS_32(HELPER) HELPER(int, fcntl64, (int fd, int command, ...))
+#else
+#define AF_HELPERS_32(HELPER)
+#endif
 
 /* The next function in line for everything in calls.def, and the helpers; NULL where this libc has none. */
 struct af_real {

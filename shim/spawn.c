@@ -1,7 +1,7 @@
 /* Hooks: children that do not come from fork. They may inherit connections, and outlive our own descriptors
  * for them.
  *
- * posix_spawn: on x86_64 glibc has two of each: since 2.15 one that does not give a file without #! to the shell.
+ * posix_spawn: on x86_64 and i386 glibc has two of each: since 2.15 one that does not give a file without #! to the shell.
  * Both are exported here under their versions, so that each caller gets the one that it was linked with. */
 #include "shim/shim.h"
 
@@ -49,11 +49,16 @@ FILE *af_on_popen(const char *command, const char *mode) {
         return real ? spawn(real, pid, path, actions, attributes, argv, envp) : ENOSYS; \
     }
 
+#if defined __x86_64__ || defined __i386__
 #ifdef __x86_64__
+#define FIRST "GLIBC_2.2.5"
+#else
+#define FIRST "GLIBC_2.2"
+#endif
 __asm__(".symver af_spawn, posix_spawn@@GLIBC_2.15, remove");
 __asm__(".symver af_spawnp, posix_spawnp@@GLIBC_2.15, remove");
-__asm__(".symver af_spawn_old, posix_spawn@GLIBC_2.2.5, remove");
-__asm__(".symver af_spawnp_old, posix_spawnp@GLIBC_2.2.5, remove");
+__asm__(".symver af_spawn_old, posix_spawn@" FIRST ", remove");
+__asm__(".symver af_spawnp_old, posix_spawnp@" FIRST ", remove");
 SPAWN(posix_spawn, af_spawn_old, af_find_old("posix_spawn"))
 SPAWN(posix_spawnp, af_spawnp_old, af_find_old("posix_spawnp"))
 #else

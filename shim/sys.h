@@ -38,8 +38,36 @@ static inline long af_sys(long n, long a, long b, long c, long d, long e, long f
     return x0;
 }
 
+#elif defined __i386__
+
+/* Under the names of 64-bit kernels. */
+#undef SYS_mmap
+#undef SYS_geteuid
+#undef SYS_fallocate
+#define SYS_mmap SYS_mmap2
+#define SYS_newfstatat SYS_fstatat64
+#define SYS_geteuid SYS_geteuid32
+#define SYS_fallocate 324
+
+static inline long af_sys(long n, long a, long b, long c, long d, long e, long f) {
+    long result;
+    if (n == SYS_mmap)
+        f = (long)((unsigned long)f >> 12); /* it counts in pages */
+    if (n == SYS_openat)
+        c |= 0100000;         /* O_LARGEFILE */
+    if (n == SYS_fallocate) { /* both its offsets are 64 bits */
+        e = d;
+        d = f = 0;
+    }
+    __asm__ volatile("pushl %7\n\tpushl %%ebp\n\tmovl 4(%%esp), %%ebp\n\tint $128\n\tpopl %%ebp\n\taddl $4, %%esp"
+                     : "=a"(result)
+                     : "a"(n), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e), "g"(f)
+                     : "memory");
+    return result;
+}
+
 #else
-#error "afterfin knows the system call convention of x86_64 and aarch64; add this architecture's here"
+#error "afterfin knows the system call convention of x86_64, i386 and aarch64; add this architecture's here"
 #endif
 
 /* The program has installed a seccomp filter: nothing of ours may reach the kernel any more (law 8). */

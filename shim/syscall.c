@@ -72,6 +72,9 @@ static long on_descriptor(long number, const long a[6]) {
     case SYS_dup2: return af_on_dup2(fd, (int)a[1], true);
 #endif
     case SYS_dup3: return af_on_dup3(fd, (int)a[1], (int)a[2], true);
+#ifdef SYS_fcntl64
+    case SYS_fcntl64:
+#endif
     case SYS_fcntl: /* the function does more than the call for some commands: F_GETOWN, F_SETLKW */
         if ((int)a[1] == F_DUPFD || (int)a[1] == F_DUPFD_CLOEXEC)
             return af_on_fcntl(fd, (int)a[1], (void *)a[2], true);
@@ -92,7 +95,9 @@ static long on_socket(long number, const long a[6]) {
     switch (number) {
     case SYS_socket: return af_on_socket(fd, (int)a[1], (int)a[2], true);
     case SYS_connect: return af_on_connect(fd, (void *)a[1], (socklen_t)a[2], true);
+#ifdef SYS_accept
     case SYS_accept: return af_on_accept(fd, (void *)a[1], (void *)a[2], true);
+#endif
     case SYS_accept4: return af_on_accept4(fd, (void *)a[1], (void *)a[2], (int)a[3], true);
     case SYS_bind: return af_on_bind(fd, (void *)a[1], (socklen_t)a[2], true);
     case SYS_listen: return af_on_listen(fd, (int)a[1], true);
@@ -102,6 +107,45 @@ static long on_socket(long number, const long a[6]) {
     default: return on_descriptor(number, a);
     }
 }
+
+#ifdef SYS_socketcall
+/* One number for all: the call and where its arguments are. The kernel has each as a number of its own since 4.3. */
+static long on_socketcall(const long a[6]) {
+    static const struct {
+        short number;
+        unsigned char arguments;
+    } calls[] = {
+        { 0, 0 },
+        { SYS_socket, 3 },
+        { SYS_bind, 3 },
+        { SYS_connect, 3 },
+        { SYS_listen, 2 },
+        { SYS_accept4, 3 }, /* accept: with no flags */
+        { SYS_getsockname, 3 },
+        { 0, 0 }, /* getpeername */
+        { 0, 0 }, /* socketpair */
+        { 0, 0 }, /* send */
+        { 0, 0 }, /* recv */
+        { SYS_sendto, 6 },
+        { 0, 0 }, /* recvfrom */
+        { SYS_shutdown, 2 },
+        { SYS_setsockopt, 5 },
+        { SYS_getsockopt, 5 },
+        { SYS_sendmsg, 3 },
+        { SYS_recvmsg, 3 },
+        { SYS_accept4, 4 },
+        { SYS_recvmmsg, 5 },
+        { SYS_sendmmsg, 4 },
+    };
+    const unsigned long call = (unsigned long)a[0];
+    long of[6] = { 0 };
+    const bool known = call < sizeof calls / sizeof *calls && calls[call].number &&
+                       af_can_read((void *)a[1], calls[call].arguments * sizeof(long));
+    for (int i = 0; known && i < calls[call].arguments; i++)
+        of[i] = ((const long *)a[1])[i];
+    return known ? on_socket(calls[call].number, of) : af_real.syscall(SYS_socketcall, a[0], a[1]);
+}
+#endif
 
 __attribute__((visibility("default"))) long af_export_syscall(long number, ...) __asm__("syscall");
 long af_export_syscall(long number, ...) {
@@ -115,5 +159,9 @@ long af_export_syscall(long number, ...) {
         af_resolve();
     if (!af.on || af_is_next_in_line(__builtin_return_address(0)))
         return af_real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+#ifdef SYS_socketcall
+    if (number == SYS_socketcall)
+        return on_socketcall(a);
+#endif
     return on_socket(number, a);
 }

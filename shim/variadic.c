@@ -13,36 +13,88 @@ static void resolved(void) {
         af_resolve();
 }
 
+static inline int any_fcntl(int fd, int command, void *argument) {
+    return af.on ? af_on_fcntl(fd, command, argument, false) : af_real.fcntl(fd, command, argument);
+}
+
 /* Every command takes at most one argument, an int or a pointer, which travel alike. */
-#define FCNTL(name) \
-    EXPORT int af_export_##name(int fd, int command, ...) __asm__(#name); \
-    int af_export_##name(int fd, int command, ...) { \
+#define FCNTL(function, any) \
+    EXPORT int function(int fd, int command, ...); \
+    int function(int fd, int command, ...) { \
         va_list rest; \
         va_start(rest, command); \
         void *argument = va_arg(rest, void *); \
         va_end(rest); \
         resolved(); \
-        return af.on ? af_on_fcntl(fd, command, argument, false) : af_real.fcntl(fd, command, argument); \
+        return any(fd, command, argument); \
     }
-FCNTL(fcntl)
-FCNTL(fcntl64)
-FCNTL(__fcntl)
-
-EXPORT int af_export_prctl(int option, ...) __asm__("prctl");
-int af_export_prctl(int option, ...) {
-    unsigned long a[4];
-    va_list rest;
-    va_start(rest, option);
-    for (int i = 0; i < 4; i++)
-        a[i] = va_arg(rest, unsigned long);
-    va_end(rest);
-    resolved();
-    const bool seals = option == PR_SET_SECCOMP && af.on && af_seal();
-    int result = af_real.prctl(option, a[0], a[1], a[2], a[3]);
-    if (seals && result < 0)
-        af_unseal();
-    return result;
+#define FCNTL_AS(name, any) \
+    EXPORT int af_export_##name(int fd, int command, ...) __asm__(#name); \
+    FCNTL(af_export_##name, any)
+FCNTL_AS(__fcntl, any_fcntl)
+#ifdef __i386__
+/* A lock of an open file description has offsets of 32 or of 64 bits, by the function; all other commands say so by their
+ * number. Before 2.28 glibc has one fcntl, and that takes those of 64. */
+static inline int fcntl_of_64(int fd, int command, void *argument) {
+    const bool by_function = command >= F_OFD_GETLK && command <= F_OFD_SETLKW && af_real.fcntl64;
+    return by_function ? af_real.fcntl64(fd, command, argument) : any_fcntl(fd, command, argument);
 }
+__asm__(".symver af_fcntl, fcntl@@GLIBC_2.28, remove");
+__asm__(".symver af_fcntl_old, fcntl@GLIBC_2.0, remove");
+FCNTL(af_fcntl, any_fcntl)
+FCNTL(af_fcntl_old, fcntl_of_64)
+FCNTL_AS(fcntl64, fcntl_of_64)
+FCNTL_AS(__fcntl_time64, fcntl_of_64)
+#else
+FCNTL_AS(fcntl, any_fcntl)
+FCNTL_AS(fcntl64, any_fcntl)
+#endif
+
+#define PRCTL(name) \
+    EXPORT int af_export_##name(int option, ...) __asm__(#name); \
+    int af_export_##name(int option, ...) { \
+        unsigned long a[4]; \
+        va_list rest; \
+        va_start(rest, option); \
+        for (int i = 0; i < 4; i++) \
+            a[i] = va_arg(rest, unsigned long); \
+        va_end(rest); \
+        resolved(); \
+        const bool seals = option == PR_SET_SECCOMP && af.on && af_seal(); \
+        int result = af_real.prctl(option, a[0], a[1], a[2], a[3]); \
+        if (seals && result < 0) \
+            af_unseal(); \
+        return result; \
+    }
+PRCTL(prctl)
+#ifdef __i386__
+PRCTL(__prctl_time64)
+
+/* What is left of the time goes back in the caller's 64 bits. */
+struct time64 {
+    int64_t s;
+    int32_t ns, unused;
+};
+EXPORT int af_export_recvmmsg64(int fd, struct mmsghdr *messages, unsigned n, int flags,
+                                struct time64 *timeout) __asm__("__recvmmsg64");
+int af_export_recvmmsg64(int fd, struct mmsghdr *messages, unsigned n, int flags, struct time64 *timeout) {
+    const bool can = timeout && af_can_read(timeout, sizeof *timeout);
+    struct timespec short_time = { 0 };
+    if (can) {
+        short_time.tv_sec = timeout->s > INT32_MAX ? INT32_MAX : (time_t)timeout->s;
+        short_time.tv_nsec = timeout->ns;
+    }
+    struct timespec *asked = can ? &short_time : (struct timespec *)timeout;
+    resolved();
+    int got = af.on ? af_on_recvmmsg(fd, messages, n, flags, asked, false)
+                    : af_real.recvmmsg(fd, messages, n, flags, asked);
+    if (can && got >= 0) {
+        timeout->s = short_time.tv_sec;
+        timeout->ns = (int32_t)short_time.tv_nsec;
+    }
+    return got;
+}
+#endif
 
 /* A child that shares our memory but not our descriptors runs hooks on the parent's table. */
 static void note_clone(unsigned long flags) {

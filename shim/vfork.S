@@ -27,6 +27,28 @@ __vfork:
     ret
     .size vfork, . - vfork
     .size __vfork, . - __vfork
+#elif defined __i386__
+    .type vfork, @function
+    .type __vfork, @function
+vfork:
+__vfork:
+    subl $12, %esp
+    call af_vfork_begins
+    addl $12, %esp
+    popl %ecx
+    movl $190, %eax
+    int $0x80
+    pushl %ecx
+    testl %eax, %eax
+    jz 1f
+    subl $8, %esp
+    pushl %eax
+    call af_vfork_ended
+    addl $12, %esp
+1:
+    ret
+    .size vfork, . - vfork
+    .size __vfork, . - __vfork
 #elif defined __aarch64__
     .type vfork, %function
     .type __vfork, %function

@@ -17,9 +17,7 @@ enum { MAX_ARGS = 64 };
 
 const char *command_path(void) {
     char *path;
-    const char *library = library_path();
-    int directory = (int)(strrchr(library, '/') - library);
-    if (asprintf(&path, "%.*s/afterfin", directory, library) < 0)
+    if (asprintf(&path, "%s/afterfin", build_directory()) < 0)
         abort();
     return path;
 }

@@ -128,6 +128,7 @@ int socket_option(int fd, int level, int name);
 
 /* Where things are built, and a path of the test's own ("/tmp/afterfin-test.PID.SERIAL"): a file or directory
  * made there, or with more behind the name, goes when the test ends. */
+const char *build_directory(void);
 const char *library_path(void);
 /* From now on those are a copy that every user can reach, where the sources are below a directory (/root) that is
  * closed to others. */

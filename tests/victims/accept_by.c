@@ -28,7 +28,13 @@ static void by_accept4(int unused) {
     (void)unused, drop(taken(accept4(listener, NULL, NULL, SOCK_NONBLOCK)));
 }
 static void by_syscall_accept(int unused) {
+#ifdef SYS_accept
     (void)unused, drop(taken((int)syscall(SYS_accept, listener, NULL, NULL)));
+#else
+    long arguments[3] = { listener };
+
+    (void)unused, drop(taken((int)syscall(SYS_socketcall, 5, arguments)));
+#endif
 }
 static void by_syscall_accept4(int unused) {
     (void)unused, drop(taken((int)syscall(SYS_accept4, listener, NULL, NULL, SOCK_CLOEXEC)));

@@ -9,6 +9,10 @@ static inline long instruction(long number, long a, long b, long c) {
     long result = number;
     __asm__ volatile("syscall" : "+a"(result) : "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
     return result;
+#elif defined(__i386__)
+    long result = number;
+    __asm__ volatile("int $128" : "+a"(result) : "b"(a), "c"(b), "d"(c) : "memory");
+    return result;
 #elif defined(__aarch64__)
     register long x8 __asm__("x8") = number;
     register long x0 __asm__("x0") = a;

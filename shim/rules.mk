@@ -1,0 +1,13 @@
+# The library for programs of 32 bits (i386) beside that of x86_64, where a compiler for them is there: I386_CC, a cross
+# compiler, gcc's multilib, or clang with libc6-dev-i386. `I386_CC=` builds none.
+
+CLANG_32 = clang -m32 --rtlib=compiler-rt --unwindlib=none -Wno-unused-command-line-argument
+ifneq ($(IS_I386)$(if $(filter x86_64-%,$(MACHINE)),,other),)
+I386_CC :=
+else ifeq ($(origin I386_CC),undefined)
+I386_CC := $(shell for cc in i686-linux-gnu-gcc 'gcc -m32' '$(CLANG_32)'; do \
+	echo 'int main(void) { return 0; }' | $$cc -xc -o /dev/null - 2>/dev/null && echo "$$cc" && break; done)
+endif
+
+$(B)/i386/libafterfin.so: FORCE
+	+$(Q)$(MAKE) B=$(B)/i386 CC='$(I386_CC)' I386_CC= $@
