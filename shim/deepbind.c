@@ -4,21 +4,12 @@
  *
  * dlopen looks at its caller: at where that looks for libraries, and its namespace. So it is jumped to. Only where the
  * caller makes no difference is it called, for what it has opened to be seen when it is back. */
-#include "shim/object.h"
+#include "shim/bind.h"
 
 #include <dlfcn.h>
 #include <sys/mman.h>
 
 #define EXPORT __attribute__((visibility("default")))
-
-/* To be the caller's call, and not ours. */
-#if defined __has_attribute && __has_attribute(musttail)
-#define JUMPS
-#define JUMP __attribute__((musttail)) return
-#else
-#define JUMPS __attribute__((optimize("O2")))
-#define JUMP return
-#endif
 
 #if __SIZEOF_POINTER__ == 8
 typedef ElfW(Rela) relocation;
@@ -30,30 +21,37 @@ typedef ElfW(Rel) relocation;
 enum { TABLE = DT_REL, TABLE_SIZE = DT_RELSZ };
 #endif
 
-struct opening {
-    void *handle;
-    unsigned n_before;       /* objects that were there before */
-    unsigned long long gone; /* ... and how many had gone until then */
-    unsigned at;
-    struct object ours;
-    struct range libc[2]; /* before 2.34 libpthread has a part of it */
-};
-
 /* ---- one entry ------------------------------------------------------------------------------------------------ */
 
-static void *ours_of(const struct object *ours, const char *text) {
+static void *ours_of(const struct af_opening *o, const char *text) {
+    if (o->place != AF_OWN_NAMESPACE)
+        return af_elsewhere(text, o->place);
     const struct name name = name_of(text);
-    const ElfW(Sym) *symbol = name.text[0] ? find(ours, &name, DEFAULT) : NULL;
-    return symbol ? (void *)(ours->base + symbol->st_value) : NULL;
+    const ElfW(Sym) *symbol = name.text[0] ? find(&o->ours, &name, DEFAULT) : NULL;
+    return symbol ? (void *)(o->ours.base + symbol->st_value) : NULL;
 }
 
-static bool is_libcs(const struct opening *o, const void *function) {
+static bool is_libcs(const struct af_opening *o, const void *function) {
     return is_in(&o->libc[0], function) || is_in(&o->libc[1], function);
 }
 
-/* Not bound yet, it leads into the library itself: dlsym tells what it would be bound to, ahead of time. */
-static bool is_ours_to_bind(const struct opening *o, const struct range *self, void *bound, const char *name) {
-    return is_libcs(o, is_in(self, bound) ? af_find_in(o->handle, name) : bound);
+enum answer { NO, YES, ASK };
+
+static enum answer is_ours_to_bind(struct af_opening *o, const struct range *self, void *bound, const char *name,
+                                   void *function) {
+    if (!is_in(self, bound))
+        return is_libcs(o, bound) ? YES : NO;
+    for (unsigned i = 0; i < o->n_later; i++)
+        if (o->later[i].function == function)
+            return o->later[i].is_libcs ? YES : NO;
+    o->asked = name_of(name);
+    return o->asked.text[0] && o->n_later < AF_LATER ? ASK : NO;
+}
+
+void af_ask_later(struct af_opening *o) {
+    const unsigned i = o->n_later++;
+    o->later[i].function = ours_of(o, o->asked.text);
+    o->later[i].is_libcs = is_libcs(o, af_find_in(o->handle, o->asked.text));
 }
 
 static void write_entry(const struct range *sealed, void **entry, void *function) {
@@ -108,26 +106,46 @@ static bool is_writable(const struct dl_phdr_info *info, const void *at) {
     return false;
 }
 
-static void bind_library(const struct opening *o, const struct dl_phdr_info *info, const struct object *object) {
+bool af_each_import(const struct dl_phdr_info *info, const struct object *object, af_visit *visit, void *context) {
     const struct tables tables = tables_of(info);
-    const struct range self = range_of(info), sealed = sealed_of(info);
     for (int t = 0; t < 2; t++)
         for (size_t i = 0; tables.at[t] && i < tables.size[t]; i++) {
             const uint32_t symbol = (uint32_t)SYMBOL_OF(tables.at[t][i].r_info);
             void **entry = (void **)(object->base + tables.at[t][i].r_offset);
             if (!symbol || object->symbols[symbol].st_shndx != SHN_UNDEF || (uintptr_t)entry % sizeof *entry)
                 continue;
-            const char *name = object->strings + object->symbols[symbol].st_name;
-            void *function = ours_of(&o->ours, name);
-            if (function && is_writable(info, entry) && is_ours_to_bind(o, &self, *entry, name))
-                write_entry(&sealed, entry, function);
+            if (!visit(context, object->strings + object->symbols[symbol].st_name, entry))
+                return false;
         }
+    return true;
+}
+
+struct binding {
+    struct af_opening *o;
+    const struct dl_phdr_info *info;
+    struct range self, sealed;
+};
+
+static bool bind_entry(void *context, const char *name, void **entry) {
+    const struct binding *b = context;
+    void *function = ours_of(b->o, name);
+    if (!function || !is_writable(b->info, entry))
+        return true;
+    const enum answer answer = is_ours_to_bind(b->o, &b->self, *entry, name, function);
+    if (answer == YES)
+        write_entry(&b->sealed, entry, function);
+    return answer != ASK;
+}
+
+bool af_bind_library(struct af_opening *o, const struct dl_phdr_info *info, const struct object *object) {
+    struct binding binding = { o, info, range_of(info), sealed_of(info) };
+    return af_each_import(info, object, bind_entry, &binding);
 }
 
 /* ---- all that has come ------------------------------------------------------------------------------------------ */
 
 static int learn(struct dl_phdr_info *info, size_t size, void *context) {
-    struct opening *o = context;
+    struct af_opening *o = context;
     const struct range range = range_of(info);
     (void)size;
     o->n_before++;
@@ -143,25 +161,27 @@ static int learn(struct dl_phdr_info *info, size_t size, void *context) {
 
 /* Where others have gone meanwhile the order tells nothing. */
 static int bind_new(struct dl_phdr_info *info, size_t size, void *context) {
-    struct opening *o = context;
+    struct af_opening *o = context;
     struct object object;
     (void)size;
     const bool is_new = o->at++ >= o->n_before || info->dlpi_subs != o->gone;
     if (is_new && !is_this_library(info) && read_dynamic(info, &object)) {
         const struct range range = range_of(info);
         if (range.start != o->libc[0].start && range.start != o->libc[1].start)
-            bind_library(o, info, &object);
+            return !af_bind_library(o, info, &object);
     }
     return 0;
 }
 
 __attribute__((noinline)) static void *open_and_bind(const char *file, int mode) {
-    struct opening o = { 0 };
+    struct af_opening o = { .place = AF_OWN_NAMESPACE };
     dl_iterate_phdr(learn, &o);
     o.handle = af_real.dlopen(file, mode);
     int error = errno;
-    if (o.handle && o.ours.hash)
-        dl_iterate_phdr(bind_new, &o);
+    while (o.handle && o.ours.hash && dl_iterate_phdr(bind_new, &o)) {
+        af_ask_later(&o);
+        o.at = 0;
+    }
     errno = error;
     return o.handle;
 }
@@ -189,7 +209,7 @@ static int look_at_caller(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
-__attribute__((noinline)) static bool makes_no_difference(const char *file, const void *at) {
+__attribute__((noinline)) bool af_any_caller(const char *file, const void *at) {
     struct caller caller = { .at = at };
     bool is_path = false;
     dl_iterate_phdr(look_at_caller, &caller);
@@ -202,11 +222,11 @@ __attribute__((noinline)) static bool makes_no_difference(const char *file, cons
 }
 
 EXPORT void *af_export_dlopen(const char *file, int mode) __asm__("dlopen");
-EXPORT JUMPS void *af_export_dlopen(const char *file, int mode) {
+EXPORT AF_JUMPS void *af_export_dlopen(const char *file, int mode) {
     if (AF_UNLIKELY(!af_real.dlopen))
         af_resolve();
     if (AF_UNLIKELY(mode & RTLD_DEEPBIND) && af.on && !af_sealed && af_is_glibc() && file &&
-        makes_no_difference(file, __builtin_return_address(0)))
+        af_any_caller(file, __builtin_return_address(0)))
         return open_and_bind(file, mode);
-    JUMP af_real.dlopen(file, mode);
+    AF_JUMP af_real.dlopen(file, mode);
 }

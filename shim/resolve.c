@@ -85,12 +85,16 @@ static void *address_of(const struct object *object, const ElfW(Sym) *symbol, co
 }
 
 /* What dlsym did not find is not for the program's dlerror to tell. */
-void *af_ask_libc(const char *name) {
-    void *found = oldest_dlsym ? oldest_dlsym(RTLD_NEXT, name) : NULL;
+void *af_find_in(void *handle, const char *name) {
+    void *found = oldest_dlsym ? oldest_dlsym(handle, name) : NULL;
     char *(*error)(void) = found || !oldest_dlsym ? NULL : oldest_dlsym(RTLD_DEFAULT, "dlerror");
     if (error)
         error();
     return found;
+}
+
+void *af_ask_libc(const char *name) {
+    return af_find_in(RTLD_NEXT, name);
 }
 
 /* How many names are still missing after this object; *found is how many it has given. */
@@ -188,8 +192,4 @@ void *af_find_old(const char *name) {
 
 void *af_find_late(const char *name) {
     return look_everywhere(name, DEFAULT);
-}
-
-void *af_find_in(void *handle, const char *name) {
-    return oldest_dlsym ? oldest_dlsym(handle, name) : NULL;
 }

@@ -5,6 +5,7 @@
  *   start.c     the constructor: settings, first and last words      resolve.c  the next function in line
  *   libc.c      what a libc does not have
  *   deepbind.c  libraries that bind to libc first                    object.h   a loaded object's tables
+ *   namespace.c  libraries with a libc of their own (dlmopen)        bind.h     their tables of relocations
  *   calls.c     exported wrappers, generated from calls.def          variadic.c, vfork.S  the ones that are not
  *   track.c     descriptor -> connection; pool.c  the records        memory.c   the ledger's memory
  *   share.c     who of several processes is the last to let go       count.c    this process's counts
@@ -105,6 +106,7 @@ void *af_ask_libc(const char *name);
 #undef VARIADIC
 #undef ALSO
 int af_on_fcntl(int fd, int command, void *argument, bool raw);
+long af_on_syscall(long number, const long arguments[6]);
 
 /* How a hook of a SYSTEM_CALL row goes on: in the next function in line, or, where the program came by syscall(), in that
  * very system call. */

@@ -90,7 +90,7 @@ static long on_descriptor(long number, const long a[6]) {
     }
 }
 
-static long on_socket(long number, const long a[6]) {
+long af_on_syscall(long number, const long a[6]) {
     int fd = (int)a[0];
     switch (number) {
     case SYS_socket: return af_on_socket(fd, (int)a[1], (int)a[2], true);
@@ -143,7 +143,7 @@ static long on_socketcall(const long a[6]) {
                        af_can_read((void *)a[1], calls[call].arguments * sizeof(long));
     for (int i = 0; known && i < calls[call].arguments; i++)
         of[i] = ((const long *)a[1])[i];
-    return known ? on_socket(calls[call].number, of) : af_real.syscall(SYS_socketcall, a[0], a[1]);
+    return known ? af_on_syscall(calls[call].number, of) : af_real.syscall(SYS_socketcall, a[0], a[1]);
 }
 #endif
 
@@ -163,5 +163,5 @@ long af_export_syscall(long number, ...) {
     if (number == SYS_socketcall)
         return on_socketcall(a);
 #endif
-    return on_socket(number, a);
+    return af_on_syscall(number, a);
 }

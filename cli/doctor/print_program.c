@@ -62,7 +62,8 @@ static void print_past(const struct af_program *p) {
     static const char *const what[] = {
         [AF_BY_DEEPBIND] = "can open more (dlopen) and has a search path of its own: what it opens by a bare name with "
                            "RTLD_DEEPBIND is not reached",
-        [AF_BY_DLMOPEN] = "can open libraries in a namespace of their own (dlmopen): those are not reached",
+        [AF_BY_DLMOPEN] = "can open libraries in a namespace of their own (dlmopen): of those some are not "
+                          "reached (afterfin(7), LIMITS)",
         [AF_BY_KERNEL] =
             "makes connections by instructions of its own (it has a libc in it, or is written in Go): those "
             "are not reached",

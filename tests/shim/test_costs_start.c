@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 /* User instructions that the library adds to exec, ld.so and main of /bin/true over those of a library with nothing in
- * it: 23,808. What bare and empty take is the distribution's: 108,653 and 115,604 on Debian 12, 146,801 and 156,363 on
- * Debian 13. */
-enum { MOST_EXTRA = 25800 };
+ * it: 25,900, of which 600 come and go with where ld.so's strcmp finds the names of versions. What bare and empty take is
+ * the distribution's: 108,653 and 115,604 on Debian 12, 146,801 and 156,363 on Debian 13. */
+enum { MOST_EXTRA = 26400 };
 
 /* A copy without debug information: valgrind 3.19 cannot read that of every compiler. */
 static const char *stripped_library(void) {

@@ -2,6 +2,8 @@
  * in constant data. Built as deep.so. */
 #include "way.h"
 
+#include <sys/wait.h>
+
 static int (*const volatile closes)(int fd) = close;
 
 void go(const char *address, const char *port, int n);
@@ -16,4 +18,23 @@ void go(const char *address, const char *port, int n) {
     }
     errno = 0;
     MUST(closes(-1) == -1 && errno == EBADF);
+    MUST(fcntl(-1, F_GETFD) == -1 && syscall(SYS_close, -2) == -1);
+    errno = 0;
+    MUST(connect(-1, NULL, 0) == -1 && errno == EBADF);
+}
+
+/* One connection, which a child has too, and lets go of first. */
+void shares(const char *address, const char *port, int n);
+void shares(const char *address, const char *port, int n) {
+    for (int i = 0; i < n; i++) {
+        int fd = connected(address, port), status;
+        pid_t child = fork();
+        MUST(child >= 0);
+        if (child == 0) {
+            close(fd);
+            _exit(0);
+        }
+        MUST(waitpid(child, &status, 0) == child && status == 0);
+        close(fd);
+    }
 }
