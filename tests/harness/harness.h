@@ -78,7 +78,8 @@ long ns_sockstat(const char *field);
 /* A field of /proc/net/netstat, e.g. ns_netstat("TCPTimeWaitOverflow"). */
 long ns_netstat(const char *field);
 /* Wait until no socket of the namespace is still in the middle of closing (bounded: 60 s): an `ack` closer
- * lives in FIN_WAIT1 until the peer's ACK, which may be delayed. */
+ * lives in FIN_WAIT1 until the peer's ACK, which may be delayed, and any other in FIN_WAIT2 while the peer's FIN, in
+ * LAST_ACK over there, is on its way. Before every count of TIME_WAITs. */
 void ns_settle(void);
 /* sockstat's tw once everything has settled: TIME_WAIT, and orphans in FIN_WAIT2. */
 long ns_tw(void);

@@ -377,6 +377,7 @@ Test(run_result, counts_and_treats_a_child_with_memory_of_its_own_after_children
     peer_wait_ended(&peer, 20);
     cr_expect_eq(json_number(json, "totals.connects"), 10, "%s", json_dumps(json, 0));
     cr_expect_eq(json_number(json, "totals.avoided"), 10, "%s", json_dumps(json, 0));
+    ns_settle();
     cr_expect_eq(ns_count(ST_TIME_WAIT, 0, peer.port), 10);
 }
 
