@@ -34,7 +34,7 @@ $(B)/musl/tests/victims/static/%: tests/victims/%.c | $(B)/kernel
 MUSL_VICTIMS = $(call victims_for,musl) $(STATIC:%=$(B)/musl/tests/victims/static/%)
 check-musl: all tests $(if $(MUSL_CC),$(MUSL_VICTIMS)) ## the tests of the library with programs of musl (musl-gcc)
 	$(Q)if [ -z "$(MUSL_CC)" ]; then echo "check-musl: skipped, there is no musl-gcc (make test-deps)"; \
-		else VICTIMS=musl $(B)/tests/check -j2 --filter '@($(LIBC_FILTER)|supervisor/*)'; fi
+		else VICTIMS=musl $(B)/tests/check -j2 --filter '@($(LIBC_FILTER)|supervisor/*)' $(CHECK); fi
 
 # ---- an old glibc ------------------------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ $(B)/old-glibc/%: %.c $(B)/old-glibc/loader | $(B)/kernel
 		-Wl,--as-needed -l:libpthread.so.0 -l:libutil.so.1 -l:libdl.so.2
 
 check-old-glibc: all tests $(call victims_for,old-glibc) ## the same with a glibc of Debian 11, which debootstrap fetches (as root)
-	$(Q)VICTIMS=old-glibc $(B)/tests/check -j2 --filter '$(LIBC_FILTER)'
+	$(Q)VICTIMS=old-glibc $(B)/tests/check -j2 --filter '$(LIBC_FILTER)' $(CHECK)
 
 # ---- another processor -------------------------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ $(B)/aarch64/libafterfin.so: FORCE
 check-aarch64: all tests $(if $(ARM_CC),$(B)/aarch64/libafterfin.so $(call victims_for,arm)) ## the library for 64-bit ARM under qemu-user
 	$(Q)if [ -z "$(ARM_CC)" ] || ! command -v qemu-aarch64 >/dev/null; then \
 		echo "check-aarch64: skipped, it takes gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"; \
-		else VICTIMS=arm $(B)/tests/check -j2 --filter '@($(subst $(space),|,$(strip $(ARM_TESTS))))'; fi
+		else VICTIMS=arm $(B)/tests/check -j2 --filter '@($(subst $(space),|,$(strip $(ARM_TESTS))))' $(CHECK); fi
 # ---- 32-bit programs of this one ---------------------------------------------------------------------------------
 
 # i386, under a kernel that runs such programs. The command is of 64 bits, and run refuses them: no suites of run; and
@@ -104,5 +104,5 @@ check-i386: all tests $(if $(I386_CC),$(B)/i386/libafterfin.so $(I386_VICTIMS)) 
 	$(Q)if [ -z "$(I386_CC)" ]; then echo "check-i386: skipped, no compiler makes programs of 32 bits (make test-deps)"; \
 		elif $(B)/i386/tests/victims/late >$(B)/i386/runs 2>&1; [ $$? -gt 125 ]; then \
 		echo "check-i386: skipped, programs of 32 bits do not run here: $$(cat $(B)/i386/runs)"; \
-		else VICTIMS=i386 $(B)/tests/check -j2 --filter '@($(subst $(space),|,$(strip $(I386_SUITES))))/!($(subst $(space),|,$(strip $(I386_NOT))))'; fi
+		else VICTIMS=i386 $(B)/tests/check -j2 --filter '@($(subst $(space),|,$(strip $(I386_SUITES))))/!($(subst $(space),|,$(strip $(I386_NOT))))' $(CHECK); fi
 .PHONY: check-musl check-old-glibc check-aarch64 check-i386

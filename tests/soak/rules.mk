@@ -12,7 +12,7 @@ soak: all tests ## what takes minutes: a million connections, TIME_WAITs that re
 TIMES ?= 1000
 
 endings: all tests ## every way to end a connection, 1,000 times over (in `make check` 20 times)
-	$(Q)TIMES=$(TIMES) $(B)/tests/check -j2 --filter 'endings/*'
+	$(Q)TIMES=$(TIMES) $(B)/tests/check -j2 --filter 'endings/*' $(CHECK)
 
 SEEDS ?= 1000
 SEED ?= 1
@@ -45,6 +45,6 @@ ASAN_TESTS = @($(subst $() $(),|,$(strip $(filter-out soak,$(ASAN_SUITES)))))/!(
 asan: all tests ## the command and the library, under AddressSanitizer and UBSan
 	$(Q)$(MAKE) -s B=$(ASAN) CFLAGS='$(ASAN_TRAP)' $(ASAN)/libafterfin.so $(patsubst $(B)/%,$(ASAN)/%,$(VICTIMS))
 	$(Q)$(MAKE) -s B=$(ASAN) CFLAGS='$(ASAN_BOTH)' $(ASAN)/afterfin $(ASAN)/tests/check
-	$(Q)ASAN_OPTIONS=detect_leaks=0 $(ASAN)/tests/check -j2 --filter '$(ASAN_TESTS)'
+	$(Q)ASAN_OPTIONS=detect_leaks=0 $(ASAN)/tests/check -j2 --filter '$(ASAN_TESTS)' $(CHECK)
 
 .PHONY: soak endings model tsan asan

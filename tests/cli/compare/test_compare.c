@@ -213,8 +213,12 @@ Test(compare, shows_where_it_is_on_a_terminal) {
     ns_enter();
     command_on_terminal(&terminal, 80, NULL, "compare", "-a", "linger=off", "-r", "2", "--warmup", "1", "true", NULL);
     const char *seen = terminal_read(terminal, NULL);
-    static const char *const shown[] = { "\r\033[Kwarm-up 1 of 2, A\r", "\r\033[Kwarm-up 2 of 2, B; about 0 s left\r",
-                                         "\r\033[Krun 1 of 4, ", "\r\033[Krun 4 of 4, ", "\r\033[KA: linger=off" };
+    static const char *const shown[] = { "\r\033[Kwarm-up 1 of 2, A\r",
+                                         "\r\033[Kwarm-up 2 of 2, B; about ",
+                                         " s left\r\033[K",
+                                         "\r\033[Krun 1 of 4, ",
+                                         "\r\033[Krun 4 of 4, ",
+                                         "\r\033[KA: linger=off" };
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
         cr_expect(strstr(seen, shown[i]), "no '%s': %s", shown[i], seen);
 }
