@@ -34,6 +34,13 @@ static char *copy(const char *format, ...) {
     return text;
 }
 
+/* Begun by a shell in the background, or by nohup, it would hand on that these are ignored. */
+__attribute__((constructor)) static void hear_what_tests_send(void) {
+    static const int sent[] = { SIGINT, SIGQUIT, SIGHUP };
+    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
+        signal(sent[i], SIG_DFL);
+}
+
 /* The runner is build/tests/NAME. */
 static char build_path[PATH_MAX];
 
