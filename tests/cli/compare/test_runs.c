@@ -91,8 +91,9 @@ Test(compare_runs, counts_failures_by_errno) {
 Test(compare_runs, tells_prepare_which_side_it_is_for) {
     const char *err;
     ns_enter();
-    const char *prepare = "build/examples/server 127.0.0.1 8080 & if [ $COMPARE_SIDE = B ]; then "
-                          "echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets; fi; "
+    /* A run that takes over a second would take its own ports again. */
+    const char *prepare = "build/examples/server 127.0.0.1 8080 & echo 0 >/proc/sys/net/ipv4/tcp_tw_reuse; "
+                          "if [ $COMPARE_SIDE = B ]; then echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets; fi; "
                           "while ! grep -q ':1F90 00000000:0000 0A' /proc/net/tcp; do sleep 0.01; done";
     json_t *json = compare_json(0, format("-b|linger=off|-r|3|--netns|--prepare|%s", prepare),
                                 format("%s 127.0.0.1 8080 -n 20", victim_path("connect_close")), &err);
@@ -130,10 +131,11 @@ Test(compare_runs, says_what_is_plain_where_rounds_are_too_few_for_a_claim) {
 Test(compare_runs, can_give_each_run_a_namespace_of_its_own) {
     const char *err, *pids = scratch_path();
     ns_enter();
-    const char *prepare = format("build/examples/server 127.0.0.1 8080 & echo $! >>%s; "
-                                 "cd /proc/sys/net/ipv4; echo '21000 21099' >ip_local_port_range; echo 1 >tcp_rfc1337; "
-                                 "while ! grep -q ':1F90 00000000:0000 0A' /proc/net/tcp; do sleep 0.01; done",
-                                 pids);
+    const char *prepare = format(
+        "build/examples/server 127.0.0.1 8080 & echo $! >>%s; "
+        "cd /proc/sys/net/ipv4; echo '21000 21099' >ip_local_port_range; echo 1 >tcp_rfc1337; echo 0 >tcp_tw_reuse; "
+        "while ! grep -q ':1F90 00000000:0000 0A' /proc/net/tcp; do sleep 0.01; done",
+        pids);
     const char *cmd = format("%s 127.0.0.1 8080 -n 100", victim_path("connect_close"));
     json_t *json = compare_json(0, format("-a|linger=off|-b|linger=ack-always|-r|3|--netns|--prepare|%s", prepare), cmd,
                                 &err);
