@@ -1,15 +1,9 @@
 /* Writes the ledger: hands out records, counts, appends. See writer.h for what may run at the same time. */
 #include "ledger/writer.h"
 
-/* A section begins where a page does, and there are pages of 64 KiB. */
-static uint64_t page_up(uint64_t size) {
-    enum { LARGEST_PAGE = 1 << 16 };
-    return (size + LARGEST_PAGE - 1) & ~(uint64_t)(LARGEST_PAGE - 1);
-}
-
-static uint64_t section(uint64_t *end, uint64_t count, uint64_t size) {
-    uint64_t at = *end;
-    *end = page_up(at + count * size);
+static uint64_t section(uint64_t *end, const struct af_ledger_room *room, uint64_t count, uint64_t size) {
+    const uint64_t unit = room->page > AF_WINDOW ? room->page : AF_WINDOW, at = *end;
+    *end = (at + count * size + unit - 1) & ~(unit - 1);
     return at;
 }
 
@@ -21,11 +15,11 @@ struct places {
 static struct places place_sections(const struct af_ledger_room *room) {
     struct places to = { .end = AF_TIMES_AT };
     _Static_assert(AF_TIMES_AT + sizeof(struct af_histogram) <= AF_WINDOW, "both are always mapped");
-    to.times = section(&to.end, 1, sizeof(struct af_histogram));
-    to.processes = section(&to.end, room->processes, sizeof(struct af_process));
-    to.connections = section(&to.end, room->connections, sizeof(struct af_connection));
-    to.endpoints = section(&to.end, room->endpoints, sizeof(struct af_endpoint));
-    to.closed = section(&to.end, room->closed, sizeof(struct af_closed));
+    to.times = section(&to.end, room, 1, sizeof(struct af_histogram));
+    to.processes = section(&to.end, room, room->processes, sizeof(struct af_process));
+    to.connections = section(&to.end, room, room->connections, sizeof(struct af_connection));
+    to.endpoints = section(&to.end, room, room->endpoints, sizeof(struct af_endpoint));
+    to.closed = section(&to.end, room, room->closed, sizeof(struct af_closed));
     return to;
 }
 

@@ -14,13 +14,14 @@
  * where nobody will append. */
 struct af_ledger_room {
     uint32_t processes, connections, endpoints, closed;
+    uint32_t page; /* of who maps it by sections, where that is more than AF_WINDOW; else 0 */
 };
 
 /* All that the layout allows; a small one, of 6 MB, for where address space or file size is limited. Memory
  * follows use in both. */
 /* clang-format off */
-#define AF_LARGE_ROOM {AF_MAX_PROCESSES, AF_MAX_CONNECTIONS, AF_MAX_ENDPOINTS, AF_MAX_CLOSED}
-#define AF_SMALL_ROOM {1 << 10, 1 << 15, 1 << 13, 1 << 14}
+#define AF_LARGE_ROOM {AF_MAX_PROCESSES, AF_MAX_CONNECTIONS, AF_MAX_ENDPOINTS, AF_MAX_CLOSED, 0}
+#define AF_SMALL_ROOM {1 << 10, 1 << 15, 1 << 13, 1 << 14, 0}
 /* clang-format on */
 
 /* The size of the ring for a kernel that keeps `tw_buckets` TIME_WAITs (net.ipv4.tcp_max_tw_buckets; 0 where
@@ -41,7 +42,7 @@ struct af_section {
     _Atomic uintptr_t window; /* where it is, and how often it has grown */
 };
 
-/* Windows grow by multiples of this. */
+/* Sections lie, and windows begin and grow, at multiples of this, or of a larger page. */
 #define AF_WINDOW ((uintptr_t)1 << 14)
 
 /* The header and the histogram share the first. */

@@ -244,7 +244,13 @@ static int create(char path[PATH_ROOM]) {
 
 /* The last for a kernel that has no file in memory to give: it is mapped as a whole. */
 static const struct af_ledger_room large = AF_LARGE_ROOM, small = AF_SMALL_ROOM,
-                                   least = { 1 << 8, 1 << 13, 1 << 11, 0 };
+                                   least = { 1 << 8, 1 << 13, 1 << 11, 0, 0 };
+
+static struct af_ledger_room room_of(const struct af_ledger_room *of) {
+    struct af_ledger_room room = *of;
+    room.page = (uint32_t)af.page;
+    return room;
+}
 
 static uint64_t tw_buckets(void) {
     char text[24];
@@ -346,7 +352,7 @@ static long map_file_that_fits(struct af_ledger_map *map, int fd, struct af_ledg
     room->closed = af_ledger_ring(tw_buckets());
     long result = map_file(map, fd, room, false);
     if (result == -EFBIG || result == -EINVAL)
-        *room = small;
+        *room = room_of(&small);
     if (result == -EFBIG)
         result = map_file(map, fd, room, false);
     for (; result == -EFBIG && room->closed > LEAST_CLOSED; result = map_file(map, fd, room, false))
@@ -402,11 +408,11 @@ static long map_unnamed(struct af_ledger_map *map, const struct af_ledger_room *
 
 /* Nobody reads the ring of a ledger that has no name. */
 static long map_memory(struct af_ledger_map *map, struct af_ledger_room *room) {
-    *room = large;
+    *room = room_of(&large);
     room->closed = 0;
     if (map_unnamed(map, room) == 0)
         return 0;
-    *room = least;
+    *room = room_of(&least);
     long at = AF_SYS6(SYS_mmap, 0, af_ledger_size(room), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (af_sys_failed(at))
@@ -484,7 +490,7 @@ static bool make_fork_page(void) {
 
 /* *path: of its file, empty where it is none. */
 static long map_ledger(struct af_ledger_map *map, struct af_ledger_room *room, char path[PATH_ROOM]) {
-    *room = large;
+    *room = room_of(&large);
     *path = 0;
     long result = af.policy.ledger != AF_LEDGER_OFF ? try_file(map, room, path) : -ENOENT;
     return result < 0 ? map_memory(map, room) : 0;

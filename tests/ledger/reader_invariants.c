@@ -46,7 +46,7 @@ static void write_process(struct af_ledger_map *ledger, unsigned i) {
 }
 
 size_t reader_seed(unsigned which, void *out) {
-    const struct af_ledger_room room = { PROCESSES, PROCESSES * AF_BLOCK, 8, 8 };
+    const struct af_ledger_room room = { PROCESSES, PROCESSES * AF_BLOCK, 8, 8, 0 };
     const size_t size = af_ledger_size(&room);
     struct af_ledger *ledger = aligned_alloc(AF_WINDOW, (size + AF_WINDOW - 1) & ~(AF_WINDOW - 1));
     memset(ledger, 0, size);
