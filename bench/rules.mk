@@ -2,7 +2,8 @@
 
 ROUNDS ?= 41
 SECTIONS ?=
-BENCH = $(filter-out $(patsubst %,bench/%.c,driver empty floor),$(wildcard bench/*.c))
+MILLIONS ?= 4
+BENCH = $(filter-out $(patsubst %,bench/%.c,driver empty floor log_lines),$(wildcard bench/*.c))
 
 $(B)/bench/bench: $(call objects,obj,$(BENCH))
 	@mkdir -p $(@D); echo "  LINK $@"
@@ -15,4 +16,7 @@ $(B)/bench/driver_static: bench/driver.c
 bench: all $(addprefix $(B)/bench/,bench driver driver_static empty.so floor.so) ## what the library costs in time (ROUNDS=41)
 	$(Q)$(B)/bench/bench $(B) $(ROUNDS) $(SECTIONS)
 
-.PHONY: bench
+bench-big: all $(B)/bench/log_lines ## report over large logs, beside jq, awk and mlr (MILLIONS=4 of lines)
+	$(Q)bash bench/big_logs.sh $(B) $(MILLIONS)
+
+.PHONY: bench bench-big
