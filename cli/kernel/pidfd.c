@@ -20,6 +20,9 @@
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL /* Linux 6.9 */
+#endif
 
 /* ---- one process ---------------------------------------------------------------------------------------------- */
 
@@ -40,9 +43,33 @@ static bool has_ended(int pidfd) {
     return poll(&p, 1, 0) > 0;
 }
 
+/* A process whose first thread has ended is a zombie to whoever asks by its number, until the last one ends. */
+static bool hold_another_thread(struct af_held *held) {
+    char path[64];
+    struct af_process_stat now;
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)held->pid);
+    DIR *list = opendir(path);
+    for (struct dirent *e; list && !found && (e = readdir(list));) {
+        const pid_t thread = *e->d_name == '.' ? 0 : atoi(e->d_name);
+        const int fd = thread && thread != held->pid ? (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD) : -1;
+        found = fd >= 0 && af_process_stat(e->d_name, &now) && now.state != 'Z' && !has_ended(fd);
+        if (found) {
+            close(held->pidfd);
+            held->pidfd = fd;
+            held->thread = thread;
+        } else if (fd >= 0) {
+            close(fd);
+        }
+    }
+    if (list)
+        closedir(list);
+    return found;
+}
+
 int af_held_open(pid_t pid, struct af_held *out) {
     struct af_process_stat now;
-    *out = (struct af_held){ .pid = pid };
+    *out = (struct af_held){ .pid = pid, .thread = pid };
     out->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (out->pidfd < 0) /* EINVAL: the number is a thread's */
         return errno == EINVAL ? -ESRCH : -errno;
@@ -51,7 +78,8 @@ int af_held_open(pid_t pid, struct af_held *out) {
         memcpy(out->program, now.program, sizeof out->program);
         out->parent = now.parent;
         out->start_ticks = now.start_ticks;
-        return 0;
+        if (now.state != 'Z' || hold_another_thread(out))
+            return 0;
     }
     af_held_close(out);
     return -ESRCH;
@@ -76,7 +104,7 @@ static uint64_t socket_inode(int directory, const char *name, int *error) {
 
 int af_held_each_socket(const struct af_held *held, void (*visit)(void *, int, uint64_t), void *context) {
     char path[64];
-    snprintf(path, sizeof path, "/proc/%d/fd", (int)held->pid);
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)held->thread);
     DIR *list = opendir(path);
     int result = list ? 0 : -errno;
     if (has_ended(held->pidfd)) /* what was opened may be another's */

@@ -8,7 +8,9 @@
 
 struct af_held {
     pid_t pid;
-    int pidfd;
+    pid_t thread; /* whose descriptors these are: the first one's, which has the number pid, or, where that has ended by
+                   * itself (pthread_exit(3)), another's */
+    int pidfd;    /* of the thread */
     uint64_t start_ticks; /* field 22 of its stat */
     pid_t parent;
     char program[16]; /* as comm has it */

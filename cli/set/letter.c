@@ -85,7 +85,7 @@ static const char *obstacle(const struct af_inside *inside) {
 void af_set_letter(struct af_set *set, struct af_set_process *p) {
     struct af_error error;
     size_t size;
-    const int unread = af_inside_read(p->pid, &p->inside);
+    const int unread = af_inside_read(p->thread, &p->inside);
     if (unread || !p->inside.there) { /* who may not read it may not take its descriptors: that will say why */
         if (unread != -ESRCH && unread != -EACCES && unread != -EPERM && p->inside.there)
             p->note = "the library in it could not be read";
@@ -99,7 +99,7 @@ void af_set_letter(struct af_set *set, struct af_set_process *p) {
     if (p->note)
         return;
     take_apart(&p->inside, &p->old);
-    p->old.root = af_format("/proc/%d/root", (int)p->pid);
+    p->old.root = af_format("/proc/%d/root", (int)p->thread);
     if (!af_settings_parse(&p->old, &error))
         return;
     char *letter = write_letter(set, &p->old, &size);

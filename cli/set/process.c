@@ -77,7 +77,7 @@ static void add_listeners(void *context, uint64_t net_ns) {
 
 void af_set_find_listeners(struct af_set *set, const struct af_held *held) {
     int why;
-    uint64_t net_ns = af_namespace_of(held->pid, "net");
+    uint64_t net_ns = af_namespace_of(held->thread, "net");
     if (net_ns == set->listed_ns)
         return;
     set->listed_ns = net_ns;

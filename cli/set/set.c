@@ -122,6 +122,7 @@ static void treat(struct af_set *set, pid_t pid, enum how how) {
     }
     if (!error) {
         p->start_ticks = held.start_ticks;
+        p->thread = held.thread;
         memcpy(p->program, held.program, sizeof p->program);
         if (!p->known) {
             p->known = true;

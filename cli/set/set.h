@@ -28,7 +28,7 @@ struct af_seen_socket {
 };
 
 struct af_set_process {
-    pid_t pid;
+    pid_t pid, thread; /* the one that was looked at: kernel/pidfd.h */
     uint64_t start_ticks;
     char program[16];
     char *error;      /* it could not be reached: why; from malloc */
