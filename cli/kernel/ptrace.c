@@ -68,8 +68,7 @@ static bool is_filtered(int error) {
     return refused;
 }
 
-static char *by_yama(bool all) {
-    const int64_t scope = af_sysctl_value("kernel.yama.ptrace_scope");
+char *af_refusal_by_yama(int64_t scope, bool all) {
     if (scope == 1 && !all)
         return af_format("Yama lets only its ancestors in (kernel.yama.ptrace_scope=1): as root (sudo), or after the "
                          "program's own prctl(PR_SET_PTRACER), or with that sysctl at 0");
@@ -117,6 +116,6 @@ char *af_refusal(pid_t pid, int error) {
     if (read_facts(pid, &f))
         why = by_kernel(&f);
     if (!why)
-        why = by_yama(our_capabilities() >> CAP_SYS_PTRACE & 1);
+        why = af_refusal_by_yama(af_sysctl_value("kernel.yama.ptrace_scope"), our_capabilities() >> CAP_SYS_PTRACE & 1);
     return why ? why : af_format("%s: a security module refuses it (AppArmor, SELinux, Landlock)", strerror(-error));
 }
