@@ -65,7 +65,9 @@ Test(look, whose_FIN_was_first_is_known_though_the_other_came_while_shutdown_was
         const struct books books = books_of(row, peer.port);
         cr_assert(books.to == (second ? 0 : N) && books.from == N - books.to, "%s: %ld to, %ld from", row, books.to,
                   books.from);
-        cr_assert(got.time_wait == books.to && got.passive == N - books.to, "%s: %s", row, file_text(log));
+        /* On a machine so slow that an ACK's delay is over by then (40 ms), nothing tells; the kernel counts those. */
+        const long late = labs(got.time_wait - books.to), over = ns_netstat("DelayedACKs");
+        cr_assert(late <= over && got.passive == N - got.time_wait, "%s: %ld late: %s", row, over, file_text(log));
         unlink(log);
         peer_stop(&peer);
     }
