@@ -127,7 +127,7 @@ $(B)/%.so: %.c
 check: all tests ## run all tests; CHECK='--filter SUITE/TEST' runs some
 	$(Q)set -f; $(B)/tests/check -j2 $(CHECK)
 
-tests: $(B)/tests/check $(VICTIMS) $(DEMO) ## build the tests and what they run
+tests: $(B)/tests/check $(B)/tests/libc/lack $(VICTIMS) $(DEMO) ## build the tests and what they run
 
 demo: all $(B)/examples/static_client ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
