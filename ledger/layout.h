@@ -110,6 +110,7 @@ enum {
     AF_FLAG_UNHEARD = 1 << 22,     /* it was not, and the -1 was taken back */
     AF_FLAG_SOURCE = 1 << 23,      /* source=: we have bound it to an address at some time */
     AF_FLAG_BOTH = 1 << 24,        /* ... of IPv6, which has made it IPV6_V6ONLY, and it was not before */
+    AF_FLAG_WINDOW = 1 << 25,      /* port_range, port_search: our IP_LOCAL_PORT_RANGE is on it */
 };
 
 /* One TCP socket that is open in some process of this image: what a reader needs, and what processes that share it must

@@ -177,6 +177,8 @@ static void apply_with(const struct af_force *force, int fd, struct af_socket *c
         values->port_low = values->port_high = values->cycle = 0;
     unsigned n = af_policy_options(values, role, addr->port, own, override, options);
     bool refused = af_set_options(fd, options, n);
+    if (values->port_low)
+        af_set(conn, AF_FLAG_WINDOW);
     if (role != AF_ROLE_BIND)
         note_linger(conn, values, refused, override);
     else if (refused)

@@ -76,6 +76,7 @@ int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
     af_log_if_due();
     af_bind_now(fd, conn); /* a second bind: the kernel is to see what it would have seen */
     af_take_back_source(fd, conn);
+    af_take_back_window(fd, conn);
     if (af.by_address & 1 << AF_ROLE_BIND && !af_has(conn, AF_FLAG_BOUND) && af_can_read_address(addr, len) &&
         af_addr_from(addr, len, &to))
         af_apply(fd, conn, AF_ROLE_BIND, &to, &values);
@@ -172,10 +173,11 @@ int af_on_listen(int fd, int backlog, bool raw) {
     uint32_t state = atomic_load(&conn->state);
     bool first = state != AF_CONN_LISTENER && state != AF_CONN_OPEN;
     af_log_if_due();
-    if (first)
+    if (first) {
         af_take_back_source(fd, conn);
-    if (first)
+        af_take_back_window(fd, conn);
         apply_unbound(fd, conn);
+    }
     if (first && af_has(conn, AF_FLAG_PORT_CHOSEN) && state == AF_CONN_NEW) {
         learn_local(fd, conn);
         apply_listen(fd, conn);

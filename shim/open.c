@@ -169,6 +169,8 @@ long af_open(struct af_socket *conn, const struct af_attempt *attempt, bool at_o
         af_take_back_source(attempt->fd, conn); /* refused where there is a connection, or may be one soon */
         fresh = prepare(attempt->fd, conn, attempt->addr, attempt->len, &values);
     }
+    if (values.cycle && pinned)
+        af_set(conn, AF_FLAG_WINDOW);
     af_add(AF_COUNT_connects);
     const long result = values.source && fresh ? af_open_from_source(conn, attempt, &values)
                         : values.cycle         ? af_search(attempt, &values)

@@ -93,6 +93,12 @@ static long set_window(int fd, uint32_t low, uint32_t high) {
     return AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &window, sizeof window);
 }
 
+void af_take_back_window_now(int fd, struct af_socket *conn) {
+    if (!(atomic_load(&conn->own) & AF_BIT(PORT_RANGE)))
+        set_window(fd, 0, 0);
+    af_clear(conn, AF_FLAG_WINDOW);
+}
+
 struct search {
     const struct af_attempt *attempt;
     struct af_order *order;

@@ -584,6 +584,12 @@ struct af_attempt {
 };
 /* Runs it in windows of the port range until one has a free port, at last in the whole range. */
 long af_search(const struct af_attempt *attempt, const struct af_values *values);
+/* That range is for outgoing connections: a port that bind or listen is to choose may be any. */
+void af_take_back_window_now(int fd, struct af_socket *conn);
+static inline void af_take_back_window(int fd, struct af_socket *conn) {
+    if (AF_UNLIKELY(af_has(conn, AF_FLAG_WINDOW)))
+        af_take_back_window_now(fd, conn);
+}
 /* The range of net.ipv4.ip_local_port_range; false where it cannot be read. Read once. */
 bool af_port_range(uint16_t *low, uint16_t *high);
 

@@ -92,3 +92,20 @@ Test(port_range, a_port_that_the_program_bound_stays) {
     peer_wait_ended(&peer, 1);
     cr_assert_eq(peer.book->conn[0].from, 41234);
 }
+
+/* The range is for outgoing connections. A socket that was for one, and is for something else now, may have any port. */
+Test(port_range, what_a_socket_is_bound_to_after_a_connect_lies_where_the_kernel_likes) {
+    static const char *const settings[] = { NULL, "PORT_RANGE=45000-45000", "PORT_RANGE=45000-45000|PORT_SEARCH=cycle",
+                                            "RULES=connect * port_range=45000-45000" };
+    static const char *const after[] = { "refused", "later", "gone" };
+    ns_enter();
+    ns_port_range(40000, 49999);
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    for (size_t s = 0; s < sizeof settings / sizeof *settings; s++)
+        for (int i = 0; i < 6; i++) {
+            const bool gone = i / 2 == 2; /* nobody listens on port 1 */
+            struct ended e = run(settings[s], "binds_after %s %s 127.0.0.1 %u 45000", after[i / 2],
+                                 i % 2 ? "bind" : "listen", gone ? peer.port : 1);
+            cr_expect_eq(e.status, 0, "%s, %s, %d: %s", settings[s], after[i / 2], i % 2, e.err);
+        }
+}
