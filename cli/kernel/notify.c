@@ -149,6 +149,11 @@ bool af_notify_receive(int listener, struct af_notification *notification, struc
     return true;
 }
 
+bool af_notify_holds(void) {
+    const unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno == EFAULT; /* not EINVAL */
+}
+
 bool af_notify_waits(int listener, const struct af_notification *notification) {
     return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &notification->id) == 0;
 }

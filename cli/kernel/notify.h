@@ -43,6 +43,9 @@ struct af_notified_call {
 void af_notify_hasten(int listener);
 /* Wait for the next one. False: it was interrupted, or the caller has gone; to be tried again. */
 bool af_notify_receive(int listener, struct af_notification *notification, struct af_notified_call *call);
+/* Does a caller whose call has been received wait for the answer until it is killed (Linux 5.19)? Else a signal ends its
+ * wait, and it goes on. */
+bool af_notify_holds(void);
 /* Is the caller still there? What was read of it was its own, then. */
 bool af_notify_waits(int listener, const struct af_notification *notification);
 /* The call goes on as if nobody had looked; or ends with this errno. */

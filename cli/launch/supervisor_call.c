@@ -59,9 +59,20 @@ static int number(int fd, int level, int name) {
     return getsockopt(fd, level, name, &value, &size) == 0 ? value : 0;
 }
 
-static bool is_tcp(int fd) {
+static bool is_tcp(int fd, bool *mptcp) {
     const int protocol = number(fd, SOL_SOCKET, SO_PROTOCOL);
-    return (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP) && number(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
+    *mptcp = protocol == IPPROTO_MPTCP;
+    return (protocol == IPPROTO_TCP || *mptcp) && number(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
+}
+
+/* Once a thread's pidfd is known to be that of a call that waits, a copy that it has given is of whoever calls now: a
+ * thread that is held in its call either waits or has been killed. */
+static bool still_waits(const struct af_supervision *s, struct af_charge *charge,
+                        const struct af_notification *notification) {
+    if (s->holds && !charge->fresh)
+        return true;
+    charge->fresh = !af_notify_waits(s->listener, notification);
+    return !charge->fresh;
 }
 
 /* How often the kernel repeats a SYN where nobody has a wish. */
@@ -129,14 +140,14 @@ uint64_t af_cookie_of(int fd) {
 /* ---- the calls ------------------------------------------------------------------------------------------------ */
 
 static void on_connect(const struct af_supervision *s, const struct af_charge *charge, int fd,
-                       const struct af_addr *addr) {
+                       const struct af_addr *addr, bool mptcp) {
     const uint64_t cookie = s->late || s->sources || charge->slot != AF_NO_SLOT ? af_cookie_of(fd) : 0;
     const struct af_values values = treat(s, fd, AF_ROLE_CONNECT, addr, 0);
     const bool is_bound = af_cookies_take(s->late, cookie);
     if (!is_bound)
         af_choose_source(s, fd, cookie, addr, &values);
     if (cookie && charge->slot != AF_NO_SLOT)
-        af_book_socket(charge->book, charge->slot, cookie, addr, number(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_MPTCP);
+        af_book_socket(charge->book, charge->slot, cookie, addr, mptcp);
 }
 
 static bool local_of(int fd, struct sockaddr_storage *to, socklen_t *size, struct af_addr *addr) {
@@ -194,6 +205,7 @@ static int look_at(const struct af_supervision *s, struct af_charges *charges,
     struct sockaddr_storage storage = { 0 };
     struct af_addr addr = { .v6 = 0 };
     const uint32_t size = has_address(call->call) ? (uint32_t)call->arguments[2] : 0;
+    bool mptcp;
     int error = 0;
     if (!call->thread || size > sizeof storage)
         return 0;
@@ -203,10 +215,10 @@ static int look_at(const struct af_supervision *s, struct af_charges *charges,
     const int fd = af_charge_take(charges, s, &charge, (int)call->arguments[0]);
     if (fd < 0)
         return 0;
-    if (!is_tcp(fd) || !charge || !af_notify_waits(s->listener, notification))
+    if (!is_tcp(fd, &mptcp) || !charge || !still_waits(s, charge, notification))
         ; /* not ours, or not its any more */
     else if (call->call == AF_NOTIFY_CONNECT)
-        on_connect(s, charge, fd, &addr);
+        on_connect(s, charge, fd, &addr, mptcp);
     else if (call->call == AF_NOTIFY_BIND)
         on_bind(s, fd, &addr);
     else if (call->call == AF_NOTIFY_LISTEN)

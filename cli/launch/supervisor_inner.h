@@ -18,6 +18,7 @@ struct af_supervision {
     const struct af_settings *settings;
     const char *directory; /* NULL: nothing is counted */
     int listener;
+    bool holds; /* af_notify_holds */
     struct af_likeness like_us;
     struct af_cookies *late;    /* whose port is left to connect; NULL: bind_no_port is not asked for */
     struct af_sources *sources; /* NULL: source is not asked for */
@@ -42,6 +43,7 @@ struct af_charge {
     ino_t inode;
     uint64_t random_at; /* AT_RANDOM's bytes (getauxval(3)), which tell an exec since; 0: they may not be read */
     unsigned char random[16];
+    bool fresh;      /* nobody has yet asked whether its call still waits */
     bool left_alone; /* the library is in it, or it is not to be touched */
     struct af_ledger_book *book;
     uint32_t slot; /* in the book; AF_NO_SLOT: not counted */

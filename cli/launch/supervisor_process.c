@@ -1,5 +1,5 @@
 /* See supervisor_inner.h. A number of a thread may be another one's by the time that we look: it is held by a pidfd, which
- * stands for nobody else, and what is read of it counts only if its call still waits (supervisor_call.c). */
+ * stands for nobody else, and what is read of it counts only if its call still waits (still_waits of supervisor_call.c). */
 #include "cli/elf/elf.h"
 #include "cli/kernel/process.h"
 #include "cli/launch/supervisor_inner.h"
@@ -171,6 +171,7 @@ static bool meet(struct af_charges *charges, struct af_charge *charge, const str
     forget(charge);
     charge->thread = thread;
     charge->slot = AF_NO_SLOT;
+    charge->fresh = true;
     charge->pidfd = hold(charges, thread);
     if (charge->pidfd < 0 || !stat_program(thread, &st)) {
         forget(charge);

@@ -271,8 +271,8 @@ Test(supervisor, threads_forks_and_families_work_as_without_it) {
 
 /* ---- its own life ----------------------------------------------------------------------------------------------- */
 
-/* Processes named afterfin that are neither this command nor zombies, in the order of their pids: of this test's own
- * session of processes, by the network namespace that they are in. */
+/* The supervisor and its holder, and what else is named afterfin and is not this command, in the order of their pids: of
+ * this test's own processes, by the network namespace that they are in. */
 static size_t helpers(pid_t out[8], pid_t but) {
     char ours[64], theirs[64];
     size_t n = 0;
@@ -283,7 +283,8 @@ static size_t helpers(pid_t out[8], pid_t but) {
         const char *comm = pid > 0 && pid != but ? file_text(text("/proc/%d/comm", (int)pid)) : NULL;
         ssize_t len = comm ? readlink(text("/proc/%d/ns/net", (int)pid), theirs, sizeof theirs - 1) : -1;
         theirs[len > 0 ? len : 0] = 0;
-        if (comm && strcmp(comm, "afterfin\n") == 0 && strcmp(ours, theirs) == 0)
+        if (comm && (strcmp(comm, "afterfin\n") == 0 || strcmp(comm, "seccomp-holder\n") == 0) &&
+            strcmp(ours, theirs) == 0)
             out[n++] = pid;
     }
     closedir(proc);
@@ -326,6 +327,28 @@ Test(supervisor, killed_at_any_moment_leaves_the_program_as_without_it) {
         else
             cr_expect_eq(ns_tw(), 0, "%s: %ld", orders[i], ns_tw());
     }
+}
+
+/* `pkill -9 afterfin`, and `pkill -9 -f afterfin`: all of that name at one stroke, run too. */
+Test(supervisor, killed_by_name_with_run_leaves_the_program_as_without_it) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    pid_t at[8], named[2] = { 0 };
+    struct victim v = start_slow(&peer, "40", at);
+    for (int i = 0; i < 2; i++) {
+        const char *comm = file_text(text("/proc/%d/comm", (int)at[i])),
+                   *line = file_text(text("/proc/%d/cmdline", (int)at[i]));
+        cr_expect_eq(strstr(comm, "afterfin") != NULL, strstr(line, "afterfin") != NULL, "%s: %s", comm, line);
+        named[i] = strstr(comm, "afterfin") || strstr(line, "afterfin") ? at[i] : 0;
+    }
+    cr_expect(named[0] && !named[1], "the supervisor has the name, and the holder has not");
+    kill(v.pid, SIGKILL);
+    for (int i = 0; i < 2; i++)
+        if (named[i])
+            kill(named[i], SIGKILL);
+    peer_wait_ended(&peer, 40);
+    cr_expect_eq(peer_count(&peer, 0, 0), 40);
+    victim_wait(&v);
 }
 
 /* What a service manager sends to all of a service: the program may have a last connection to make. */

@@ -17,6 +17,9 @@ static int option_of(pid_t pid, unsigned nth, int level, int name) {
 
 /* ---- counts --------------------------------------------------------------------------------------------------- */
 
+/* How many TIME_WAITs the kernel ever made, not how many it has: the first may be over, a minute after, where the machine
+ * is busy. */
+
 /* One change after the other while clients come, each of which the server ends: what the kernel keeps, and what it does
  * not, is what the log says. */
 Test(set_library, counts_stay_exact_across_ten_changes) {
@@ -46,7 +49,7 @@ Test(set_library, counts_stay_exact_across_ten_changes) {
     cr_expect_eq(counted.established, (long)(ROWS(changes) + 1) * EACH);
     cr_expect_eq(counted.time_wait + counted.avoided, counted.established, "%ld, %ld", counted.time_wait,
                  counted.avoided);
-    cr_expect_eq(counted.time_wait, books.from, "%ld, the kernel has %ld", counted.time_wait, books.from);
+    cr_expect_eq(counted.time_wait, books.made, "%ld, the kernel made %ld", counted.time_wait, books.made);
     cr_expect_eq(counted.avoided, 5 * EACH, "%ld", counted.avoided);
     const char *line = log_line(file_text(log), 0);
     cr_expect(strstr(log_text(line, "policy"), "linger=off") && log_text(line, "policy_since"), "%s", line);
@@ -70,7 +73,7 @@ Test(set_library, threads_and_their_counts_are_as_exact) {
     ns_settle();
     while (ns_count(ST_FIN_WAIT2, 0, peer.port)) /* the peer is yet to close */
         usleep(1000);
-    const long kernel = (long)ns_count(ST_TIME_WAIT, 0, peer.port);
+    const long kernel = books_of("threads", peer.port).made;
     const struct tally counted = tally_log("all", log);
     cr_expect_gt(changes, 0);
     cr_expect_eq(counted.time_wait, kernel, "%ld, the kernel has %ld", counted.time_wait, kernel);
@@ -89,7 +92,7 @@ Test(set_library, what_it_opens_from_then_on_has_the_policy) {
     cr_assert_eq(victim_wait(&v).status, 0);
     const struct books books = books_of("connects", peer.port);
     const struct tally counted = tally_log("connects", log);
-    cr_expect_eq(counted.time_wait, books.to, "%ld, the kernel has %ld", counted.time_wait, books.to);
+    cr_expect_eq(counted.time_wait, books.made, "%ld, the kernel made %ld", counted.time_wait, books.made);
     cr_expect_gt(counted.time_wait, 0);
     cr_expect_gt(counted.avoided, 0);
 }
