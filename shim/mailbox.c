@@ -85,10 +85,10 @@ static void bring_into_force(struct taken *t, uint32_t serial) {
     atomic_store(&af_mailbox.since, af_now());
     atomic_store(&af_mailbox.text, (uintptr_t)t->letter);
     atomic_store(&af_mailbox.text_size, t->size);
-    atomic_store(&af_mailbox.taken, serial);
     af_ledger_note_policy();
     if (af.ledger)
         af_each(0, ~0u, enforce, NULL);
+    atomic_store(&af_mailbox.taken, serial); /* whoever waits for this finds all sockets treated */
 }
 
 static void take(uint32_t serial) {

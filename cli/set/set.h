@@ -31,11 +31,13 @@ struct af_set_process {
     pid_t pid, thread; /* the one that was looked at: kernel/pidfd.h */
     uint64_t start_ticks;
     char program[16];
-    char *error;      /* it could not be reached: why; from malloc */
-    bool known;       /* it has been asked whether the library is in it */
-    bool posted;      /* the library is in it, and has a letter */
-    uint32_t serial;  /* of that */
-    bool in_force;    /* ... which it has read by now */
+    char *error;     /* it could not be reached: why; from malloc */
+    bool known;      /* it has been asked whether the library is in it */
+    bool posted;     /* the library is in it, and has a letter */
+    uint32_t serial; /* of that */
+    bool in_force;   /* ... which it has read by now */
+    uint64_t
+        opens; /* connections ever opened or accepted in its network namespace, before it was looked at; 0: unknown */
     const char *note; /* the library is in it, and cannot be told: why */
     struct af_inside inside;
     struct af_settings old; /* what it had before */

@@ -369,6 +369,40 @@ Test(set, off_is_what_mptcp_has) {
     victim_kill(&v, SIGKILL);
 }
 
+/* Ten thousand are done with in under a tenth of a second: no more calls a socket than these, and none is looked up again
+ * where nothing has been opened since. */
+Test(set, takes_a_few_calls_a_socket) {
+    enum { N = 400 };
+    static const struct {
+        const char *call;
+        long most;
+    } rows[] = { { "readlinkat", N + 40 },
+                 { "pidfd_getfd", N + 10 },
+                 { "getsockopt", 5 * N + 40 },
+                 { "setsockopt", N + 10 },
+                 { "getsockname", N + 10 } };
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        char open[256];
+        long calls = 0;
+        snprintf(open, sizeof open,
+                 "import socket, time\n"
+                 "a = [socket.create_connection(('127.0.0.1', %u)) for i in range(%d)]\n"
+                 "print('open', flush=True); time.sleep(1000)",
+                 peer.port, N);
+        struct victim v = victim_start_argv(NULL, (const char *const[]){ "python3", "-c", open, NULL });
+        victim_wait_out(&v, "open");
+        struct ended e = run_counted(NULL, rows[i].call, &calls, "%s set --pid %d linger=ack", command_path(),
+                                     (int)v.pid);
+        cr_expect_eq(e.status, 0, "%s", e.err);
+        cr_expect(calls >= N && calls <= rows[i].most, "%s: %ld", rows[i].call, calls);
+        cr_expect_eq(linger2(v.pid, N - 1), -1);
+        victim_kill(&v, SIGKILL);
+    }
+}
+
 Test(set, says_who_refused) {
     ns_enter();
     if (geteuid() != 0 || shell("setpriv --reuid 65533 --regid 65533 --clear-groups true").status != 0)
