@@ -1,5 +1,6 @@
 /* See child.h. */
 #include "cli/launch/child.h"
+#include "cli/output/memory.h"
 #include "cli/output/say.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ void af_child_spare_us(void) {
 }
 
 static int exec_failed(const char *who, const char *command, int error) {
-    af_tell("%s: %s: %s", who, command, strerror(error));
+    af_tell("%s: %s: %s", who, *command ? command : "CMD is an empty word", strerror(error));
     return error == ENOENT ? NOT_FOUND : CANNOT_RUN;
 }
 
@@ -142,6 +143,18 @@ static void wait_for(struct af_child *child, pid_t supervisor, const sigset_t *w
     }
 }
 
+/* Out of memory while it is looked around: CMD still has us for its parent, and its status is ours. */
+static struct {
+    struct af_child *child;
+    pid_t supervisor;
+    const sigset_t *waited;
+} running;
+
+static int see_out(void) {
+    wait_for(running.child, running.supervisor, running.waited, &(struct af_periodic){ 0 });
+    return running.child->status;
+}
+
 static void run(const struct start *start, const struct af_periodic *periodic, struct af_child *child) {
     int report[2], error = 0;
     sigset_t waited, mask;
@@ -161,7 +174,12 @@ static void run(const struct start *start, const struct af_periodic *periodic, s
         af_tell("%s: fork: %s", start->who, strerror(errno));
     } else {
         child->started = read(report[0], &error, sizeof error) != (ssize_t)sizeof error;
-        wait_for(child, start->supervisor ? start->supervisor->pid : -1, &waited, periodic);
+        running.child = child;
+        running.supervisor = start->supervisor ? start->supervisor->pid : -1;
+        running.waited = &waited;
+        af_memory_sees_out(see_out);
+        wait_for(child, running.supervisor, &waited, periodic);
+        af_memory_sees_out(NULL);
         if (!child->started && error < 0) {
             af_tell("%s: the supervisor could not be set up: %s; -f runs CMD without it where it cannot be had at all",
                     start->who, strerror(-error));

@@ -70,7 +70,9 @@ static bool is_musl(const char *loader) {
 static bool loads_libraries(struct af_reach *r, int fd, const struct af_elf *elf) {
     struct af_elf self = { .loader = "" };
     if (!af_elf_native(elf))
-        return no(r, "is a program for %s: the library is not", af_elf_machine(elf));
+        return no(r,
+                  "is a program for %s: the library is not; an afterfin of that machine's has one that is (make dist)",
+                  af_elf_machine(elf));
     int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     if (own >= 0) {
         af_elf_read(own, &self);

@@ -9,9 +9,14 @@
 
 static int status_without = AF_EXIT_FAILURE;
 static const char *unwritten;
+static int (*see_out)(void);
 
 void af_memory_exits(int status) {
     status_without = status;
+}
+
+void af_memory_sees_out(int (*function)(void)) {
+    see_out = function;
 }
 
 void af_memory_leaves(const char *file) {
@@ -23,7 +28,7 @@ static void *or_exit(void *memory) {
         return memory;
     af_tell("out of memory%s%s%s", unwritten ? ": " : "", unwritten ? unwritten : "",
             unwritten ? " is not written" : "");
-    exit(status_without);
+    exit(see_out ? see_out() : status_without);
 }
 
 void *af_array(void *old, size_t n, size_t size) {

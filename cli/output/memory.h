@@ -8,6 +8,8 @@
 
 /* What to exit with from now on, in place of AF_EXIT_FAILURE; and the file (NULL: none) that is not written then. */
 void af_memory_exits(int status);
+/* Or with what this returns, where something is to be seen to its end first: it has no memory to ask for. NULL: nothing is. */
+void af_memory_sees_out(int (*see_out)(void));
 void af_memory_leaves(const char *file);
 
 /* realloc to n elements of `size` (at least one). */

@@ -166,6 +166,17 @@ static unsigned long long count_mptcp(const struct af_result *r) {
     return n;
 }
 
+/* What is to be seen from here; from malloc. */
+static char *likely_cause(const struct af_result *r) {
+    enum { TIME_WAIT_S = 60 };
+    const long most = (long)af_sysctl_value("net.ipv4.tcp_max_tw_buckets");
+    if (r->child.elapsed_s > TIME_WAIT_S)
+        return af_format("they end after %d s, and the run took %.0f", TIME_WAIT_S, r->child.elapsed_s);
+    if (most >= 0 && r->after >= (uint64_t)most)
+        return af_format("no more are made than tcp_max_tw_buckets (%ld)", most);
+    return af_format("the peer resets what is closed, most likely");
+}
+
 static void say_missing(const struct af_result *r, size_t width, unsigned long long missing) {
     unsigned long long mptcp = count_mptcp(r);
     mptcp = mptcp < missing ? mptcp : missing;
@@ -173,15 +184,13 @@ static void say_missing(const struct af_result *r, size_t width, unsigned long l
         say(width, af_format("note: %llu in TIME_WAIT are MPTCP connections, which cannot be confirmed: the "
                              "kernel keeps them under another cookie",
                              mptcp));
-    if (missing > mptcp)
-        say(width,
-            af_format("note: %llu counted in TIME_WAIT but not seen in the kernel's table: a TIME_WAIT ends after "
-                      "60 s (the run took %.0f s), when a new connection takes its port (tcp_tw_reuse), and by "
-                      "reap or ss -K; none is made where the peer resets what this side has closed (haproxy and "
-                      "smtp-source do) or still sends to it, of a socket in TCP_REPAIR, nor beyond "
-                      "tcp_max_tw_buckets (%ld); and of a process that went to another network namespace it is "
-                      "there",
-                      missing - mptcp, r->child.elapsed_s, (long)af_sysctl_value("net.ipv4.tcp_max_tw_buckets")));
+    if (missing > mptcp) {
+        char *why = likely_cause(r);
+        say(width, af_format("note: %llu counted in TIME_WAIT but not seen in the kernel's table: %s; afterfin(5) "
+                             "has every cause",
+                             missing - mptcp, why));
+        free(why);
+    }
 }
 
 /* Closed connections that a ring had no room for: of these nobody can say what became. */
