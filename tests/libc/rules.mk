@@ -98,7 +98,7 @@ I386_SUITES = $(filter-out run run_result run_signals names other_libraries sand
 I386_NOT = a_worker_that_writes_everywhere_touches_* what_is_closed_in_flight_* who_names_* a_call_before_* after_a_filter_* \
 	children_execs_and_* seconds_make_close_* a_script_goes_* who_wins_shows_in_the_port what_is_wrong_* \
 	nothing_is_ever_written_into_a_connection_* while_it_waits_for_a_reader_*
-I386_VICTIMS = $(filter-out %/sandboxes,$(call victims_for,i386))
+I386_VICTIMS = $(filter-out %/sandboxes %/docker_exec,$(call victims_for,i386))
 
 $(B)/i386/tests/victims/%: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $< (i386)"
