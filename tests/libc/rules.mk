@@ -82,10 +82,15 @@ $(B)/arm/%: %.c
 	$(Q)sed 's|@victim@|$(abspath $(@D))/real/$(@F)|; s|@library@|$(abspath $(B))/aarch64/libafterfin.so|' tests/libc/qemu.sh >$@
 	$(Q)chmod +x $@
 
+ARM_PRELOADED = $(patsubst %,$(B)/arm/tests/victims/%.so,deep interposes)
+$(ARM_PRELOADED): $(B)/arm/%.so: %.c
+	@mkdir -p $(@D); echo "  CC   $< (aarch64)"
+	$(Q)$(ARM_CC) $(BASE) $(CFLAGS) -shared -fPIC -o $@ $<
+
 $(B)/aarch64/libafterfin.so: FORCE
 	+$(Q)$(MAKE) B=$(B)/aarch64 CC=$(ARM_CC) $@
 
-check-aarch64: all tests $(if $(ARM_CC),$(B)/aarch64/libafterfin.so $(call victims_for,arm)) ## the library for 64-bit ARM under qemu-user
+check-aarch64: all tests $(if $(ARM_CC),$(B)/aarch64/libafterfin.so $(ARM_PRELOADED) $(call victims_for,arm)) ## the library for 64-bit ARM under qemu-user
 	$(Q)if [ -z "$(ARM_CC)" ] || ! command -v qemu-aarch64 >/dev/null; then \
 		echo "check-aarch64: skipped, it takes gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"; \
 		else VICTIMS=arm $(B)/tests/check -j2 --filter '@($(subst $(space),|,$(strip $(ARM_TESTS))))' $(CHECK); fi
