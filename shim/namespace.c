@@ -19,15 +19,28 @@ struct place {
 };
 static struct place places[PLACES];
 
-/* A place is for good; a libc that comes to lie where one was has the same functions there. */
+/* Closed with its namespace, another libc may lie there, with the same functions; or none. */
+static bool is_gone(int *(*errno_of)(void)) {
+    int (*ask)(const void *, Dl_info *) = af_ask_libc("dladdr");
+    const void *at = (const void *)(uintptr_t)errno_of;
+    Dl_info info;
+    return ask && (!ask(at, &info) || info.dli_saddr != at);
+}
+
+static bool take(struct place *place, bool from_others, int *(*errno_of)(void)) {
+    int *(*whose)(void) = atomic_load(&place->errno_of);
+    if (whose == errno_of)
+        return true;
+    return (!whose || (from_others && is_gone(whose))) &&
+           atomic_compare_exchange_strong(&place->errno_of, &whose, errno_of);
+}
+
 static int place_of(int *(*errno_of)(void), pid_t (*fork)(void)) {
-    for (int i = 0; i < PLACES; i++) {
-        int *(*whose)(void) = NULL;
-        if (!atomic_compare_exchange_strong(&places[i].errno_of, &whose, errno_of) && whose != errno_of)
-            continue;
-        atomic_store(&places[i].fork, fork);
-        return i;
-    }
+    for (int i = 0; i < 2 * PLACES; i++)
+        if (take(&places[i % PLACES], i >= PLACES, errno_of)) {
+            atomic_store(&places[i % PLACES].fork, fork);
+            return i % PLACES;
+        }
     return AF_OWN_NAMESPACE;
 }
 

@@ -20,7 +20,8 @@ void go(const char *address, const char *port, int n) {
     MUST(closes(-1) == -1 && errno == EBADF);
     MUST(fcntl(-1, F_GETFD) == -1 && syscall(SYS_close, -2) == -1);
     errno = 0;
-    MUST(connect(-1, NULL, 0) == -1 && errno == EBADF);
+    const struct sockaddr_in nobody = { .sin_family = AF_INET };
+    MUST(connect(-1, (const struct sockaddr *)&nobody, sizeof nobody) == -1 && errno == EBADF);
 }
 
 /* One connection, which a child has too, and lets go of first. */

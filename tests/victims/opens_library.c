@@ -1,12 +1,13 @@
 /* Opens a library, and has it make N connections.
  *
  * opens_library HOW LIBRARY ADDRESS PORT N
- * HOW: lazy or now, both perhaps with _deep, or with _apart: into a namespace of its own. _twice: closed between; _five: five
+ * HOW: lazy or now, both perhaps with _deep, or with _apart: into a namespace of its own. _twice, _often: closed between; _five: five
  * at a time. _meanwhile: another thread opens and closes
  * libraries without end, and this one often. _shares: with a child that has each too. */
 #include "way.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 
 typedef void going(const char *address, const char *port, int n);
 
@@ -40,7 +41,10 @@ int main(int argc, char **argv) {
     if (argc != 6)
         return 2;
     void *libraries[5];
-    const int times = strstr(argv[1], "_twice") ? 2 : 1, each = strstr(argv[1], "_five") ? 5 : 1;
+    const int times = strstr(argv[1], "_twice")   ? 2
+                      : strstr(argv[1], "_often") ? 8
+                                                  : 1,
+              each = strstr(argv[1], "_five") ? 5 : 1;
     int mode = strncmp(argv[1], "lazy", 4) == 0 ? RTLD_LAZY : RTLD_NOW;
 #ifdef RTLD_DEEPBIND
     mode |= strstr(argv[1], "_deep") ? RTLD_DEEPBIND : 0;
@@ -63,6 +67,7 @@ int main(int argc, char **argv) {
             call(libraries[n], argv);
         for (int n = 0; n < each; n++)
             MUST(dlclose(libraries[n]) == 0);
+        MUST(mmap(NULL, 4096 << i, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED); /* to lie elsewhere */
     }
     return 0;
 }
