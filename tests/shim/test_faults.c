@@ -3,6 +3,7 @@
  * without the library. */
 #include "tests/harness/counts.h"
 #include "tests/harness/shell.h"
+#include "tests/shim/fault_numbers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,69 +12,15 @@
 
 enum { MOST_ERRORS = 8 };
 
-/* Every call gives EPERM and ENOSYS, as filters do; these more. */
 static const struct call {
     const char *name;
     long number;
     int errors[MOST_ERRORS];
 } calls[] = {
-#define CALL(name, ...) \
-    { \
-#name, SYS_##name, { \
-            __VA_ARGS__ \
-        } \
-    }
-    { "bind", -1, { 0 } }, /* bind_no_port's own: its failure is what getsockname is to say */
-    CALL(chdir, EACCES, EIO),
-    { "close", -1, { 0 } }, /* Linux's has closed whatever it says; one that a filter keeps away has not */
-    CALL(exit_group, EINVAL),
-    CALL(faccessat, EACCES, ENOENT, ENOMEM),
-    CALL(fallocate, ENOSPC, EOPNOTSUPP, EINTR),
-    CALL(fchmod, EPERM, EIO, EROFS),
-    CALL(fcntl, EBADF, EMFILE),
-    CALL(ftruncate, EFBIG, EINTR, EIO),
-    CALL(getdents64, EBADF, ENOENT),
-    CALL(geteuid, EINVAL),
-    CALL(getpid, EINVAL),
-    CALL(getppid, EINVAL),
-    CALL(getrandom, EAGAIN, EINTR),
-    CALL(getsockname, ENOBUFS, EBADF),
-    CALL(getpeername, ENOTCONN, ENOBUFS),
-    CALL(getsockopt, ENOPROTOOPT, EBADF, ENOBUFS, EOPNOTSUPP),
-    CALL(gettid, EINVAL),
-    CALL(ioctl, ENOTTY, EBADF),
-    CALL(kcmp, ESRCH, EBADF),
-    CALL(kill, ESRCH),
-    CALL(lseek, ESPIPE, EINVAL),
-    CALL(madvise, EINVAL, ENOMEM, EAGAIN),
-    CALL(memfd_create, EMFILE, ENFILE, ENOMEM, EINVAL),
-    CALL(mkdirat, EEXIST, EACCES, ENOSPC, EROFS),
-    CALL(mmap, ENOMEM, EAGAIN, ENODEV, EACCES),
-    CALL(mprotect, ENOMEM, EACCES),
-    CALL(mremap, ENOMEM, EFAULT, EINVAL, EAGAIN),
-    CALL(munmap, EINVAL, ENOMEM),
-    CALL(newfstatat, EBADF, ENOENT, EACCES, ENOMEM),
-    CALL(openat, ENOENT, EACCES, EMFILE, ENFILE, ENOMEM, ELOOP, EROFS),
-#ifdef SYS_poll
-    CALL(poll, EINTR, EINVAL, ENOMEM),
-#endif
-    CALL(ppoll, EINTR, EINVAL, ENOMEM),
-    CALL(pread64, EINTR, EIO, EISDIR),
-    CALL(prlimit64, EINVAL),
-    CALL(pwritev2, EAGAIN, EOPNOTSUPP, EPIPE, ENOSPC, EINTR),
-    CALL(read, EINTR, EIO, EISDIR),
-    CALL(rt_sigpending, EINVAL),
-    CALL(rt_sigprocmask, EFAULT, EINVAL),
-    CALL(rt_sigtimedwait, EAGAIN, EINTR),
-    CALL(sendto, EAGAIN, EPIPE, ENOTCONN, ENOBUFS),
-    CALL(setsid, EPERM),
-    CALL(setsockopt, ENOPROTOOPT, EBADF, EINVAL, ENOMEM),
-    CALL(symlinkat, EEXIST, EACCES, ENOSPC, EROFS),
-    CALL(unlinkat, ENOENT, EACCES, EBUSY),
-    CALL(unshare, EINVAL, ENOMEM),
-    CALL(utimensat, EACCES, EPERM, EROFS),
-    CALL(waitid, ECHILD, EINTR),
-    CALL(write, EAGAIN, ENOSPC, EPIPE, EIO, EINTR),
+#define CALL(name, ...) { #name, SYS_##name, { __VA_ARGS__ } },
+#define LEFT(name) { #name, -1, { 0 } },
+#include "tests/shim/fault_calls.def"
+#undef LEFT
 #undef CALL
 };
 
@@ -89,6 +36,14 @@ static const char *const settings[] = {
     "LOG=%s|PORT_SEARCH=cycle|PORT_RANGE=40000-49999",
     "RULES=connect * linger=ack; listen * linger=ack; bind * bind_no_port=on",
 };
+
+static long number_of(const struct call *call) {
+    return call->number >= 0 && victims_are("i386") ? number_in_i386(call->name) : call->number;
+}
+
+static const char *shown(const struct call *call) {
+    return text(" %s\n", victims_are("i386") ? name_in_i386(call->name) : call->name);
+}
 
 static struct ended play(const char *with, const char *victim) {
     ns_enter();
@@ -108,7 +63,7 @@ static const char *difference(const char *a, const char *b) {
 static void expect_same(const char *with, const struct call *call, int error, const char *victim,
                         const struct ended *bare) {
     const char *fault = text("%s|$LD_PRELOAD=%s:%s|$FAULT_CALL=%ld|$FAULT_ERROR=%d", with, library_path(),
-                             victim_path("faults.so"), call->number, error);
+                             victim_path("faults.so"), number_of(call), error);
     struct ended e = play(fault, victim);
     cr_expect_eq(e.status, bare->status, "%s, %s %s: status %d", with, call->name, strerrorname_np(error), e.status);
     cr_expect(strcmp(e.out, bare->out) == 0, "%s, %s %s: %s", with, call->name, strerrorname_np(error),
@@ -141,7 +96,7 @@ static void expect_all_same(const char *victim, size_t step) {
         const char *log = scratch_path(), *directory = directory_made(), *with = text(settings[i], log, directory);
         const char *made = calls_of(with, victim);
         for (size_t k = 0; k < ROWS(calls); k++) {
-            if (calls[k].number < 0 || !strstr(made, text(" %s\n", calls[k].name)))
+            if (calls[k].number < 0 || !strstr(made, shown(&calls[k])))
                 continue;
             for (size_t j = 0; j < ROWS(filters) && j < ways; j++)
                 expect_same(with, &calls[k], filters[j], victim, &bare);

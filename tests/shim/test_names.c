@@ -1,5 +1,6 @@
 /* Names: of programs, longer than a ledger has room for and in no encoding; of variables that only look like ours; of files
  * that are words. */
+#include "tests/harness/command.h"
 #include "tests/harness/counts.h"
 
 #include <stdlib.h>
@@ -47,8 +48,7 @@ Test(names, a_name_that_is_cut_or_no_text_is_the_same_in_log_and_ledger) {
         { "\xed\xa0\x80", "???" },
         { "caf\xc3\xa9", "caf\xc3\xa9" },
     };
-    const char *library = library_path();
-    const char *afterfin = text("%.*s/afterfin", (int)(strrchr(library, '/') - library), library);
+    const char *afterfin = command_path();
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *directory = directory_made(), *path = called(directory, rows[i].name);

@@ -21,6 +21,6 @@ int main(int argc, char **argv) {
     int result = close(fd);
     clock_gettime(CLOCK_MONOTONIC, &now);
     say_result("close", result);
-    say_number("closed", now.tv_sec * 1000000000 + now.tv_nsec);
+    say_number("closed", now.tv_sec * 1000000000LL + now.tv_nsec);
     return 0;
 }

@@ -32,10 +32,22 @@ static struct sock_filter filter[] = {
     ALLOW(293 /* rseq */),
     ALLOW(SYS_prlimit64),
     ALLOW(SYS_getrandom),
+#ifdef SYS_newfstatat
     ALLOW(SYS_newfstatat),
+#else
+    ALLOW(SYS_fstatat64), /* 32 bits */
+    ALLOW(SYS_mmap2),
+    ALLOW(SYS_fstat64),
+    ALLOW(SYS_statx),
+    ALLOW(SYS_set_thread_area),
+    ALLOW(SYS_ugetrlimit),
+    ALLOW(386 /* rseq */),
+#endif
 #ifdef SYS_dup2
     ALLOW(SYS_dup2),
     ALLOW(SYS_access),
+#endif
+#ifdef SYS_arch_prctl
     ALLOW(SYS_arch_prctl),
 #endif
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
@@ -45,7 +57,7 @@ static int fd;
 
 static void child(int way) {
     struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
-    char *argv[] = { "/bin/true", NULL }, *envp[] = { NULL };
+    char *argv[] = { "true", NULL }, *envp[] = { NULL };
 
     if (way & 1 ? prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)
                 : (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program))
@@ -55,7 +67,7 @@ static void child(int way) {
     execve("/nowhere", argv, envp);
     if (way & 2) {
         close(1);
-        execve("/bin/true", argv, envp);
+        execve("/proc/self/exe", argv, envp);
     }
     if (way & 4)
         syscall(SYS_exit_group, 7);
@@ -74,6 +86,8 @@ static void ended(const char *what, pid_t pid) {
 int main(int argc, char **argv) {
     char byte = 0;
 
+    if (argc == 1)
+        return 0; /* what they exec */
     MUST(argc == 3 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     for (int way = 0; way < 8; way++) {
         fd = connected(argv[1], argv[2]);

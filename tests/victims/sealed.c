@@ -18,6 +18,10 @@ static struct sock_filter only_ours[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
     ALLOW(socket),
     ALLOW(connect),
+#ifdef SYS_socketcall /* glibc's way on i386 */
+    ALLOW(socketcall),
+    ALLOW(waitpid),
+#endif
     ALLOW(close),
     ALLOW(sendto),
     ALLOW(shutdown),

@@ -31,8 +31,8 @@ static inline void say(const char *name, const char *value) {
     fflush(stdout);
 }
 
-static inline void say_number(const char *name, long value) {
-    printf("%s %ld\n", name, value);
+static inline void say_number(const char *name, long long value) {
+    printf("%s %lld\n", name, value);
     fflush(stdout);
 }
 
@@ -145,7 +145,7 @@ static inline void set_option(int fd, const char *text) {
         size_t len = strlen(names[i].name);
         if (strncmp(text, names[i].name, len) != 0 || text[len] != ':')
             continue;
-        number = (int)strtol(text + len + 1, NULL, 0);
+        number = (int)strtoll(text + len + 1, NULL, 0);
         say_result("set", setsockopt(fd, names[i].level, names[i].option, &number, sizeof number));
     }
 }

@@ -13,6 +13,9 @@ __attribute__((constructor)) static void begin(void) {
     says = getenv("WRAPS_SAYS") != NULL;
 }
 
+#ifndef SYS_accept /* i386: the other one, with no flags */
+#define SYS_accept SYS_accept4
+#endif
 /* In a tail call, so that syscall() sees our caller. */
 #define WRAP(name, parameters, ...) \
     long wrap_##name parameters __asm__(#name); \
@@ -25,7 +28,7 @@ WRAP(socket, (int domain, int type, int protocol), domain, type, protocol)
 WRAP(connect, (int fd, void *addr, int len), fd, addr, len)
 WRAP(bind, (int fd, void *addr, int len), fd, addr, len)
 WRAP(listen, (int fd, int backlog), fd, backlog)
-WRAP(accept, (int fd, void *addr, void *len), fd, addr, len)
+WRAP(accept, (int fd, void *addr, void *len), fd, addr, len, 0)
 WRAP(accept4, (int fd, void *addr, void *len, int flags), fd, addr, len, flags)
 WRAP(getsockname, (int fd, void *addr, void *len), fd, addr, len)
 WRAP(setsockopt, (int fd, int level, int name, void *value, int len), fd, level, name, value, len)
