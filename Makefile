@@ -3,6 +3,7 @@
 # Every folder is built whole: a new file needs no line here. What is built lies in build/ under the same path.
 
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 CC ?= gcc
 CFLAGS ?= -O2 -g
@@ -79,7 +80,7 @@ $(B)/tests/check: $(call objects,obj,$(TESTS) $(filter-out cli/main.c,$(CLI)) $(
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lcriterion $(CLI_LIBRARIES)
 
-$(B)/obj/cli/launch/preload.o: BASE += -DAF_LIBDIR='"$(PREFIX)/lib"'
+$(B)/obj/cli/launch/preload.o: BASE += -DAF_LIBDIR='"$(LIBDIR)"'
 
 # A file that has gone, or has moved, links its program anew.
 $(B)/libafterfin.so $(B)/afterfin $(B)/tests/check: $(B)/sources

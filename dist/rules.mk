@@ -24,12 +24,13 @@ HOLDS = $(B)/$(NAME)
 UNITS = $(wildcard examples/systemd/*.service examples/systemd/*.timer)
 COPYRIGHTS = $(wildcard $(patsubst %,/usr/share/doc/%/copyright,libc6-dev libjansson-dev libmicrohttpd-dev \
 	libncurses-dev))
-packed: $(B)/static/afterfin $(B)/libafterfin.so
+STRIP = -s --strip-program=$(or $(filter /%,$(shell $(CC) -print-prog-name=strip)),strip)
+packed: $(B)/static/afterfin $(B)/libafterfin.so $(I386)
 	$(Q)rm -rf $(HOLDS)
-	$(Q)install -D -m 755 -s --strip-program=$(or $(filter /%,$(shell $(CC) -print-prog-name=strip)),strip) \
-		-t $(HOLDS)/bin $(B)/static/afterfin
-	$(Q)install -D -m 644 -s --strip-program=$(or $(filter /%,$(shell $(CC) -print-prog-name=strip)),strip) \
-		-t $(HOLDS)/lib $(B)/libafterfin.so
+	$(Q)install -D -m 755 $(STRIP) -t $(HOLDS)/bin $(B)/static/afterfin
+	$(Q)install -D -m 644 $(STRIP) -t $(HOLDS)/lib $(B)/libafterfin.so
+	$(if $(I386),$(Q)install -D -m 644 $(STRIP) -t $(HOLDS)/lib/i386-linux-gnu $(B)/i386/libafterfin.so)
+	$(if $(I386),$(Q)sh dist/platforms.sh $(HOLDS)/lib $(HOLDS)/lib/i386-linux-gnu)
 	$(Q)install -D -m 644 -t $(HOLDS)/lib/systemd/system $(UNITS)
 	$(Q)for n in 1 5 7; do install -D -m 644 -t $(HOLDS)/share/man/man$$n $(PAGES)/afterfin.$$n; done
 	$(Q)install -D -m 644 $(PAGES)/afterfin.bash $(HOLDS)/share/bash-completion/completions/afterfin

@@ -20,9 +20,11 @@ $(B)/man/afterfin.%: man/afterfin.%.in $(B)/list
 
 docs: $(DOCS) ## build the manual pages and the completion
 
-install: all ## install below PREFIX (/usr/local); DESTDIR goes before it
+install: all ## install below PREFIX (/usr/local), the library in LIBDIR; DESTDIR goes before
 	@echo "  INSTALL $(TO)"
-	$(Q)install -D -m 644 -t $(TO)/lib $(B)/libafterfin.so
+	$(Q)install -D -m 644 -t $(DESTDIR)$(LIBDIR) $(B)/libafterfin.so
+	$(if $(I386),$(Q)install -D -m 644 -t $(DESTDIR)$(I386_LIBDIR) $(B)/i386/libafterfin.so)
+	$(if $(I386),$(Q)sh dist/platforms.sh $(DESTDIR)$(LIBDIR) $(DESTDIR)$(I386_LIBDIR))
 	$(Q)install -D -m 755 -t $(TO)/bin $(B)/afterfin
 	$(Q)install -D -m 644 -t $(TO)/share/man/man1 $(B)/man/afterfin.1
 	$(Q)install -D -m 644 -t $(TO)/share/man/man5 $(B)/man/afterfin.5
@@ -30,7 +32,8 @@ install: all ## install below PREFIX (/usr/local); DESTDIR goes before it
 	$(Q)install -D -m 644 $(B)/man/afterfin.bash $(TO)/share/bash-completion/completions/afterfin
 
 uninstall: ## remove what install has put there
-	$(Q)rm -f $(TO)/lib/libafterfin.so $(TO)/bin/afterfin $(addprefix $(TO)/share/,man/man1/afterfin.1 \
+	$(Q)rm -rf $(DESTDIR)$(LIBDIR)/libafterfin
+	$(Q)rm -f $(DESTDIR)$(LIBDIR)/libafterfin.so $(DESTDIR)$(I386_LIBDIR)/libafterfin.so $(TO)/bin/afterfin $(addprefix $(TO)/share/,man/man1/afterfin.1 \
 		man/man5/afterfin.5 man/man7/afterfin.7 bash-completion/completions/afterfin)
 
 .PHONY: docs install uninstall

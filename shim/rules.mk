@@ -8,6 +8,13 @@ else ifeq ($(origin I386_CC),undefined)
 I386_CC := $(shell for cc in i686-linux-gnu-gcc 'gcc -m32' '$(CLANG_32)'; do \
 	echo 'int main(void) { return 0; }' | $$cc -xc -o /dev/null - 2>/dev/null && echo "$$cc" && break; done)
 endif
+# Where both are installed, links beside the one of this machine lead to either, by LD_PRELOAD.
+I386_LIBDIR ?= $(PREFIX)/lib/i386-linux-gnu
+I386 = $(if $(I386_CC),$(B)/libafterfin/i686/libafterfin.so)
+all: $(I386)
+
+$(B)/libafterfin/i686/libafterfin.so: $(B)/i386/libafterfin.so dist/platforms.sh
+	$(Q)sh dist/platforms.sh $(B) $(B)/i386
 
 $(B)/i386/libafterfin.so: FORCE
 	+$(Q)$(MAKE) B=$(B)/i386 CC='$(I386_CC)' I386_CC= $@

@@ -133,10 +133,11 @@ struct af_program {
     const char *name; /* as given */
     struct af_reach reach;
     enum af_reached reached;
-    char *why;         /* of all but AF_REACHED: one line */
-    const char *kind;  /* "elf", "script" or "other" (what execvp hands to /bin/sh); NULL: no program */
-    const char *libc;  /* "glibc", "musl", "other"; NULL: none, or not known */
-    struct af_elf elf; /* of the last file; class 0: that is no ELF file */
+    char *why;           /* of all but AF_REACHED: one line */
+    const char *library; /* the one that fits it, of 64 or of 32 bits; NULL: none is loaded, or it was not found */
+    const char *kind;    /* "elf", "script" or "other" (what execvp hands to /bin/sh); NULL: no program */
+    const char *libc;    /* "glibc", "musl", "other"; NULL: none, or not known */
+    struct af_elf elf;   /* of the last file; class 0: that is no ELF file */
     struct af_elf_code code;
     bool setuid, setgid, capabilities;
     bool loads_later, io_uring; /* imports dlopen; io_uring's functions */

@@ -154,6 +154,7 @@ static json_t *program(const struct af_program *p) {
     put(object, "files", files);
     put(object, "architecture", p->elf.class ? json_string(af_elf_machine(&p->elf)) : json_null());
     put(object, "loader", p->elf.loader[0] ? text(p->elf.loader) : json_null());
+    put(object, "library", p->library ? text(p->library) : json_null());
     put(object, "libc", text(p->libc));
     put(object, "pie", json_boolean(p->elf.moves));
     put(object, "setuid", json_boolean(p->setuid));
@@ -163,9 +164,9 @@ static json_t *program(const struct af_program *p) {
     put(object, "kernel_calls", p->code.looked ? json_integer((json_int_t)p->code.kernel_calls) : json_null());
     put(object, "dlopen", json_boolean(p->loads_later));
     put(object, "io_uring", json_boolean(p->io_uring));
-    put(object, "through", through(p));
-    put(object, "past", past(p));
-    put(object, "missing", missing);
+    put(object, "through", p->reach.is_i386 ? json_null() : through(p));
+    put(object, "past", p->reach.is_i386 ? json_null() : past(p));
+    put(object, "missing", p->reach.is_i386 ? json_null() : missing);
     return object;
 }
 

@@ -29,7 +29,7 @@ static void print_facts(const struct af_program *p) {
     const struct af_elf *elf = &p->elf;
     if (!elf->class)
         return;
-    const bool native = af_elf_native(elf);
+    const bool native = af_elf_native(elf) || af_elf_is_i386(elf);
     af_doctor_line(AF_INDENT, "%s: %s%s%s%s%s%s%s%s%s", p->reach.files[p->reach.n_files - 1], af_elf_machine(elf),
                    !native          ? ""
                    : elf->loader[0] ? ", dynamic, "
@@ -39,6 +39,8 @@ static void print_facts(const struct af_program *p) {
                    p->setgid ? ", setgid" : "", p->capabilities ? ", file capabilities" : "");
     if (elf->loader[0])
         af_doctor_line(AF_INDENT, "loader: %s", elf->loader);
+    if (p->library)
+        af_doctor_line(AF_INDENT, "library: %s", p->library);
 }
 
 /* Of a library only the calls that matter. */
@@ -73,6 +75,10 @@ static void print_past(const struct af_program *p) {
 }
 
 static void print_doubts(const struct af_program *p) {
+    if (p->reach.is_i386) {
+        af_doctor_line(AF_INDENT, "what it and its libraries call is not looked at in programs of 32 bits");
+        return;
+    }
     for (size_t i = 0; i < p->n_libraries; i++)
         if (!p->libraries[i].path)
             af_doctor_line(AF_INDENT, "%s is needed, and was not found", p->libraries[i].name);

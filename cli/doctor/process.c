@@ -73,6 +73,16 @@ static void find_library(struct af_process_seen *p, char *maps) {
     }
 }
 
+/* What the dynamic linker makes of an entry of LD_PRELOAD, where the command has named libraries of both word sizes. */
+static char *as_its_loader(const struct af_reach *reach, const char *entry) {
+    static const char token[] = "$PLATFORM";
+    const size_t size = strcspn(entry, " :");
+    const char *at = memmem(entry, size, token, sizeof token - 1);
+    return at ? af_format("%.*s%s%.*s", (int)(at - entry), entry, reach->is_i386 ? "i686" : "x86_64",
+                          (int)(entry + size - at - (sizeof token - 1)), at + sizeof token - 1)
+              : af_format("%.*s", (int)size, entry);
+}
+
 /* Why it is not, as far as can be told afterwards. */
 static void explain(struct af_process_seen *p) {
     const char *entry = p->preload ? strstr(p->preload, LIBRARY) : NULL;
@@ -87,7 +97,7 @@ static void explain(struct af_process_seen *p) {
     } else {
         while (entry > p->preload && !strchr(" :", entry[-1]))
             entry--;
-        char *path = af_format("%.*s", (int)strcspn(entry, " :"), entry), *there = in_its_root(p->pid, path);
+        char *path = as_its_loader(&reach, entry), *there = in_its_root(p->pid, path);
         const bool missing = *path == '/' && access(there, F_OK) != 0 && errno == ENOENT;
         refuse(p, missing
                       ? af_format("LD_PRELOAD names %s, which is not there for it", path)

@@ -1,5 +1,6 @@
 /* Will run reach PROGRAM, and through which of its calls? */
 #include "cli/doctor/doctor.h"
+#include "cli/launch/preload.h"
 #include "cli/output/memory.h"
 
 #include <errno.h>
@@ -138,6 +139,9 @@ static void look_at_elf(struct af_program *p, int fd, const struct stat *st, con
     p->libc = libc_of(p->elf.loader);
     af_elf_code(fd, &p->code);
     if (p->reached == AF_NOT_REACHED || p->reached == AF_FROM_OUTSIDE)
+        return;
+    p->library = af_preload_library(p->reach.is_i386);
+    if (p->reach.is_i386)
         return;
     look_through(p, path);
     if (p->code.go) {

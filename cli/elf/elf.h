@@ -13,12 +13,15 @@
 struct af_elf {
     uint8_t class, data;   /* ELFCLASS..., ELFDATA... */
     uint16_t machine;      /* EM_... */
-    bool moves;            /* ET_DYN: is loaded anywhere (PIE); of native files only */
-    char loader[PATH_MAX]; /* PT_INTERP; empty: none, or not read (another class or byte order than ours) */
+    bool moves;            /* ET_DYN: is loaded anywhere (PIE); of native files and those of i386 */
+    char loader[PATH_MAX]; /* PT_INTERP; empty: none, or not read (of another machine) */
 };
 
 /* Is this native to the machine this command was built for? */
 bool af_elf_native(const struct af_elf *elf);
+
+/* Is it one of 32 bits that this machine runs beside its own: i386 on x86_64? */
+bool af_elf_is_i386(const struct af_elf *elf);
 
 /* Its architecture in words, for a message. */
 const char *af_elf_machine(const struct af_elf *elf);

@@ -24,6 +24,11 @@ bool af_elf_native(const struct af_elf *elf) {
     return elf->class == NATIVE_CLASS && elf->data == NATIVE_DATA && elf->machine == NATIVE_MACHINE;
 }
 
+bool af_elf_is_i386(const struct af_elf *elf) {
+    return NATIVE_MACHINE == EM_X86_64 && elf->class == ELFCLASS32 && elf->data == NATIVE_DATA &&
+           elf->machine == EM_386;
+}
+
 const char *af_elf_machine(const struct af_elf *elf) {
     switch (elf->machine) {
     case EM_386: return "32-bit x86";
@@ -43,9 +48,8 @@ bool af_elf_at(int fd, uint64_t offset, void *to, size_t size) {
 }
 
 /* A path that ends inside its segment, or none. */
-static void read_loader(int fd, const ElfW(Phdr) *header, char loader[PATH_MAX]) {
-    const size_t size = header->p_filesz;
-    if (size < 2 || size > PATH_MAX || !af_elf_at(fd, header->p_offset, loader, size) || loader[size - 1] != 0)
+static void read_loader(int fd, uint64_t offset, size_t size, char loader[PATH_MAX]) {
+    if (size < 2 || size > PATH_MAX || !af_elf_at(fd, offset, loader, size) || loader[size - 1] != 0)
         loader[0] = 0;
 }
 
@@ -76,16 +80,34 @@ size_t af_elf_segments(int fd, ElfW(Phdr) out[AF_ELF_HEADERS]) {
     return n == SIZE_MAX ? 0 : n;
 }
 
+static bool read_i386(int fd, struct af_elf *out) {
+    Elf32_Ehdr file;
+    Elf32_Phdr header;
+    if (!af_elf_at(fd, 0, &file, sizeof file) || (file.e_type != ET_EXEC && file.e_type != ET_DYN) ||
+        file.e_phentsize != sizeof header || file.e_phnum > AF_ELF_HEADERS)
+        return false;
+    out->moves = file.e_type == ET_DYN;
+    for (size_t i = 0; i < file.e_phnum && !out->loader[0]; i++) {
+        if (!af_elf_at(fd, file.e_phoff + (uint64_t)i * sizeof header, &header, sizeof header))
+            return false;
+        if (header.p_type == PT_INTERP)
+            read_loader(fd, header.p_offset, header.p_filesz, out->loader);
+    }
+    return true;
+}
+
 bool af_elf_read(int fd, struct af_elf *out) {
     static ElfW(Phdr) headers[AF_ELF_HEADERS];
     ElfW(Ehdr) file;
     if (!read_head(fd, &file, out))
         return false;
+    if (af_elf_is_i386(out))
+        return read_i386(fd, out);
     if (!af_elf_native(out))
         return true;
     const size_t n = read_segments(fd, &file, headers);
     for (size_t i = 0; n != SIZE_MAX && i < n && !out->loader[0]; i++)
         if (headers[i].p_type == PT_INTERP)
-            read_loader(fd, &headers[i], out->loader);
+            read_loader(fd, headers[i].p_offset, headers[i].p_filesz, out->loader);
     return n != SIZE_MAX;
 }

@@ -66,32 +66,49 @@ static long find_note(const char *notes, size_t size) {
     return -1;
 }
 
-static int look_in(int memory, uint64_t base, const Elf64_Phdr *header, uint64_t *at) {
+static int look_in(int memory, uint64_t address, uint64_t length, uint64_t *at) {
     char notes[NOTES];
     int32_t distance;
-    const size_t size = header->p_memsz < sizeof notes ? header->p_memsz : sizeof notes;
-    const int error = copy_from(memory, base + header->p_vaddr, notes, size);
+    const size_t size = length < sizeof notes ? length : sizeof notes;
+    const int error = copy_from(memory, address, notes, size);
     const long content = error ? -1 : find_note(notes, size);
     if (content < 0)
         return error;
     memcpy(&distance, notes + content, sizeof distance);
-    *at = base + header->p_vaddr + (uint64_t)content + (uint64_t)(int64_t)distance;
+    *at = address + (uint64_t)content + (uint64_t)(int64_t)distance;
     return 0;
 }
 
-/* The library of another word size has one too, which this command does not look for. */
-static int find_mailbox(int memory, uint64_t base, uint64_t *at) {
-    Elf64_Ehdr elf;
-    Elf64_Phdr headers[HEADERS];
+/* In a program of 32 bits. */
+static int find_mailbox_32(int memory, uint64_t base, uint64_t *at) {
+    Elf32_Ehdr elf;
+    Elf32_Phdr headers[HEADERS];
     int error = copy_from(memory, base, &elf, sizeof elf);
-    if (error || memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 || elf.e_ident[EI_CLASS] != ELFCLASS64 ||
-        elf.e_phentsize != sizeof *headers)
+    if (error || elf.e_phentsize != sizeof *headers)
         return error;
     const size_t n = elf.e_phnum < HEADERS ? elf.e_phnum : HEADERS;
     error = copy_from(memory, base + elf.e_phoff, headers, n * sizeof *headers);
     for (size_t i = 0; i < n && !error && !*at; i++)
         if (headers[i].p_type == PT_NOTE)
-            error = look_in(memory, base, &headers[i], at);
+            error = look_in(memory, base + headers[i].p_vaddr, headers[i].p_memsz, at);
+    return error;
+}
+
+static int find_mailbox(int memory, uint64_t base, uint64_t *at) {
+    Elf64_Ehdr elf;
+    Elf64_Phdr headers[HEADERS];
+    int error = copy_from(memory, base, &elf, sizeof elf);
+    if (error || memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0)
+        return error;
+    if (elf.e_ident[EI_CLASS] == ELFCLASS32)
+        return find_mailbox_32(memory, base, at);
+    if (elf.e_phentsize != sizeof *headers)
+        return error;
+    const size_t n = elf.e_phnum < HEADERS ? elf.e_phnum : HEADERS;
+    error = copy_from(memory, base + elf.e_phoff, headers, n * sizeof *headers);
+    for (size_t i = 0; i < n && !error && !*at; i++)
+        if (headers[i].p_type == PT_NOTE)
+            error = look_in(memory, base + headers[i].p_vaddr, headers[i].p_memsz, at);
     return error;
 }
 

@@ -16,6 +16,10 @@
 #ifndef AF_LIBDIR
 #define AF_LIBDIR "/usr/local/lib"
 #endif
+/* Beside the library: a directory for each word that ld.so puts for $PLATFORM, which is never the same one in programs of
+ * 64 and of 32 bits. musl puts nothing there, and finds a directory of that very name. */
+#define PLATFORMS "libafterfin"
+#define I386 "i686"
 
 /* Beside the command first: a checkout must not run the library that is installed. */
 static const char *find_library(void) {
@@ -32,6 +36,29 @@ static const char *find_library(void) {
             return found;
     }
     return access(AF_LIBDIR "/" LIBRARY, R_OK) == 0 ? AF_LIBDIR "/" LIBRARY : NULL;
+}
+
+/* The file for this platform; NULL: there is none. */
+static char *for_platform(const char *library, const char *platform) {
+    char *path = af_format("%.*s/" PLATFORMS "/%s/" LIBRARY, (int)(strrchr(library, '/') - library), library, platform);
+    if (access(path, R_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+const char *af_preload_library(bool i386) {
+    const char *library = find_library();
+    char *path = library && i386 ? for_platform(library, I386) : NULL;
+    return i386 ? path ? realpath(path, NULL) : NULL : library;
+}
+
+/* What serves programs of both sizes, where the other one's library is there too. */
+static const char *for_both(const char *library) {
+    const char *own = (const char *)getauxval(AT_PLATFORM);
+    return own && for_platform(library, own) && for_platform(library, I386)
+               ? af_format("%.*s/" PLATFORMS "/$PLATFORM/" LIBRARY, (int)(strrchr(library, '/') - library), library)
+               : library;
 }
 
 static bool is_library(const char *entry, size_t len) {
@@ -67,7 +94,8 @@ bool af_preload(struct af_settings *settings) {
                 library);
         return false;
     }
-    af_settings_set(settings, "LD_PRELOAD", af_preload_value(library, af_settings_get(settings, "LD_PRELOAD")));
+    af_settings_set(settings, "LD_PRELOAD",
+                    af_preload_value(for_both(library), af_settings_get(settings, "LD_PRELOAD")));
     return true;
 }
 

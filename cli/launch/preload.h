@@ -8,6 +8,9 @@
  * already stays where it is. False: it was not found or cannot be preloaded, which has been said. */
 bool af_preload(struct af_settings *settings);
 
+/* The library that is for programs of this machine, or for those of 32 bits that it runs (i386): where it is, or NULL. */
+const char *af_preload_library(bool i386);
+
 /* AddressSanitizer's runtime, as a library (gcc), ends a program in which another library comes first, unless ASAN_OPTIONS
  * says otherwise: so that does, where the program that `command` comes to needs it. To preload the runtime itself would
  * bring it into every child. */

@@ -1,6 +1,7 @@
 /* Looks at the file that exec would run, and through a script at its interpreter. */
 #include "cli/launch/reach.h"
 #include "cli/elf/elf.h"
+#include "cli/launch/preload.h"
 #include "cli/output/memory.h"
 
 #include <errno.h>
@@ -66,9 +67,23 @@ static bool is_musl(const char *loader) {
     return strncmp(base_name(loader), "ld-musl-", 8) == 0;
 }
 
+static bool loads_library_32(struct af_reach *r, const struct af_elf *elf) {
+    static const char glibc[] = "ld-linux.so.2";
+    const char *loader = elf->loader[0] ? elf->loader : r->files[r->n_files - 1];
+    r->is_i386 = true;
+    if (strcmp(base_name(loader), glibc) != 0)
+        return elf->loader[0] ? no(r, "is a program for 32-bit x86 and not for glibc (its loader is %s)", loader)
+                              : no(r, "is a statically linked program for 32-bit x86, which nothing here reaches");
+    return af_preload_library(true) ||
+           no(r,
+              "is a program for 32-bit x86, and the library for those is not installed (afterfin(7) says where it goes)");
+}
+
 /* Our own loader stands for glibc. */
 static bool loads_libraries(struct af_reach *r, int fd, const struct af_elf *elf) {
     struct af_elf self = { .loader = "" };
+    if (af_elf_is_i386(elf))
+        return loads_library_32(r, elf);
     if (!af_elf_native(elf))
         return no(r,
                   "is a program for %s: the library is not; an afterfin of that machine's has one that is (make dist)",

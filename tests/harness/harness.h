@@ -131,6 +131,8 @@ int socket_option(int fd, int level, int name);
  * made there, or with more behind the name, goes when the test ends. */
 const char *build_directory(void);
 const char *library_path(void);
+/* What the command puts into LD_PRELOAD: where there is a library of 32 bits too, a path that leads to either. */
+const char *preload_path(void);
 /* From now on those are a copy that every user can reach, where the sources are below a directory (/root) that is
  * closed to others. */
 void build_for_all(void);

@@ -82,6 +82,8 @@ void build_for_all(void) {
         e = run(NULL, "cp -rp %s/tests/victims %s/tests", from, to);
     if (e.status == 0 && access(copy("%s/musl", from), F_OK) == 0)
         e = run(NULL, "cp -rp %s/musl %s", from, to);
+    if (e.status == 0 && access(copy("%s/libafterfin", from), F_OK) == 0)
+        e = run(NULL, "cp -rpP %s/libafterfin %s/i386 %s", from, from, to);
     if (e.status == 0)
         e = run(NULL, "chmod -R a+rX %s", to);
     cr_assert_eq(e.status, 0, "%s", e.err);
@@ -89,8 +91,12 @@ void build_for_all(void) {
 }
 
 const char *library_path(void) {
-    const char *of = getenv("VICTIMS"), *own = of ? copy("%s/%s/libafterfin.so", build_directory(), of) : "";
-    return access(own, R_OK) == 0 ? own : copy("%s/libafterfin.so", build_directory());
+    return victims_are("i386") ? preload_path() : copy("%s/libafterfin.so", build_directory());
+}
+
+const char *preload_path(void) {
+    const char *other = copy("%s/libafterfin/i686/libafterfin.so", build_directory());
+    return copy("%s/libafterfin%s.so", build_directory(), access(other, R_OK) == 0 ? "/$PLATFORM/libafterfin" : "");
 }
 
 bool victims_are(const char *libc) {

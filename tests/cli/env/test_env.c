@@ -6,12 +6,13 @@
 
 Test(env, prints_what_run_would_set_a_line_each) {
     char wanted[512];
+    const char *quote = strchr(preload_path(), '$') ? "'" : "";
     struct ended e = command("AFTERFIN_KEEPALIVE=9|AFTERFIN_LEDGER=on|AFTERFIN_LOG=", "env", "-p", "linger=ack",
                              "-pbind_no_port=on", NULL);
     snprintf(wanted, sizeof wanted,
-             "LD_PRELOAD=%s\nAFTERFIN_BIND_NO_PORT=on\nAFTERFIN_LINGER=ack\n"
+             "LD_PRELOAD=%s%s%s\nAFTERFIN_BIND_NO_PORT=on\nAFTERFIN_LINGER=ack\n"
              "AFTERFIN_KEEPALIVE=9\nAFTERFIN_LEDGER=on\n",
-             library_path());
+             quote, preload_path(), quote);
     cr_assert_eq(e.status, 0, "%s", e.err);
     cr_assert_str_eq(e.out, wanted);
     cr_assert_str_empty(e.err);
@@ -38,7 +39,7 @@ Test(env, quotes_so_that_a_shell_reads_back_what_was_given) {
                                                           "printenv \"$2\"; printenv LD_PRELOAD",
                                                           command_path(), option, rows[i].variable, NULL });
         char wanted[512];
-        snprintf(wanted, sizeof wanted, "%s\n%s\n", rows[i].wanted ? rows[i].wanted : rows[i].value, library_path());
+        snprintf(wanted, sizeof wanted, "%s\n%s\n", rows[i].wanted ? rows[i].wanted : rows[i].value, preload_path());
         cr_expect_str_eq(e.out, wanted, "row %zu: %s%s", i, e.out, e.err);
         e = command(NULL, "env", "-p", option, NULL);
         size_t lines = 0;

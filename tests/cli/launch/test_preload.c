@@ -38,5 +38,5 @@ Test(preload, the_library_is_found_without_proc) {
                                                 "mount -t tmpfs none /proc && exec \"$0\" env", command_path(), NULL });
     if (e.status != 0 && !*e.out && strstr(e.err, "unshare"))
         cr_skip_test("no mount namespace of our own: %s", e.err);
-    cr_expect(strstr(e.out, text("LD_PRELOAD=%s\n", library_path())), "%d %s%s", e.status, e.out, e.err);
+    cr_expect(strstr(e.out, "LD_PRELOAD=") && strstr(e.out, preload_path()), "%d %s%s", e.status, e.out, e.err);
 }

@@ -50,6 +50,28 @@ static const char *elf(unsigned char class, unsigned char data, uint16_t machine
     return new_file(&image, sizeof image);
 }
 
+/* The same for the kernel's other half. */
+static const char *of_i386(const char *loader) {
+    struct {
+        Elf32_Ehdr file;
+        Elf32_Phdr header;
+        char loader[64];
+    } image = { .file = { .e_type = ET_EXEC,
+                          .e_machine = EM_386,
+                          .e_version = 1,
+                          .e_phoff = sizeof image.file,
+                          .e_phentsize = sizeof image.header,
+                          .e_phnum = 1,
+                          .e_ehsize = sizeof image.file },
+                .header = { .p_type = loader ? PT_INTERP : PT_LOAD, .p_offset = offsetof(__typeof__(image), loader) } };
+    memcpy(image.file.e_ident, ELFMAG, SELFMAG);
+    image.file.e_ident[EI_CLASS] = ELFCLASS32;
+    image.file.e_ident[EI_DATA] = ELFDATA2LSB;
+    snprintf(image.loader, sizeof image.loader, "%s", loader ? loader : "");
+    image.header.p_filesz = (Elf32_Word)strlen(image.loader) + 1;
+    return new_file(&image, sizeof image);
+}
+
 #if defined __x86_64__
 #define NATIVE EM_X86_64
 #define OTHER EM_AARCH64
@@ -70,7 +92,11 @@ static void expect_refused(const char *path, const char *why) {
 Test(reach, refuses_what_is_no_program_for_this_machine_and_its_libc) {
     const char *uclibc = elf(ELFCLASS64, ELFDATA2LSB, NATIVE, "/lib/ld64-uClibc.so.1");
     const char *lone = elf(ELFCLASS64, ELFDATA2LSB, NATIVE, NULL);
-    expect_refused(elf(ELFCLASS32, ELFDATA2LSB, EM_386, NULL), "32-bit x86");
+    expect_refused(elf(ELFCLASS32, ELFDATA2LSB, EM_ARM, NULL), "32-bit ARM");
+#ifdef __x86_64__
+    expect_refused(of_i386(NULL), "is a statically linked program for 32-bit x86");
+    expect_refused(of_i386("/lib/ld-musl-i386.so.1"), "is a program for 32-bit x86 and not for glibc");
+#endif
     expect_refused(elf(ELFCLASS64, ELFDATA2LSB, OTHER, NULL), OTHER_NAME);
     expect_refused(elf(ELFCLASS64, ELFDATA2MSB, __builtin_bswap16(EM_S390), NULL), "s390");
     expect_refused(uclibc, "another C library");
@@ -242,3 +268,28 @@ Test(reach, survives_programs_with_random_bytes_in_their_headers) {
         af_elf_read(fd, &out);
     }
 }
+
+#ifdef __x86_64__
+Test(reach, survives_programs_of_32_bits_with_random_bytes_in_their_headers) {
+    int fd = open(of_i386("/lib/ld-linux.so.2"), O_RDWR | O_CLOEXEC);
+    unsigned char intact[256];
+    const ssize_t size = pread(fd, intact, sizeof intact, 0);
+    struct af_elf out;
+    cr_assert(af_elf_read(fd, &out) && af_elf_is_i386(&out) && !af_elf_native(&out));
+    cr_assert_str_eq(out.loader, "/lib/ld-linux.so.2");
+    srandom(1);
+    for (int i = 0; i < 20000; i++) {
+        unsigned char bytes[sizeof intact];
+        memcpy(bytes, intact, (size_t)size);
+        for (int n = random() % 4; n >= 0; n--)
+            bytes[24 + random() % (size - 24)] = random() % 3 ? (unsigned char)random() : 0xff;
+        cr_assert_eq(pwrite(fd, bytes, (size_t)size, 0), size);
+        if (af_elf_read(fd, &out))
+            cr_assert_lt(strnlen(out.loader, sizeof out.loader), sizeof out.loader);
+    }
+    for (ssize_t n = size; n >= 0; n--) {
+        cr_assert_eq(ftruncate(fd, n), 0);
+        af_elf_read(fd, &out);
+    }
+}
+#endif

@@ -174,10 +174,10 @@ Test(run, knows_CMDs_status_even_where_children_are_ignored) {
 Test(run, keeps_the_preloads_that_are_there_behind_its_own) {
     struct ended e = command("LD_PRELOAD=libm.so.6:libdl.so.2", "run", "-q", "printenv", "LD_PRELOAD", NULL);
     char wanted[512];
-    snprintf(wanted, sizeof wanted, "%s:libm.so.6:libdl.so.2\n", library_path());
+    snprintf(wanted, sizeof wanted, "%s:libm.so.6:libdl.so.2\n", preload_path());
     cr_assert_str_eq(e.out, wanted);
     e = command(NULL, "run", "-q", command_path(), "run", "-q", "printenv", "LD_PRELOAD", NULL);
-    snprintf(wanted, sizeof wanted, "%s\n", library_path());
+    snprintf(wanted, sizeof wanted, "%s\n", preload_path());
     cr_assert_str_eq(e.out, wanted, "a run in a run: %s", e.out);
 }
 
@@ -190,7 +190,7 @@ Test(run, with_exec_becomes_CMD) {
     cr_assert_eq(e.status, 6);
     cr_assert_eq(sscanf(e.out, "%d\n%d\nack\n%511s", &first, &second, library), 3, "%s", e.out);
     cr_assert_eq(first, second, "%s", e.out);
-    cr_assert_str_eq(library, library_path());
+    cr_assert_str_eq(library, preload_path());
     cr_assert_str_empty(e.err, "no table");
     cr_assert_eq(command(NULL, "run", "--exec", "/nonexistent", NULL).status, 127);
     for (int exec = 0; exec < 2; exec++) {
