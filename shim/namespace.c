@@ -250,7 +250,8 @@ static void *none(long namespace, const char *file, int mode) {
 /* musl has none, and a glibc before 2.34 may get libdl later than us. */
 __attribute__((noinline)) static void find_next(void) {
     dlmopen_function *found = af_find_in(RTLD_NEXT, "dlmopen");
-    found = found ? found : af_find_late("dlmopen");
+    if (!found)
+        found = af_find_late("dlmopen");
     atomic_store(&next, found ? found : none);
 }
 
