@@ -6,6 +6,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/net.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -14,10 +15,12 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #if defined __x86_64__
 #define NATIVE AUDIT_ARCH_X86_64
+#define OTHER AUDIT_ARCH_I386 /* programs of 32 bits; linux/net.h has the numbers of socketcall(2) */
 #elif defined __aarch64__
 #define NATIVE AUDIT_ARCH_AARCH64
 #else
@@ -52,8 +55,24 @@ static const struct call {
     /* A stream, whatever its flags; AF_INET or AF_INET6, which have but one bit between them. */
     { __NR_socket, AF_NOTIFY_SOCKET, { { 1, BPF_JEQ, 0xf, SOCK_STREAM }, { 0, BPF_JEQ, ~8u, AF_INET } } },
 };
+enum { CALLS = sizeof calls_of / sizeof *calls_of };
+
+#ifdef OTHER
+/* asm/unistd_32.h: the numbers of the same calls, none of which is the number of one above; and socketcall's, whose first
+ * argument tells which call it is, and whose second where its arguments are: the filter cannot read those. */
+static const int numbers_32[CALLS] = { 362, 363, 361, 367, 366, 359 };
+enum { SOCKETCALL = 102 };
+static const struct {
+    uint32_t number;
+    unsigned call;
+} socketcalls[] = {
+    { SYS_CONNECT, AF_NOTIFY_CONNECT },         { SYS_LISTEN, AF_NOTIFY_LISTEN },     { SYS_BIND, AF_NOTIFY_BIND },
+    { SYS_GETSOCKNAME, AF_NOTIFY_GETSOCKNAME }, { SYS_SETSOCKOPT, AF_NOTIFY_V6ONLY }, { SYS_SOCKET, AF_NOTIFY_SOCKET },
+};
+enum { SOCKETCALLS = sizeof socketcalls / sizeof *socketcalls };
+#endif
 _Static_assert(AF_INET6 == (AF_INET | 8), "the one condition for both");
-enum { CALLS = sizeof calls_of / sizeof *calls_of, CHUNK = 4 + 3 * CONDITIONS, MOST = 2 + CALLS * (1 + CHUNK) };
+enum { CHUNK = 4 + 3 * CONDITIONS, MOST = 2 + 2 * CALLS * (1 + CHUNK) + 1 + 16 };
 
 static struct sock_filter load(size_t at) {
     return (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)at);
@@ -73,11 +92,11 @@ static unsigned chunk_size(const struct call *call) {
 }
 
 /* One call's own part: the architecture (another ABI has other calls under this number), the arguments, the verdict. */
-static void build_chunk(const struct call *call, struct sock_filter *out) {
+static void build_chunk(const struct call *call, uint32_t architecture, struct sock_filter *out) {
     const unsigned size = chunk_size(call), allow = size - 1;
     unsigned at = 0;
     out[at++] = load(offsetof(struct seccomp_data, arch));
-    out[at] = jump_if(BPF_JEQ, NATIVE, 0, allow - at - 1);
+    out[at] = jump_if(BPF_JEQ, architecture, 0, allow - at - 1);
     at++;
     for (const struct condition *c = call->conditions; at + 2 < size; c++) {
         out[at++] = load(offsetof(struct seccomp_data, args) + c->argument * sizeof(uint64_t));
@@ -89,20 +108,55 @@ static void build_chunk(const struct call *call, struct sock_filter *out) {
     out[at] = end(SECCOMP_RET_ALLOW);
 }
 
+/* Calls of one architecture: the jumps begin at *at, their chunks at *chunk. */
+static void build_calls(unsigned asked, const int *numbers, uint32_t architecture, struct sock_filter *out,
+                        unsigned *at, unsigned *chunk) {
+    for (int i = 0; i < CALLS; i++)
+        if (asked & calls_of[i].call) {
+            const int number = numbers ? numbers[i] : calls_of[i].number;
+            out[*at] = jump_if(BPF_JEQ, (uint32_t)number, *chunk - *at - 1, 0);
+            ++*at;
+            build_chunk(&calls_of[i], architecture, out + *chunk);
+            *chunk += chunk_size(&calls_of[i]);
+        }
+}
+
+#ifdef OTHER
+/* The calls that it stands for are few; one that it makes for all else goes on. */
+static unsigned build_socketcall(unsigned asked, struct sock_filter *out) {
+    unsigned at = 0, n = 0;
+    for (int i = 0; i < SOCKETCALLS; i++)
+        n += (asked & socketcalls[i].call) != 0;
+    out[at++] = load(offsetof(struct seccomp_data, arch));
+    out[at++] = jump_if(BPF_JEQ, OTHER, 0, n + 1);
+    out[at++] = load(offsetof(struct seccomp_data, args));
+    for (int i = 0; i < SOCKETCALLS; i++)
+        if (asked & socketcalls[i].call)
+            out[at++] = jump_if(BPF_JEQ, socketcalls[i].number, n--, 0);
+    out[at++] = end(SECCOMP_RET_ALLOW);
+    out[at++] = end(SECCOMP_RET_USER_NOTIF);
+    return at;
+}
+#endif
+
 /* Every system call of these programs passes here: the number decides first. */
 static unsigned build(unsigned asked, struct sock_filter out[MOST]) {
     unsigned n = 0, at = 0, chunk;
     for (int i = 0; i < CALLS; i++)
         n += (asked & calls_of[i].call) != 0;
+#ifdef OTHER
+    chunk = 2 * n + 1 + 2;
+#else
     chunk = n + 2;
+#endif
     out[at++] = load(offsetof(struct seccomp_data, nr));
-    for (int i = 0; i < CALLS; i++)
-        if (asked & calls_of[i].call) {
-            out[at] = jump_if(BPF_JEQ, (uint32_t)calls_of[i].number, chunk - at - 1, 0);
-            at++;
-            build_chunk(&calls_of[i], out + chunk);
-            chunk += chunk_size(&calls_of[i]);
-        }
+    build_calls(asked, NULL, NATIVE, out, &at, &chunk);
+#ifdef OTHER
+    build_calls(asked, numbers_32, OTHER, out, &at, &chunk);
+    out[at] = jump_if(BPF_JEQ, SOCKETCALL, chunk - at - 1, 0);
+    at++;
+    chunk += build_socketcall(asked, out + chunk);
+#endif
     out[at] = end(SECCOMP_RET_ALLOW);
     return chunk;
 }
@@ -135,17 +189,55 @@ void af_notify_hasten(int listener) {
     ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }
 
+#ifdef OTHER
+/* False: it is not for us after all, or what it is to do cannot be read. Kernel and we read the arguments one after the
+ * other: a thread that changes them in between has another socket of the program's own treated, as one that closes it. */
+static bool read_socketcall(const struct seccomp_data *data, struct af_notified_call *call) {
+    uint32_t arguments[6] = { 0 };
+    struct iovec to = { arguments, 3 * sizeof *arguments },
+                 from = { (void *)(uintptr_t)(uint32_t)data->args[1], to.iov_len };
+    for (int i = 0; i < SOCKETCALLS; i++)
+        if (data->args[0] == socketcalls[i].number)
+            call->call = socketcalls[i].call;
+    if (call->call == AF_NOTIFY_LISTEN)
+        to.iov_len = from.iov_len = 2 * sizeof *arguments;
+    if (!call->call || process_vm_readv(call->thread, &to, 1, &from, 1, 0) != (ssize_t)to.iov_len)
+        return false;
+    for (int i = 0; i < 6; i++)
+        call->arguments[i] = arguments[i];
+    switch (call->call) {
+    case AF_NOTIFY_V6ONLY: return arguments[1] == IPPROTO_IPV6 && arguments[2] == IPV6_V6ONLY;
+    case AF_NOTIFY_SOCKET: return (arguments[1] & 0xf) == SOCK_STREAM && (arguments[0] & ~8u) == AF_INET;
+    default: return true;
+    }
+}
+
+static void read_other(const struct seccomp_data *data, struct af_notified_call *call) {
+    for (int i = 0; i < CALLS; i++)
+        if (data->nr == numbers_32[i])
+            call->call = calls_of[i].call;
+    if (data->nr == SOCKETCALL && !(call->thread && read_socketcall(data, call)))
+        call->thread = 0; /* it is let go */
+}
+#endif
+
 bool af_notify_receive(int listener, struct af_notification *notification, struct af_notified_call *call) {
     struct seccomp_notif *seen = (struct seccomp_notif *)(void *)notification->room;
     memset(notification, 0, sizeof *notification);
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, seen) != 0)
         return false;
     *call = (struct af_notified_call){ .thread = (pid_t)seen->pid };
+    for (int i = 0; i < 6; i++)
+        call->arguments[i] = seen->data.args[i];
+#ifdef OTHER
+    if (seen->data.arch == OTHER) {
+        read_other(&seen->data, call);
+        return true;
+    }
+#endif
     for (int i = 0; i < CALLS; i++)
         if (seen->data.nr == calls_of[i].number)
             call->call = calls_of[i].call;
-    for (int i = 0; i < 6; i++)
-        call->arguments[i] = seen->data.args[i];
     return true;
 }
 

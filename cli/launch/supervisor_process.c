@@ -79,12 +79,24 @@ static bool stat_program(pid_t thread, struct stat *st) {
     return stat(path, st) == 0;
 }
 
+/* As many again fit: its own have room for twice what a program of 64 bits is told. */
+static size_t widen(Elf64_auxv_t vector[64], size_t n) {
+    Elf32_auxv_t narrow[64];
+    n = n * 2 < 64 ? n * 2 : 64;
+    memcpy(narrow, vector, n * sizeof *narrow);
+    for (size_t i = 0; i < n; i++)
+        vector[i] = (Elf64_auxv_t){ .a_type = narrow[i].a_type, .a_un.a_val = narrow[i].a_un.a_val };
+    return n;
+}
+
 /* What the kernel told it at its exec: its name, as the library has it (of a script the script's own), and where 16 random
  * bytes lie, which are others after each exec. */
 static void read_vector(struct af_charge *charge, char program[AF_PROGRAM_SIZE]) {
     Elf64_auxv_t vector[64];
     char name[256] = "";
-    const size_t n = read_file(charge->thread, "auxv", vector, sizeof vector) / sizeof *vector;
+    size_t n = read_file(charge->thread, "auxv", vector, sizeof vector) / sizeof *vector;
+    if (n && vector[0].a_type >> 32) /* a program of 32 bits: two words where there is one */
+        n = widen(vector, n);
     for (size_t i = 0; i < n; i++) {
         for (size_t size = sizeof name - 1; vector[i].a_type == AT_EXECFN && size > 0 && !*name; size /= 2)
             if (!read_memory(charge->thread, vector[i].a_un.a_val, name, size))

@@ -97,17 +97,24 @@ check-aarch64: all tests $(if $(ARM_CC),$(B)/aarch64/libafterfin.so $(ARM_PRELOA
 # ---- 32-bit programs of this one ---------------------------------------------------------------------------------
 
 # i386, under a kernel that runs such; what they start is of 64 bits, as this machine's programs are. Left out are, of the
-# victims, one that has a dl_iterate_phdr of this machine's, AddressSanitizer's (the test takes that of 64 bits), and the
-# static ones, which are not reached.
-I386_SUITES = $(LIBC_SUITES) bits32 set_library
+# victims, one that has a dl_iterate_phdr of this machine's, AddressSanitizer's (the test takes that of 64 bits), and where
+# clang makes them the static ones, which want gcc's library for unwinding.
+I386_STATIC = $(if $(filter-out clang,$(firstword $(I386_CC))),$(STATIC:%=$(B)/i386/tests/victims/static/%))
+I386_SUITES = $(LIBC_SUITES) bits32 set_library $(if $(I386_STATIC),supervisor)
 # A few, for `make check`.
-I386_FEW = $(patsubst %,$(B)/i386/tests/victims/%,connect_close connect_hold end_stdio inherit late)
+I386_FEW = $(patsubst %,$(B)/i386/tests/victims/%,connect_close connect_hold end_stdio inherit late) \
+	$(filter %/connect_close %/server_close,$(I386_STATIC))
 tests: $(if $(I386_CC),$(I386_FEW))
-I386_VICTIMS = $(patsubst $(B)/%,$(B)/i386/%,$(filter-out %/own_phdr %/spoils_asan %/docker_exec $(B)/tests/victims/static/%,$(VICTIMS)))
+I386_VICTIMS = $(patsubst $(B)/%,$(B)/i386/%,$(filter-out %/own_phdr %/spoils_asan %/docker_exec $(B)/tests/victims/static/%,$(VICTIMS))) \
+	$(I386_STATIC)
 
 $(B)/i386/tests/victims/%: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $< (i386)"
 	$(Q)$(I386_CC) $(BASE) $(CFLAGS) -pthread -o $@ $<
+
+$(B)/i386/tests/victims/static/%: tests/victims/%.c
+	@mkdir -p $(@D); echo "  CC   $< (i386, static)"
+	$(Q)$(I386_CC) $(BASE) $(CFLAGS) -static -pthread -o $@ $<
 
 $(B)/i386/tests/victims/%.so: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $< (i386)"

@@ -100,6 +100,46 @@ Test(both_sizes, doctor_names_the_library_that_fits) {
     }
 }
 
+/* From outside, as a static program of 64 bits is: CMD itself, and one below it. Its glibc calls by socketcall(2). */
+Test(both_sizes, a_static_program_of_32_bits_is_treated_and_its_time_waits_are_its_own) {
+    need_both();
+    if (access(i386("static/connect_close"), X_OK) != 0)
+        cr_skip_test("no compiler makes static programs of 32 bits");
+    for (int below = 0; below < 2; below++)
+        for (int treated = 0; treated < 2; treated++) {
+            ns_enter();
+            struct peer peer = script_start("ec", 0);
+            const char *linger = treated ? "linger=ack-always" : "linger=off", *port = text("%u", peer.port);
+            json_t *json = below ? run_json(NULL, 0, "-s", "-p", linger, "-p", "bind_no_port=on", "sh", "-c",
+                                            "$0 127.0.0.1 $1 -n 8 -s 127.0.0.1; :", i386("static/connect_close"), port,
+                                            NULL)
+                                 : run_json(NULL, 0, "-p", linger, i386("static/connect_close"), "127.0.0.1", port,
+                                            "-n", "8", NULL);
+            ns_settle();
+            const long left = (long)books_of("static", peer.port).to;
+            cr_expect_eq(left, treated ? 0 : 8, "%d: %ld", below, left);
+            cr_expect_eq(json_number(json, "totals.connects"), 8, "%d: %s", below, json_dumps(json, 0));
+            cr_expect_eq(json_number(json, "kernel.attributed"), left, "%d: %s", below, json_dumps(json, 0));
+            cr_expect(file_of(json, "connect_close"), "%s", json_dumps(json, 0));
+            peer_stop(&peer);
+        }
+}
+
+Test(both_sizes, what_a_static_server_of_32_bits_accepts_is_treated) {
+    need_both();
+    if (access(i386("static/server_close"), X_OK) != 0)
+        cr_skip_test("no compiler makes static programs of 32 bits");
+    ns_enter();
+    struct victim v = command_start(NULL, "run", "-q", "-p", "linger=ack-always", i386("static/server_close"),
+                                    "127.0.0.1", "10000", "-n", "20", "-q", "1", "-b", "100", NULL);
+    ns_wait_listen(10000);
+    const struct client_result r = client_run(&(struct client_options){ .port = 10000, .n = 20, .send = 1 });
+    cr_expect_eq(r.clean, 20);
+    cr_expect_eq(victim_wait(&v).status, 0);
+    ns_settle();
+    cr_expect_eq(ns_tw(), 0);
+}
+
 /* The command beside its own library alone. */
 Test(both_sizes, without_the_library_of_32_bits_such_a_program_is_refused_and_doctor_says_what_lacks) {
     need_both();
