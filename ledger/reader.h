@@ -48,8 +48,8 @@ struct af_seen_process {
 void af_boot_id(char out[40]);
 
 /* Open `name` in the directory `dir` (AT_FDCWD will do): a regular file, not reached through a symlink, that
- * belongs to us (or to anybody, for root), has no other name, and holds a ledger of this version. boot_id: only a ledger of that
- * boot; NULL or empty, of any. */
+ * belongs to us (or to anybody, for root; or to one who lets a group read it that we are in), has no other name, and
+ * holds a ledger of this version. boot_id: only a ledger of that boot; NULL or empty, of any. */
 bool af_reader_open(struct af_reader *reader, int dir, const char *name, const char *boot_id,
                     struct af_reader_error *error);
 void af_reader_close(struct af_reader *reader);

@@ -117,10 +117,17 @@ static int create_in(int dir, char path[PATH_ROOM], size_t n) {
     return fd;
 }
 
+/* A group's: the containers of a pod, of several users, and who adds up what they did. Whoever is in it may put files there
+ * and read them, and besides who made it only a file's own user takes it away. */
+static bool is_groups(const struct stat *st) {
+    return (st->st_mode & 07777) == 03770;
+}
+
 /* Ours, and nobody else can write to it; or the one that a root's `afterfin run` has made for every user of its tree:
  * whoever knows its name may put files there, and only root lists it or takes one away. */
 static bool may_lie_in(const struct stat *st, unsigned euid) {
-    return (st->st_uid == euid && !(st->st_mode & 022)) || (st->st_uid == 0 && (st->st_mode & 07777) == 01733);
+    return (st->st_uid == euid && !(st->st_mode & 022)) || (st->st_uid == 0 && (st->st_mode & 07777) == 01733) ||
+           is_groups(st);
 }
 
 /* A new file in the directory that is named by the first n bytes of `path`. */
@@ -137,6 +144,8 @@ static int create_at(char path[PATH_ROOM], size_t n, unsigned euid) {
         fd = -EPERM;
     if (fd == 0)
         fd = create_in(dir, path, n);
+    if (fd >= 0 && is_groups(&st))
+        AF_SYS2(SYS_fchmod, fd, 0640);
     AF_SYS1(SYS_close, dir);
     return fd;
 }
