@@ -16,14 +16,22 @@
 #include "cli/options.h"
 #include "cli/output/say.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
 static int run_command(int argc, char **argv);
 
+static int refuse_operand(const char *command, const char *takes, const char *operand) {
+    af_tell("%s takes %s, but got '%s'; try 'afterfin --help'", command, takes, operand);
+    return AF_EXIT_USAGE;
+}
+
 /* `afterfin help [SUBCOMMAND]` */
 static int help(int argc, char **argv) {
+    if (argc > 2)
+        return refuse_operand("help", "one subcommand", argv[2]);
     const bool of_all = argc < 2 || argv[1][0] == '-' || strcmp(argv[1], "help") == 0 ||
                         strcmp(argv[1], "version") == 0;
     if (!of_all)
@@ -39,6 +47,8 @@ static int run_command(int argc, char **argv) {
     if (strcmp(argv[0], "help") == 0)
         return help(argc, argv);
     if (strcmp(argv[0], "version") == 0) {
+        if (argc > 1 && argv[1][0] != '-')
+            return refuse_operand("version", "no operand", argv[1]);
         af_print_version();
         return 0;
     }
@@ -68,8 +78,9 @@ int main(int argc, char **argv) {
     setlocale(LC_CTYPE, ""); /* how wide a character of a program's name is */
     af_child_spare_us();
     int status = dispatch(argc, argv);
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0) {
-        af_tell("cannot write to stdout");
+    const int error = fflush(stdout) != 0 ? errno : 0; /* of an earlier write the reason is not known any more */
+    if ((error || ferror(stdout)) && status == 0) {
+        af_tell("cannot write to stdout%s%s", error ? ": " : "", error ? strerror(error) : "");
         return AF_EXIT_FAILURE;
     }
     return status;

@@ -58,7 +58,7 @@ static bool check_file(struct af_reader *reader, struct stat *st, struct af_read
     reader->uid = st->st_uid;
     if (st->st_nlink > 1)
         return fail(reader, error, "has %llu names, of which a ledger has one", (unsigned long long)st->st_nlink);
-    if (st->st_uid != geteuid() && geteuid() != 0 && !(st->st_mode & S_IRGRP))
+    if (st->st_uid != geteuid() && geteuid() != 0 && (st->st_mode & 07777) != 0640)
         return fail(reader, error, "belongs to user %u, not to us", (unsigned)st->st_uid);
     error->unfinished = st->st_size == 0 && is_young(st);
     if (st->st_size < (off_t)sizeof reader->head)

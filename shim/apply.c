@@ -14,7 +14,7 @@ static void say_once(_Atomic bool *said, const char *const parts[]) {
 }
 
 /* The kernel ignores a bound outside net.ipv4.ip_local_port_range without a word (ip_local_port_range and
- * inet_sk_get_local_port_range(), since Linux 6.3): cut to what counts, and warn where nothing is left. */
+ * inet_sk_get_local_port_range(), since Linux 6.3): cut to what counts, and say so. */
 static void clip_port_range(struct af_values *values) {
     static _Atomic bool said;
     uint16_t low, high;
@@ -27,6 +27,10 @@ static void clip_port_range(struct af_values *values) {
         values->port_low = values->port_high = 0;
         return;
     }
+    if (AF_UNLIKELY(values->port_low < low || values->port_high > high))
+        say_once(&said, (const char *const[]){ "port_range reaches beyond net.ipv4.ip_local_port_range: only what lies "
+                                               "inside is used",
+                                               NULL });
     values->port_low = values->port_low < low ? low : values->port_low;
     values->port_high = values->port_high > high ? high : values->port_high;
 }

@@ -67,6 +67,12 @@ static bool prepare(int fd, struct af_socket *conn) {
            AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == 0;
 }
 
+static void say_foreign(void) {
+    static _Atomic bool said;
+    if (!atomic_exchange(&said, true))
+        af_say((const char *const[]){ "source has no address of this machine's: the kernel chooses", NULL });
+}
+
 long af_open_from_source(struct af_socket *conn, const struct af_attempt *attempt, const struct af_values *values) {
     const bool v6 = conn->peer.v6;
     const struct af_policy *policy = af_force()->policy;
@@ -92,6 +98,8 @@ long af_open_from_source(struct af_socket *conn, const struct af_attempt *attemp
             return result;
         errno = before;
     }
+    if (!af_has(conn, AF_FLAG_SOURCE) && bound == -EADDRNOTAVAIL)
+        say_foreign();
     if (af_has(conn, AF_FLAG_SOURCE))
         af_take_back_source_now(attempt->fd, conn);
     else if (!af_has(conn, AF_FLAG_OWN_NO_PORT))

@@ -53,7 +53,9 @@ static void print_finding(const struct af_machine *m, int i) {
 }
 
 static void print_changes(const struct af_machine *m) {
-    bool any = false;
+    bool any = false, known = false;
+    for (int i = 0; i < AF_SYSCTLS; i++)
+        known |= m->values[i] != NULL;
     af_doctor_heading("What to change");
     for (int level = AF_PROBLEM; level >= AF_ADVICE; level--)
         for (int i = 0; i < AF_SYSCTLS; i++)
@@ -61,7 +63,9 @@ static void print_changes(const struct af_machine *m) {
                 print_finding(m, i);
                 any = true;
             }
-    if (!any)
+    if (!any && !known)
+        af_doctor_line(AF_INDENT, "not known: none of the settings above can be read");
+    else if (!any)
         af_doctor_line(AF_INDENT, "nothing: no setting of this machine is in the way of its connections now");
 }
 

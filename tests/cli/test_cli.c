@@ -77,11 +77,20 @@ Test(cli, tells_of_a_subcommand_when_asked_for_help) {
     cr_expect(strstr(e.err, "unknown subcommand 'rnu', did you mean run?"), "%s", e.err);
 }
 
+Test(cli, help_and_version_take_no_more_than_they_can_use) {
+    struct ended e = command(NULL, "help", "run", "extra", NULL);
+    cr_expect_eq(e.status, 2);
+    cr_expect_str_eq(e.err, "afterfin: help takes one subcommand, but got 'extra'; try 'afterfin --help'\n");
+    e = command(NULL, "version", "x", NULL);
+    cr_expect_eq(e.status, 2);
+    cr_expect_str_eq(e.err, "afterfin: version takes no operand, but got 'x'; try 'afterfin --help'\n");
+}
+
 Test(cli, says_that_it_cannot_write) {
     struct ended e = run_argv(NULL,
                               (const char *[]){ "sh", "-c", "exec \"$0\" --help >/dev/full", command_path(), NULL });
     cr_assert_eq(e.status, 1);
-    cr_assert(strstr(e.err, "cannot write to stdout"), "%s", e.err);
+    cr_assert(strstr(e.err, "cannot write to stdout: No space left on device"), "%s", e.err);
 }
 
 Test(cli, reads_options_up_to_the_first_operand, .init = cr_redirect_stderr) {

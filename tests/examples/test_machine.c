@@ -1,5 +1,4 @@
-/* examples/systemd and examples/prometheus, as far as they go without either at work: units are read by systemd's own
- * reader and done what they say, rules are tried by Prometheus' own tool, on metrics of a real shortage. */
+/* examples/systemd, as far as it goes without systemd at work: units are read by its own reader and done what they say. */
 #include "tests/cli/report/metrics.h"
 #include "tests/examples/examples.h"
 
@@ -114,88 +113,4 @@ Test(examples_machine, the_report_service_writes_what_node_exporter_reads_and_th
     cr_expect_eq(entries(here(root, "/run/legacy-afterfin"), ""), 2, "ledgers stay for a while, beside metrics.json");
     snprintf(quoted, sizeof quoted, "{file=\"%s\"}", file);
     cr_expect(strstr(text_of(alerts), quoted), "no alert on %s being old", quoted);
-}
-
-/* ---- Prometheus ------------------------------------------------------------------------------------------------- */
-
-static void need_promtool(void) {
-    if (shell("command -v promtool").status != 0)
-        cr_skip_test("no promtool (Debian: prometheus)");
-}
-
-Test(examples_machine, promtool_takes_the_rules_and_their_tests_pass) {
-    static const char *const rows[] = { "check", "test" };
-    need_promtool();
-    for (size_t i = 0; i < ROWS(rows); i++) {
-        char begins[32];
-        snprintf(begins, sizeof begins, "promtool %s", rows[i]);
-        const char *line = typed(alerts, begins);
-        struct ended e = shell("%s%s", begins, line);
-        cr_expect_eq(e.status, 0, "%s: %s%s", line, e.out, e.err);
-        cr_expect(strstr(e.out, "SUCCESS"), "%s", e.out);
-    }
-}
-
-/* What the machine tells when ports have run out. */
-static const char *shortage(const char *directory) {
-    enum { PORTS = 100, ASKED = 120 };
-    struct peer peer = peer_start(&(struct peer_options){ 0 });
-    char settings[256];
-    ns_port_range(40000, 40000 + PORTS - 1);
-    snprintf(settings, sizeof settings, "LEDGER=%s", directory);
-    run(settings, "connect_close 127.0.0.1 %u -n %d", peer.port, ASKED);
-    ns_settle();
-    cr_assert_eq(ns_tw(), PORTS, "the test itself");
-    return command(NULL, "report", "-d", directory, "--prometheus", NULL).out;
-}
-
-Test(examples_machine, the_alerts_ask_for_metrics_that_there_are) {
-    ns_enter();
-    const char *metrics = shortage(new_directory());
-    unsigned n = 0;
-    for (const char *at = text_of(alerts); (at = strstr(at, "afterfin_")); n++) {
-        char type[128];
-        size_t size = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
-        snprintf(type, sizeof type, "\n# TYPE %.*s ", (int)size, at);
-        cr_expect(strstr(metrics, type), "no%s", type + 8);
-        at += size;
-    }
-    cr_expect_gt(n, 5);
-}
-
-/* A test for promtool: each of the metrics stays as it is for ten minutes; which alerts fire then? */
-static void write_rules_test(const char *path, char *metrics) {
-    static const char *const fires[] = { "LocalPortsRunOut", "NoLocalPort" };
-    static const char *const silent[] = { "LocalPortsToBindRunOut", "TimeWaitNearLimit", "TimeWaitOverflow" };
-    char *rest = NULL;
-    FILE *to = fopen(path, "we");
-    cr_assert(to);
-    fputs("rule_files: [alerts.yml]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n", to);
-    for (char *line = strtok_r(metrics, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        char *value = strrchr(line, ' ');
-        if (*line != '#')
-            fprintf(to, "      - { series: '%.*s', values: '_x3 %sx10' }\n", (int)(value - line), line, value + 1);
-    }
-    fputs("    promql_expr_test:\n", to);
-    for (size_t i = 0; i < ROWS(fires) + ROWS(silent); i++) {
-        bool is = i < ROWS(fires);
-        fprintf(to,
-                "      - expr: count(ALERTS{alertname=\"%s\",alertstate=\"firing\"})\n        eval_time: 6m\n"
-                "        exp_samples: [%s]\n",
-                is ? fires[i] : silent[i - ROWS(fires)], is ? "{ value: 1 }" : "");
-    }
-    cr_assert_eq(fclose(to), 0);
-}
-
-Test(examples_machine, a_real_shortage_of_ports_sets_the_alerts_off) {
-    char path[512];
-    need_promtool();
-    ns_enter();
-    const char *directory = new_directory();
-    char *metrics = strdup(shortage(directory));
-    cr_assert_eq(shell("cp %s %s/alerts.yml", alerts, directory).status, 0);
-    snprintf(path, sizeof path, "%s/test.yml", directory);
-    write_rules_test(path, metrics);
-    struct ended e = shell("promtool test rules %s", path);
-    cr_expect_eq(e.status, 0, "%s%s", e.out, e.err);
 }

@@ -130,6 +130,16 @@ Test(source, an_address_that_goes_away_is_passed_over_and_none_left_is_as_bare) 
     cr_expect_eq(from(e.out, "127.0.0.1"), 10, "%s", e.out);
 }
 
+Test(source, a_pool_that_is_nobodys_says_so_once) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = run("SOURCE=10.9.9.1-10.9.9.3", "connect_close 127.0.0.1 %u -n 5", peer.port);
+    cr_expect_str_eq(e.err, "afterfin: source has no address of this machine's: the kernel chooses\n");
+    cr_expect_str_eq(e.out, "made 5\n");
+    e = run("SOURCE=10.9.9.1,127.0.0.2", "connect_close 127.0.0.1 %u -n 5", peer.port);
+    cr_expect_str_empty(e.err, "one of them is: %s", e.err);
+}
+
 /* What has another source in mind keeps it; where none of the pool does, it is as bare: 127.0.0.1. */
 Test(source, the_programs_own_choice_and_what_no_address_fits_are_left_alone) {
     static const struct {
