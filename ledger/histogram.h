@@ -1,5 +1,5 @@
 /* Which bucket of a histogram (layout.h) a time falls into. Exact below 16 ns; above, 16 buckets for each power of
- * two, so that a bucket is at most 1/16 as wide as what is in it. The last one begins at 75 hours. */
+ * two, so that a bucket is at most 1/16 as wide as what is in it. */
 #ifndef AFTERFIN_LEDGER_HISTOGRAM_H
 #define AFTERFIN_LEDGER_HISTOGRAM_H
 
@@ -8,12 +8,11 @@
 enum { AF_BUCKET_BITS = 4, AF_BUCKETS_A_POWER = 1 << AF_BUCKET_BITS };
 
 static inline unsigned af_bucket_of(uint64_t ns) {
-    if (ns < AF_BUCKETS_A_POWER)
-        return (unsigned)ns;
-    const unsigned below = (63 ^ (unsigned)__builtin_clzll(ns)) - AF_BUCKET_BITS; /* bits that do not count */
-    const unsigned bucket = below * AF_BUCKETS_A_POWER + (unsigned)(ns >> below);
-    return bucket < AF_BUCKETS ? bucket : AF_BUCKETS - 1;
+    const uint64_t least = ns | AF_BUCKETS_A_POWER;                                  /* of which all bits count */
+    const unsigned below = (63 ^ (unsigned)__builtin_clzll(least)) - AF_BUCKET_BITS; /* bits that do not */
+    return below * AF_BUCKETS_A_POWER + (unsigned)(ns >> below);
 }
+_Static_assert(AF_BUCKETS == (64 - AF_BUCKET_BITS + 1) * AF_BUCKETS_A_POWER, "there is one for every time");
 
 /* The least time in it. */
 static inline uint64_t af_bucket_from(unsigned bucket) {

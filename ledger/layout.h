@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define AF_LEDGER_MAGIC "afterfin"
-#define AF_LEDGER_VERSION 5
+#define AF_LEDGER_VERSION 6
 #define AF_NO_SLOT UINT32_MAX
 
 enum {
@@ -30,7 +30,7 @@ enum {
     AF_COMMAND_SIZE = 512,
     AF_POLICY_SIZE = 512,
     AF_ERROR_ROWS = 32,
-    AF_BUCKETS = 720, /* histogram.h */
+    AF_BUCKETS = 976, /* histogram.h */
 };
 
 enum af_counter {
@@ -160,10 +160,8 @@ struct af_closed {
     struct af_addr peer; /* as far as known: port 0 where not */
     uint16_t local_port;
     uint8_t counted; /* enum af_ending */
-    uint8_t accepted;
-    uint8_t mptcp;
-    uint8_t use; /* the lowest byte of the tag of `record` (af_connection.hold) */
-    uint8_t spare[2];
+    uint8_t spare;
+    uint32_t flags;  /* AF_FLAG_...; ACCEPTED and MPTCP are looked at */
     uint32_t record; /* index + 1 of its af_connection, which goes, or says the same, when this end has been counted */
 };
 

@@ -281,8 +281,9 @@ struct af_closed *af_ledger_reach_closed(struct af_ledger_map *map, uint32_t ind
     enum { IN_WINDOW = AF_WINDOW / sizeof(struct af_closed) };
     if (!map->reach(map, AF_CLOSED, index))
         return NULL;
-    atomic_store_explicit(&map->last_closed, index / IN_WINDOW + 1, memory_order_relaxed);
-    return af_section_record(map, AF_CLOSED, index);
+    struct af_closed *at = af_section_record(map, AF_CLOSED, index);
+    atomic_store_explicit(&map->last_closed, (uintptr_t)(at - index % IN_WINDOW), memory_order_relaxed);
+    return at;
 }
 
 uint64_t af_ledger_append(struct af_ledger_map *map, const struct af_closed *closed) {
@@ -297,9 +298,7 @@ uint64_t af_ledger_append(struct af_ledger_map *map, const struct af_closed *clo
     to->peer = closed->peer;
     to->local_port = closed->local_port;
     to->counted = closed->counted;
-    to->accepted = closed->accepted;
-    to->mptcp = closed->mptcp;
-    to->use = closed->use;
+    to->flags = closed->flags;
     to->record = closed->record;
     af_ledger_end_closed(to, serial);
     return serial;

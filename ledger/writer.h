@@ -53,8 +53,8 @@ struct af_ledger_map {
     struct af_ledger *header;
     struct af_histogram *times;
     struct af_section section[AF_SECTIONS];
-    struct af_endpoint *_Atomic last_endpoint; /* the one that was counted last; NULL: none */
-    _Atomic uint32_t last_closed;              /* number + 1 of the window of the ring that was reached last; 0: none */
+    struct af_endpoint *_Atomic last_endpoint; /* the one that this process has counted last; NULL: none */
+    _Atomic uintptr_t last_closed;             /* where the AF_WINDOW of the ring is that was reached last; 0: none */
     /* Asked before a record is touched: is it there? More of the section may have to be mapped, and a file on a full
      * disk has no memory for it: touching that would be SIGBUS. */
     bool (*reach)(struct af_ledger_map *map, enum af_section_of section, uint32_t index);
@@ -119,9 +119,9 @@ static inline bool af_is_same_addr(const struct af_addr *a, const struct af_addr
     return p == q;
 }
 /* The same for a connection that was not accepted, and one more; false where it was another the last time. */
-static inline bool af_ledger_count_again(struct af_ledger_map *map, uint32_t slot, const struct af_addr *addr) {
+static inline bool af_ledger_count_again(struct af_ledger_map *map, const struct af_addr *addr) {
     struct af_endpoint *last = atomic_load_explicit(&map->last_endpoint, memory_order_acquire);
-    if (!last || last->slot != slot || last->accepted || !af_is_same_addr(&last->addr, addr))
+    if (!last || last->accepted || !af_is_same_addr(&last->addr, addr))
         return false;
     atomic_fetch_add_explicit(&last->count, 1, memory_order_relaxed);
     return true;
@@ -132,13 +132,12 @@ size_t af_ledger_top_endpoints(struct af_ledger_map *map, uint32_t slot, struct 
 /* The n-th record of the ring since the start, or NULL: no room. */
 struct af_closed *af_ledger_reach_closed(struct af_ledger_map *map, uint32_t index);
 static inline struct af_closed *af_ledger_closed_at(struct af_ledger_map *map, uint64_t n) {
-    enum { IN_WINDOW = AF_WINDOW / sizeof(struct af_closed) };
     const struct af_section *ring = &map->section[AF_CLOSED];
     const uint32_t index = (uint32_t)n & (ring->max - 1);
-    if (__builtin_expect(index / IN_WINDOW + 1 != atomic_load_explicit(&map->last_closed, memory_order_relaxed), 0))
-        return af_ledger_reach_closed(map, index);
     const uintptr_t window = atomic_load_explicit(&ring->window, memory_order_acquire);
-    return (struct af_closed *)(window & ~(uintptr_t)31) + index;
+    struct af_closed *at = (struct af_closed *)(window & ~(uintptr_t)31) + index;
+    const uintptr_t last = atomic_load_explicit(&map->last_closed, memory_order_relaxed);
+    return __builtin_expect((uintptr_t)at - last < AF_WINDOW, 1) ? at : af_ledger_reach_closed(map, index);
 }
 
 /* Append to the ring: a record to be filled in, and its serial, with which it is then complete; NULL and 0: no room.

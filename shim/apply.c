@@ -118,6 +118,8 @@ void af_prepare_policy(struct af_force *force, bool acts) {
     atomic_store_explicit(&af.by_address, af.by_address | by_address, memory_order_relaxed);
     if (searches || by_address & 1u << AF_ROLE_CONNECT)
         af_be_odd(AF_ODD_CONNECTS);
+    if (af_policy_lingers(policy, AF_LINGER_RST))
+        af_be_odd(AF_ODD_RST);
     become(&af.acts, acts);
 }
 
@@ -206,11 +208,12 @@ static __attribute__((noinline)) void apply_connect_otherwise(int fd, struct af_
     af_apply(fd, conn, AF_ROLE_CONNECT, &conn->peer, &values);
 }
 
-/* From the option on that was refused. */
-static __attribute__((noinline)) void was_refused(int fd, struct af_socket *conn, const struct af_plain *plain,
-                                                  const struct af_option *option, const struct af_option *end) {
-    const bool refused = is_relied_on(option);
-    if (af_set_options(fd, option + 1, (unsigned)(end - option - 1)) || refused)
+/* The one at `at` was refused: on with the others. */
+static __attribute__((noinline)) void was_refused(int fd, struct af_socket *conn, const struct af_force *force,
+                                                  unsigned at) {
+    const struct af_plain *plain = &force->plain[AF_ROLE_CONNECT];
+    const bool refused = is_relied_on(&plain->options[at]);
+    if (af_set_options(fd, &plain->options[at + 1], plain->n - at - 1) || refused)
         note_linger(conn, &plain->values, true, false);
     else
         af_set(conn, plain->flag);
@@ -220,31 +223,31 @@ static inline long set_option(int fd, const struct af_option *option) {
     return af_sys(SYS_setsockopt, fd, option->level, option->name, (long)&option->value, option->size, 0);
 }
 
-static __attribute__((noinline)) void apply_several(int fd, struct af_socket *conn, const struct af_plain *plain) {
-    const struct af_option *option = plain->options, *const end = option + plain->n;
-    for (; option < end; option++)
-        if (set_option(fd, option) < 0)
-            return was_refused(fd, conn, plain, option, end);
+static __attribute__((noinline)) void apply_several(int fd, struct af_socket *conn, const struct af_force *force) {
+    const struct af_plain *plain = &force->plain[AF_ROLE_CONNECT];
+    for (unsigned i = 0; i < plain->n; i++)
+        if (set_option(fd, &plain->options[i]) < 0)
+            return was_refused(fd, conn, force, i);
     af_set(conn, plain->flag);
 }
 
 /* override is no matter: the program has set nothing itself here. */
-static inline void apply_plainly(int fd, struct af_socket *conn, const struct af_plain *plain) {
-    const struct af_option *const first = plain->options;
+static inline void apply_plainly(int fd, struct af_socket *conn, const struct af_force *force) {
+    const struct af_plain *plain = &force->plain[AF_ROLE_CONNECT];
     if (AF_UNLIKELY(!plain->known || atomic_load_explicit(&conn->own, memory_order_relaxed) ||
                     af_has(conn, LINGER_FLAGS)))
         return apply_connect_otherwise(fd, conn);
     if (plain->n != 1)
-        return apply_several(fd, conn, plain);
-    if (AF_UNLIKELY(set_option(fd, first) < 0))
-        return was_refused(fd, conn, plain, first, first + 1);
+        return apply_several(fd, conn, force);
+    if (AF_UNLIKELY(set_option(fd, plain->options) < 0))
+        return was_refused(fd, conn, force, 0);
     if (plain->flag)
         atomic_fetch_or_explicit(&conn->flags, plain->flag, memory_order_relaxed);
 }
 
 void af_apply_connect(int fd, struct af_socket *conn) {
     const struct af_force *force = af_force();
-    apply_plainly(fd, conn, &force->plain[AF_ROLE_CONNECT]);
+    apply_plainly(fd, conn, force);
     if (AF_UNLIKELY(force != af_force())) /* another came meanwhile */
         apply_connect_otherwise(fd, conn);
 }

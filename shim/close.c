@@ -57,11 +57,12 @@ static __attribute__((noinline)) int close_untracked(int fd, struct af_socket *c
  * what puts the record back. That one descriptor is left is only looked at: a thread that still found it in the table has
  * put its own on top before. */
 static __attribute__((noinline)) int close_plainly(int fd, struct af_socket *_Atomic *at) {
-    af_log_if_due();
+    if (!af_is_odd(AF_ODD_FILE)) /* else af_settle_alone asks for the time, once for both */
+        af_log_if_due();
     struct af_socket *conn = atomic_exchange(at, NULL);
     if (AF_UNLIKELY(!conn))
         return af_real.close(fd);
-    if (AF_UNLIKELY(atomic_load(&conn->refs) != 1 || af_is_odd(AF_ODD_SHARED) || af_has(conn, AF_FLAG_RST)))
+    if (AF_UNLIKELY(atomic_load(&conn->refs) != 1 || af_is_odd(AF_ODD_SHARED)))
         return close_untracked(fd, conn);
     if (af.counting || af.asks)
         af_settle_alone(fd, conn);
@@ -74,7 +75,8 @@ int af_on_close(int fd, bool raw) {
         return close_otherwise(fd, raw);
     if (!atomic_load_explicit(&af_low[fd], memory_order_acquire))
         return af_real.close(fd);
-    if (AF_UNLIKELY(af_is_odd(AF_ODD_SHARED | AF_ODD_GUESTS | AF_ODD_SEALED | AF_ODD_MAIL) || !af_is_same_process()))
+    if (AF_UNLIKELY(af_is_odd(AF_ODD_SHARED | AF_ODD_GUESTS | AF_ODD_SEALED | AF_ODD_RST | AF_ODD_MAIL) ||
+                    !af_is_same_process()))
         return close_otherwise(fd, false);
     return close_plainly(fd, &af_low[fd]);
 }

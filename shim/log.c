@@ -168,6 +168,15 @@ void af_log_interval(int64_t now) {
         af_log(AF_EVENT_INTERVAL);
 }
 
+/* That clock may have been set since: the other one decides. */
+void af_log_by_day(int64_t day) {
+    struct timespec now;
+    af_real.clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_sec >= atomic_load(&af.next_line))
+        af_log_interval(now.tv_sec);
+    atomic_store(&af.next_line_by_day, day + atomic_load(&af.next_line) - now.tv_sec);
+}
+
 /* The first call after the interval writes; the clock is the vDSO's coarse one, a few ns. */
 void af_log_if_due_now(void) {
     struct timespec now;

@@ -539,6 +539,7 @@ static struct af_ledger_map *make_ledger(void) {
         if (*made->path)
             AF_SYS3(SYS_unlinkat, AT_FDCWD, made->path, 0);
     }
+    atomic_fetch_and(&af.odd, ~(uint32_t)AF_ODD_FIRST);
     /* The path has done its part, or all of it has. */
     const uintptr_t end = (uintptr_t)(made + 1), keep = ((uintptr_t)(map + 1) + af.page - 1) & -af.page;
     if (first)

@@ -13,7 +13,6 @@ static inline bool is_tcp(int domain, int type, int protocol) {
 }
 
 static inline int note_socket(int fd, int domain, int protocol) {
-    af_add(AF_COUNT_sockets);
     return af_track(fd, domain == AF_INET6, protocol == IPPROTO_MPTCP ? AF_FLAG_MPTCP : 0);
 }
 
@@ -55,7 +54,6 @@ static __attribute__((noinline)) int socket_otherwise(int domain, int type, int 
     int fd = AF_NEXT(raw, socket, domain, type, protocol);
     if (AF_UNLIKELY(fd < 0))
         return socket_failed();
-    af_log_if_due();
     return note_socket(fd, domain, protocol);
 }
 
@@ -63,13 +61,11 @@ static __attribute__((noinline)) int socket_otherwise(int domain, int type, int 
 int af_on_socket(int domain, int type, int protocol, bool raw) {
     if (AF_UNLIKELY(raw || (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) != SOCK_STREAM ||
                     (domain != AF_INET && domain != AF_INET6) || (protocol != 0 && protocol != IPPROTO_TCP) ||
-                    af_is_odd(AF_ODD_GUESTS | AF_ODD_MAIL) || !atomic_load_explicit(&af.ledger, memory_order_acquire)))
+                    af_is_odd(AF_ODD_GUESTS | AF_ODD_MAIL | AF_ODD_FIRST)))
         return socket_otherwise(domain, type, protocol, raw);
     int fd = af_real.socket(domain, type, protocol);
     if (AF_UNLIKELY(fd < 0))
         return socket_failed();
-    af_log_if_due();
-    af_add(AF_COUNT_sockets);
     return af_track(fd, domain == AF_INET6, 0);
 }
 
@@ -268,36 +264,25 @@ static inline bool note_ip4_peer(struct af_socket *conn, const struct sockaddr *
     return true;
 }
 
-/* All that a reader may ask for. Its last use has left something else there, in a record that is free. */
-static inline void show_pending(const struct af_socket *conn, struct af_connection *kept) {
-    const uint32_t owner = atomic_load_explicit(&conn->owner, memory_order_relaxed);
+/* Who is killed in connect may leave a TIME_WAIT, of which the kernel knows the peer. The rest of what a reader may ask for
+ * stands there since the record was filled in anew (af_begin_hold): whose it is, and that it has no ending. */
+static inline void keep(int fd, struct af_socket *conn, struct af_connection *kept) {
+    uint64_t asked = 0;
+    const socklen_t size = sizeof asked;
+    af_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, (long)&asked, (long)&size, 0);
+    const uint64_t cookie = asked;
+    kept->peer.port = 0;
+    atomic_store_explicit(&conn->cookie, cookie, memory_order_relaxed);
+    atomic_store_explicit(&kept->cookie, cookie, memory_order_relaxed);
     atomic_store_explicit(&kept->flags, atomic_load_explicit(&conn->flags, memory_order_relaxed), memory_order_relaxed);
-    atomic_store_explicit(&kept->cookie, atomic_load_explicit(&conn->cookie, memory_order_relaxed),
-                          memory_order_relaxed);
-    atomic_store_explicit(&kept->owner, owner, memory_order_relaxed);
-    atomic_store_explicit(&kept->holder, owner, memory_order_relaxed);
-    kept->peer = conn->peer;
-    kept->local_port = conn->local_port;
-    kept->ending = AF_END_NONE;
-    atomic_store_explicit(&kept->state, atomic_load_explicit(&conn->state, memory_order_relaxed), memory_order_release);
-}
-
-/* Who is killed in connect may leave a TIME_WAIT: what is known of it is written down before. */
-static inline void keep(int fd, struct af_socket *conn, const struct sockaddr *addr, socklen_t len,
-                        struct af_connection *kept) {
-    uint64_t cookie = 0;
-    const socklen_t size = sizeof cookie;
-    if (af_is_on_stack(addr, len))
-        note_ip4_peer(conn, addr);
-    if (af_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, (long)&cookie, (long)&size, 0) == 0)
-        atomic_store_explicit(&conn->cookie, cookie, memory_order_relaxed);
-    show_pending(conn, kept);
+    atomic_store_explicit(&kept->state, AF_CONN_PENDING, memory_order_release);
 }
 
 static inline void count_time(const struct timespec *began) {
-    const struct timespec ended = af_read_clock(CLOCK_MONOTONIC);
-    if (AF_UNLIKELY(!ended.tv_sec)) /* it was sealed meanwhile */
+    struct timespec ended;
+    if (AF_UNLIKELY(af_sealed)) /* since then */
         return;
+    af_real.clock_gettime(CLOCK_MONOTONIC, &ended);
     af_ledger_count_time(atomic_load_explicit(&af.ledger, memory_order_relaxed),
                          (uint64_t)((ended.tv_sec - began->tv_sec) * 1000000000 + ended.tv_nsec - began->tv_nsec));
 }
@@ -306,9 +291,9 @@ static inline void count_time(const struct timespec *began) {
  * and a connect that says yes at once. Its locked instructions: the pin and its end (a thread may close it meanwhile), two
  * changes of state (a thread may connect it too), two counts (threads share them), a flag where a policy has one, and a
  * count in the histogram of a ledger that is kept. */
-static inline __attribute__((always_inline)) int connect_as(int fd, struct af_socket *conn, const struct sockaddr *addr,
+static inline __attribute__((always_inline)) int connect_as(int fd, struct af_socket *_Atomic *at,
+                                                            struct af_socket *conn, const struct sockaddr *addr,
                                                             socklen_t len, bool keeps, struct af_connection *kept) {
-    struct af_socket *_Atomic *const at = &af_low[fd];
     uint32_t state = AF_CONN_NEW;
     struct timespec began;
     if (keeps) {
@@ -323,21 +308,17 @@ static inline __attribute__((always_inline)) int connect_as(int fd, struct af_so
         af_unpin(conn);
         return connect_otherwise(fd, addr, len, false);
     }
-    if (keeps)
-        __builtin_memset(&conn->peer, 0, sizeof conn->peer);
-    else
-        __atomic_store_n(&conn->peer.port, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&conn->peer.port, 0, __ATOMIC_RELAXED);
     if (af.acts)
         af_apply_connect(fd, conn);
     if (keeps)
-        keep(fd, conn, addr, len, kept);
+        keep(fd, conn, kept);
     af_add(AF_COUNT_connects);
     const int result = af_real.connect(fd, addr, len);
     if (keeps)
         count_time(&began);
     if (AF_UNLIKELY(result != 0 || af_is_odd(AF_ODD_SHARED) || atomic_load_explicit(at, memory_order_acquire) != conn ||
-                    af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) ||
-                    !((keeps && conn->peer.port) || note_ip4_peer(conn, addr))))
+                    af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) || !note_ip4_peer(conn, addr)))
         return connect_ended(fd, conn, addr, len, result);
     if (keeps)
         kept->peer = conn->peer;
@@ -355,26 +336,28 @@ static inline __attribute__((always_inline)) int connect_as(int fd, struct af_so
     return 0;
 }
 
-static __attribute__((noinline)) int connect_kept(int fd, struct af_socket *conn, const struct sockaddr *addr,
-                                                  socklen_t len) {
+static __attribute__((noinline)) int connect_kept(int fd, const struct sockaddr *addr, socklen_t len,
+                                                  struct af_socket *_Atomic *at, struct af_socket *conn) {
     const uint32_t place = atomic_load_explicit(&conn->place, memory_order_relaxed);
     if (AF_UNLIKELY(!place))
         return connect_otherwise(fd, addr, len, false);
-    return connect_as(fd, conn, addr, len, true,
+    return connect_as(fd, at, conn, addr, len, true,
                       af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_relaxed), place - 1));
 }
 
-static __attribute__((noinline)) int connect_plainly(int fd, struct af_socket *conn, const struct sockaddr *addr,
-                                                     socklen_t len) {
-    return connect_as(fd, conn, addr, len, false, NULL);
+static __attribute__((noinline)) int connect_plainly(int fd, const struct sockaddr *addr, socklen_t len,
+                                                     struct af_socket *_Atomic *at, struct af_socket *conn) {
+    return connect_as(fd, at, conn, addr, len, false, NULL);
 }
 
 int af_on_connect(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
     struct af_socket *conn = (unsigned)fd < AF_LOW ? atomic_load_explicit(&af_low[fd], memory_order_acquire) : NULL;
-    if (AF_UNLIKELY(!conn || raw || len < sizeof(struct sockaddr_in) || af_is_odd(~(uint32_t)AF_ODD_FILE) ||
+    const uint32_t odd = atomic_load(&af.odd);
+    if (AF_UNLIKELY(!conn || raw || len < sizeof(struct sockaddr_in) || odd & ~(uint32_t)(AF_ODD_FILE | AF_ODD_RST) ||
                     !af_is_same_process()))
         return connect_otherwise(fd, addr, len, raw);
-    return af_is_odd(AF_ODD_FILE) ? connect_kept(fd, conn, addr, len) : connect_plainly(fd, conn, addr, len);
+    return odd & AF_ODD_FILE ? connect_kept(fd, addr, len, &af_low[fd], conn)
+                             : connect_plainly(fd, addr, len, &af_low[fd], conn);
 }
 
 /* What an accepted connection takes from its listener, noted before a call during which that may be closed. */
@@ -415,6 +398,9 @@ static void note_accepted(int fd, const struct parent *parent) {
     conn->local_port = parent->port;
     atomic_store(&conn->own, parent->own);
     atomic_store(&conn->state, AF_CONN_PENDING);
+    if (af_ledger_is_file()) /* before it is counted: whoever is killed then is known to have it */
+        af_cookie(fd, conn);
+    af_show(conn);
     af_established(conn);
     af_enter(fd, conn);
     if (!af_pin(fd, conn))
@@ -423,8 +409,6 @@ static void note_accepted(int fd, const struct parent *parent) {
         af_enforce(fd, conn);
     else if (af.acts && !(parent->flags & AF_FLAG_HANDS_ON))
         af_apply(fd, conn, AF_ROLE_LISTEN, &parent->at, &values);
-    if (af_ledger_is_file())
-        af_cookie(fd, conn);
     af_unpin(conn);
 }
 

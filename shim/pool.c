@@ -67,6 +67,8 @@ struct af_socket *af_pool_block(struct af_socket *socket) {
 struct af_details *af_details(struct af_socket *socket) {
     const uint32_t offset = socket->handle & OFFSET;
     atomic_store_explicit(&socket->detailed, 1, memory_order_release);
+    if (!socket->shown)
+        socket->shown = true;
     return (struct af_details *)(void *)(socket - offset + size_of(socket->handle >> OFFSET_BITS)) + offset;
 }
 

@@ -34,7 +34,7 @@ struct af_socket {
 
     /* Of the record itself, which is used again and again. */
     _Atomic uint8_t waits;  /* others have it still: not to be used before its hold is settled */
-    uint8_t shown;          /* something of it stands in the ledger */
+    _Atomic uint8_t shown;  /* something of it stands in the ledger, or in its details: its next use begins anew */
     uint32_t handle;        /* its number in the pool */
     _Atomic uint32_t place; /* index + 1 of its own record in the ledger; 0: none yet */
     _Atomic uint32_t next;  /* handle + 1 of the next record of its list */

@@ -138,7 +138,9 @@ void af_become_child(void) {
     if (af.shares_memory || af.shares_all)
         af.shares_memory = af.shares_all = false;
     atomic_store(&af.next_line, 0);
+    atomic_store(&af.next_line_by_day, 0);
     if (af.ledger) {
+        atomic_store(&af.ledger->last_endpoint, NULL);
         atomic_store(&af.fork_page->self, NULL);
         atomic_store(&af.fork_page->alive, 1);
     }

@@ -83,7 +83,8 @@ bool af_read_tcp_info(int fd, const struct af_socket *conn, struct af_tcp_info *
     return true;
 }
 
-static const uint32_t is_odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO | AF_FLAG_READS_ODD;
+static const uint32_t is_odd = AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_MPTCP | AF_FLAG_TFO |
+                               AF_FLAG_READS_ODD | AF_FLAG_ABORTS;
 
 /* Of a connection that is open for all we know, poll tells in one call, half as dear as TCP_INFO, whether the
  * peer's FIN is there, and if not, whether unread data is (tcp_poll() of Linux). Whatever else it says (HUP, ERR)
@@ -102,10 +103,7 @@ static inline bool poll_for_info(int fd, const struct af_socket *conn, struct af
 }
 
 static inline enum af_ending plain_ending(bool fin, uint32_t flags) {
-    return fin                                       ? AF_END_PASSIVE
-           : flags & AF_FLAG_ABORTS                  ? AF_END_ABORTED
-           : flags & (AF_FLAG_ACK | AF_FLAG_RST_SET) ? AF_END_AVOIDED
-                                                     : AF_END_TIME_WAIT;
+    return fin ? AF_END_PASSIVE : flags & (AF_FLAG_ACK | AF_FLAG_RST_SET) ? AF_END_AVOIDED : AF_END_TIME_WAIT;
 }
 
 /* Of relatives who have it too, one counts it as established. */
@@ -223,20 +221,14 @@ static inline __attribute__((always_inline)) uint64_t append(const struct af_soc
     to->at = now;
     to->slot = slot;
     to->owner = owner;
-    if (AF_LIKELY(__atomic_load_n(&conn->peer.port, __ATOMIC_ACQUIRE)))
-        to->peer = conn->peer;
-    else
-        to->peer = (struct af_addr){ 0 };
+    to->peer = conn->peer; /* a reader believes it where it has a port */
     to->local_port = conn->local_port;
     to->counted = (uint8_t)ending;
-    to->accepted = flags & AF_FLAG_ACCEPTED;
-    to->mptcp = (flags & AF_FLAG_MPTCP) != 0;
-    to->use = (uint8_t)conn->tag;
+    to->flags = flags;
     to->record = place;
     af_ledger_end_closed(to, serial);
     return serial;
 }
-_Static_assert(AF_FLAG_ACCEPTED == 1, "it is a boolean as it stands");
 
 /* SIGKILL may come at any instruction, and the reader is to have this ending once. What is in the ring and has no
  * ending in its own record has not been counted yet; from the first count to the ending it is a few instructions. */
@@ -251,6 +243,7 @@ static inline void record(struct af_socket *conn, enum af_ending ending) {
     }
     credit(conn, ending, 1);
     conn->ending = (uint8_t)ending;
+    conn->shown = true;
     struct af_connection *shared = af_ledger_is_file() ? af_shared(conn) : NULL;
     if (shared)
         shared->ending = (uint8_t)ending;
@@ -345,9 +338,9 @@ static __attribute__((noinline)) void count_endpoint_otherwise(const struct af_s
 }
 
 /* An endpoint that has been counted has a port, so that it is not that of a connection without. */
-static inline void count_time_wait(const struct af_socket *conn, uint32_t slot, uint32_t flags) {
+static inline void count_time_wait(const struct af_socket *conn, uint32_t flags) {
     struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_relaxed);
-    if (AF_LIKELY(!(flags & AF_FLAG_ACCEPTED) && af_ledger_count_again(ledger, slot, &conn->peer)))
+    if (AF_LIKELY(!(flags & AF_FLAG_ACCEPTED) && af_ledger_count_again(ledger, &conn->peer)))
         return;
     count_endpoint_otherwise(conn);
 }
@@ -356,31 +349,53 @@ static __attribute__((noinline)) void record_otherwise(struct af_socket *conn, e
     record(conn, ending);
 }
 
-static inline __attribute__((always_inline)) void record_plainly(struct af_socket *conn, enum af_ending ending,
-                                                                 uint32_t flags) {
-    struct af_process *self = af_self_now();
-    const uint32_t slot = atomic_load_explicit(&af.slot, memory_order_relaxed);
-    if (AF_UNLIKELY(!self || atomic_load_explicit(&conn->owner, memory_order_relaxed) != slot))
-        return record_otherwise(conn, ending);
-    const uint32_t place = af_is_odd(AF_ODD_FILE) ? atomic_load_explicit(&conn->place, memory_order_relaxed) : 0;
-    if (place) {
-        struct timespec now;
-        af_real.clock_gettime(CLOCK_REALTIME, &now);
-        append(conn, ending, slot, slot, place, flags & ~(uint32_t)AF_FLAG_MPTCP, af_ns_of(now)); /* that is odd */
-    }
+static inline __attribute__((always_inline)) void count_plainly(struct af_process *self, const struct af_socket *conn,
+                                                                enum af_ending ending, uint32_t flags) {
     atomic_fetch_add_explicit(&self->count[counter_of[ending]], 1, memory_order_relaxed);
     if (ending == AF_END_TIME_WAIT)
-        count_time_wait(conn, slot, flags);
-    if (place)
-        af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_relaxed), place - 1)->ending = (uint8_t)
-            ending;
+        count_time_wait(conn, flags);
+}
+
+/* When all is counted the record in the ledger goes, which says the same as its ending would. */
+static inline __attribute__((always_inline)) void record_kept(int fd, struct af_process *self, struct af_socket *conn,
+                                                              struct af_connection *kept, enum af_ending ending,
+                                                              uint32_t flags) {
+    struct timespec now;
+    if (AF_UNLIKELY(!atomic_load_explicit(&conn->cookie, memory_order_relaxed)))
+        af_cookie(fd, conn);
+    af_real.clock_gettime(CLOCK_REALTIME, &now);
+    af_log_if_due_by_day(now.tv_sec);
+    const uint32_t slot = atomic_load_explicit(&af.slot, memory_order_relaxed);
+    append(conn, ending, slot, slot, atomic_load_explicit(&conn->place, memory_order_relaxed), flags, af_ns_of(now));
+    count_plainly(self, conn, ending, flags);
+    atomic_store_explicit(&kept->state, AF_CONN_FREE, memory_order_release);
+}
+
+static inline __attribute__((always_inline)) void record_plainly(int fd, struct af_socket *conn, enum af_ending ending,
+                                                                 uint32_t flags) {
+    struct af_process *self = af_self_now();
+    if (AF_UNLIKELY(!self))
+        return record_otherwise(conn, ending);
+    struct af_connection *kept = af_kept(conn);
+    if (kept)
+        record_kept(fd, self, conn, kept, ending, flags);
+    else
+        count_plainly(self, conn, ending, flags);
 }
 
 static __attribute__((noinline)) void settle_heard(int fd, struct af_socket *conn, const struct tcp_info *info) {
     const struct af_tcp_info tcp = told(info);
     af_take_ack_back(fd, conn, &tcp);
     if (af.counting)
-        record(conn, judge(fd, conn, &tcp));
+        record_plainly(fd, conn, judge(fd, conn, &tcp), atomic_load_explicit(&conn->flags, memory_order_relaxed));
+}
+
+static __attribute__((noinline)) void settle_otherwise(int fd, struct af_socket *conn) {
+    if (af_is_odd(AF_ODD_FILE)) {
+        af_log_if_due();
+        conn->shown = true; /* so that its record there goes, whatever it says by now */
+    }
+    af_settle(fd, conn);
 }
 
 /* linger=ack: a peer that was never heard keeps its TIME_WAIT (af_take_ack_back). */
@@ -388,21 +403,13 @@ static __attribute__((noinline)) void settle_asking(int fd, struct af_socket *co
     struct tcp_info info;
     const int standard = 0;
     if (AF_UNLIKELY(ask_kernel(fd, &info) < 0))
-        return af_settle_counted(fd, conn);
+        return settle_otherwise(fd, conn);
     if (AF_UNLIKELY(info.tcpi_state != ESTABLISHED || info.tcpi_bytes_received ||
                     atomic_load_explicit(&conn->own, memory_order_relaxed) ||
                     af_sys(SYS_setsockopt, fd, IPPROTO_TCP, TCP_LINGER2, (long)&standard, sizeof standard, 0) < 0))
         return settle_heard(fd, conn, &info);
-    if (!af.counting)
-        return;
-    if (AF_UNLIKELY(flags & AF_FLAG_ABORTS))
-        record_otherwise(conn, AF_END_ABORTED);
-    else
-        record_plainly(conn, AF_END_TIME_WAIT, flags);
-}
-
-static __attribute__((noinline)) void settle_otherwise(int fd, struct af_socket *conn) {
-    af_settle(fd, conn);
+    if (af.counting)
+        record_plainly(fd, conn, AF_END_TIME_WAIT, flags);
 }
 
 static __attribute__((noinline)) void settle_polling(int fd, struct af_socket *conn, uint32_t flags) {
@@ -410,14 +417,13 @@ static __attribute__((noinline)) void settle_polling(int fd, struct af_socket *c
     if (AF_UNLIKELY(poll_at_once(&asked) < 0 || asked.revents & (POLLERR | POLLHUP | POLLNVAL) ||
                     (asked.revents & (POLLIN | POLLRDHUP)) == POLLIN))
         return settle_otherwise(fd, conn);
-    record_plainly(conn, plain_ending(asked.revents & POLLRDHUP, flags), flags);
+    record_plainly(fd, conn, plain_ending(asked.revents & POLLRDHUP, flags), flags);
 }
 
 void af_settle_alone(int fd, struct af_socket *conn) {
     const uint32_t flags = atomic_load_explicit(&conn->flags, memory_order_relaxed);
     if (AF_UNLIKELY(atomic_load_explicit(&conn->state, memory_order_relaxed) != AF_CONN_OPEN || flags & is_odd ||
-                    af_was_spawned(conn) ||
-                    (af_is_odd(AF_ODD_FILE) && !atomic_load_explicit(&conn->cookie, memory_order_relaxed))))
+                    af_was_spawned(conn)))
         return settle_otherwise(fd, conn);
     if (flags & AF_FLAG_ASKS)
         return settle_asking(fd, conn, flags);

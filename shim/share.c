@@ -130,15 +130,25 @@ struct af_connection *af_shared(const struct af_socket *conn) {
     return ledger && af_section_reached(ledger, AF_CONNECTIONS, index) ? af_ledger_connection(ledger, index) : NULL;
 }
 
-/* What the record's last use has left in the ledger goes. */
-void af_show_new(struct af_socket *conn, struct af_connection *shared) {
+/* What the record's last use has left in the ledger goes, and its tag says that this is another use of it. What was never
+ * shared needs no other: as long as this process knows of no fork, its records are used again without coming here. */
+void af_begin_hold(struct af_socket *conn) {
+    struct af_connection *shared = af_shared(conn);
+    const uint64_t tag = ++conn->tag;
+    atomic_store_explicit(&conn->generation, af_generation(), memory_order_relaxed);
+    conn->base = atomic_load(&af_forks.sum);
+    if (!shared) /* the process ends, and has given its places back */
+        return;
     conn->shown = false;
     atomic_store_explicit(&shared->state, AF_CONN_FREE, memory_order_release);
+    atomic_store_explicit(&shared->hold, tag << AF_TAG_SHIFT | AF_OPENED, memory_order_relaxed);
     atomic_store_explicit(&shared->cookie, 0, memory_order_relaxed);
     shared->ending = AF_END_NONE;
     atomic_store_explicit(&shared->flags, 0, memory_order_relaxed);
     atomic_store_explicit(&shared->sent, 0, memory_order_relaxed);
     atomic_store_explicit(&shared->foreign, 0, memory_order_relaxed);
+    atomic_store_explicit(&shared->owner, atomic_load_explicit(&conn->owner, memory_order_relaxed),
+                          memory_order_relaxed);
     atomic_store_explicit(&shared->holder, atomic_load_explicit(&af.slot, memory_order_relaxed), memory_order_relaxed);
 }
 

@@ -132,6 +132,8 @@ enum {
     AF_ODD_SEALED = 4,   /* no system call of ours may be made */
     AF_ODD_CONNECTS = 8, /* what is done at a connect depends on address or port */
     AF_ODD_FILE = 16,    /* the ledger is a file, for readers: a case as common as that it is none */
+    AF_ODD_FIRST = 32,   /* there is no ledger yet */
+    AF_ODD_RST = 64,     /* linger=rst is one of the policies: some close may have to abort */
     AF_ODD_SHOWS = AF_ODD_SHARED | AF_ODD_FILE, /* somebody may look at records in the ledger */
     AF_ODD_MAIL = 255u << 24, /* a letter is in the mailbox: this byte of the word is set from outside (mailbox.c) */
 };
@@ -171,6 +173,8 @@ struct af_state {
     _Atomic(struct af_ledger_map *) ledger; /* NULL until the first TCP socket (memory.c) */
     struct af_fork_page *_Atomic fork_page; /* all zeros as long as there is no ledger */
     _Atomic int64_t next_line;              /* CLOCK_MONOTONIC_COARSE, s: when an interval line is due */
+    _Atomic int64_t
+        next_line_by_day; /* CLOCK_REALTIME, s: when next_line is to be looked at, where this clock is read anyway */
 };
 extern struct af_state af;
 
@@ -283,7 +287,7 @@ static inline bool af_ready(void) {
  * is entered; from then on another thread may end it. */
 struct af_socket *af_record(int fd, bool v6, uint32_t flags);
 void af_enter(int fd, struct af_socket *conn);
-int af_track(int fd, bool v6, uint32_t flags); /* both at once; there is memory. Returns fd */
+int af_track(int fd, bool v6, uint32_t flags); /* both at once, and counted as made here; there is memory. Returns fd */
 /* Is fd still this connection? Then its record becomes nobody else's before af_unpin, though it be let go of meanwhile. */
 static inline bool af_is_at(int fd, const struct af_socket *conn) {
     return (AF_LIKELY((unsigned)fd < AF_LOW) ? atomic_load_explicit(&af_low[fd], memory_order_acquire)
@@ -363,20 +367,8 @@ void af_before_fork(void);
 void af_after_fork(pid_t child);
 bool af_is_fork_under_way(void); /* in this thread, or in the one that we are a copy of */
 void af_adopt_fork_child(void);  /* become the child that we are */
-void af_show_new(struct af_socket *conn, struct af_connection *shared);
-/* A connection has come, and is not in the table yet: nobody else has it. `place`: of its record. */
-static inline struct af_connection *af_begin_hold(struct af_socket *conn, uint32_t place) {
-    atomic_store_explicit(&conn->generation, af_generation(), memory_order_relaxed);
-    conn->images = atomic_load_explicit(&af_forks.images, memory_order_relaxed);
-    conn->base = atomic_load(&af_forks.sum);
-    const uint64_t tag = ++conn->tag;
-    if (AF_UNLIKELY(!place)) /* the process ends, and has given its places back */
-        return NULL;
-    struct af_connection *shared = af_ledger_connection(atomic_load_explicit(&af.ledger, memory_order_relaxed),
-                                                        place - 1);
-    atomic_store_explicit(&shared->hold, tag << AF_TAG_SHIFT | AF_OPENED, memory_order_relaxed);
-    return shared;
-}
+/* A connection has come, and is not in the table yet: nobody else has it. */
+void af_begin_hold(struct af_socket *conn);
 void af_check_forks(struct af_socket *conn, uint64_t sum);
 /* Its last descriptor here has gone: is this the end of it, for all that is known? `before`: of before it was untracked. */
 bool af_let_go(struct af_socket *conn, struct af_moment before);
@@ -428,7 +420,7 @@ static inline void af_show(struct af_socket *conn) {
 }
 void af_show_gone(const struct af_socket *conn);
 /* What readers see of a connection that never was anybody else's; NULL: there are none. The common case of a hook writes
- * there without more ado, and leaves conn->shown false: when it goes there is nothing to clean up. */
+ * there without more ado, and leaves conn->shown false: what it has written it writes anew the next time. */
 static inline struct af_connection *af_kept(const struct af_socket *conn) {
     const uint32_t place = atomic_load_explicit(&conn->place, memory_order_relaxed);
     if (!af_is_odd(AF_ODD_FILE) || AF_UNLIKELY(!place)) /* the process ends, and has given its places back */
@@ -500,7 +492,8 @@ bool af_can_read_elsewhere(const void *start, size_t size, uintptr_t *known);
 /* From our own frame up to the program's arguments the stack of the first thread has no holes; a stack that the
  * program has made for itself is not within 64 MB of them (mmap_base() of Linux keeps 128 free). */
 static inline bool af_is_on_stack(const void *start, size_t size) {
-    const uintptr_t at = (uintptr_t)start, frame = (uintptr_t)__builtin_frame_address(0);
+    const char here = 0; /* its address leaves the frame's own register to others */
+    const uintptr_t at = (uintptr_t)start, frame = (uintptr_t)&here;
     return at >= frame && at <= af.stack_end && size <= af.stack_end - at && af.stack_end - frame < 64 << 20;
 }
 static inline bool af_can_read_from(const void *start, size_t size, uintptr_t *known) {
@@ -679,6 +672,11 @@ void af_log_interval(int64_t now);
 static inline void af_log_if_due_at(int64_t now) {
     if (af.writes_lines && AF_UNLIKELY(now >= atomic_load_explicit(&af.next_line, memory_order_relaxed)))
         af_log_interval(now);
+}
+void af_log_by_day(int64_t day);
+static inline void af_log_if_due_by_day(int64_t day) { /* CLOCK_REALTIME, s */
+    if (af.writes_lines && AF_UNLIKELY(day >= atomic_load_explicit(&af.next_line_by_day, memory_order_relaxed)))
+        af_log_by_day(day);
 }
 static inline void af_log_if_due(void) {
     if (AF_LIKELY(af.writes_lines))

@@ -10,7 +10,9 @@ enum { EXIT_CONFIG = 78, TEXT_ROOM = 1024, MAX_SETTINGS = 64 };
 
 struct af_fork_page af_no_fork_page;
 static struct af_force first;
-struct af_state af = { .force = &first, .slot = AF_NO_SLOT, .log_fd = -1, .page = 4096, .fork_page = &af_no_fork_page };
+struct af_state af = {
+    .odd = AF_ODD_FIRST, .force = &first, .slot = AF_NO_SLOT, .log_fd = -1, .page = 4096, .fork_page = &af_no_fork_page
+};
 
 /* The settings, copied: programs write over their environment (setproctitle), and it goes with putenv. The
  * last setting of a name is the one that counts, so there are never more than names. */

@@ -159,24 +159,21 @@ static struct af_socket *claim_another(struct af_socket *conn) {
     return conn;
 }
 
-/* Nobody else has it yet, so that it is filled in without ceremony. Of a peer the port says whether there is one. */
-static inline __attribute__((always_inline)) struct af_connection *fill(struct af_socket *conn, uint32_t place, bool v6,
-                                                                        uint32_t flags) {
+/* What a use leaves behind that was like most. Nobody else has the record yet, so that it is filled in without ceremony. Of
+ * a peer the port says whether there is one. */
+static inline __attribute__((always_inline)) void fill(struct af_socket *conn, bool v6, uint32_t flags) {
     atomic_store_explicit(&conn->own, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->cookie, 0, memory_order_relaxed);
     atomic_store_explicit(&conn->owner, atomic_load_explicit(&af.slot, memory_order_relaxed), memory_order_relaxed);
     atomic_store_explicit(&conn->flags, flags, memory_order_relaxed);
-    atomic_store_explicit(&conn->refs, 1, memory_order_relaxed);
     conn->local_port = 0;
     conn->family_v6 = v6;
-    conn->ending = AF_END_NONE;
     conn->peer.port = 0;
-    struct af_connection *shared = af_begin_hold(conn, place);
+    conn->images = atomic_load_explicit(&af_forks.images, memory_order_relaxed);
     atomic_store_explicit(&conn->state, AF_CONN_NEW, memory_order_release);
-    return shared;
 }
 
-/* What its last use has left goes. */
+/* All of it. */
 static void fill_anew(struct af_socket *conn, bool v6, uint32_t flags) {
     if (conn->detailed) {
         *af_details(conn) = (struct af_details){ 0 };
@@ -184,10 +181,11 @@ static void fill_anew(struct af_socket *conn, bool v6, uint32_t flags) {
     }
     conn->uncertain = 0;
     conn->revocable = conn->passes = conn->joined = 0;
+    conn->ending = AF_END_NONE;
     atomic_store_explicit(&conn->waits, 0, memory_order_relaxed);
-    struct af_connection *shared = fill(conn, atomic_load(&conn->place), v6, flags);
-    if (shared && (conn->shown || af_ledger_is_file()))
-        af_show_new(conn, shared);
+    atomic_store_explicit(&conn->refs, 1, memory_order_relaxed);
+    fill(conn, v6, flags);
+    af_begin_hold(conn);
 }
 
 static struct af_socket *record_otherwise(int fd, struct af_socket *conn, bool v6, uint32_t flags) {
@@ -251,6 +249,11 @@ static __attribute__((noinline)) int track_otherwise(int fd, struct af_socket *s
     return fd;
 }
 
+static __attribute__((noinline)) int count_and_track(int fd, bool v6, uint32_t flags) {
+    af_add(AF_COUNT_sockets);
+    return track_otherwise(fd, NULL, v6, flags);
+}
+
 static __attribute__((noinline)) int entered_otherwise(int fd, struct af_socket *conn, struct af_socket *stale,
                                                        uint64_t sum) {
     if (stale)
@@ -262,14 +265,17 @@ static __attribute__((noinline)) int entered_otherwise(int fd, struct af_socket 
 /* The common case, without a call: a low number, a record at hand, and nothing left of its last use. Locked are two
  * instructions: threads may take the record at once, and who has closed the number unseen may have left something there. */
 int af_track(int fd, bool v6, uint32_t flags) {
-    if (AF_UNLIKELY(fd >= AF_LOW || fd >= atomic_load_explicit(&table_end, memory_order_relaxed) ||
-                    (!af_self_now() && (af.counting || !af_is_same_process()))))
-        return track_otherwise(fd, NULL, v6, flags);
+    struct af_process *self = af_self_now();
+    if (AF_UNLIKELY(fd >= AF_LOW || fd >= atomic_load_explicit(&table_end, memory_order_relaxed)))
+        return count_and_track(fd, v6, flags);
+    if (AF_LIKELY(self != NULL))
+        atomic_fetch_add_explicit(&self->count[AF_COUNT_sockets], 1, memory_order_relaxed);
+    else if (AF_UNLIKELY(af.counting || !af_is_same_process()))
+        return count_and_track(fd, v6, flags);
     struct af_socket *conn = af_pool_spare(&pool);
-    const uint32_t place = conn ? atomic_load_explicit(&conn->place, memory_order_relaxed) : 0;
-    if (AF_UNLIKELY(!place || conn->shown || af_is_odd(AF_ODD_SHARED)))
+    if (AF_UNLIKELY(!conn || conn->shown || af_is_odd(AF_ODD_SHARED)))
         return track_otherwise(fd, conn, v6, flags);
-    fill(conn, place, v6, flags);
+    fill(conn, v6, flags);
     const uint64_t sum = conn->base; /* once it is entered it may be another's */
     struct af_socket *stale = atomic_exchange(&af_low[fd], conn);
     if (AF_UNLIKELY(stale || af_is_odd(AF_ODD_SHARED))) /* the first fork says so before it begins */
@@ -331,11 +337,8 @@ void af_discard(struct af_socket *conn, bool last) {
 
 void af_discard_plainly(struct af_socket *conn) {
     struct af_socket *none = NULL;
-    if (AF_UNLIKELY(conn->shown || conn->detailed))
+    if (AF_UNLIKELY(conn->shown))
         return af_discard(conn, true);
-    struct af_connection *kept = af_kept(conn);
-    if (kept)
-        atomic_store_explicit(&kept->state, AF_CONN_FREE, memory_order_release);
     atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
     if (AF_UNLIKELY(atomic_load(&conn->pins) || atomic_load_explicit(&pool.spare, memory_order_relaxed) ||
                     !atomic_compare_exchange_strong(&pool.spare, &none, conn)))
@@ -361,8 +364,10 @@ void af_return_blocks(void) {
             bool unused = place != 0;
             for (uint32_t k = 0; k < AF_BLOCK && unused; k++)
                 unused = is_unused(&all[i + k]);
-            for (uint32_t k = 0; k < AF_BLOCK && unused; k++)
-                atomic_store(&all[i + k].place, 0); /* another thread may open one yet */
+            for (uint32_t k = 0; k < AF_BLOCK && unused; k++) { /* another thread may open one yet */
+                all[i + k].shown = true;
+                atomic_store(&all[i + k].place, 0);
+            }
             if (unused)
                 af_ledger_return_block(af.ledger, place - 1);
         }

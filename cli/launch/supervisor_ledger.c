@@ -189,5 +189,5 @@ void af_book_socket(struct af_ledger_book *book, uint32_t slot, uint64_t cookie,
                                                       .owner = AF_NO_SLOT,
                                                       .peer = peer ? *peer : (struct af_addr){ .port = 0 },
                                                       .counted = AF_END_PASSED,
-                                                      .mptcp = mptcp });
+                                                      .flags = mptcp ? AF_FLAG_MPTCP : 0 });
 }

@@ -134,9 +134,8 @@ static void add_closing(void *context, const struct af_closed *closed) {
         .peer = closed->peer,
         .local_port = closed->local_port,
         .counted = closed->counted,
-        .accepted = closed->accepted,
-        .mptcp = closed->mptcp,
-        .use = closed->use,
+        .accepted = closed->flags & AF_FLAG_ACCEPTED,
+        .mptcp = (closed->flags & AF_FLAG_MPTCP) != 0,
         .record = closed->record,
     };
 }
@@ -157,7 +156,6 @@ static void add_live(void *context, const struct af_connection *conn) {
         .holder = row_at(r, conn->holder),
         .owner = row_at(r, conn->owner),
         .index = conn->index,
-        .use = (uint8_t)(conn->hold >> AF_TAG_SHIFT),
         .state = conn->state,
         .flags = conn->flags,
         .peer = conn->peer,

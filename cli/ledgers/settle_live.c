@@ -92,7 +92,7 @@ static bool is_held(const struct af_collection *c, const struct af_live *live) {
 /* Killed in the middle of recording this end: it is in the ring, and not counted yet. */
 static bool is_cut_off(const struct af_collection *c, const struct af_live *live, const struct af_closing *closed) {
     return closed->row != AF_NO_ROW && closed->image == live->image && closed->record == live->index + 1 &&
-           closed->use == live->use && c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
+           c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
 }
 
 /* All records of one connection in ledgers of one user, that of the youngest program first: the others became it. */
@@ -101,6 +101,8 @@ static uint64_t settle_one(struct af_collection *c, struct af_live *group, size_
     size_t first;
     if (af_find_claims(c, group[0].cookie, &first))
         return 0;
+    if (socket && !group[0].peer.port) /* its process was killed in connect */
+        group[0].peer = socket->peer;
     const bool open = socket && socket->inode && !af_is_time_wait(socket);
     const bool time_wait = socket && af_is_time_wait(socket);
     const struct af_closing *closed = af_find_end(c, group[0].cookie);

@@ -17,7 +17,6 @@ Test(histogram, has_a_bucket_for_every_time_and_none_is_wide) {
         cr_assert_leq(next - from, 1 + from / 16, "bucket %u is %llu wide", b, (unsigned long long)(next - from));
     }
     cr_assert_eq(af_bucket_of(UINT64_MAX), AF_BUCKETS - 1);
-    cr_assert_gt(af_bucket_from(AF_BUCKETS - 1), 75ull * 3600 * 1000000000);
 }
 
 Test(histogram, gives_quantiles_within_a_sixteenth) {

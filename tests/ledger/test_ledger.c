@@ -1,14 +1,11 @@
 /* What processes leave behind that were killed: `run` settles it from their ledgers and the kernel's table. */
 #include "tests/harness/command.h"
+#include "tests/harness/counts.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 enum { N = 40 };
-
-static const char *text(const char *format, unsigned n) {
-    char *out;
-    return asprintf(&out, format, n) < 0 ? NULL : out;
-}
 
 static void expect(const json_t *json, const char *path, long wanted, const char *what) {
     cr_expect_eq(json_number(json, path), wanted, "%s: %s is %ld, not %ld", what, path, json_number(json, path),
@@ -61,6 +58,7 @@ Test(ledger, settles_what_was_killed) {
         { "unread data", "linger=off", { "-u" }, { .answer = 1 }, 128 + SIGKILL, N, 0, 0, N, 0 },
         { "a child, the parent lives on", "linger=off", { "-c" }, { 0 }, 0, N + 1, N + 1, 0, 0, 0 },
         { "a child, ack; the parent closes, unheard", "linger=ack", { "-c" }, { 0 }, 0, N + 1, 1, N, 0, 0 },
+        { "on records that have been used", "linger=off", { "-r" }, { 0 }, 128 + SIGKILL, 2 * N, 2 * N, 0, 0, 0 },
         { "a child who has them from its parent", "linger=off", { "-f" }, { 0 }, 0, N, N, 0, 0, -1 },
     };
     ns_enter();
@@ -95,4 +93,43 @@ Test(ledger, of_a_killed_process_says_what_it_could_only_guess) {
     cr_expect_eq(e.status, 128 + SIGKILL);
     cr_expect(strstr(e.err, "3 connections were open when their process was killed"), "%s", e.err);
     cr_expect(strstr(e.err, "signal"), "%s", e.err);
+}
+
+/* A server of one connection, killed in its last call of this name where `when` is not 0; how many calls of it there were. */
+static unsigned serve_one(const char *directory, const char *call, unsigned when) {
+    const char *calls = scratch_path();
+    const char *kills = when ? text("-e inject=%s:signal=KILL:when=%u", call, when) : "";
+    struct victim v = victim_start(NULL,
+                                   "strace -o %s -e trace=%s %s -E LD_PRELOAD=%s -E AFTERFIN_LEDGER=%s %s "
+                                   "127.0.0.1 8000 -n 1",
+                                   calls, call, kills, library_path(), directory, victim_path("server_close"));
+    ns_wait_listen(8000);
+    client_run(&(struct client_options){ .port = 8000, .n = 1 });
+    struct ended e = victim_wait(&v);
+    cr_assert_eq(e.status, when ? 128 + SIGKILL : 0, "%s: %d %s", call, e.status, e.err);
+    ns_settle();
+    return (unsigned)strtoul(run(NULL, "grep -c ^%s %s", call, calls).out, NULL, 10);
+}
+
+/* Killed inside a call that the library makes: what the kernel is asked there is not known yet. */
+Test(ledger, an_accepted_connection_counts_from_when_readers_can_tell_which_it_is) {
+    static const struct {
+        const char *call;
+        long established;
+    } rows[] = { { "getsockopt", 0 }, { "poll", 1 } }; /* for its cookie; how it ended */
+    if (run(NULL, "strace -V").status != 0)
+        cr_skip_test("no strace");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ns_enter();
+        const unsigned calls = serve_one(directory_made(), rows[i].call, 0);
+        const char *directory = directory_made();
+        ns_enter();
+        serve_one(directory, rows[i].call, calls);
+        cr_expect_eq(ns_tw(), 1, "%s: the test itself", rows[i].call);
+        json_t *report = json_loads(command(NULL, "report", "--json", "-d", directory, NULL).out, 0, NULL);
+        expect(report, "totals.accepts", 1, rows[i].call);
+        expect(report, "totals.established", rows[i].established, rows[i].call);
+        expect(report, "totals.time_wait", rows[i].established, rows[i].call);
+        expect(report, "totals.open", 0, rows[i].call);
+    }
 }

@@ -104,7 +104,7 @@ static void one_closed(void *context, const struct af_closed *closed) {
     watch->rows++;
     memcpy(&ip, closed->peer.ip, sizeof ip);
     if (!closed->cookie || !closed->at || closed->counted == AF_END_NONE ||
-        (!closed->accepted && (!soak_whose(ip, &node, &thread) || closed->peer.port < SOAK_PORT)))
+        (!(closed->flags & AF_FLAG_ACCEPTED) && (!soak_whose(ip, &node, &thread) || closed->peer.port < SOAK_PORT)))
         FAULT("a closed connection that never was: cookie %ju, counted %u", (uintmax_t)closed->cookie, closed->counted);
 }
 
