@@ -145,6 +145,9 @@ static void add_live(void *context, const struct af_connection *conn) {
     struct af_collection *c = r->to;
     /* One with an ending was handed over by an exec, or freed by a process that was killed in the middle: it
      * is counted already. */
+    const size_t owner = conn->ending ? AF_NO_ROW : row_at(r, conn->owner);
+    if (conn->state == AF_CONN_OPEN && owner != AF_NO_ROW)
+        c->rows[owner].held++;
     if (!conn->cookie || conn->state == AF_CONN_LISTENER || conn->state == AF_CONN_NEW || conn->ending)
         return;
     if (!takes_record(r))

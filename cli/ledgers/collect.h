@@ -33,6 +33,7 @@ struct af_row {
     enum af_fate fate;
     bool confirmable;     /* its sockets are in the namespace that was dumped */
     uint64_t confirmed;   /* TIME_WAIT sockets that the kernel shows */
+    int64_t held;         /* records that are not settled yet of connections that it opened and has open */
     uint64_t guessed;     /* passive ones that died with it: no TIME_WAIT came of them, and nobody saw why */
     uint32_t n_endpoints; /* these three: endpoints.h */
     uint32_t n_top;

@@ -59,16 +59,31 @@ static uint64_t *counts(struct af_collection *c, size_t row) {
     return row == AF_NO_ROW ? NULL : c->rows[row].seen.count;
 }
 
+/* Who is killed may have counted what its record does not say yet: by so many its open connections are more than the
+ * records of them, or less where it was ends. */
+static int64_t counted_ahead(const struct af_collection *c, size_t owner) {
+    const struct af_row *row = owner == AF_NO_ROW ? NULL : &c->rows[owner];
+    return row && row->fate == AF_FATE_SIGNAL && !row->seen.lost ? af_seen_open(row->seen.count) - row->held : 0;
+}
+
 /* Was it counted as established by whoever opened it? Then it is in the `open` of that process. */
 static bool is_in_open(struct af_collection *c, const struct af_live *live) {
     const uint64_t *owner = counts(c, live->owner);
+    if (live->state == AF_CONN_PENDING)
+        return counted_ahead(c, live->owner) > 0;
     return live->state == AF_CONN_OPEN && owner && af_seen_open(owner) > 0;
+}
+
+static void settled(struct af_collection *c, struct af_live *live, enum af_ending ending) {
+    if (live->state == AF_CONN_OPEN && live->owner != AF_NO_ROW)
+        c->rows[live->owner].held--;
+    live->settled = (uint8_t)ending;
 }
 
 static void pass(struct af_collection *c, struct af_live *live) {
     if (is_in_open(c, live))
         counts(c, live->owner)[AF_COUNT_passed]++;
-    live->settled = AF_END_PASSED;
+    settled(c, live, AF_END_PASSED);
 }
 
 static void end(struct af_collection *c, struct af_live *live, enum af_ending ending) {
@@ -81,7 +96,7 @@ static void end(struct af_collection *c, struct af_live *live, enum af_ending en
     holder[af_counter_of[ending]]++;
     if (ending == AF_END_TIME_WAIT)
         af_endpoint_of(c, live->holder, live->flags & AF_FLAG_ACCEPTED, &live->peer, live->local_port, 1);
-    live->settled = (uint8_t)ending;
+    settled(c, live, ending);
 }
 
 static bool is_held(const struct af_collection *c, const struct af_live *live) {
@@ -89,7 +104,7 @@ static bool is_held(const struct af_collection *c, const struct af_live *live) {
            !c->rows[live->holder].confirmable;
 }
 
-/* Killed in the middle of recording this end: it is in the ring, and not counted yet. */
+/* Killed in the middle of recording this end: it is in the ring, and is counted or is not. */
 static bool is_cut_off(const struct af_collection *c, const struct af_live *live, const struct af_closing *closed) {
     return closed->row != AF_NO_ROW && closed->image == live->image && closed->record == live->index + 1 &&
            c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
@@ -113,7 +128,10 @@ static uint64_t settle_one(struct af_collection *c, struct af_live *group, size_
     for (size_t i = 0; i < n && closed; i++)
         if (is_cut_off(c, &group[i], closed)) {
             group[i].holder = closed->row;
-            end(c, &group[i], closed->counted);
+            if (group[i].owner == closed->row && counted_ahead(c, closed->row) < 0)
+                settled(c, &group[i], closed->counted);
+            else
+                end(c, &group[i], closed->counted);
         }
     if (ending != AF_END_NONE) {
         end(c, &group[0], ending);

@@ -218,6 +218,14 @@ static void make_live(struct af_ledger *ledger, uint32_t owner, uint32_t holder,
     conn->peer = (struct af_addr){ .ip = { 10, 0, 0, 5 }, .port = 443 };
 }
 
+/* Of the same process; whatever became of it is in no dump. */
+static void make_another(struct af_ledger *ledger, uint32_t owner, enum af_conn_state state) {
+    struct af_connection *conn = af_ledger_connection(made_map(ledger), af_ledger_take_block(made_map(ledger)));
+    conn->cookie = COOKIE + 1;
+    conn->owner = conn->holder = owner;
+    conn->state = state;
+}
+
 Test(settle, counts_what_a_killed_program_left_for_its_last_holder) {
     static const struct {
         const char *name;
@@ -247,30 +255,57 @@ Test(settle, counts_what_a_killed_program_left_for_its_last_holder) {
     }
 }
 
-/* Killed before its end was counted, or later, with one that another process had of the same connection still there. */
+/* Killed before its end was counted; after that, but before its record went; or later, with one that another process had of
+ * the same connection still there. It has another that is open beside it, or none. */
 Test(settle, counts_an_end_once_whenever_its_process_was_killed) {
-    enum { KILLED = 4000000 };
-    for (uint32_t counted = 0; counted < 2; counted++) {
+    enum { KILLED = 4000000, CASES = 6 };
+    for (uint32_t i = 0; i < CASES; i++) {
+        const uint32_t beside = i % 2, counted = i / 2 > 0, gone = i / 2 > 1;
         const char *directory = new_directory();
         struct af_ledger *a = make_ledger(directory, "a.ledger");
         uint32_t killed = make_process(a, KILLED), other = make_process(a, OTHER);
         af_ledger_process(made_map(a), killed)->ended = AF_RUNNING;
-        make_count(a, killed, AF_COUNT_established, 1);
+        make_count(a, killed, AF_COUNT_established, 1 + beside);
         make_count(a, killed, AF_COUNT_time_wait, counted);
-        make_live(a, killed, counted ? other : killed, counted ? AF_CONN_INHERITED : AF_CONN_OPEN, 0);
+        make_live(a, killed, gone ? other : killed, gone ? AF_CONN_INHERITED : AF_CONN_OPEN, 0);
+        if (beside)
+            make_another(a, killed, AF_CONN_OPEN);
         const struct af_closed closed = { .cookie = COOKIE,
                                           .at = 1,
                                           .slot = killed,
                                           .owner = killed,
                                           .peer = made_peer,
                                           .counted = AF_END_TIME_WAIT,
-                                          .record = counted ? 77 : 1 };
+                                          .record = gone ? 77 : 1 };
         af_ledger_append(made_map(a), &closed);
         const struct af_kernel_socket socket = { .cookie = COOKIE, .state = AF_IN_TIME_WAIT };
         struct af_collection c = collected(directory);
         cr_expect_eq(settle(&c, &socket, 1), 1);
-        cr_expect_str_eq(summary(&c, KILLED), "1 1 0 0 0 0 0 1", "counted %u: %s", counted, summary(&c, KILLED));
-        cr_expect_str_eq(summary(&c, OTHER), "0 0 0 0 0 0 0 0", "counted %u: %s", counted, summary(&c, OTHER));
+        const char *is = beside ? "2 1 0 0 0 0 1 1" : "1 1 0 0 0 0 0 1";
+        cr_expect_str_eq(summary(&c, KILLED), is, "case %u: %s", i, summary(&c, KILLED));
+        cr_expect_str_eq(summary(&c, OTHER), "0 0 0 0 0 0 0 0", "case %u: %s", i, summary(&c, OTHER));
+        af_collection_free(&c);
+    }
+}
+
+/* Killed after it was counted and before its record says so, or before both; it has another that is open, or none. */
+Test(settle, counts_a_connection_once_whenever_its_process_was_killed) {
+    enum { KILLED = 4000000, CASES = 4 };
+    for (uint32_t i = 0; i < CASES; i++) {
+        const uint32_t beside = i % 2, counted = i / 2;
+        const char *directory = new_directory();
+        struct af_ledger *a = make_ledger(directory, "a.ledger");
+        uint32_t killed = make_process(a, KILLED);
+        af_ledger_process(made_map(a), killed)->ended = AF_RUNNING;
+        make_count(a, killed, AF_COUNT_established, counted + beside);
+        make_live(a, killed, killed, AF_CONN_PENDING, 0);
+        if (beside)
+            make_another(a, killed, AF_CONN_OPEN);
+        const struct af_kernel_socket socket = { .cookie = COOKIE, .state = AF_IN_TIME_WAIT };
+        struct af_collection c = collected(directory);
+        cr_expect_eq(settle(&c, &socket, 1), 1);
+        const char *is = beside ? "2 1 0 0 0 0 1 1" : "1 1 0 0 0 0 0 1";
+        cr_expect_str_eq(summary(&c, KILLED), is, "case %u: %s", i, summary(&c, KILLED));
         af_collection_free(&c);
     }
 }
