@@ -91,9 +91,12 @@ static void bring_into_force(struct taken *t, uint32_t serial) {
     atomic_store(&af_mailbox.taken, serial); /* whoever waits for this finds all sockets treated */
 }
 
-static void take(uint32_t serial) {
+/* False: there is no memory for it now, and it is to be read at the next call. */
+static bool take(uint32_t serial) {
     const uint32_t size = af_mailbox.letter_size;
     struct taken *t = size <= AF_LETTER_ROOM ? more(sizeof *t + size) : NULL;
+    if (!t && size <= AF_LETTER_ROOM)
+        return false;
     if (t && copy(t, size, serial) && parse(t)) {
         bring_into_force(t, serial);
     } else {
@@ -102,6 +105,7 @@ static void take(uint32_t serial) {
             AF_SYS2(SYS_munmap, t, sizeof *t + size);
     }
     atomic_compare_exchange_strong(&af_mailbox.posted, &serial, 0);
+    return true;
 }
 
 /* One thread of a process reads; others go on with what is in force, as does a handler that has interrupted it. */
@@ -118,7 +122,7 @@ void af_read_mail_now(void) {
         return;
     atomic_fetch_and(&af.odd, ~(uint32_t)AF_ODD_MAIL); /* first: what is posted from here on rings again */
     const uint32_t serial = atomic_load(&af_mailbox.posted);
-    if (serial)
-        take(serial);
+    if (serial && !take(serial))
+        af_be_odd(AF_ODD_MAIL);
     atomic_store(&reader, 0);
 }

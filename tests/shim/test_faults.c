@@ -1,12 +1,14 @@
 /* A failure of ours is never the program's: each system call that the library makes is made to fail, whenever it makes it,
  * in each way that it can, and a filter's ways. What the program prints of its own calls, and its end, stay as they are
  * without the library. */
+#include "tests/harness/command.h"
 #include "tests/harness/counts.h"
 #include "tests/harness/shell.h"
 #include "tests/shim/fault_numbers.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -118,6 +120,32 @@ Test(faults, nor_one_on_descriptors) {
 
 Test(faults, nor_a_fork_or_an_exec) {
     expect_all_same("show_children", 3);
+}
+
+static void serve(unsigned n) {
+    struct client_result r = client_run(&(struct client_options){ .port = 10000, .n = n, .send = 1 });
+    cr_assert_eq(r.clean, n, "%u clean: %s", r.clean, strerror(r.error));
+}
+
+/* `afterfin set` posts a letter, which the library copies before it believes it. Sockets have the option by then. */
+Test(faults, a_letter_for_which_there_is_no_memory_is_read_later) {
+    enum { BEFORE = 20, WITHOUT_MEMORY = 5, AFTER = 15, ALL = BEFORE + WITHOUT_MEMORY + AFTER };
+    const struct rlimit nothing = { 1, RLIM_INFINITY }, all = { RLIM_INFINITY, RLIM_INFINITY };
+    const char *log = scratch_path();
+    ns_enter();
+    struct victim v = victim_start(text("LOG=%s", log), "server_close 127.0.0.1 10000 -n %d -q 1 -b 100", ALL);
+    ns_wait_listen(10000);
+    serve(BEFORE);
+    cr_assert_eq(prlimit(v.pid, RLIMIT_AS, &nothing, NULL), 0);
+    struct ended e = command(NULL, "set", "--pid", text("%d", (int)v.pid), "linger=ack", NULL);
+    serve(WITHOUT_MEMORY);
+    cr_assert_eq(prlimit(v.pid, RLIMIT_AS, &all, NULL), 0);
+    serve(AFTER);
+    cr_assert_eq(victim_wait(&v).status, 0, "%s", e.err);
+    const struct tally counted = tally_log("all", log);
+    cr_expect_eq(counted.established, ALL);
+    cr_expect_eq(counted.avoided, AFTER, "%ld: %s", counted.avoided, file_text(log));
+    cr_expect(strstr(log_text(log_line(file_text(log), 0), "policy"), "linger=ack"), "%s", file_text(log));
 }
 
 Test(faults, every_call_of_the_sources_has_its_row) {
