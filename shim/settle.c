@@ -154,7 +154,10 @@ static bool has_unread(int fd, const struct af_tcp_info *tcp) {
 }
 
 /* CLOSE: it is over already. An error that waits tells how (EPIPE: the peer's FIN, then its RST); reading it
- * takes it away, which nobody will miss: this is the last descriptor. */
+ * takes it away, which nobody will miss: this is the last descriptor. One that came to this image after a half-close of
+ * which nobody has told us looks like an aborted one, and counts as such: tcpi_bytes_acked has our FIN in it, but a SYN too
+ * where this end connected, and neither that nor whose FIN was first is known here. Its TIME_WAIT is confirmed by cookie all
+ * the same. */
 static enum af_ending judge_dead(int fd, const struct af_socket *conn) {
     int error = 0;
     socklen_t size = sizeof error;
