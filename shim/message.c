@@ -81,12 +81,14 @@ static bool may_carry(int fd) {
 }
 
 /* What is to be sent, as far as the kernel will be able to read it. */
-static bool each_of_sent(const struct msghdr *message, void (*visit)(int fd), uintptr_t *known) {
-    if (!af_can_read_from(message, sizeof *message, known))
+static bool each_of_sent(const void *at, void (*visit)(int fd), uintptr_t *known) {
+    struct msghdr message;
+    if (!af_can_read_from(at, sizeof message, known))
         return false;
-    if (message->msg_controllen >= sizeof(struct cmsghdr) && message->msg_controllen <= MOST_CONTROL &&
-        af_can_read_from(message->msg_control, message->msg_controllen, known))
-        each_descriptor(message, visit);
+    __builtin_memcpy(&message, at, sizeof message); /* which may lie anywhere */
+    if (message.msg_controllen >= sizeof(struct cmsghdr) && message.msg_controllen <= MOST_CONTROL &&
+        af_can_read_from(message.msg_control, message.msg_controllen, known))
+        each_descriptor(&message, visit);
     return true;
 }
 
@@ -113,7 +115,7 @@ static long run_sendmmsg(const struct af_attempt *a) {
 /* The kernel sends as many as it can read, and says how many these were. */
 static unsigned each_of_many(const struct mmsghdr *messages, unsigned from, unsigned n, void (*visit)(int fd)) {
     uintptr_t known = AF_NO_PAGE;
-    while (from < n && each_of_sent(&messages[from].msg_hdr, visit, &known))
+    while (from < n && each_of_sent((const char *)messages + from * sizeof *messages, visit, &known))
         from++;
     return from;
 }
