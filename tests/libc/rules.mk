@@ -69,12 +69,13 @@ check-old-glibc: all tests $(call victims_for,old-glibc) ## the same with a glib
 
 # ---- another processor -------------------------------------------------------------------------------------------
 
-# Library and victims for 64-bit ARM, under qemu-user, as far as that carries. It hands out 4 bytes of TCP_INFO, and does not
-# know IP_LOCAL_PORT_RANGE, IP_BIND_ADDRESS_NO_PORT, kcmp, execveat, clone3, seccomp, nor vfork but as fork:
-# so no suites of linger=ack, port ranges, inheriting, and trees. What a victim executes is this machine's, so none of exec.
+# Library and victims for 64-bit ARM, under qemu-user, as far as that carries: the suites of the library but for what
+# tests/libc/aarch64.skip names, with the reason.
 ARM_CC := $(shell command -v aarch64-linux-gnu-gcc)
-ARM_TESTS = keepalive/* reuseaddr/* streams/* syn_retries/* threads/* ways/no_* ways/what_* ways/a_connection_ends* \
-	linger_rst/rst_aborts_* linger_rst/seconds_*
+ARM_SKIPPED := $(shell sed -n 's|^\([a-z_]*/[A-Za-z0-9_*]*\) .*|\1|p' tests/libc/aarch64.skip)
+ARM_SUITES = $(filter-out $(patsubst %/*,%,$(filter %/*,$(ARM_SKIPPED))),$(LIBC_SUITES))
+ARM_NOT = $(notdir $(filter-out %/*,$(ARM_SKIPPED)))
+ARM_FILTER = @($(subst $(space),|,$(strip $(ARM_SUITES))))/!($(subst $(space),|,$(strip $(ARM_NOT))))
 
 $(B)/arm/%: %.c
 	@mkdir -p $(@D)/real; echo "  CC   $< (aarch64)"
@@ -93,7 +94,7 @@ $(B)/aarch64/libafterfin.so: FORCE
 check-aarch64: all tests $(if $(ARM_CC),$(B)/aarch64/libafterfin.so $(ARM_PRELOADED) $(call victims_for,arm)) ## the library for 64-bit ARM under qemu-user
 	$(Q)if [ -z "$(ARM_CC)" ] || ! command -v qemu-aarch64 >/dev/null; then \
 		echo "check-aarch64: skipped, it takes gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"; \
-		else VICTIMS=arm $(B)/tests/check -j2 --filter '@($(subst $(space),|,$(strip $(ARM_TESTS))))' $(CHECK); fi
+		else VICTIMS=arm $(B)/tests/check -j2 --filter '$(ARM_FILTER)' $(CHECK); fi
 # ---- 32-bit programs of this one ---------------------------------------------------------------------------------
 
 # i386, under a kernel that runs such; what they start is of 64 bits, as this machine's programs are. Left out are, of the
