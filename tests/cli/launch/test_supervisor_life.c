@@ -79,7 +79,8 @@ Test(supervisor_life, what_docker_s_default_profile_allows_is_enough) {
 
 /* ---- signals -------------------------------------------------------------------------------------------------- */
 
-/* One that restarts what it interrupts is never seen; of one that does not, the connect is made again. */
+/* One that restarts what it interrupts is never seen. One that does not may come before the supervisor has looked, and then
+ * the connect has not begun: that is for the program to make again. */
 Test(supervisor_life, signals_that_restart_end_no_connect_and_others_lose_none) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
