@@ -60,8 +60,19 @@ static size_t next_shown(const char *text, size_t n, char shown[8], size_t *colu
     return 1;
 }
 
+/* The length of a text of printable ASCII alone, which is shown as it is: nearly all there are. Else SIZE_MAX. */
+static size_t plain_length(const char *text) {
+    size_t n = 0;
+    while (text[n] >= ' ' && text[n] <= '~')
+        n++;
+    return text[n] ? SIZE_MAX : n;
+}
+
 size_t af_columns(const char *text) {
     char shown[8];
+    const size_t plain = plain_length(text);
+    if (plain != SIZE_MAX)
+        return plain;
     size_t total = 0, n = strlen(text), columns;
     while (n) {
         size_t eaten = next_shown(text, n, shown, &columns);
@@ -73,6 +84,11 @@ size_t af_columns(const char *text) {
 }
 
 size_t af_fit(const char *text, size_t width, char *out) {
+    const size_t plain = plain_length(text);
+    if (plain <= width) {
+        memcpy(out, text, plain + 1);
+        return plain;
+    }
     bool utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     const char *ellipsis = utf8 ? "\u2026" : "~";
     size_t used = 0, n = strlen(text), columns;
