@@ -8,7 +8,7 @@ DESTDIR ?=
 CC ?= gcc
 CFLAGS ?= -O2 -g
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(if $(CI),-Werror)
-BASE = -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP $(WARN)
+BASE = -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP $(WARN) $(CPPFLAGS)
 B = build
 MACHINE := $(shell $(CC) -dumpmachine)
 Q = $(if $(V),,@)
@@ -53,9 +53,10 @@ DEMO = $(patsubst %,$(B)/examples/%,server legacy_client)
 
 all: $(B)/libafterfin.so $(B)/afterfin docs $(DEMO) ## build the library, the command, its pages and examples (the default)
 
-# The library keeps its imports few: each one costs every program at its start. It has no use for policy/keys.c.
+# The library keeps its imports few: each one costs every program at its start. It has no use for policy/keys.c. What a
+# packager's CFLAGS and CPPFLAGS harden with must add none: older glibcs, and musl, have not all of them.
 SHIM_FLAGS = -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-plt -fno-stack-protector -ffreestanding \
-	-fno-builtin
+	-fno-builtin -U_FORTIFY_SOURCE
 VERSIONS = shim/versions.map
 IS_I386 := $(filter i386 i486 i586 i686 -m32,$(firstword $(subst -, ,$(MACHINE))) $(CC))
 ifneq ($(IS_I386),) # where there are two a struct stat as the kernel has it
@@ -80,7 +81,7 @@ $(B)/tests/check: $(call objects,obj,$(TESTS) $(filter-out cli/main.c,$(CLI)) $(
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lcriterion $(CLI_LIBRARIES)
 
-$(B)/obj/cli/launch/preload.o: BASE += -DAF_LIBDIR='"$(LIBDIR)"'
+$(B)/obj/cli/launch/preload.o: BASE += -DAF_LIBDIR='"$(LIBDIR)"' -DAF_MULTIARCH='"$(shell $(CC) -print-multiarch)"'
 
 # A file that has gone, or has moved, links its program anew.
 $(B)/libafterfin.so $(B)/afterfin $(B)/tests/check: $(B)/sources
@@ -133,7 +134,8 @@ tests: $(B)/tests/check $(B)/tests/libc/lack $(VICTIMS) $(DEMO) ## build the tes
 demo: all $(B)/examples/static_client ## a client that runs out of ports, and the cure
 	$(Q)sh examples/demo.sh $(B)
 
-include shim/rules.mk man/rules.mk dist/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/libc/rules.mk tests/soak/rules.mk
+include shim/rules.mk man/rules.mk dist/rules.mk bench/rules.mk tests/fuzz/rules.mk tests/debian/rules.mk \
+	tests/libc/rules.mk tests/soak/rules.mk
 
 # clang-format of Debian 12 and of 13 read .clang-format alike.
 SOURCES = $(shell find $(filter-out $(B) build,$(wildcard [a-z]*)) -name '*.[ch]')
@@ -149,7 +151,7 @@ clean: ## remove build/
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/debian -prune -o -name '*.d' -type f -print 2>/dev/null)
 .DELETE_ON_ERROR:
 .PHONY: all check tests format format-check clean demo deps test-deps help
 FORCE:

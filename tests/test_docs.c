@@ -375,7 +375,7 @@ Test(docs, every_setting_in_the_documents_is_one_that_the_parser_takes) {
 }
 
 Test(docs, make_help_lists_every_target) {
-    struct ended phony = shell("sed -n 's/^.PHONY: //p' Makefile man/rules.mk | tr ' ' '\\n'");
+    struct ended phony = shell("sed -n 's/^.PHONY: //p' Makefile man/rules.mk tests/debian/rules.mk | tr ' ' '\\n'");
     const char *help = shell("make -s help | awk '{ print $1 }'").out;
     char *rest = NULL, *list = strdup(phony.out);
 
@@ -416,4 +416,6 @@ Test(docs, the_changelog_tells_of_this_version_first) {
     first += strlen("\n## ");
     cr_expect(strncmp(first, AF_VERSION, strlen(AF_VERSION)) == 0 && !isdigit(first[strlen(AF_VERSION)]), "%.40s",
               first);
+    const char *debian = document("debian/changelog") + strlen("afterfin (");
+    cr_expect(strncmp(debian, AF_VERSION ")", strlen(AF_VERSION ")")) == 0, "debian/changelog: %.40s", debian);
 }

@@ -46,6 +46,22 @@ Test(install, the_installed_command_runs_programs_under_the_installed_library) {
     cr_expect(strstr(e.out, library), "%s", e.out);
 }
 
+/* As Debian's packages lay it: in the directory of the architecture, before one that lies in lib. */
+Test(install, the_command_finds_the_library_of_its_architecture) {
+    const char *prefix = scratch_path();
+    char library[512];
+    struct ended e = shell(
+        "t=$(${CC:-gcc} -print-multiarch) && [ \"$t\" ] && make -s install PREFIX=%s LIBDIR=%s/lib/$t >/dev/null && "
+        "cp %s/lib/$t/libafterfin.so %s/lib/ && printf $t",
+        prefix, prefix, prefix, prefix);
+    if (!*e.out)
+        cr_skip_test("this compiler knows no such directories");
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    snprintf(library, sizeof library, "LD_PRELOAD=%s/lib/%s/libafterfin.so\n", prefix, e.out);
+    e = shell("%s/bin/afterfin env", prefix);
+    cr_expect(strncmp(e.out, library, strlen(library)) == 0, "%s", e.out);
+}
+
 /* ---- completion ------------------------------------------------------------------------------------------- */
 
 Test(install, bash_completes_subcommands_options_keys_values_and_commands) {

@@ -16,6 +16,9 @@
 #ifndef AF_LIBDIR
 #define AF_LIBDIR "/usr/local/lib"
 #endif
+#ifndef AF_MULTIARCH /* Debian's name of an architecture; empty elsewhere */
+#define AF_MULTIARCH ""
+#endif
 /* Beside the library: a directory for each word that ld.so puts for $PLATFORM, which is never the same one in programs of
  * 64 and of 32 bits. musl puts nothing there, and finds a directory of that very name. */
 #define PLATFORMS "libafterfin"
@@ -23,7 +26,8 @@
 
 /* Beside the command first: a checkout must not run the library that is installed. */
 static const char *find_library(void) {
-    static const char *const places[] = { LIBRARY, "../lib/" LIBRARY, "../lib/afterfin/" LIBRARY };
+    static const char *const places[] = { LIBRARY, "../lib/" AF_MULTIARCH "/" LIBRARY, "../lib/" LIBRARY,
+                                          "../lib/afterfin/" LIBRARY };
     char here[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", here, sizeof here - 1);
     here[len > 0 ? len : 0] = 0;
