@@ -57,9 +57,9 @@ Test(install, the_command_finds_the_library_of_its_architecture) {
     if (!*e.out)
         cr_skip_test("this compiler knows no such directories");
     cr_assert_eq(e.status, 0, "%s", e.err);
-    snprintf(library, sizeof library, "LD_PRELOAD=%s/lib/%s/libafterfin.so\n", prefix, e.out);
+    snprintf(library, sizeof library, "%s/lib/%s/libafterfin", prefix, e.out);
     e = shell("%s/bin/afterfin env", prefix);
-    cr_expect(strncmp(e.out, library, strlen(library)) == 0, "%s", e.out);
+    cr_expect(strstr(e.out, library), "%s", e.out);
 }
 
 /* ---- completion ------------------------------------------------------------------------------------------- */
