@@ -23,10 +23,15 @@ static unsigned expect_paths(const char *text, const char *where) {
     return n;
 }
 
-/* Of a kustomization, whose kustomization.yaml says what to type for all of them. */
+/* Of a folder in which one file says what to type for all of them. */
 static bool is_part(const char *path) {
-    static const char whole[] = "examples/kubernetes/";
-    return strncmp(path, whole, strlen(whole)) == 0 && strcmp(path + strlen(whole), "kustomization.yaml") != 0;
+    static const struct {
+        const char *folder, *says;
+    } wholes[] = { { "examples/kubernetes/", "kustomization.yaml" }, { "examples/container/", "Dockerfile" } };
+    for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++)
+        if (strncmp(path, wholes[i].folder, strlen(wholes[i].folder)) == 0)
+            return strcmp(path + strlen(wholes[i].folder), wholes[i].says) != 0;
+    return false;
 }
 
 /* Those that are for the machinery of others. */
@@ -43,8 +48,8 @@ Test(examples_files, the_readme_lists_each_and_each_says_what_it_is_for) {
         const char *text = text_of(path), *top = strncmp(text, "#!", 2) == 0 ? strchr(text, '\n') + 1 : text;
         snprintf(link, sizeof link, "](%s)", path);
         const bool json = strstr(path, ".json"); /* which has no comments */
-        cr_expect(strncmp(top, "# ", 2) == 0 || strncmp(top, "/* ", 3) == 0 || json, "%s does not say what it is for",
-                  path);
+        cr_expect(strncmp(top, "# ", 2) == 0 || strncmp(top, "/* ", 3) == 0 || strncmp(top, "// ", 3) == 0 || json,
+                  "%s does not say what it is for", path);
         if (is_part(path))
             continue;
         n++;
