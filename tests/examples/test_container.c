@@ -49,7 +49,7 @@ static void do_from(struct image *image, char *rest) {
 /* The tarball is made of the sources here, as the tests of dist make it too, which are those that COPY takes. */
 static const char *made_here(const char *text) {
     char *line;
-    cr_assert_gt(asprintf(&line, "make() { command make ARM_CC= \"$@\"; }; %s",
+    cr_assert_gt(asprintf(&line, "make() { command make ARM_CC= SOURCE_DATE_EPOCH=1700000000 \"$@\"; }; %s",
                           moved(moved(text, "/src", "."), "/build", "build")),
                  0);
     return line;
