@@ -160,7 +160,7 @@ struct af_closed {
     struct af_addr peer; /* as far as known: port 0 where not */
     uint16_t local_port;
     uint8_t counted; /* enum af_ending */
-    uint8_t spare;
+    uint8_t use;     /* the lowest byte of the tag of `record` (af_connection.hold) */
     uint32_t flags;  /* AF_FLAG_...; ACCEPTED and MPTCP are looked at */
     uint32_t record; /* index + 1 of its af_connection, which goes, or says the same, when this end has been counted */
 };

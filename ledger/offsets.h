@@ -59,6 +59,7 @@ AT(af_closed, owner, 28);
 AT(af_closed, peer, 32);
 AT(af_closed, local_port, 52);
 AT(af_closed, counted, 54);
+AT(af_closed, use, 55);
 AT(af_closed, flags, 56);
 AT(af_closed, record, 60);
 SIZE(af_closed, 64);

@@ -298,6 +298,7 @@ uint64_t af_ledger_append(struct af_ledger_map *map, const struct af_closed *clo
     to->peer = closed->peer;
     to->local_port = closed->local_port;
     to->counted = closed->counted;
+    to->use = closed->use;
     to->flags = closed->flags;
     to->record = closed->record;
     af_ledger_end_closed(to, serial);

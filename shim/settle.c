@@ -227,6 +227,7 @@ static inline __attribute__((always_inline)) uint64_t append(const struct af_soc
     to->peer = conn->peer; /* a reader believes it where it has a port */
     to->local_port = conn->local_port;
     to->counted = (uint8_t)ending;
+    to->use = (uint8_t)conn->tag;
     to->flags = flags;
     to->record = place;
     af_ledger_end_closed(to, serial);

@@ -136,6 +136,7 @@ static void add_closing(void *context, const struct af_closed *closed) {
         .counted = closed->counted,
         .accepted = closed->flags & AF_FLAG_ACCEPTED,
         .mptcp = (closed->flags & AF_FLAG_MPTCP) != 0,
+        .use = closed->use,
         .record = closed->record,
     };
 }
@@ -159,6 +160,7 @@ static void add_live(void *context, const struct af_connection *conn) {
         .holder = row_at(r, conn->holder),
         .owner = row_at(r, conn->owner),
         .index = conn->index,
+        .use = (uint8_t)(conn->hold >> AF_TAG_SHIFT),
         .state = conn->state,
         .flags = conn->flags,
         .peer = conn->peer,

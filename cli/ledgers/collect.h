@@ -55,6 +55,7 @@ struct af_closing {
     uint16_t local_port;
     uint8_t counted; /* enum af_ending */
     uint8_t accepted, mptcp;
+    uint8_t use;     /* and which use of ... */
     uint32_t record; /* index + 1 of what was its live record */
 };
 
@@ -65,6 +66,7 @@ struct af_live {
     uint32_t index, state, flags;
     struct af_addr peer;
     uint16_t local_port;
+    uint8_t use;     /* of the record `index` */
     uint8_t settled; /* enum af_ending: how it is counted (settle.h) */
     bool disbelieved;
 };

@@ -107,7 +107,7 @@ static bool is_held(const struct af_collection *c, const struct af_live *live) {
 /* Killed in the middle of recording this end: it is in the ring, and is counted or is not. */
 static bool is_cut_off(const struct af_collection *c, const struct af_live *live, const struct af_closing *closed) {
     return closed->row != AF_NO_ROW && closed->image == live->image && closed->record == live->index + 1 &&
-           c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
+           closed->use == live->use && c->rows[closed->row].fate == AF_FATE_SIGNAL && !live->settled;
 }
 
 /* All records of one connection in ledgers of one user, that of the youngest program first: the others became it. */
