@@ -2,6 +2,7 @@
  * nothing fails or shows that would not bare. */
 #include "tests/harness/counts.h"
 #include "tests/harness/harness.h"
+#include "tests/harness/said.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -13,17 +14,6 @@ static void add_address(const char *address) {
     cr_assert_eq(e.status, 0, "%s: %s", address, e.err);
 }
 
-/* The number behind "from ADDRESS "; 0 where it is not there. */
-static int from(const char *out, const char *address) {
-    const char *key = text("from %s ", address), *at = strstr(out, key);
-    return at ? atoi(at + strlen(key)) : 0;
-}
-
-static int made(const char *out) {
-    const char *at = strstr(out, "made ");
-    return at ? atoi(at + 5) : -1;
-}
-
 /* Each of four addresses has the whole range of ports: four times as many as bare, and then those of bare, where the kernel
  * chooses 127.0.0.1 or ::1. */
 static void expect_four_ranges(const char *settings, const struct family *f, const char *const pool[4], int range,
@@ -31,11 +21,11 @@ static void expect_four_ranges(const char *settings, const struct family *f, con
     struct peer peer = peer_start(&(struct peer_options){ .address = f->listen, .raw = true, .holds = true });
     struct ended e = run(settings, "connect_many %s %u %d %s", f->connect, peer.port, 6 * range, flags);
 
-    cr_expect_eq(made(e.out), (strcmp(pool[3], "::1") ? 5 : 4) * range, "%s %s, '%s': %s%s", f->name, settings, flags,
-                 e.out, e.err);
+    cr_expect_eq(said_made(e.out), (strcmp(pool[3], "::1") ? 5 : 4) * range, "%s %s, '%s': %s%s", f->name, settings,
+                 flags, e.out, e.err);
     cr_expect(strstr(e.out, "error EADDRNOTAVAIL\n"), "%s: %s", settings, e.out);
     for (int i = 0; i < 4; i++)
-        cr_expect_eq(from(e.out, pool[i]), range, "%s %s, '%s': %s", f->name, settings, flags, e.out);
+        cr_expect_eq(said_from(e.out, pool[i]), range, "%s %s, '%s': %s", f->name, settings, flags, e.out);
     peer_stop(&peer);
     ns_settle();
 }
@@ -48,7 +38,7 @@ Test(source, four_addresses_hold_4000_connections_from_a_range_of_1000_ports) {
     expect_four_ranges("SOURCE=127.0.0.2-127.0.0.5", &families[0], v4, 1000, "");
     struct peer peer = peer_start(&(struct peer_options){ .holds = true });
     struct ended e = run(NULL, "connect_many 127.0.0.1 %u 5000", peer.port);
-    cr_expect_eq(made(e.out), 1000, "bare: %s", e.out);
+    cr_expect_eq(said_made(e.out), 1000, "bare: %s", e.out);
 }
 
 Test(source, it_goes_with_every_way_to_connect_and_every_other_policy) {
@@ -95,16 +85,16 @@ Test(source, the_shares_are_equal_and_two_processes_do_not_walk_in_step) {
     ns_port_range(20000, 60000);
     struct peer peer = peer_start(&(struct peer_options){ .holds = true });
     struct ended e = run("SOURCE=127.0.0.11-127.0.0.17|LINGER=ack", "connect_many 127.0.0.1 %u %d", peer.port, N);
-    cr_expect_eq(made(e.out), N, "%s", e.out);
+    cr_expect_eq(said_made(e.out), N, "%s", e.out);
     for (int i = 0; i < POOL; i++) {
-        const int share = from(e.out, text("127.0.0.%d", 11 + i));
+        const int share = said_from(e.out, text("127.0.0.%d", 11 + i));
         cr_expect(share >= N / POOL * 0.98 && share <= N / POOL * 1.02, "%d: %d of %d", i, share, N);
     }
     const char *first[2];
     for (int i = 0; i < 2; i++) { /* the order of their first addresses, out of 60 */
         e = run("SOURCE=127.0.0.101-127.0.0.160", "connect_many 127.0.0.1 %u 20", peer.port);
         first[i] = strdup(e.out);
-        cr_expect_eq(made(e.out), 20, "%s", e.out);
+        cr_expect_eq(said_made(e.out), 20, "%s", e.out);
     }
     cr_expect(strcmp(first[0], first[1]) != 0, "both from %s", first[0]);
 }
@@ -124,10 +114,10 @@ Test(source, an_address_that_goes_away_is_passed_over_and_none_left_is_as_bare) 
         kill(v.pid, SIGUSR1);
     }
     struct ended e = victim_wait(&v);
-    cr_expect_eq(made(e.out), 30, "%s%s", e.out, e.err);
-    cr_expect_eq(from(e.out, "10.7.7.2"), 5, "%s", e.out);
-    cr_expect_eq(from(e.out, "10.7.7.1"), 15, "%s", e.out);
-    cr_expect_eq(from(e.out, "127.0.0.1"), 10, "%s", e.out);
+    cr_expect_eq(said_made(e.out), 30, "%s%s", e.out, e.err);
+    cr_expect_eq(said_from(e.out, "10.7.7.2"), 5, "%s", e.out);
+    cr_expect_eq(said_from(e.out, "10.7.7.1"), 15, "%s", e.out);
+    cr_expect_eq(said_from(e.out, "127.0.0.1"), 10, "%s", e.out);
 }
 
 Test(source, a_pool_that_is_nobodys_says_so_once) {

@@ -2,6 +2,7 @@
  * would not without it. */
 #include "tests/harness/command.h"
 #include "tests/harness/counts.h"
+#include "tests/harness/said.h"
 
 #include <stdlib.h>
 
@@ -18,17 +19,6 @@ static struct ended connect_many(const char *setting, const char *address, const
     if (!setting)
         return run_argv(NULL, (const char *[]){ program, address, port, count, flag, value, NULL });
     return command(NULL, "run", "-q", "-p", setting, program, address, port, count, flag, value, NULL);
-}
-
-/* The number behind "from ADDRESS "; 0 where it is not there. */
-static int from(const char *out, const char *address) {
-    const char *key = text("from %s ", address), *at = strstr(out, key);
-    return at ? atoi(at + strlen(key)) : 0;
-}
-
-static int made(const char *out) {
-    const char *at = strstr(out, "made ");
-    return at ? atoi(at + 5) : -1;
 }
 
 static void with_few_ports(void) {
@@ -60,9 +50,10 @@ Test(supervisor_source, four_addresses_hold_four_times_as_many_connections) {
                 run(NULL, "ip addr add fd00::%d/128 dev lo nodad", a + 1);
             struct peer peer = peer_start(&(struct peer_options){ .address = f->listen, .holds = true });
             struct ended e = connect_many(rows[i].setting, f->connect, &peer, 6 * RANGE, flags[k][0], flags[k][1]);
-            cr_expect_eq(made(e.out), 4 * RANGE, "%s, row %zu, flag %zu: %s%s", f->name, i, k, e.out, e.err);
+            cr_expect_eq(said_made(e.out), 4 * RANGE, "%s, row %zu, flag %zu: %s%s", f->name, i, k, e.out, e.err);
             for (int a = 0; a < 4; a++)
-                cr_expect_eq(from(e.out, rows[i].pool[a]), RANGE, "%s, row %zu, flag %zu: %s", f->name, i, k, e.out);
+                cr_expect_eq(said_from(e.out, rows[i].pool[a]), RANGE, "%s, row %zu, flag %zu: %s", f->name, i, k,
+                             e.out);
             peer_stop(&peer);
         }
 }
@@ -89,8 +80,8 @@ Test(supervisor_source, an_address_that_is_not_there_or_leads_nowhere_is_passed_
     struct peer peer = peer_start(&(struct peer_options){ .holds = true });
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         e = connect_many(rows[i].setting, "127.0.0.1", &peer, 10, NULL, NULL);
-        cr_expect_eq(made(e.out), 10, "%s: %s%s", rows[i].setting, e.out, e.err);
-        cr_expect_eq(from(e.out, rows[i].address), 10, "%s: %s", rows[i].setting, e.out);
+        cr_expect_eq(said_made(e.out), 10, "%s: %s%s", rows[i].setting, e.out, e.err);
+        cr_expect_eq(said_from(e.out, rows[i].address), 10, "%s: %s", rows[i].setting, e.out);
     }
 }
 
