@@ -87,23 +87,31 @@ long ns_netstat(const char *field) {
     return value;
 }
 
-static size_t in_the_middle_of_closing(void) {
-    struct ns_socket *rows;
-    size_t n = ns_sockets(&rows), found = 0;
-
-    for (size_t i = 0; i < n; i++)
-        found += rows[i].state == ST_FIN_WAIT1 || rows[i].state == ST_CLOSING || rows[i].state == ST_LAST_ACK;
-    free(rows);
-    return found;
-}
-
-void ns_settle(void) {
+/* Until one look at the table shows no socket in any of these states. */
+static void wait_for_none(unsigned states) {
     time_t deadline = time(NULL) + 60;
 
-    while (in_the_middle_of_closing()) {
+    for (;; nap()) {
+        struct ns_socket *rows;
+        const size_t n = ns_sockets(&rows);
+        bool found = false;
+        for (size_t i = 0; i < n; i++)
+            found |= states >> rows[i].state & 1;
+        free(rows);
+        if (!found)
+            return;
         cr_assert(time(NULL) < deadline, "sockets of the namespace do not settle");
-        nap();
     }
+}
+
+enum { CLOSING = 1 << ST_FIN_WAIT1 | 1 << ST_CLOSING | 1 << ST_LAST_ACK };
+
+void ns_settle(void) {
+    wait_for_none(CLOSING);
+}
+
+void ns_wait_ended(void) {
+    wait_for_none(CLOSING | 1 << ST_ESTABLISHED | 1 << ST_CLOSE_WAIT);
 }
 
 long ns_tw(void) {

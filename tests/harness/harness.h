@@ -81,6 +81,8 @@ long ns_netstat(const char *field);
  * lives in FIN_WAIT1 until the peer's ACK, which may be delayed, and any other in FIN_WAIT2 while the peer's FIN, in
  * LAST_ACK over there, is on its way. Before every count of TIME_WAITs. */
 void ns_settle(void);
+/* The same, and until no connection is open or waits for a program to close it (bounded: 60 s). */
+void ns_wait_ended(void);
 /* sockstat's tw once everything has settled: TIME_WAIT, and orphans in FIN_WAIT2. */
 long ns_tw(void);
 /* Wait until somebody listens on the port (bounded). */

@@ -66,17 +66,6 @@ static const char *take_log(const struct pair *pair, const char *side, bool wrap
     return text;
 }
 
-/* Until the server has seen the end of everything. */
-static void wait_quiet(void) {
-    time_t deadline = time(NULL) + 30;
-
-    while (ns_count(ST_ESTABLISHED, 0, 0) || ns_count(ST_CLOSE_WAIT, 0, 0)) {
-        cr_assert(time(NULL) < deadline, "connections of the pair do not end");
-        nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
-    }
-    ns_settle();
-}
-
 /* Sockets of the client's side that the kernel books as TIME_WAIT: those, and orphans in FIN_WAIT2, have their
  * timer. */
 static long client_side(unsigned first_port) {
@@ -103,7 +92,7 @@ struct outcome run_pair(const struct pair *pair, const struct sides *sides) {
     ns_wait_listen(pair->port);
     long before = ns_netstat("TW");
     o.client = run(client, "%s", client_command);
-    wait_quiet();
+    ns_wait_ended();
     o.tw = ns_netstat("TW") - before;
     o.client_tw = client_side(pair->port);
     o.server = victim_kill(&v, pair->stop);

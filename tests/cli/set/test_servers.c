@@ -27,8 +27,7 @@ static long left_by_requests(void) {
     const long before = ns_netstat("TW");
     struct ended e = run(NULL, "curl -sS -H Connection:close http://127.0.0.1:%d/file?[1-%d]", PORT, N);
     cr_expect_eq(e.status, 0, "%s", e.err);
-    while (ns_count(ST_ESTABLISHED, 0, 0) || ns_count(ST_CLOSE_WAIT, 0, 0) || ns_count(ST_FIN_WAIT1, 0, 0))
-        usleep(1000);
+    ns_wait_ended();
     return ns_netstat("TW") - before;
 }
 
@@ -64,9 +63,7 @@ static long left_by_nginx(void) {
     const long before = ns_netstat("TW");
     struct ended e = run(NULL, "curl -sS --compressed http://127.0.0.1:%d/?[1-%d]", PORT, N);
     cr_expect_eq(e.status, 0, "%s", e.err);
-    ns_settle();
-    while (ns_count(ST_ESTABLISHED, 0, 0) || ns_count(ST_CLOSE_WAIT, 0, 0) || ns_count(ST_FIN_WAIT1, 0, 0))
-        usleep(1000);
+    ns_wait_ended();
     return ns_netstat("TW") - before;
 }
 
