@@ -19,12 +19,14 @@ void series_add(struct series *s, double value);
 double series_at(struct series *s, double share);
 
 /* How a driver is run. NULL settings: bare. "empty", "floor": under that library of bench/. "static": a static one, bare;
- * "static KEY=VALUE": under run's supervisor, with that policy. Else under afterfin with these variables, "|" between,
+ * "static KEY=VALUE": under run's supervisor, with that policy; "static filter", "look", "copy": under the least that does
+ * so (outside.c). Else under afterfin with these variables, "|" between,
  * AFTERFIN_ left out. */
 struct start {
     const char *settings, *arguments;
     bool for_children; /* the settings are for the children that it starts, not for itself */
     bool everywhere;   /* on all processors, not only the client's */
+    bool awake;        /* the server does not sleep */
 };
 /* What it prints: numbers. False, with a message on stderr: it failed. */
 bool run_driver(const struct start *start, double out[], size_t n);
@@ -37,9 +39,10 @@ double count_driver(const struct start *start);
 void place_init(const char *build);
 void place_end(void);
 const char *place_ledgers(void);
-/* A fresh network namespace for what is run next, with a server on BENCH_PORT; place_leave ends the server. */
+/* A fresh network namespace for what is run next, with a server on BENCH_PORT, which sleeps while there is nothing to do,
+ * or stays awake; place_leave ends the server. */
 #define BENCH_PORT "9000"
-bool place_enter(bool keeps_time_waits);
+bool place_enter(bool keeps_time_waits, bool awake);
 void place_leave(void);
 /* TIME_WAITs of the namespace, -1: unknown. */
 long place_time_waits(void);

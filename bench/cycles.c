@@ -69,7 +69,7 @@ static void print_row(size_t i, struct series *figures, struct series *to_bare, 
 
 /* Once for all rows: exact, and the same in every round. */
 static bool count_all(double counted[]) {
-    bool good = place_enter(false);
+    bool good = place_enter(false, false);
 
     for (size_t i = 0; i < COUNT(rows) && good; i++)
         counted[i] = instructions(&rows[i]);

@@ -99,7 +99,29 @@ static void serve(int listener) {
     }
 }
 
-static bool start_server(void) {
+/* The same, and never asleep: a connection wakes nobody, which on a virtual machine costs more than it does itself. */
+static void serve_awake(int listener) {
+    static int open_ones[4096];
+    char chunk[512];
+    size_t n = 0;
+
+    pin(SERVER_CPU);
+    fcntl(listener, F_SETFL, O_NONBLOCK);
+    for (;;) {
+        int fd = n < sizeof open_ones / sizeof *open_ones ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+        if (fd >= 0)
+            open_ones[n++] = fd;
+        for (size_t i = 0; i < n; i++) {
+            ssize_t got = recv(open_ones[i], chunk, sizeof chunk, MSG_DONTWAIT);
+            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+                close(open_ones[i]);
+                open_ones[i--] = open_ones[--n];
+            }
+        }
+    }
+}
+
+static bool start_server(bool awake) {
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(BENCH_PORT)) };
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -112,13 +134,16 @@ static bool start_server(void) {
     server = fork();
     if (server == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        serve(listener);
+        if (awake)
+            serve_awake(listener);
+        else
+            serve(listener);
     }
     close(listener);
     return server > 0;
 }
 
-bool place_enter(bool keeps_time_waits) {
+bool place_enter(bool keeps_time_waits, bool awake) {
     struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP };
     int fd;
 
@@ -133,7 +158,7 @@ bool place_enter(bool keeps_time_waits) {
     write_file("/proc/sys/net/ipv4/tcp_rfc1337", "1"); /* no RST ends a TIME_WAIT */
     if (!keeps_time_waits)
         write_file("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0");
-    return start_server();
+    return start_server(awake);
 }
 
 void place_leave(void) {
@@ -174,14 +199,17 @@ static int variables(const char *settings, char *out[], int room) {
     return n;
 }
 
-/* "static" or "static KEY=VALUE": the words before the driver's. Returns how many. */
+/* "static" and what else bench.h has of it: the words before the driver's. Returns how many. */
 static int static_words(const char *settings, char *out[]) {
-    char *command, *policy = (char *)settings + strlen("static");
+    char *command, *how = (char *)settings + strlen("static");
     int n = 0;
-    if (*policy == ' ' && asprintf(&command, "%s/afterfin", folder) > 0) {
-        char *const words[] = { command, "run", "-q", "-p", policy + 1, "--" };
+    if (strchr(how, '=') && asprintf(&command, "%s/afterfin", folder) > 0) {
+        char *const words[] = { command, "run", "-q", "-p", how + 1, "--" };
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
             out[n++] = words[i];
+    } else if (*how && asprintf(&command, "%s/bench/outside", folder) > 0) {
+        out[n++] = command;
+        out[n++] = how + 1;
     }
     if (asprintf(&out[n], "%s_static", driver) > 0)
         n++;
@@ -199,6 +227,8 @@ static void become_driver(const struct start *start, int out, bool counted) {
     if (!start->everywhere)
         pin(CLIENT_CPU);
     dup2(out, counted ? 2 : 1);
+    if (alone && strchr(start->settings, '=')) /* run's line that it is at work */
+        dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
     if (alone)
         n += static_words(start->settings, argv + n);
     else

@@ -34,7 +34,7 @@ static void shuffle(size_t order[], size_t n) {
 
 bool rows_run(const struct row *rows, size_t n, unsigned rounds, struct start how, struct series figures[]) {
     size_t order[MOST_FIGURES];
-    bool good = place_enter(false);
+    bool good = place_enter(false, how.awake);
 
     memset(figures, 0, n * sizeof *figures);
     for (unsigned r = 0; r < rounds && good; r++) {
@@ -145,26 +145,41 @@ bool bench_threads(unsigned rounds) {
     return table(rows, COUNT(rows), rounds, how, 1000, false);
 }
 
-/* What run's supervisor costs a static program; what is said on stderr by it is of no interest here. */
+static const struct kind {
+    const char *what, *arguments;
+    bool awake, connects;
+    double bound, unit;
+} kinds[] = {
+    { "socket, connect, close", "cycle plain 2000 " BENCH_PORT, false, true, 2, 1000 },
+    { "the same, towards a server that does not sleep", "cycle plain 2000 " BENCH_PORT, true, true, 2, 1000 },
+    { "the first in 64 threads", "threads connect 25 " BENCH_PORT, false, true, 2, 1000 },
+    { "the second in 64 threads", "threads connect 25 " BENCH_PORT, true, true, 2, 1000 },
+    { "socket, close in 64 threads", "threads socket 1000 " BENCH_PORT, false, false, 1.05, 1000 },
+    { "close of a file", "close 0", false, false, 1.02, 1 },
+};
+
+/* What run's supervisor costs a static program, beside what any does. */
 bool bench_static(unsigned rounds) {
-    static const struct {
-        const char *what, *arguments;
-        double bound, unit;
-    } kinds[] = {
-        { "socket, connect, close", "cycle plain 2000 " BENCH_PORT, 2, 1000 },
-        { "the same in 64 threads", "threads connect 25 " BENCH_PORT, 2, 1000 },
-        { "socket, close in 64 threads", "threads socket 1000 " BENCH_PORT, 1.05, 1000 },
-        { "close of a file", "close 0", 0, 1000 }, /* what any filter costs: the kernel lets it pass by a bitmap */
-    };
     for (size_t i = 0; i < COUNT(kinds); i++) {
-        const struct row rows[] = {
+        const struct kind *kind = &kinds[i];
+        const struct row with_connects[] = {
             { .name = "bare", .settings = "static" },
             { .name = "bare again (noise)", .settings = "static" },
-            { .name = "linger=ack, from outside", .settings = "static linger=ack", .bound = kinds[i].bound },
+            { .name = "floor: seen, let go", .settings = "static look" },
+            { .name = "floor: copied, one option", .settings = "static copy" },
+            { .name = "linger=ack, from outside", .settings = "static linger=ack", .bound = kind->bound },
         };
-        printf("\na static program: %s\n  %-25s %8s %7s %7s %7s\n", kinds[i].what, "", "us", "ratio", "lower", "upper");
-        if (!table(rows, COUNT(rows), rounds, (struct start){ .arguments = kinds[i].arguments, .everywhere = true },
-                   kinds[i].unit, false))
+        const struct row without[] = {
+            with_connects[0],
+            with_connects[1],
+            { .name = "floor: a filter of 1", .settings = "static filter" },
+            with_connects[4],
+        };
+        const struct start how = { .arguments = kind->arguments, .everywhere = true, .awake = kind->awake };
+        printf("\na static program: %s\n  %-25s %8s %7s %7s %7s\n", kind->what, "", kind->unit > 1 ? "us" : "ns",
+               "ratio", "lower", "upper");
+        if (!table(kind->connects ? with_connects : without, kind->connects ? COUNT(with_connects) : COUNT(without),
+                   rounds, how, kind->unit, false))
             return false;
     }
     return true;

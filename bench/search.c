@@ -31,7 +31,7 @@ static bool is_full(int ports) {
 
 /* The kernel's own search, the range filled in its order. */
 static bool bare_levels(double out[LEVELS]) {
-    bool good = place_enter(true);
+    bool good = place_enter(true, false);
 
     for (int i = 0; i < LEVELS && good; i++) {
         char fill[64], measure[64];
@@ -51,7 +51,8 @@ static bool cycle_levels(double out[LEVELS]) {
 
     for (int i = 0; i < LEVELS; i++)
         n += snprintf(arguments + n, sizeof arguments - (size_t)n, " %d", ports_at(levels[i]));
-    bool good = place_enter(true) && run_driver(&(struct start){ CYCLE, arguments, false, false }, out, LEVELS) &&
+    bool good = place_enter(true, false) &&
+                run_driver(&(struct start){ .settings = CYCLE, .arguments = arguments }, out, LEVELS) &&
                 is_full(ports_at(99));
     place_leave();
     return good;
@@ -66,8 +67,9 @@ static bool late_comer(double out[2]) {
         char fill[64], measure[64];
         snprintf(fill, sizeof fill, "fill %s 0 %d " BENCH_PORT, orders[i], ports_at(99));
         snprintf(measure, sizeof measure, "connects %d " BENCH_PORT, EACH);
-        good = place_enter(true) && run_driver(&(struct start){ .arguments = fill }, NULL, 0) &&
-               run_driver(&(struct start){ CYCLE, measure, false, false }, &out[i], 1) && is_full(ports_at(99));
+        good = place_enter(true, false) && run_driver(&(struct start){ .arguments = fill }, NULL, 0) &&
+               run_driver(&(struct start){ .settings = CYCLE, .arguments = measure }, &out[i], 1) &&
+               is_full(ports_at(99));
         place_leave();
     }
     return good;
@@ -81,10 +83,10 @@ static bool eight(double out[2]) {
 
     snprintf(arguments, sizeof arguments, "connects %d " BENCH_PORT, ports_at(90) / PROCESSES);
     for (int i = 0; i < PROCESSES; i++)
-        starts[i] = (struct start){ CYCLE, arguments, false, false };
-    bool good = place_enter(true) && run_driver(&starts[0], &out[0], 1);
+        starts[i] = (struct start){ .settings = CYCLE, .arguments = arguments };
+    bool good = place_enter(true, false) && run_driver(&starts[0], &out[0], 1);
     place_leave();
-    good = good && place_enter(true) && run_drivers(starts, PROCESSES, each) && is_full(ports_at(90));
+    good = good && place_enter(true, false) && run_drivers(starts, PROCESSES, each) && is_full(ports_at(90));
     place_leave();
     for (int i = 0; i < PROCESSES && good; i++)
         out[1] = i == 0 || each[i] > out[1] ? each[i] : out[1];
