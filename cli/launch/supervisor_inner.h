@@ -4,6 +4,7 @@
 
 #include "cli/kernel/notify.h"
 #include "cli/launch/supervisor.h"
+#include "ledger/layout.h"
 
 #include <sys/stat.h>
 
@@ -45,6 +46,9 @@ struct af_charge {
     unsigned char random[16];
     bool fresh;      /* nobody has yet asked whether its call still waits */
     bool left_alone; /* the library is in it, or it is not to be touched */
+    char program[AF_PROGRAM_SIZE];
+    pid_t process; /* 0: nobody has asked; as the next three, which are for who counts */
+    uint64_t net_ns;
     struct af_ledger_book *book;
     uint32_t slot; /* in the book; AF_NO_SLOT: not counted */
 };
@@ -53,6 +57,7 @@ struct af_charge {
 enum { AF_CHARGES = 64 };
 struct af_charges {
     struct af_charge all[AF_CHARGES];
+    struct af_charge *last; /* whose call came last; NULL: none */
 };
 void af_charges_init(struct af_charges *charges);
 

@@ -3,7 +3,6 @@
 #include "cli/elf/elf.h"
 #include "cli/kernel/process.h"
 #include "cli/launch/supervisor_inner.h"
-#include "ledger/layout.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -12,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -20,7 +20,16 @@
 #define PIDFD_THREAD O_EXCL /* Linux 6.9 */
 #endif
 
+/* What a pidfd tells of whom it holds (Linux 6.13). */
+struct info {
+    uint64_t mask, cgroup;
+    uint32_t thread, process, parent, ids[8];
+    int32_t exit_code;
+};
+#define GET_INFO _IOWR(0xff, 11, struct info)
+
 void af_charges_init(struct af_charges *charges) {
+    charges->last = NULL;
     for (int i = 0; i < AF_CHARGES; i++)
         charges->all[i] = (struct af_charge){ .pidfd = -1 };
 }
@@ -47,6 +56,11 @@ static pid_t process_of(pid_t thread) {
     text[read_file(thread, "status", text, sizeof text - 1)] = 0;
     const char *found = strstr(text, field);
     return found ? (pid_t)atoi(found + sizeof field - 1) : 0;
+}
+
+static pid_t process_held(int pidfd, pid_t thread) {
+    struct info info = { .mask = 1 };
+    return ioctl(pidfd, GET_INFO, &info) == 0 ? (pid_t)info.process : process_of(thread);
 }
 
 static void forget_all(struct af_charges *charges, const struct af_charge *but) {
@@ -91,7 +105,7 @@ static size_t widen(Elf64_auxv_t vector[64], size_t n) {
 
 /* What the kernel told it at its exec: its name, as the library has it (of a script the script's own), and where 16 random
  * bytes lie, which are others after each exec. */
-static void read_vector(struct af_charge *charge, char program[AF_PROGRAM_SIZE]) {
+static void read_vector(struct af_charge *charge) {
     Elf64_auxv_t vector[64];
     char name[256] = "";
     size_t n = read_file(charge->thread, "auxv", vector, sizeof vector) / sizeof *vector;
@@ -106,7 +120,7 @@ static void read_vector(struct af_charge *charge, char program[AF_PROGRAM_SIZE])
             charge->random_at = vector[i].a_un.a_val;
     }
     const char *slash = strrchr(name, '/');
-    snprintf(program, AF_PROGRAM_SIZE, "%.*s", AF_PROGRAM_SIZE - 1, slash ? slash + 1 : name);
+    snprintf(charge->program, sizeof charge->program, "%.*s", AF_PROGRAM_SIZE - 1, slash ? slash + 1 : name);
 }
 
 /* Its maps name the library where that is in it: what is to be done it does itself, and better. */
@@ -166,35 +180,72 @@ bool af_charge_is_like(const struct af_charge *charge, const struct af_likeness 
 }
 
 /* A process that has no record is treated all the same. */
-static void count_in(struct af_charge *charge, const struct af_supervision *s, const char *program) {
-    const pid_t pid = process_of(charge->thread);
+static void count_in(struct af_charge *charge, const struct af_supervision *s) {
     struct af_process_stat now = { .start_ticks = 0 };
     char entry[16];
-    snprintf(entry, sizeof entry, "%d", (int)pid);
+    snprintf(entry, sizeof entry, "%d", (int)charge->process);
     af_process_stat(entry, &now);
-    if (!af_book_process(s, program, pid, now.parent, now.start_ticks, af_namespace_of(charge->thread, "net"),
+    if (!af_book_process(s, charge->program, charge->process, now.parent, now.start_ticks, charge->net_ns,
                          &charge->book, &charge->slot))
         charge->slot = AF_NO_SLOT;
 }
 
+/* As one whose call came before, of the same process, if there is one: what it has is held by that thread's pidfd. */
+static void count_as(struct af_charge *charge, const struct af_charge *kin, const struct af_supervision *s) {
+    charge->process = process_held(charge->pidfd, charge->thread);
+    charge->net_ns = af_namespace_of(charge->thread, "net");
+    if (kin && kin->process == charge->process && kin->net_ns == charge->net_ns &&
+        (syscall(SYS_pidfd_send_signal, kin->pidfd, 0, NULL, 0) == 0 || errno == EPERM)) {
+        charge->book = kin->book;
+        charge->slot = kin->slot;
+    } else {
+        count_in(charge, s);
+    }
+}
+
+static void read_program(struct af_charge *charge, const struct stat *st, const struct af_supervision *s) {
+    charge->device = st->st_dev;
+    charge->inode = st->st_ino;
+    read_vector(charge);
+    charge->left_alone = !af_policy_touches(&s->settings->policy, charge->program) ||
+                         (has_library(charge->thread) && !is_go(charge->thread));
+}
+
+/* Another thread of it, or what it has forked: the bytes are those of one exec. A program that wipes them (Go does) is
+ * known by its file. */
+static bool is_kin(const struct af_charge *charge, const struct af_charge *kin) {
+    static const unsigned char wiped[sizeof kin->random];
+    unsigned char random[sizeof kin->random];
+    struct stat st;
+    if (!kin || kin->pidfd < 0 || !kin->random_at ||
+        !read_memory(charge->thread, kin->random_at, random, sizeof random) ||
+        memcmp(random, kin->random, sizeof random) != 0)
+        return false;
+    return memcmp(random, wiped, sizeof random) != 0 ||
+           (stat_program(charge->thread, &st) && st.st_dev == kin->device && st.st_ino == kin->inode);
+}
+
 static bool meet(struct af_charges *charges, struct af_charge *charge, const struct af_supervision *s, pid_t thread) {
     struct stat st;
-    char program[AF_PROGRAM_SIZE];
     forget(charge);
-    charge->thread = thread;
-    charge->slot = AF_NO_SLOT;
-    charge->fresh = true;
-    charge->pidfd = hold(charges, thread);
-    if (charge->pidfd < 0 || !stat_program(thread, &st)) {
+    const int pidfd = hold(charges, thread);
+    *charge = (struct af_charge){ .pidfd = pidfd, .thread = thread, .slot = AF_NO_SLOT, .fresh = true };
+    const struct af_charge *kin = is_kin(charge, charges->last) ? charges->last : NULL;
+    if (kin) {
+        charge->device = kin->device;
+        charge->inode = kin->inode;
+        charge->random_at = kin->random_at;
+        memcpy(charge->random, kin->random, sizeof charge->random);
+        memcpy(charge->program, kin->program, sizeof charge->program);
+        charge->left_alone = kin->left_alone;
+    } else if (pidfd < 0 || !stat_program(thread, &st)) {
         forget(charge);
         return false;
+    } else {
+        read_program(charge, &st, s);
     }
-    charge->device = st.st_dev;
-    charge->inode = st.st_ino;
-    read_vector(charge, program);
-    charge->left_alone = !af_policy_touches(&s->settings->policy, program) || (has_library(thread) && !is_go(thread));
     if (s->directory && !charge->left_alone)
-        count_in(charge, s, program);
+        count_as(charge, kin, s);
     return true;
 }
 
@@ -215,9 +266,11 @@ static bool is_as_met(const struct af_charge *charge, uint64_t address, void *ou
 struct af_charge *af_charge_of(struct af_charges *charges, const struct af_supervision *s, pid_t thread,
                                uint64_t address, void *out, size_t size) {
     struct af_charge *charge = &charges->all[(unsigned)thread % AF_CHARGES];
-    if (charge->pidfd >= 0 && charge->thread == thread && is_as_met(charge, address, out, size))
-        return charge;
-    return meet(charges, charge, s, thread) && is_as_met(charge, address, out, size) ? charge : NULL;
+    const bool known = charge->pidfd >= 0 && charge->thread == thread && is_as_met(charge, address, out, size);
+    if (!known && !(meet(charges, charge, s, thread) && is_as_met(charge, address, out, size)))
+        return NULL;
+    charges->last = charge;
+    return charge;
 }
 
 int af_charge_take(struct af_charges *charges, const struct af_supervision *s, struct af_charge **charge, int fd) {
