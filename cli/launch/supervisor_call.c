@@ -59,10 +59,19 @@ static int number(int fd, int level, int name) {
     return getsockopt(fd, level, name, &value, &size) == 0 ? value : 0;
 }
 
-static bool is_tcp(int fd, bool *mptcp) {
-    const int protocol = number(fd, SOL_SOCKET, SO_PROTOCOL);
-    *mptcp = protocol == IPPROTO_MPTCP;
-    return (protocol == IPPROTO_TCP || *mptcp) && number(fd, SOL_SOCKET, SO_TYPE) == SOCK_STREAM;
+struct copy {
+    int fd;
+    bool mptcp;
+    int linger2; /* TCP_LINGER2 as it stands: seconds, or below 0 */
+};
+
+/* Of a raw socket, whose protocol may be that of TCP too, there is no TCP_LINGER2. Of MPTCP neither, but all are streams. */
+static bool is_tcp(struct copy *socket) {
+    const int protocol = number(socket->fd, SOL_SOCKET, SO_PROTOCOL);
+    socklen_t size = sizeof socket->linger2;
+    socket->mptcp = protocol == IPPROTO_MPTCP;
+    return socket->mptcp ||
+           (protocol == IPPROTO_TCP && getsockopt(socket->fd, IPPROTO_TCP, TCP_LINGER2, &socket->linger2, &size) == 0);
 }
 
 /* Once a thread's pidfd is known to be that of a call that waits, a copy that it has given is of whoever calls now: a
@@ -75,30 +84,44 @@ static bool still_waits(const struct af_supervision *s, struct af_charge *charge
     return !charge->fresh;
 }
 
-/* How often the kernel repeats a SYN where nobody has a wish. */
-static int usual_syn_retries(void) {
-    static _Atomic int retries; /* the same whoever reads it first */
-    if (!retries) {
-        const int64_t now = af_sysctl_value("net.ipv4.tcp_syn_retries");
-        retries = now > 0 ? (int)now : 6;
+/* What the kernel does where nobody has a wish; the same whoever reads it first. */
+static int usual(const char *sysctl, int default_value, _Atomic int *known) {
+    if (!*known) {
+        const int64_t now = af_sysctl_value(sysctl);
+        *known = now > 0 ? (int)now : default_value;
     }
-    return retries;
+    return *known;
+}
+static int usual_syn_retries(void) {
+    static _Atomic int known;
+    return usual("net.ipv4.tcp_syn_retries", 6, &known);
+}
+static int usual_linger2(void) {
+    static _Atomic int known;
+    return usual("net.ipv4.tcp_fin_timeout", 60, &known);
+}
+
+/* By SO_LINGER or TCP_LINGER2; in another network namespace the usual value may be another. */
+static bool lingers(const struct copy *socket) {
+    struct linger linger = { 0 };
+    socklen_t size = sizeof linger;
+    return (getsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff) ||
+           (!socket->mptcp && socket->linger2 >= 0 && socket->linger2 != usual_linger2() &&
+            af_is_of_our_network(socket->fd));
 }
 
 /* Keys whose options the program has chosen itself, as far as that shows from outside. */
-static uint32_t own_choices(int fd, const struct af_values *values) {
-    struct linger linger = { 0 };
-    socklen_t size = sizeof linger;
+static uint32_t own_choices(const struct copy *socket, const struct af_values *values) {
     uint32_t own = 0;
-    if (values->linger && getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff)
+    if (values->linger && lingers(socket))
         own |= AF_BIT(LINGER);
-    if (values->keep_idle && number(fd, SOL_SOCKET, SO_KEEPALIVE))
+    if (values->keep_idle && number(socket->fd, SOL_SOCKET, SO_KEEPALIVE))
         own |= AF_BIT(KEEPALIVE);
-    if (values->user_timeout_ms && number(fd, IPPROTO_TCP, TCP_USER_TIMEOUT))
+    if (values->user_timeout_ms && number(socket->fd, IPPROTO_TCP, TCP_USER_TIMEOUT))
         own |= AF_BIT(USER_TIMEOUT);
-    if (values->syn_retries && number(fd, IPPROTO_TCP, TCP_SYNCNT) != usual_syn_retries())
+    if (values->syn_retries && number(socket->fd, IPPROTO_TCP, TCP_SYNCNT) != usual_syn_retries())
         own |= AF_BIT(SYN_RETRIES);
-    if (values->port_low && number(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE))
+    if (values->port_low && number(socket->fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE))
         own |= AF_BIT(PORT_RANGE);
     return own;
 }
@@ -111,23 +134,23 @@ void af_values_from_outside(struct af_values *values) {
     values->cycle = false;
 }
 
-void af_treat(int fd, const struct af_values *values, enum af_role role, uint16_t port, bool override) {
+void af_treat(int fd, const struct af_values *values, enum af_role role, uint16_t port, uint32_t own, bool override) {
     struct af_option options[AF_OPTIONS_MAX];
-    const unsigned n = af_policy_options(values, role, port, override ? 0 : own_choices(fd, values), override, options);
+    const unsigned n = af_policy_options(values, role, port, own, override, options);
     for (unsigned i = 0; i < n; i++)
         setsockopt(fd, options[i].level, options[i].name, &options[i].value, options[i].size);
 }
 
 /* `port`: the one that a bind asks for, where that is not the address's. */
-static struct af_values treat(const struct af_supervision *s, int fd, enum af_role role, const struct af_addr *addr,
-                              uint16_t port) {
+static struct af_values treat(const struct af_supervision *s, const struct copy *socket, enum af_role role,
+                              const struct af_addr *addr, uint16_t port) {
     const struct af_policy *policy = &s->settings->policy;
     struct af_values values = { 0 };
     if (!af_policy_acts(policy))
         return values;
     af_policy_decide(policy, role, addr, &values);
     af_values_from_outside(&values);
-    af_treat(fd, &values, role, port, policy->override);
+    af_treat(socket->fd, &values, role, port, policy->override ? 0 : own_choices(socket, &values), policy->override);
     return values;
 }
 
@@ -139,15 +162,15 @@ uint64_t af_cookie_of(int fd) {
 
 /* ---- the calls ------------------------------------------------------------------------------------------------ */
 
-static void on_connect(const struct af_supervision *s, const struct af_charge *charge, int fd,
-                       const struct af_addr *addr, bool mptcp) {
-    const uint64_t cookie = s->late || s->sources || charge->slot != AF_NO_SLOT ? af_cookie_of(fd) : 0;
-    const struct af_values values = treat(s, fd, AF_ROLE_CONNECT, addr, 0);
+static void on_connect(const struct af_supervision *s, const struct af_charge *charge, const struct copy *socket,
+                       const struct af_addr *addr) {
+    const uint64_t cookie = s->late || s->sources || charge->slot != AF_NO_SLOT ? af_cookie_of(socket->fd) : 0;
+    const struct af_values values = treat(s, socket, AF_ROLE_CONNECT, addr, 0);
     const bool is_bound = af_cookies_take(s->late, cookie);
     if (!is_bound)
-        af_choose_source(s, fd, cookie, addr, &values);
+        af_choose_source(s, socket->fd, cookie, addr, &values);
     if (cookie && charge->slot != AF_NO_SLOT)
-        af_book_socket(charge->book, charge->slot, cookie, addr, mptcp);
+        af_book_socket(charge->book, charge->slot, cookie, addr, socket->mptcp);
 }
 
 static bool local_of(int fd, struct sockaddr_storage *to, socklen_t *size, struct af_addr *addr) {
@@ -155,7 +178,8 @@ static bool local_of(int fd, struct sockaddr_storage *to, socklen_t *size, struc
     return getsockname(fd, (struct sockaddr *)to, size) == 0 && af_addr_from((struct sockaddr *)to, *size, addr);
 }
 
-static void on_listen(const struct af_supervision *s, int fd) {
+static void on_listen(const struct af_supervision *s, const struct copy *socket) {
+    const int fd = socket->fd;
     struct sockaddr_storage local;
     socklen_t size;
     struct af_addr addr;
@@ -164,8 +188,8 @@ static void on_listen(const struct af_supervision *s, int fd) {
     if (!local_of(fd, &local, &size, &addr))
         return;
     if (!addr.port && !af_cookies_take(s->late, af_cookie_of(fd))) /* no bind preceded */
-        treat(s, fd, AF_ROLE_BIND, &(struct af_addr){ .v6 = addr.v6 }, 1);
-    treat(s, fd, AF_ROLE_LISTEN, &addr, 0);
+        treat(s, socket, AF_ROLE_BIND, &(struct af_addr){ .v6 = addr.v6 }, 1);
+    treat(s, socket, AF_ROLE_LISTEN, &addr, 0);
 }
 
 /* A port that we have left to connect is to be there before that: the kernel chooses it now. 0, or what bind would have
@@ -186,10 +210,11 @@ static int bind_now(const struct af_supervision *s, int fd) {
     return error;
 }
 
-static void on_bind(const struct af_supervision *s, int fd, const struct af_addr *addr) {
+static void on_bind(const struct af_supervision *s, const struct copy *socket, const struct af_addr *addr) {
+    const int fd = socket->fd;
     const bool own = number(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
     bind_now(s, fd); /* a second bind: the kernel is to see what it would have seen */
-    treat(s, fd, AF_ROLE_BIND, addr, addr->port);
+    treat(s, socket, AF_ROLE_BIND, addr, addr->port);
     if (!addr->port && !own && number(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT))
         af_cookies_put(s->late, af_cookie_of(fd));
 }
@@ -205,27 +230,26 @@ static int look_at(const struct af_supervision *s, struct af_charges *charges,
     struct sockaddr_storage storage = { 0 };
     struct af_addr addr = { .v6 = 0 };
     const uint32_t size = has_address(call->call) ? (uint32_t)call->arguments[2] : 0;
-    bool mptcp;
     int error = 0;
     if (!call->thread || size > sizeof storage)
         return 0;
     struct af_charge *charge = af_charge_of(charges, s, call->thread, call->arguments[1], &storage, size);
     if (!charge || charge->left_alone || (size && !af_addr_from((struct sockaddr *)&storage, size, &addr)))
         return 0;
-    const int fd = af_charge_take(charges, s, &charge, (int)call->arguments[0]);
-    if (fd < 0)
+    struct copy socket = { .fd = af_charge_take(charges, s, &charge, (int)call->arguments[0]) };
+    if (socket.fd < 0)
         return 0;
-    if (!is_tcp(fd, &mptcp) || !charge || !still_waits(s, charge, notification))
+    if (!is_tcp(&socket) || !charge || !still_waits(s, charge, notification))
         ; /* not ours, or not its any more */
     else if (call->call == AF_NOTIFY_CONNECT)
-        on_connect(s, charge, fd, &addr, mptcp);
+        on_connect(s, charge, &socket, &addr);
     else if (call->call == AF_NOTIFY_BIND)
-        on_bind(s, fd, &addr);
+        on_bind(s, &socket, &addr);
     else if (call->call == AF_NOTIFY_LISTEN)
-        on_listen(s, fd);
+        on_listen(s, &socket);
     else
-        error = bind_now(s, fd);
-    close(fd);
+        error = bind_now(s, socket.fd);
+    close(socket.fd);
     return error;
 }
 

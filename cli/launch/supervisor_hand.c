@@ -17,7 +17,7 @@ static void treat_new(const struct af_policy *policy, int fd) {
     struct af_values values = policy->values;
     af_values_from_outside(&values);
     values.port_low = values.port_high = 0;
-    af_treat(fd, &values, AF_ROLE_CONNECT, 0, policy->override);
+    af_treat(fd, &values, AF_ROLE_CONNECT, 0, 0, policy->override);
 }
 
 bool af_supervise_socket(const struct af_supervision *s, struct af_charges *charges,

@@ -82,8 +82,8 @@ void af_supervise_call(const struct af_supervision *s, struct af_charges *charge
 
 /* What is left of the values from outside, where nobody sees the close or a failing connect. */
 void af_values_from_outside(struct af_values *values);
-/* Set the options; `port` as for af_policy_options. */
-void af_treat(int fd, const struct af_values *values, enum af_role role, uint16_t port, bool override);
+/* Set the options; `port` and `own` as for af_policy_options. */
+void af_treat(int fd, const struct af_values *values, enum af_role role, uint16_t port, uint32_t own, bool override);
 uint64_t af_cookie_of(int fd);
 
 /* supervisor_source.c: bind a socket that is about to connect to the next address of `values`, unless the program has an
@@ -91,6 +91,7 @@ uint64_t af_cookie_of(int fd);
 struct af_sources *af_sources_make(void);
 void af_choose_source(const struct af_supervision *s, int fd, uint64_t cookie, const struct af_addr *peer,
                       const struct af_values *values);
+bool af_is_of_our_network(int fd);
 /* Before it listens: it has no address of ours any more. */
 void af_take_back_source(const struct af_supervision *s, int fd, uint64_t cookie);
 

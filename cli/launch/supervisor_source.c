@@ -84,6 +84,14 @@ static bool same_network(int a, int b) {
            getsockopt(b, SOL_SOCKET, SO_NETNS_COOKIE, &of_b, &size) == 0 && of_a == of_b;
 }
 
+bool af_is_of_our_network(int fd) {
+    const int ours = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const bool same = ours >= 0 && same_network(ours, fd);
+    if (ours >= 0)
+        close(ours);
+    return same;
+}
+
 /* A datagram socket that is connected sends nothing: the kernel looks for the route. Of another network namespace than ours
  * it is not known, and taken to be there. */
 static bool route_leads(int fd, const struct af_addr *from, const struct af_addr *to) {
