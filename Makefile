@@ -10,6 +10,7 @@ CFLAGS ?= -O2 -g
 WARN = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(if $(CI),-Werror)
 BASE = -std=gnu11 -D_GNU_SOURCE -I. -MMD -MP $(WARN) $(CPPFLAGS)
 B = build
+.DEFAULT_GOAL = all
 MACHINE := $(shell $(CC) -dumpmachine)
 Q = $(if $(V),,@)
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
