@@ -374,6 +374,11 @@ Test(docs, every_setting_in_the_documents_is_one_that_the_parser_takes) {
     cr_expect_gt(seen, 30);
 }
 
+Test(docs, make_alone_builds) {
+    struct ended goal = shell("make -pnq 2>/dev/null | sed -n 's/^.DEFAULT_GOAL :\\{0,1\\}= //p'");
+    cr_expect_str_eq(goal.out, "all\n");
+}
+
 Test(docs, make_help_lists_every_target) {
     struct ended phony = shell("sed -n 's/^.PHONY: //p' Makefile man/rules.mk tests/debian/rules.mk | tr ' ' '\\n'");
     const char *help = shell("make -s help | awk '{ print $1 }'").out;
