@@ -111,6 +111,7 @@ static pid_t start_holder(int listener, int watched, struct in_hand *in_hand) {
     struct pollfd at = { .fd = watched, .events = POLLIN };
     if (pid != 0)
         return pid;
+    setsid(); /* and whoever kills a process group leaves one of the two */
     take_another_name();
     while (poll(&at, 1, -1) < 0 && errno == EINTR)
         ;

@@ -351,6 +351,25 @@ Test(supervisor, killed_by_name_with_run_leaves_the_program_as_without_it) {
     victim_wait(&v);
 }
 
+/* One kill(2) of a process group ends one of the two at most. */
+Test(supervisor, killed_by_group_leaves_the_program_as_without_it) {
+    for (int which = 0; which < 2; which++) {
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        pid_t at[8];
+        struct victim v = start_slow(&peer, "40", at);
+        for (int i = 0; i < 1000 && getpgid(at[which]) != at[which]; i++)
+            usleep(10000);
+        cr_assert_eq(getpgid(at[which]), at[which]);
+        kill(-at[which], SIGKILL);
+        peer_wait_ended(&peer, 40);
+        cr_expect_eq(peer_count(&peer, 0, 0), 40, "%d", which);
+        cr_expect_eq(victim_wait(&v).status, 0, "%d", which);
+        ns_settle();
+        cr_expect_eq(ns_tw() > 0, which == 0, "%d: %ld", which, ns_tw());
+    }
+}
+
 /* What a service manager sends to all of a service: the program may have a last connection to make. */
 Test(supervisor, outlives_what_is_sent_to_all_of_them) {
     ns_enter();

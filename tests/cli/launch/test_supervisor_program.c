@@ -47,7 +47,8 @@ Test(supervisor_program, an_option_of_the_program_s_own_stays) {
         long left;
     } rows[] = {
         { "reuseaddr:0", "override=off", 0 }, /* none of linger's */
-        { "linger:1:5", "override=off", N },  { "linger2:7", "override=off", N },
+        { "linger:1:5", "override=off", N },
+        { "linger2:7", "override=off", N },
         { "linger2:7", "override=on", 0 },
     };
     ns_enter();
