@@ -191,9 +191,8 @@ static void begin(char **envp) {
         af_at_quick_exit();
 }
 
-__attribute__((constructor)) static void start(int argc, char **argv, char **envp) {
+static void start(int argc, char **argv, char **envp) {
     size_t size = 0;
-    af_resolve();
     const bool known = af_is_glibc() || af_find_arguments(&argc, &argv, &envp);
     size_t n = envp ? measure(envp, &size) : 0;
     if (n == 0 || !(known ? read_auxv(envp) : af_ask_auxv()))
@@ -217,3 +216,20 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         af.on = true; /* for the complaint at the first TCP socket, and nothing else */
     }
 }
+
+/* musl calls it without arguments. Where they would lie on the stack that is memory of whoever calls: it is not written. */
+#ifdef __i386__
+__attribute__((constructor)) static void construct(void) {
+    void **frame = __builtin_frame_address(0); /* and above it where it goes back to, and the arguments */
+    af_resolve();
+    if (af_is_glibc())
+        start((int)(intptr_t)frame[2], frame[3], frame[4]);
+    else
+        start(0, NULL, NULL);
+}
+#else
+__attribute__((constructor)) static void construct(int argc, char **argv, char **envp) {
+    af_resolve();
+    start(argc, argv, envp);
+}
+#endif
