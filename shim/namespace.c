@@ -57,6 +57,19 @@ static int fcntl_from(int place, int fd, int command, void *argument) {
     return (int)back(place, kept, af_on_fcntl(fd, command, argument, false));
 }
 
+#ifdef __i386__ /* with time and offsets of 64 bits */
+static int fcntl_of_64_from(int place, int fd, int command, void *argument) {
+    const int kept = errno;
+    return (int)back(place, kept, af_fcntl_of_64(fd, command, argument));
+}
+
+static int recvmmsg_of_64_from(int place, int fd, struct mmsghdr *messages, unsigned n, int flags,
+                               struct af_time64 *timeout) {
+    const int kept = errno;
+    return (int)back(place, kept, af_recvmmsg_of_64(fd, messages, n, flags, timeout));
+}
+#endif
+
 static long syscall_from(int place, long number, va_list rest) {
     const int kept = errno;
     long a[6];
@@ -124,25 +137,46 @@ static pid_t fork_from(int place) {
         return fork_from(PLACE); \
     }
 
+#ifdef __i386__
+#define OF_64 \
+    static int OF(elsewhere_fcntl64)(int fd, int command, ...) { \
+        va_list rest; \
+        va_start(rest, command); \
+        void *argument = va_arg(rest, void *); \
+        va_end(rest); \
+        return fcntl_of_64_from(PLACE, fd, command, argument); \
+    } \
+    static int OF(elsewhere_recvmmsg64)(int fd, struct mmsghdr *messages, unsigned n, int flags, \
+                                        struct af_time64 *timeout) { \
+        return recvmmsg_of_64_from(PLACE, fd, messages, n, flags, timeout); \
+    }
+#else
+#define OF_64
+#endif
+
 #define PLACE 0
 #define SYSTEM_CALL FUNCTION
 #include "shim/calls.def"
 OTHERS
+OF_64
 #undef PLACE
 #define PLACE 1
 #define SYSTEM_CALL FUNCTION
 #include "shim/calls.def"
 OTHERS
+OF_64
 #undef PLACE
 #define PLACE 2
 #define SYSTEM_CALL FUNCTION
 #include "shim/calls.def"
 OTHERS
+OF_64
 #undef PLACE
 #define PLACE 3
 #define SYSTEM_CALL FUNCTION
 #include "shim/calls.def"
 OTHERS
+OF_64
 #undef PLACE
 
 #define IN_PLACE(name) \
@@ -155,7 +189,18 @@ void *af_elsewhere(const char *text, int place) {
 #define SYSTEM_CALL(result, name, parameters, arguments) \
     if (same(text, #name)) \
         return IN_PLACE(name);
+#define SYSTEM_ALIAS(result, name, target, parameters, arguments) \
+    if (same(text, #name)) \
+        return IN_PLACE(target);
 #include "shim/calls.def"
+#ifdef __i386__ /* which fcntl of the two that its libc has been before 2.28, the name does not tell: the newer */
+    if (same(text, "fcntl64") || same(text, "__fcntl_time64"))
+        return IN_PLACE(fcntl64);
+    if (same(text, "__recvmmsg64"))
+        return IN_PLACE(recvmmsg64);
+    if (same(text, "__prctl_time64"))
+        return IN_PLACE(prctl);
+#endif
     if (same(text, "fcntl") || same(text, "fcntl64"))
         return IN_PLACE(fcntl);
     if (same(text, "syscall"))
@@ -275,8 +320,7 @@ EXPORT void *af_export_dlmopen(long namespace, const char *file, int mode) __asm
 EXPORT AF_JUMPS void *af_export_dlmopen(long namespace, const char *file, int mode) {
     if (AF_UNLIKELY(!atomic_load(&next)))
         find_next();
-    const bool has_other_names = sizeof(long) == 4; /* for 64-bit time and files: not reached */
-    if (namespace != LM_ID_BASE && !has_other_names && af.on && !af_sealed && af_is_glibc() && file &&
+    if (namespace != LM_ID_BASE && af.on && !af_sealed && af_is_glibc() && file &&
         af_any_caller(file, __builtin_return_address(0)))
         return open_and_bind(namespace, file, mode);
     AF_JUMP atomic_load (&next)(namespace, file, mode);

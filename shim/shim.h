@@ -106,6 +106,14 @@ void *af_ask_libc(const char *name);
 #undef VARIADIC
 #undef ALSO
 int af_on_fcntl(int fd, int command, void *argument, bool raw);
+#ifdef __i386__ /* as programs call them whose time and offsets have 64 bits */
+struct af_time64 {
+    int64_t s;
+    int32_t ns, unused;
+};
+int af_fcntl_of_64(int fd, int command, void *argument);
+int af_recvmmsg_of_64(int fd, struct mmsghdr *messages, unsigned n, int flags, struct af_time64 *timeout);
+#endif
 long af_on_syscall(long number, const long arguments[6]);
 
 /* How a hook of a SYSTEM_CALL row goes on: in the next function in line, or, where the program came by syscall(), in that

@@ -35,16 +35,16 @@ FCNTL_AS(__fcntl, any_fcntl)
 #ifdef __i386__
 /* A lock of an open file description has offsets of 32 or of 64 bits, by the function; all other commands say so by their
  * number. Before 2.28 glibc has one fcntl, and that takes those of 64. */
-static inline int fcntl_of_64(int fd, int command, void *argument) {
+int af_fcntl_of_64(int fd, int command, void *argument) {
     const bool by_function = command >= F_OFD_GETLK && command <= F_OFD_SETLKW && af_real.fcntl64;
     return by_function ? af_real.fcntl64(fd, command, argument) : any_fcntl(fd, command, argument);
 }
 __asm__(".symver af_fcntl, fcntl@@GLIBC_2.28, remove");
 __asm__(".symver af_fcntl_old, fcntl@GLIBC_2.0, remove");
 FCNTL(af_fcntl, any_fcntl)
-FCNTL(af_fcntl_old, fcntl_of_64)
-FCNTL_AS(fcntl64, fcntl_of_64)
-FCNTL_AS(__fcntl_time64, fcntl_of_64)
+FCNTL(af_fcntl_old, af_fcntl_of_64)
+FCNTL_AS(fcntl64, af_fcntl_of_64)
+FCNTL_AS(__fcntl_time64, af_fcntl_of_64)
 #else
 FCNTL_AS(fcntl, any_fcntl)
 FCNTL_AS(fcntl64, any_fcntl)
@@ -71,13 +71,7 @@ PRCTL(prctl)
 PRCTL(__prctl_time64)
 
 /* What is left of the time goes back in the caller's 64 bits. */
-struct time64 {
-    int64_t s;
-    int32_t ns, unused;
-};
-EXPORT int af_export_recvmmsg64(int fd, struct mmsghdr *messages, unsigned n, int flags,
-                                struct time64 *timeout) __asm__("__recvmmsg64");
-int af_export_recvmmsg64(int fd, struct mmsghdr *messages, unsigned n, int flags, struct time64 *timeout) {
+int af_recvmmsg_of_64(int fd, struct mmsghdr *messages, unsigned n, int flags, struct af_time64 *timeout) {
     const bool can = timeout && af_can_read(timeout, sizeof *timeout);
     struct timespec short_time = { 0 };
     if (can) {
@@ -94,6 +88,14 @@ int af_export_recvmmsg64(int fd, struct mmsghdr *messages, unsigned n, int flags
     }
     return got;
 }
+#define RECVMMSG(name) \
+    EXPORT int af_export_##name(int fd, struct mmsghdr *messages, unsigned n, int flags, \
+                                struct af_time64 *timeout) __asm__(#name); \
+    int af_export_##name(int fd, struct mmsghdr *messages, unsigned n, int flags, struct af_time64 *timeout) { \
+        return af_recvmmsg_of_64(fd, messages, n, flags, timeout); \
+    }
+RECVMMSG(__recvmmsg64)
+RECVMMSG(__recvmmsg_time64)
 #endif
 
 /* A child that shares our memory but not our descriptors runs hooks on the parent's table. */

@@ -16,9 +16,8 @@ static struct peer answering(void) {
     return peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1, .raw = true });
 }
 
-/* Where functions have other names for 64-bit time and files, dlmopen is let alone. */
 static bool reaches_namespaces(void) {
-    return !victims_are("musl") && !victims_are("i386");
+    return !victims_are("musl");
 }
 
 Test(deepbind, what_such_a_library_opens_is_treated_and_counted) {
@@ -85,7 +84,7 @@ Test(deepbind, in_four_namespaces_at_once_and_a_fifth_does_as_it_does_bare) {
     const char *log = scratch_path();
 
     if (!reaches_namespaces())
-        cr_skip_test("musl has no dlmopen, and in programs of 32 bits it is let alone");
+        cr_skip_test("musl has no dlmopen");
     ns_enter();
     struct peer peer = answering();
     struct ended e = opened(text("LOG=%s|LINGER=ack", log), "lazy_apart_five", victim_path("deep.so"), peer.port);
@@ -101,7 +100,7 @@ Test(deepbind, a_child_forked_there_shares_what_was_open) {
     const char *log = scratch_path();
 
     if (!reaches_namespaces())
-        cr_skip_test("musl has no dlmopen, and in programs of 32 bits it is let alone");
+        cr_skip_test("musl has no dlmopen");
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ .raw = true });
     struct ended e = opened(text("LOG=%s|LINGER=rst", log), "lazy_apart_shares", victim_path("deep.so"), peer.port);
