@@ -82,7 +82,7 @@ $(B)/tests/check: $(call objects,obj,$(TESTS) $(filter-out cli/main.c,$(CLI)) $(
 	@mkdir -p $(@D); echo "  LINK $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) -lcriterion $(CLI_LIBRARIES)
 
-$(B)/obj/cli/launch/preload.o: BASE += -DAF_LIBDIR='"$(LIBDIR)"' -DAF_MULTIARCH='"$(shell $(CC) -print-multiarch)"'
+$(B)/obj/cli/launch/preload.o: BASE += -DAF_LIBDIR='"$(LIBDIR)"' -DAF_MULTIARCH='"$(shell $(CC) -print-multiarch 2>/dev/null)"'
 
 # A file that has gone, or has moved, links its program anew.
 $(B)/libafterfin.so $(B)/afterfin $(B)/tests/check: $(B)/sources

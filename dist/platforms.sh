@@ -3,7 +3,7 @@
 # bits LIBDIR/libafterfin.so, in those of 32 bits I386_LIBDIR/libafterfin.so, which need not be there.
 #
 # ld.so puts for $PLATFORM: glibc on x86_64 what the kernel says, or since 2.26 haswell or xeon_phi; on i386 what the kernel
-# says, or i586 or i686. musl takes it as it is written. $LIB would not do: where the one is lib64 the other is lib, and
+# says, or i586 or i686. musl takes it as it is written, and ${PLATFORM} too, which for glibc is the same. $LIB would not do: where the one is lib64 the other is lib, and
 # where the other is lib32 the one is lib.
 set -eu
 links() {
@@ -16,4 +16,4 @@ links() {
 }
 directory=$1/libafterfin
 links "$1/libafterfin.so" x86_64 haswell xeon_phi '$PLATFORM'
-links "$2/libafterfin.so" i386 i486 i586 i686
+links "$2/libafterfin.so" i386 i486 i586 i686 '${PLATFORM}'

@@ -105,7 +105,7 @@ static bool prepare(struct af_experiment *e) {
         e->side[s].name = s ? "B" : "A";
         if (!af_settings_check(&e->side[s].settings) || !af_preload(&e->side[s].settings))
             return false;
-        af_preload_beside_sanitizer(&e->side[s].settings, e->command[0]);
+        af_preload_for(&e->side[s].settings, e->command[0]);
         e->side[s].settings.supervised = way == AF_WAY_PRELOAD ? AF_NOT_SUPERVISED : af_supervisor_way(&refused);
     }
     e->runs = af_array(NULL, 2 * (size_t)e->rounds, sizeof *e->runs);

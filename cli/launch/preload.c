@@ -20,7 +20,9 @@
 #define AF_MULTIARCH ""
 #endif
 /* Beside the library: a directory for each word that ld.so puts for $PLATFORM, which is never the same one in programs of
- * 64 and of 32 bits. musl puts nothing there, and finds a directory of that very name. */
+ * 64 and of 32 bits. musl puts nothing there, and finds a directory of that very name, with that of 64 bits. For glibc
+ * ${PLATFORM} is the same as $PLATFORM, and for musl another directory, with that of 32 bits. What does not fit it musl
+ * passes over without a word, and glibc what it has already. */
 #define PLATFORMS "libafterfin"
 #define I386 "i686"
 
@@ -114,11 +116,26 @@ static bool needs_sanitizer(const char *program) {
     return needs;
 }
 
-void af_preload_beside_sanitizer(struct af_settings *settings, const char *command) {
+/* Each program of a tree pays for a second entry, so only where there is need. */
+static void add_for_musl(struct af_settings *settings) {
+    static const char one[] = "/" PLATFORMS "/$PLATFORM/" LIBRARY, other[] = "/" PLATFORMS "/${PLATFORM}/" LIBRARY;
+    const char *value = af_settings_get(settings, "LD_PRELOAD"), *at = strstr(value, one), *entry = at;
+    if (!at || strstr(value, other))
+        return;
+    while (entry > value && !strchr(" :", entry[-1]))
+        entry--;
+    const char *end = at + sizeof one - 1;
+    af_settings_set(settings, "LD_PRELOAD",
+                    af_format("%.*s:%.*s%s%s", (int)(end - value), value, (int)(at - entry), entry, other, end));
+}
+
+void af_preload_for(struct af_settings *settings, const char *command) {
     static const char option[] = "verify_asan_link_order=0";
     const char *former = af_settings_get(settings, "ASAN_OPTIONS");
     struct af_reach reach;
     af_reach(command, getenv("PATH"), &reach);
+    if (reach.is_i386 && reach.is_musl)
+        add_for_musl(settings);
     if (reach.n_files && needs_sanitizer(reach.files[reach.n_files - 1]))
         af_settings_set(settings, "ASAN_OPTIONS",
                         former && *former ? af_format("%s:%s", former, option) : af_format("%s", option));

@@ -11,10 +11,14 @@ bool af_preload(struct af_settings *settings);
 /* The library that is for programs of this machine, or for those of 32 bits that it runs (i386): where it is, or NULL. */
 const char *af_preload_library(bool i386);
 
-/* AddressSanitizer's runtime, as a library (gcc), ends a program in which another library comes first, unless ASAN_OPTIONS
+/* What is to be added for the program that `command` comes to.
+ *
+ * For one of 32 bits with musl, a second entry: see preload.c.
+ *
+ * AddressSanitizer's runtime, as a library (gcc), ends a program in which another library comes first, unless ASAN_OPTIONS
  * says otherwise: so that does, where the program that `command` comes to needs it. To preload the runtime itself would
  * bring it into every child. */
-void af_preload_beside_sanitizer(struct af_settings *settings, const char *command);
+void af_preload_for(struct af_settings *settings, const char *command);
 
 /* The new value of LD_PRELOAD, for `library` and a former value (or NULL). */
 char *af_preload_value(const char *library, const char *former);

@@ -71,10 +71,12 @@ static bool loads_library_32(struct af_reach *r, const struct af_elf *elf) {
     static const char glibc[] = "ld-linux.so.2";
     const char *loader = elf->loader[0] ? elf->loader : r->files[r->n_files - 1];
     r->is_i386 = true;
-    if (strcmp(base_name(loader), glibc) != 0) {
+    r->is_musl = is_musl(loader);
+    if (strcmp(base_name(loader), glibc) != 0 && !r->is_musl) {
         r->is_static = !elf->loader[0];
-        return r->is_static ? no(r, "is statically linked (for 32-bit x86): nothing can be preloaded into it")
-                            : no(r, "is a program for 32-bit x86 and not for glibc (its loader is %s)", loader);
+        return r->is_static
+                   ? no(r, "is statically linked (for 32-bit x86): nothing can be preloaded into it")
+                   : no(r, "is a program for 32-bit x86, and uses another C library (its loader is %s)", loader);
     }
     return af_preload_library(true) ||
            no(r,

@@ -14,6 +14,7 @@ struct af_reach {
     size_t n_files;
     bool is_static; /* not reachable, because it is static: the supervisor can (supervisor.h) */
     bool is_i386;   /* of 32 bits: it takes the library for those */
+    bool is_musl;   /* of those, and of musl */
     bool is_go;     /* reachable, but it calls the kernel by itself: the library and the supervisor together can */
     bool reachable; /* true too where it cannot be told: exec will tell */
     int error;      /* why the last file, or what env is to run, cannot be run or read, as errno; 0: it can */

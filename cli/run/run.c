@@ -112,7 +112,7 @@ static bool prepare(struct request *q) {
         return false;
     if (!af_output_will("run", "JSON", q->json_path))
         return false;
-    af_preload_beside_sanitizer(&q->settings, q->command[0]);
+    af_preload_for(&q->settings, q->command[0]);
     const enum af_way way = af_reach_way(q->command[0], getenv("PATH"), why);
     const bool counts = !q->exec && (!q->quiet || q->json);
     const bool supervise = (q->supervise || way == AF_WAY_SUPERVISOR || way == AF_WAY_BOTH) &&

@@ -140,7 +140,7 @@ const char *preload_path(void);
 void build_for_all(void);
 /* With VICTIMS=musl in the runner's environment, that which is built for musl, where there is one (tests/libc/rules.mk). */
 const char *victim_path(const char *name);
-bool victims_are(const char *libc);
+bool victims_are(const char *libc); /* musl, i386, ...; musl-i386 is of both */
 const char *scratch_path(void);
 /* What that test left at its paths. */
 void remove_scratch(pid_t test);

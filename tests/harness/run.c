@@ -96,12 +96,16 @@ const char *library_path(void) {
 
 const char *preload_path(void) {
     const char *other = copy("%s/libafterfin/i686/libafterfin.so", build_directory());
-    return copy("%s/libafterfin%s.so", build_directory(), access(other, R_OK) == 0 ? "/$PLATFORM/libafterfin" : "");
+    const char *path = copy("%s/libafterfin%s.so", build_directory(),
+                            access(other, R_OK) == 0 ? "/$PLATFORM/libafterfin" : "");
+    return victims_are("i386") && victims_are("musl")
+               ? copy("%s:%s/libafterfin/${PLATFORM}/libafterfin.so", path, build_directory())
+               : path;
 }
 
 bool victims_are(const char *libc) {
     const char *wanted = getenv("VICTIMS");
-    return wanted && strcmp(wanted, libc) == 0;
+    return wanted && strstr(wanted, libc);
 }
 
 const char *victim_path(const char *name) {

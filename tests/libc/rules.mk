@@ -42,7 +42,7 @@ check-musl: all tests $(if $(MUSL_CC),$(MUSL_VICTIMS)) ## the tests of the libra
 OLD_DEBIAN ?= bullseye
 ROOT ?= $(B)/$(OLD_DEBIAN)
 OLD = $(abspath $(ROOT))
-MULTIARCH := $(shell $(CC) -print-multiarch)
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 OLD_LOADER = $(OLD)$(shell sed -n 's/.*AS_NEEDED ( \([^ ]*\) ).*/\1/p' $(OLD_LIB)/libc.so)
 OLD_LIB = $(OLD)/usr/lib/$(MULTIARCH)
 OLD_LINK = --sysroot=$(OLD) -isystem $(B)/kernel -B$(OLD_LIB) -L$(OLD_LIB) -Wl,--dynamic-linker=$(OLD_LOADER) \
@@ -117,6 +117,8 @@ $(B)/i386/tests/victims/static/%: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $< (i386, static)"
 	$(Q)$(I386_CC) $(BASE) $(CFLAGS) -static -pthread -o $@ $<
 
+# Of the functions that have two names there, some under one and some under the other.
+$(B)/i386/tests/victims/deep.so: CFLAGS += -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 $(B)/i386/tests/victims/%.so: tests/victims/%.c
 	@mkdir -p $(@D); echo "  CC   $< (i386)"
 	$(Q)$(I386_CC) $(BASE) $(CFLAGS) -shared -fPIC -o $@ $<
@@ -126,4 +128,33 @@ check-i386: all tests $(if $(I386_CC),$(I386_VICTIMS)) ## the library of 32 bits
 		elif $(B)/i386/tests/victims/late >$(B)/i386/runs 2>&1; [ $$? -gt 125 ]; then \
 		echo "check-i386: skipped, programs of 32 bits do not run here: $$(cat $(B)/i386/runs)"; \
 		else VICTIMS=i386 $(B)/tests/check -j2 --filter '@($(subst $(space),|,$(strip $(I386_SUITES))))/*' $(CHECK); fi
-.PHONY: check-musl check-old-glibc check-aarch64 check-i386
+
+# Both at once: what Debian's musl and musl-dev of i386 hold, which are fetched, or lie in MUSL_I386.
+MUSL_I386 ?= $(B)/musl-i386.root
+I386_MUSL = $(abspath $(MUSL_I386))
+I386_MUSL_LIB = $(I386_MUSL)/usr/lib/i386-linux-musl
+I386_MUSL_CC = $(I386_CC) -nostdinc -isystem $(I386_MUSL)/usr/include/i386-linux-musl \
+	-isystem $(shell $(firstword $(I386_CC)) -print-file-name=include) -idirafter $(B)/kernel -fPIE
+I386_MUSL_LINK = -nostdlib -pie -Wl,--dynamic-linker=$(I386_MUSL)/lib/ld-musl-i386.so.1 $(I386_MUSL_LIB)/Scrt1.o \
+	$(I386_MUSL_LIB)/crti.o
+I386_MUSL_END = $(I386_MUSL)/lib/i386-linux-musl/libc.so $(shell $(I386_CC) -print-libgcc-file-name) $(I386_MUSL_LIB)/crtn.o
+
+$(I386_MUSL)/lib/ld-musl-i386.so.1:
+	$(Q)sh tests/libc/musl_i386.sh $(I386_MUSL)
+
+$(B)/musl-i386/tests/victims/%: tests/victims/%.c | $(I386_MUSL)/lib/ld-musl-i386.so.1 $(B)/kernel
+	@mkdir -p $(@D); echo "  CC   $< (musl, i386)"
+	$(Q)$(I386_MUSL_CC) $(BASE) $(CFLAGS) $(I386_MUSL_LINK) -o $@ $< $(I386_MUSL_END)
+
+# musl takes glibc's libc.so.6 for itself.
+$(B)/musl-i386/tests/victims/%.so: $(B)/i386/tests/victims/%.so
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+# Below a CMD that is none of them they run bare, so none of run's suites but one. One victim's filter knows not all that musl calls.
+I386_MUSL_FILTER = @($(subst $(space),|,both_sizes $(strip $(filter-out run%,$(LIBC_SUITES)))))/!(a_child_that_has_sealed_itself*)
+I386_MUSL_VICTIMS = $(filter-out %/bits32 %/docker_exec,$(call victims_for,musl-i386)) $(PRELOADED:%.c=$(B)/musl-i386/%.so)
+check-musl-i386: all tests $(if $(I386_CC),$(I386_MUSL_VICTIMS)) ## the library of 32 bits with programs of musl
+	$(Q)if [ -z "$(I386_CC)" ]; then echo "check-musl-i386: skipped, no compiler makes programs of 32 bits (make test-deps)"; \
+		else VICTIMS=musl-i386 $(B)/tests/check -j2 --filter '$(I386_MUSL_FILTER)' $(CHECK); fi
+.PHONY: check-musl check-old-glibc check-aarch64 check-i386 check-musl-i386

@@ -61,6 +61,31 @@ Test(both_sizes, a_tree_of_both_is_counted_and_treated_whole) {
     }
 }
 
+/* The one of musl hands its connections over by exec to one of glibc, of 64 bits. */
+Test(both_sizes, a_program_of_32_bits_with_musl_is_reached_and_what_it_becomes) {
+    const char *musl = text("%s/musl-i386/tests/victims/inherit", build_directory());
+    if (shell("%s/musl-i386/tests/victims/late", build_directory()).status > 125)
+        cr_skip_test("there are no such programs, or they do not run here (make check-musl-i386)");
+    for (int treated = 0; treated < 2; treated++) {
+        ns_enter();
+        struct peer peer = script_start("ec", 0);
+        const char *json_file = scratch_path();
+        struct ended e = command(NULL, "run", "-q", text("--json=%s", json_file), "-p",
+                                 treated ? "linger=ack-always" : "linger=off", musl, "connections",
+                                 text("%u", peer.port), "5", text("%s/tests/victims/end_stdio", build_directory()),
+                                 "exit", NULL);
+        cr_assert(e.status == 0 && !*e.err, "%d %s%s", e.status, e.out, e.err);
+        ns_settle();
+        json_t *json = json_load_file(json_file, 0, NULL);
+        cr_expect_eq(json_number(json, "totals.passed"), 5, "%s", json_dumps(json, 0));
+        cr_expect_eq(json_number(json, "totals.established"), 10);
+        cr_expect_eq((long)books_of("both", peer.port).to, treated ? 0 : 5);
+        cr_expect_eq(json_number(json, "totals.time_wait"), treated ? 0 : 5);
+        cr_expect(file_of(json, "inherit") && file_of(json, "end_stdio"));
+        peer_stop(&peer);
+    }
+}
+
 Test(both_sizes, set_reaches_a_program_of_32_bits_through_its_library) {
     need_both();
     ns_enter();
