@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_THREADS = 4 };
+enum { MOST_THREADS = 4, HOLDERS = 2 }; /* whichever two of it and them are killed at one stroke, one is left */
 
 /* What the holder shares with the supervisor: the calls that are in its hands. */
 struct in_hand {
@@ -178,17 +178,35 @@ static void detach(int line) {
     }
 }
 
-/* Until the last one that could call has ended. A holder that was killed gets a successor; it is not needed after us. */
-static void watch(int listener, int self, struct in_hand *in_hand, pid_t holder) {
-    struct pollfd at[] = { { .fd = listener }, { .fd = (int)syscall(SYS_pidfd_open, holder, 0), .events = POLLIN } };
-    while (!(at[0].revents & (POLLHUP | POLLERR)))
-        if (poll(at, 2, -1) > 0 && at[1].revents & POLLIN && waitpid(holder, NULL, WNOHANG) == holder) {
-            close(at[1].fd);
-            holder = start_holder(listener, self, in_hand);
-            at[1].fd = holder > 0 ? (int)syscall(SYS_pidfd_open, holder, 0) : -1;
-        }
-    if (holder > 0 && kill(holder, SIGKILL) == 0)
-        waitpid(holder, NULL, 0);
+struct holder {
+    pid_t pid;
+    struct pollfd ended;
+};
+
+static bool hold(struct holder *holder, int listener, int self, struct in_hand *in_hand) {
+    holder->pid = start_holder(listener, self, in_hand);
+    holder->ended.events = POLLIN;
+    holder->ended.fd = holder->pid > 0 ? (int)syscall(SYS_pidfd_open, holder->pid, 0) : -1;
+    return holder->pid > 0;
+}
+
+/* Until the last one that could call has ended. A holder that was killed gets a successor; none is needed after us. */
+static void watch(int listener, int self, struct in_hand *in_hand, struct holder holders[HOLDERS]) {
+    struct pollfd at[1 + HOLDERS] = { { .fd = listener } };
+    while (!(at[0].revents & (POLLHUP | POLLERR))) {
+        for (int i = 0; i < HOLDERS; i++)
+            at[1 + i] = holders[i].ended;
+        if (poll(at, 1 + HOLDERS, -1) < 0)
+            continue;
+        for (int i = 0; i < HOLDERS; i++)
+            if (at[1 + i].revents & POLLIN && waitpid(holders[i].pid, NULL, WNOHANG) == holders[i].pid) {
+                close(holders[i].ended.fd);
+                hold(&holders[i], listener, self, in_hand);
+            }
+    }
+    for (int i = 0; i < HOLDERS; i++)
+        if (holders[i].pid > 0 && kill(holders[i].pid, SIGKILL) == 0)
+            waitpid(holders[i].pid, NULL, 0);
 }
 
 static void supervise(const struct af_settings *settings, const char *directory, unsigned calls) {
@@ -208,7 +226,10 @@ static void supervise(const struct af_settings *settings, const char *directory,
     if (af_keys_asked(&settings->policy, AF_ROLE_CONNECT) & AF_BIT(SOURCE))
         s.sources = af_sources_make();
     af_notify_hasten(s.listener);
-    const pid_t holder = start_holder(s.listener, self, in_hand);
+    struct holder holders[HOLDERS];
+    bool held = true;
+    for (int i = 0; i < HOLDERS; i++)
+        held &= hold(&holders[i], s.listener, self, in_hand);
     long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2; /* one is quicker than two where they are to share a processor */
     threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
     int started = 0;
@@ -217,10 +238,10 @@ static void supervise(const struct af_settings *settings, const char *directory,
         workers[i] = (struct worker){ &s, &in_hand->of[i] };
         started += pthread_create(&thread, NULL, answer, &workers[i]) == 0;
     }
-    if (holder < 0 || !started || write(line, "", 1) != 1)
+    if (!held || !started || write(line, "", 1) != 1)
         return;
     close(line);
-    watch(s.listener, self, in_hand, holder);
+    watch(s.listener, self, in_hand, holders);
 }
 
 /* ---- can it be had ---------------------------------------------------------------------------------------------- */

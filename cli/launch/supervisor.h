@@ -1,10 +1,10 @@
 /* Programs that nothing can be preloaded into, because they are static: their sockets are treated from outside, in the
  * moment in which they connect, listen or bind.
  *
- * Three processes beside CMD, none of them a child of its own. This command. The supervisor, to which each such call is
+ * Four processes beside CMD, none of them a child of its own. This command. The supervisor, to which each such call is
  * told before the kernel carries it out (kernel/notify.h): it takes a copy of the program's own socket, sets the options,
- * and lets the call go on; it ends when the last process under it has ended, and not before. And the holder, which sleeps
- * until the supervisor has ended: should that be killed, the holder lets every call go on as it is.
+ * and lets the call go on; it ends when the last process under it has ended, and not before. And two holders, which sleep
+ * until the supervisor has ended: should that be killed, they let every call go on as it is.
  *
  *   supervisor.c          the processes       supervisor_call.c    what is done to a socket of the program's
  *   supervisor_process.c  whose call it is    supervisor_hand.c    a socket made for it

@@ -271,7 +271,9 @@ Test(supervisor, threads_forks_and_families_work_as_without_it) {
 
 /* ---- its own life ----------------------------------------------------------------------------------------------- */
 
-/* The supervisor and its holder, and what else is named afterfin and is not this command, in the order of their pids: of
+enum { HELPERS = 3 };
+
+/* The supervisor and its two holders, and what else is named afterfin and is not this command, in the order of their pids: of
  * this test's own processes, by the network namespace that they are in. */
 static size_t helpers(pid_t out[8], pid_t but) {
     char ours[64], theirs[64];
@@ -297,12 +299,12 @@ static size_t helpers(pid_t out[8], pid_t but) {
     return n;
 }
 
-/* A client that connects N times, every 20 ms; it has begun, and *at are its supervisor and the holder. */
+/* A client that connects N times, every 20 ms; it has begun, and *at are its supervisor and the holders. */
 static struct victim start_slow(struct peer *peer, const char *n, pid_t at[8]) {
     struct victim v = command_start(NULL, "run", "-p", "linger=ack", static_victim("connect_close"), "127.0.0.1",
                                     port_text(peer), "-n", n, "-i", "20", NULL);
     peer_wait_accepted(peer, 3);
-    cr_assert_eq(helpers(at, v.pid), 2);
+    cr_assert_eq(helpers(at, v.pid), HELPERS);
     return v;
 }
 
@@ -333,17 +335,17 @@ Test(supervisor, killed_at_any_moment_leaves_the_program_as_without_it) {
 Test(supervisor, killed_by_name_with_run_leaves_the_program_as_without_it) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    pid_t at[8], named[2] = { 0 };
+    pid_t at[8], named[HELPERS] = { 0 };
     struct victim v = start_slow(&peer, "40", at);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < HELPERS; i++) {
         const char *comm = file_text(text("/proc/%d/comm", (int)at[i])),
                    *line = file_text(text("/proc/%d/cmdline", (int)at[i]));
         cr_expect_eq(strstr(comm, "afterfin") != NULL, strstr(line, "afterfin") != NULL, "%s: %s", comm, line);
         named[i] = strstr(comm, "afterfin") || strstr(line, "afterfin") ? at[i] : 0;
     }
-    cr_expect(named[0] && !named[1], "the supervisor has the name, and the holder has not");
+    cr_expect(named[0] && !named[1] && !named[2], "the supervisor has the name, and the holders have not");
     kill(v.pid, SIGKILL);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < HELPERS; i++)
         if (named[i])
             kill(named[i], SIGKILL);
     peer_wait_ended(&peer, 40);
@@ -351,9 +353,27 @@ Test(supervisor, killed_by_name_with_run_leaves_the_program_as_without_it) {
     victim_wait(&v);
 }
 
-/* One kill(2) of a process group ends one of the two at most. */
+/* Whichever two are killed at one stroke: the third is left. */
+Test(supervisor, killed_two_at_a_time_leaves_the_program_as_without_it) {
+    for (int spared = 0; spared < HELPERS; spared++) {
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        pid_t at[8];
+        struct victim v = start_slow(&peer, "40", at);
+        for (int i = 0; i < HELPERS; i++)
+            if (i != spared)
+                kill(at[i], SIGKILL);
+        peer_wait_ended(&peer, 40);
+        cr_expect_eq(peer_count(&peer, 0, 0), 40, "but %d", spared);
+        cr_expect_eq(victim_wait(&v).status, 0, "but %d", spared);
+        ns_settle();
+        cr_expect_eq(ns_tw() > 0, spared != 0, "but %d: %ld", spared, ns_tw());
+    }
+}
+
+/* One kill(2) of a process group ends one of them at most. */
 Test(supervisor, killed_by_group_leaves_the_program_as_without_it) {
-    for (int which = 0; which < 2; which++) {
+    for (int which = 0; which < HELPERS; which++) {
         ns_enter();
         struct peer peer = peer_start(&(struct peer_options){ 0 });
         pid_t at[8];
@@ -376,8 +396,8 @@ Test(supervisor, outlives_what_is_sent_to_all_of_them) {
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     pid_t at[8];
     struct victim v = start_slow(&peer, "40", at);
-    kill(at[0], SIGTERM);
-    kill(at[1], SIGTERM);
+    for (int i = 0; i < HELPERS; i++)
+        kill(at[i], SIGTERM);
     peer_wait_ended(&peer, 40);
     cr_expect_eq(victim_wait(&v).status, 0);
     cr_expect_eq(ns_tw(), 0);
@@ -445,7 +465,7 @@ Test(supervisor, keeps_nothing_of_children_that_are_gone) {
     struct victim v = command_start(NULL, "run", "-s", "-p", "linger=ack", "sh", "-c", script, NULL);
     peer_wait_ended(&peer, 300);
     pid_t at[8];
-    cr_assert_eq(helpers(at, v.pid), 2);
+    cr_assert_eq(helpers(at, v.pid), HELPERS);
     cr_expect_lt(entries(text("/proc/%d/fd", (int)at[0]), ""), 4 * 64 + 16);
     cr_expect_eq(ns_tw(), 0);
     victim_kill(&v, SIGTERM);
