@@ -39,6 +39,7 @@ static struct sock_filter filter[] = {
     ALLOW(SYS_mmap2),
     ALLOW(SYS_fstat64),
     ALLOW(SYS_statx),
+    ALLOW(SYS_fcntl64),
     ALLOW(SYS_set_thread_area),
     ALLOW(SYS_ugetrlimit),
     ALLOW(386 /* rseq */),
@@ -46,6 +47,12 @@ static struct sock_filter filter[] = {
 #ifdef SYS_dup2
     ALLOW(SYS_dup2),
     ALLOW(SYS_access),
+    ALLOW(SYS_open),
+    ALLOW(SYS_stat),
+#endif
+#if defined __GLIBC__ && __GLIBC_MINOR__ < 34 /* libpthread's start */
+    ALLOW(SYS_rt_sigaction),
+    ALLOW(SYS_rt_sigprocmask),
 #endif
 #ifdef SYS_arch_prctl
     ALLOW(SYS_arch_prctl),
