@@ -13,7 +13,6 @@ enum { PATH_ROOM = 4096 };
 _Thread_local volatile uint8_t af_vforked;
 _Thread_local volatile uint8_t af_vfork_execs;
 _Thread_local volatile uint8_t af_own_table;
-bool af_sealed;
 
 /* vfork, and clone(CLONE_VM). ------------------------------------------------------------------------------- */
 

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { EXIT_CONFIG = 78, TEXT_ROOM = 1024, MAX_SETTINGS = 64 };
+enum { EXIT_CONFIG = 78, TEXT_ROOM = 320, MAX_SETTINGS = 64 };
 
+bool af_sealed;
 struct af_fork_page af_no_fork_page;
 static struct af_force first;
 struct af_state af = {

@@ -1,10 +1,13 @@
 /* What the library costs a program that never has a TCP socket: instructions, memory, files. All exact. */
-#include "tests/harness/harness.h"
+#include "tests/harness/counts.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <spawn.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* User instructions that the library adds to exec, ld.so and main of /bin/true over those of a library with nothing in
@@ -68,6 +71,41 @@ Test(costs, exec_takes_at_most_so_many_instructions) {
         cr_expect_leq(wrapped - empty, MOST_EXTRA, "'%s': %ld, bare %ld, empty %ld", rows[i], wrapped, bare, empty);
     }
     unlink(library);
+}
+
+/* Pages that the kernel has to find or clear for /bin/true, in so many starts: where it puts things differs, and with that
+ * how many pages it finds at once. */
+enum { STARTS = 200 };
+static long faults(const char *library, const char *const settings[]) {
+    const char *argv[] = { "true", NULL }, *env[8] = { text("LD_PRELOAD=%s", library) };
+    long all = 0;
+
+    for (int i = 0; settings[i]; i++)
+        env[i + 1] = settings[i];
+    for (int i = 0; i < STARTS; i++) {
+        struct rusage used;
+        pid_t pid;
+        int status;
+        cr_assert_eq(posix_spawn(&pid, "/bin/true", NULL, NULL, (char *const *)argv, (char *const *)env), 0);
+        cr_assert(wait4(pid, &status, 0, &used) == pid && status == 0);
+        all += used.ru_minflt;
+    }
+    return all;
+}
+
+/* Beyond an empty library: its list of names, and the entries that ld.so writes; with settings the mailbox, and the clock. */
+Test(costs, exec_touches_few_pages) {
+    static const char *const none[] = { NULL }, *const log[] = { "AFTERFIN_LOG=/tmp/afterfin.log", NULL },
+                             *const ack[] = { "AFTERFIN_LINGER=ack", "AFTERFIN_LOG=stderr", NULL };
+    const char *library = stripped_library(), *nothing = empty_library();
+    const long empty = faults(nothing, none);
+    const double bare = (double)(faults(library, none) - empty) / STARTS,
+                 with_log = (double)(faults(library, log) - empty) / STARTS,
+                 with_ack = (double)(faults(library, ack) - empty) / STARTS;
+
+    cr_expect_lt(bare, 3.3, "%.1f, with a log %.1f, with ack %.1f", bare, with_log, with_ack);
+    cr_expect_lt(with_log, 6.3, "%.1f, with a log %.1f, with ack %.1f", bare, with_log, with_ack);
+    cr_expect_lt(with_ack, 6.3, "%.1f, with a log %.1f, with ack %.1f", bare, with_log, with_ack);
 }
 
 /* The mappings without a name of a process that reads its own /proc/self/smaps. */
