@@ -33,10 +33,12 @@ static void print_facts(const struct af_program *p) {
     af_doctor_line(AF_INDENT, "%s: %s%s%s%s%s%s%s%s%s", p->reach.files[p->reach.n_files - 1], af_elf_machine(elf),
                    !native          ? ""
                    : elf->loader[0] ? ", dynamic, "
+                   : elf->library   ? ", a library"
                                     : ", static",
                    p->libc ? p->libc : "", p->libc && strcmp(p->libc, "other") == 0 ? " C library" : "",
-                   native && elf->moves ? ", PIE" : "", p->code.go ? ", Go" : "", p->setuid ? ", setuid" : "",
-                   p->setgid ? ", setgid" : "", p->capabilities ? ", file capabilities" : "");
+                   native && elf->moves && !elf->library ? ", PIE" : "", p->code.go ? ", Go" : "",
+                   p->setuid ? ", setuid" : "", p->setgid ? ", setgid" : "",
+                   p->capabilities ? ", file capabilities" : "");
     if (elf->loader[0])
         af_doctor_line(AF_INDENT, "loader: %s", elf->loader);
     if (p->library)
@@ -74,6 +76,13 @@ static void print_past(const struct af_program *p) {
         af_doctor_line(AF_INDENT, "%s %s", p->past[i].path, what[p->past[i].by]);
 }
 
+static bool past_by_kernel(const struct af_program *p) {
+    for (size_t i = 0; i < p->n_past; i++)
+        if (p->past[i].by == AF_BY_KERNEL)
+            return true;
+    return false;
+}
+
 static void print_doubts(const struct af_program *p) {
     if (p->reach.is_i386) {
         af_doctor_line(AF_INDENT, "what it and its libraries call is not looked at in programs of 32 bits");
@@ -84,7 +93,9 @@ static void print_doubts(const struct af_program *p) {
             af_doctor_line(AF_INDENT, "%s is needed, and was not found", p->libraries[i].name);
     if (!af_program_opens(p) && p->elf.class && p->reached == AF_REACHED)
         af_doctor_line(AF_INDENT, "neither it nor its libraries take a call for connections from libc%s",
-                       p->loads_later ? "" : ": it opens none itself; programs that it starts are reached");
+                       p->loads_later || past_by_kernel(p)
+                           ? ""
+                           : ": it opens none itself; programs that it starts are reached");
     if (p->loads_later)
         af_doctor_line(AF_INDENT, "it can load more while it runs (dlopen): what that calls is not seen from here");
     if (p->io_uring)
@@ -112,19 +123,24 @@ void af_doctor_print_program(const struct af_program *p) {
         [AF_ONLY_LOADED] = { "run loads the library into", ", to little use" },
         [AF_NOT_REACHED] = { "run does not reach", "" },
     };
-    char *title = af_format("Program: %s %s%s", verdicts[p->reached][0], p->name, verdicts[p->reached][1]);
+    char *title = p->elf.library
+                      ? af_format("Library: %s %s", p->name,
+                                  p->reached == AF_REACHED ? "is reached in programs that load it" : "goes past")
+                      : af_format("Program: %s %s%s", verdicts[p->reached][0], p->name, verdicts[p->reached][1]);
     af_doctor_heading(title);
     free(title);
-    if (p->why)
+    if (p->why && !p->elf.library)
         af_doctor_line(AF_INDENT, "%s", p->why);
     print_chain(p);
     print_facts(p);
     if (p->reached == AF_FROM_OUTSIDE)
         print_carried();
-    if (p->reached == AF_NOT_REACHED || p->reached == AF_FROM_OUTSIDE)
+    if ((p->reached == AF_NOT_REACHED && !p->elf.library) || p->reached == AF_FROM_OUTSIDE)
         return;
     print_through(p);
     print_past(p);
+    if (p->elf.library)
+        return;
     print_doubts(p);
 }
 

@@ -98,7 +98,7 @@ static void look_at_imports(struct af_program *p, const char *path, bool own) {
 }
 
 static void look_through(struct af_program *p, const char *path) {
-    look_at_imports(p, path, true);
+    look_at_imports(p, path, !p->elf.library);
     p->n_libraries = af_libraries(path, &p->libraries);
     for (size_t i = 0; i < p->n_libraries; i++)
         if (p->libraries[i].path)
@@ -131,6 +131,17 @@ bool af_program_opens(const struct af_program *p) {
     return n > 0;
 }
 
+/* No program: what opens it is one. */
+static void look_at_library(struct af_program *p, const char *path) {
+    free(p->why);
+    p->why = NULL;
+    p->reached = AF_REACHED;
+    look_through(p, path);
+    for (size_t i = 0; i < p->n_past; i++)
+        if (p->past[i].by == AF_BY_KERNEL)
+            refuse(p, af_format("%s makes connections by instructions of its own", p->past[i].path));
+}
+
 static void look_at_elf(struct af_program *p, int fd, const struct stat *st, const char *path) {
     char caps[64];
     p->setuid = st->st_mode & S_ISUID;
@@ -138,6 +149,10 @@ static void look_at_elf(struct af_program *p, int fd, const struct stat *st, con
     p->capabilities = fgetxattr(fd, "security.capability", caps, sizeof caps) > 0;
     p->libc = libc_of(p->elf.loader);
     af_elf_code(fd, &p->code);
+    if (p->elf.library) {
+        look_at_library(p, path);
+        return;
+    }
     if (p->reached == AF_NOT_REACHED || p->reached == AF_FROM_OUTSIDE)
         return;
     p->library = af_preload_library(p->reach.is_i386);
@@ -181,12 +196,12 @@ static void look_at_file(struct af_program *p, const char *path) {
         refuse(p, af_format("%s: %s", path, strerror(errno)));
     } else if (!S_ISREG(st.st_mode)) {
         refuse(p, af_format("%s is %s", path, S_ISDIR(st.st_mode) ? "a directory" : "no regular file"));
+    } else if (af_elf_read(fd, &p->elf) && (p->elf.library || !p->reach.error)) {
+        p->kind = p->reach.n_files > 1 ? "script" : "elf";
+        look_at_elf(p, fd, &st, path);
     } else if (p->reach.error) {
         refuse(p, af_format("%s %s: %s", path, p->reach.error == ENOENT ? "has nothing to run" : "cannot be run",
                             strerror(p->reach.error)));
-    } else if (af_elf_read(fd, &p->elf)) {
-        p->kind = p->reach.n_files > 1 ? "script" : "elf";
-        look_at_elf(p, fd, &st, path);
     } else {
         p->elf.class = 0;
         look_at_other(p, fd, path);

@@ -14,6 +14,7 @@ struct af_elf {
     uint8_t class, data;   /* ELFCLASS..., ELFDATA... */
     uint16_t machine;      /* EM_... */
     bool moves;            /* ET_DYN: is loaded anywhere (PIE); of native files and those of i386 */
+    bool library;          /* ... and nowhere to begin: what others open; of native files */
     char loader[PATH_MAX]; /* PT_INTERP; empty: none, or not read (of another machine) */
 };
 

@@ -109,5 +109,6 @@ bool af_elf_read(int fd, struct af_elf *out) {
     for (size_t i = 0; n != SIZE_MAX && i < n && !out->loader[0]; i++)
         if (headers[i].p_type == PT_INTERP)
             read_loader(fd, headers[i].p_offset, headers[i].p_filesz, out->loader);
+    out->library = out->moves && !out->loader[0] && file.e_entry == 0;
     return n != SIZE_MAX;
 }

@@ -313,6 +313,34 @@ Test(doctor_program, names_what_opens_connections_that_pass_the_library_by) {
     cr_expect_str_eq(past_of(doctor_json(0, NULL, self), self), "RTLD_DEEPBIND", "the program itself");
 }
 
+/* A plugin, an extension: nothing that could be run, nor need it be allowed to. */
+Test(doctor_program, says_of_a_library_whether_it_is_reached_in_what_loads_it) {
+    const char *d = directory();
+    const char *by_libc = build(d, "libby.so", "-shared -fPIC",
+                                "#include <sys/socket.h>\nint f(void) { return socket(1, 1, 0); }");
+    const char *above = build(d, "libabove.so", "-shared -fPIC -lby -Wl,-rpath,'$ORIGIN'",
+                              "int f(void); int g(void) { return f(); }");
+    const char *alone = build(d, "libalone.so", "-shared -fPIC", "void *f(void) { " CONNECTS_ITSELF " return 0; }");
+    const struct {
+        const char *file, *through, *past, *words;
+    } rows[] = { { by_libc, by_libc, NULL, "is reached in programs" },
+                 { above, by_libc, NULL, "is reached in programs" },
+                 { alone, NULL, alone, "goes past" } };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        cr_assert_eq(chmod(rows[i].file, 0644), 0);
+        struct ended e = command(NULL, "doctor", rows[i].file, NULL);
+        cr_expect(e.status == (rows[i].past ? 1 : 0) && strstr(e.out, rows[i].words), "%d %s%s", e.status, e.out,
+                  e.err);
+        json_t *json = doctor_json(rows[i].past ? 1 : 0, NULL, rows[i].file);
+        cr_expect_str_eq(json_text(json, "program.reached"), rows[i].past ? "no" : "yes", "%s", json_dumps(json, 0));
+        cr_expect_eq(json_array_size(json_find(json, "program.through")), rows[i].through != NULL);
+        if (rows[i].through)
+            cr_expect_str_eq(json_text(json, "program.through.0.file"), rows[i].through);
+        if (rows[i].past)
+            cr_expect_str_eq(past_of(json, rows[i].past), "kernel");
+    }
+}
+
 /* What libc does inside itself is no library that is missing, whatever libc it is. */
 Test(doctor_program, finds_the_libraries_of_a_program_of_musl) {
     static const char *const names[] = { "libc.so", "libc.musl-x86_64.so.1" };
