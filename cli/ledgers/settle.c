@@ -2,8 +2,11 @@
 #include "cli/kernel/process.h"
 #include "cli/ledgers/settle_inner.h"
 #include "cli/output/memory.h"
+#include "cli/output/order.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 const enum af_counter af_counter_of[] = {
@@ -45,7 +48,12 @@ static int number_order(uint64_t x, uint64_t y) {
     return x < y ? -1 : x > y;
 }
 
-static int by_cookie(const void *a, const void *b, void *collection) {
+static uint64_t cookie_of(const void *closing, void *collection) {
+    (void)collection;
+    return ((const struct af_closing *)closing)->cookie;
+}
+
+static int closing_order(const void *a, const void *b, void *collection) {
     const struct af_closing *x = a, *y = b;
     int order = number_order(x->cookie, y->cookie);
     order = order ? order : number_order(user_of(collection, x->image), user_of(collection, y->image));
@@ -54,23 +62,75 @@ static int by_cookie(const void *a, const void *b, void *collection) {
     return order ? order : is_end(x) - is_end(y);
 }
 
-static int live_compare(const void *a, const void *b) {
-    const struct af_live *x = a, *y = b;
-    return number_order(x->cookie, y->cookie);
-}
-
 /* Of one connection's records, in ledgers of one user, that of the program which began last comes first. */
 static int live_order(const void *a, const void *b, void *collection) {
     const struct af_live *x = a, *y = b;
     const struct af_image *images = ((const struct af_collection *)collection)->images;
-    int order = live_compare(x, y);
+    int order = number_order(x->cookie, y->cookie);
     order = order ? order : number_order(images[x->image].uid, images[y->image].uid);
     return order ? order : number_order(images[y->image].started, images[x->image].started);
 }
 
-static const struct af_live *find_live(const struct af_collection *c, uint64_t cookie) {
-    const struct af_live key = { .cookie = cookie };
-    return c->n_live && cookie ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare) : NULL;
+/* Records of `size`, in the order of the cookies that they have in front. */
+struct by_cookie {
+    const char *all;
+    size_t size;
+};
+
+static uint64_t cookie_at(const struct by_cookie *c, size_t i) {
+    uint64_t cookie;
+    memcpy(&cookie, c->all + i * c->size, sizeof cookie);
+    return cookie;
+}
+
+/* One of these, both included, is the first at or after a cookie. */
+struct bracket {
+    size_t low, high;
+};
+
+static void look(const struct by_cookie *c, uint64_t cookie, size_t at, struct bracket *b) {
+    if (at < b->low || at >= b->high)
+        return;
+    if (cookie_at(c, at) < cookie)
+        b->low = at + 1;
+    else
+        b->high = at;
+}
+
+/* Cookies are given out in turn: so it lies about there. */
+static size_t guess(const struct by_cookie *c, uint64_t cookie, const struct bracket *b) {
+    const uint64_t first = cookie_at(c, b->low), last = cookie_at(c, b->high);
+    if (cookie <= first || last <= first)
+        return b->low;
+    return b->low + (size_t)((double)(cookie - first) / (double)(last - first) * (double)(b->high - b->low));
+}
+
+/* The first of n records, of `size`, that has this cookie; NULL: none has. A search by halves misses the cache twenty times
+ * in a million: so it begins near a guess, and whatever the cookies are, it ends by halves. */
+static const void *find_first(const void *all, size_t n, size_t size, uint64_t cookie) {
+    enum { GUESSES = 4, NEAR = 64 };
+    const struct by_cookie c = { all, size };
+    if (!n || !cookie || cookie < cookie_at(&c, 0) || cookie > cookie_at(&c, n - 1))
+        return NULL;
+    struct bracket b = { 0, n - 1 };
+    const size_t at = guess(&c, cookie, &b);
+    look(&c, cookie, at, &b);
+    for (size_t step = NEAR; step < n; step *= 8) {
+        look(&c, cookie, at + step, &b);
+        look(&c, cookie, at - step, &b); /* below 0 it is beyond the end */
+    }
+    for (int i = 0; b.low < b.high; i++)
+        look(&c, cookie, i < GUESSES ? guess(&c, cookie, &b) : (b.low + b.high) / 2, &b);
+    return cookie_at(&c, b.low) == cookie ? (const char *)all + b.low * size : NULL;
+}
+
+_Static_assert(offsetof(struct af_live, cookie) == 0 && offsetof(struct af_closing, cookie) == 0 &&
+                   offsetof(struct af_claim, cookie) == 0,
+               "find_first looks in front");
+
+/* Of several the first. */
+static struct af_live *find_live(const struct af_collection *c, uint64_t cookie) {
+    return (struct af_live *)(uintptr_t)find_first(c->live, c->n_live, sizeof *c->live, cookie);
 }
 
 /* A connection that no process closed, and whose last known holder is gone. */
@@ -124,20 +184,11 @@ static void find_claims(struct af_collection *c) {
     }
 }
 
-static int claim_compare(const void *a, const void *b) {
-    const struct af_claim *x = a, *y = b;
-    return number_order(x->cookie, y->cookie);
-}
-
 size_t af_find_claims(const struct af_collection *c, uint64_t cookie, size_t *first) {
-    const struct af_claim key = { .cookie = cookie };
-    const struct af_claim *found = c->n_claims ? bsearch(&key, c->claims, c->n_claims, sizeof key, claim_compare)
-                                               : NULL;
+    const struct af_claim *found = find_first(c->claims, c->n_claims, sizeof *c->claims, cookie);
     size_t n = 0;
     if (!found)
         return 0;
-    while (found > c->claims && found[-1].cookie == cookie)
-        found--;
     *first = (size_t)(found - c->claims);
     while (*first + n < c->n_claims && found[n].cookie == cookie)
         n++;
@@ -150,8 +201,7 @@ void af_settle_records(struct af_collection *c) {
     size_t kept = 0;
     if (c->n_live)
         qsort_r(c->live, c->n_live, sizeof *c->live, live_order, c);
-    if (c->n_closings)
-        qsort_r(c->closings, c->n_closings, sizeof *c->closings, by_cookie, c);
+    af_put_in_order(c->closings, c->n_closings, sizeof *c->closings, cookie_of, closing_order, c);
     for (size_t i = 0; i < c->n_closings; i++) {
         struct af_closing *one = &c->closings[i], *next = one + 1;
         if (i + 1 == c->n_closings || next->cookie != one->cookie ||
@@ -170,49 +220,48 @@ void af_settle_records(struct af_collection *c) {
     af_endpoints_sum(c);
 }
 
-static int cookie_compare(const void *key, const void *element) {
-    const uint64_t *cookie = key;
-    const struct af_closing *closing = element;
-    return number_order(*cookie, closing->cookie);
-}
+/* What is recorded of one cookie's end: a closing of each user who has any. */
+struct endings {
+    uint64_t cookie;
+    struct af_closing *all;
+    size_t n;
+};
 
-/* Of several users' the first; *n: how many. */
-static struct af_closing *find_closings(const struct af_collection *c, uint64_t cookie, size_t *n) {
-    struct af_closing *found = c->n_closings && cookie
-                                   ? bsearch(&cookie, c->closings, c->n_closings, sizeof *c->closings, cookie_compare)
-                                   : NULL;
-    *n = 0;
-    if (!found)
-        return NULL;
-    while (found > c->closings && found[-1].cookie == cookie)
-        found--;
-    while (found + *n < c->closings + c->n_closings && found[*n].cookie == cookie)
-        ++*n;
+static struct endings find_endings(const struct af_collection *c, uint64_t cookie) {
+    struct endings found = { .cookie = cookie };
+    found.all = (struct af_closing *)(uintptr_t)find_first(c->closings, c->n_closings, sizeof *c->closings, cookie);
+    while (found.all && found.all + found.n < c->closings + c->n_closings && found.all[found.n].cookie == cookie)
+        found.n++;
     return found;
 }
 
-const struct af_closing *af_find_end(const struct af_collection *c, uint64_t cookie) {
-    size_t n, first;
-    const struct af_closing *closing = find_closings(c, cookie, &n);
-    if (af_find_claims(c, cookie, &first))
+static const struct af_closing *end_of(const struct af_collection *c, const struct endings *found) {
+    size_t first;
+    if (!found->n || af_find_claims(c, found->cookie, &first))
         return NULL;
-    for (; n > 0; closing++, n--)
-        if (is_end(closing))
-            return closing;
+    for (size_t i = 0; i < found->n; i++)
+        if (is_end(&found->all[i]))
+            return &found->all[i];
     return NULL;
+}
+
+const struct af_closing *af_find_end(const struct af_collection *c, uint64_t cookie) {
+    const struct endings found = find_endings(c, cookie);
+    return end_of(c, &found);
 }
 
 /* Of a connection that nobody is known to have ended or to have still, who let go of it last: it was sent and never
  * received, or read away, or given to somebody of whom no ledger tells. NULL: of several users' each says so. */
-static struct af_closing *find_last_known(const struct af_collection *c, uint64_t cookie) {
-    size_t n;
-    struct af_closing *closing = find_closings(c, cookie, &n);
-    return n == 1 && closing->counted == AF_END_PASSED && closing->row != AF_NO_ROW && !find_live(c, cookie) ? closing
-                                                                                                             : NULL;
+static struct af_closing *last_known(const struct af_collection *c, const struct endings *found) {
+    return found->n == 1 && found->all->counted == AF_END_PASSED && found->all->row != AF_NO_ROW &&
+                   !find_live(c, found->cookie)
+               ? found->all
+               : NULL;
 }
 
 bool af_has_no_end_yet(const struct af_collection *c, uint64_t cookie) {
-    return find_live(c, cookie) || find_last_known(c, cookie);
+    const struct endings found = find_endings(c, cookie);
+    return find_live(c, cookie) || last_known(c, &found);
 }
 
 /* A TIME_WAIT came of it: then that was the end. */
@@ -230,12 +279,13 @@ static void end_last_known(struct af_collection *c, struct af_closing *closing) 
 }
 
 static bool attribute(struct af_collection *c, const struct af_kernel_socket *socket) {
-    struct af_closing *last = find_last_known(c, socket->cookie);
+    const struct endings found = find_endings(c, socket->cookie);
+    struct af_closing *last = last_known(c, &found);
     if (last && !last->peer.port && !last->accepted)
         last->peer = socket->peer;
     if (last)
         end_last_known(c, last);
-    const struct af_closing *end = af_find_end(c, socket->cookie);
+    const struct af_closing *end = end_of(c, &found);
     if (!end || end->row == AF_NO_ROW)
         return false;
     c->rows[end->row].confirmed++;
@@ -252,12 +302,7 @@ static void disbelieve(struct af_collection *c, const struct af_kernel_sockets *
     size_t kept = 0, taken = 0;
     for (size_t i = 0; i < kernel->n; i++) {
         const struct af_kernel_socket *socket = &kernel->all[i];
-        const struct af_live key = { .cookie = socket->cookie };
-        struct af_live *live = socket->inode && socket->cookie && c->n_live
-                                   ? bsearch(&key, c->live, c->n_live, sizeof key, live_compare)
-                                   : NULL;
-        while (live && live > c->live && live[-1].cookie == socket->cookie)
-            live--;
+        struct af_live *live = socket->inode ? find_live(c, socket->cookie) : NULL;
         for (; live && live < c->live + c->n_live && live->cookie == socket->cookie; live++)
             if (!may_have(user_of(c, live->image), socket)) {
                 live->disbelieved = true;
@@ -282,12 +327,11 @@ uint64_t af_settle_kernel(struct af_collection *c, const struct af_kernel_socket
     disbelieve(c, kernel);
     for (size_t i = 0; i < kernel->n; i++) {
         const struct af_kernel_socket *socket = &kernel->all[i];
-        size_t n = 0;
-        struct af_closing *closing = socket->inode ? find_closings(c, socket->cookie, &n) : NULL;
         if (af_is_time_wait(socket))
             attributed += attribute(c, socket);
-        for (; n > 0; closing++, n--)
-            take_back(c, closing);
+        const struct endings found = socket->inode ? find_endings(c, socket->cookie) : (struct endings){ .n = 0 };
+        for (size_t k = 0; k < found.n; k++)
+            take_back(c, &found.all[k]);
     }
     attributed += af_settle_live(c, kernel);
     af_endpoints_sum(c);
@@ -305,14 +349,11 @@ void af_settle_now(struct af_collection *c, struct af_kernel_sockets *kernel) {
  * record names who ended it even where a process of that program still runs. */
 struct af_owner af_settle_owner(const struct af_collection *c, uint64_t cookie) {
     struct af_owner owner = { .row = AF_NO_ROW };
-    size_t n;
-    const struct af_closing *closing = find_closings(c, cookie, &n), *end = af_find_end(c, cookie);
-    const struct af_closing *last = find_last_known(c, cookie);
-    const struct af_live *live = find_live(c, cookie);
-    while (live && live > c->live && live[-1].cookie == cookie) /* the first was exec'd last */
-        live--;
-    for (; n > 0; closing++, n--)
-        owner.accepted |= closing->accepted;
+    const struct endings found = find_endings(c, cookie);
+    const struct af_closing *end = end_of(c, &found), *last = last_known(c, &found);
+    const struct af_live *live = find_live(c, cookie); /* the first was exec'd last */
+    for (size_t i = 0; i < found.n; i++)
+        owner.accepted |= found.all[i].accepted;
     owner.accepted |= live && live->flags & AF_FLAG_ACCEPTED;
     owner.n_claims = af_find_claims(c, cookie, &owner.claim);
     if (!owner.n_claims)
@@ -321,10 +362,9 @@ struct af_owner af_settle_owner(const struct af_collection *c, uint64_t cookie) 
 }
 
 bool af_settle_any(const struct af_collection *c, const struct af_kernel_sockets *kernel) {
-    size_t n;
     for (size_t i = 0; i < kernel->n; i++)
         if (!kernel->all[i].inode &&
-            (find_closings(c, kernel->all[i].cookie, &n) || is_ownerless(c, kernel->all[i].cookie)))
+            (find_endings(c, kernel->all[i].cookie).n || is_ownerless(c, kernel->all[i].cookie)))
             return true;
     return false;
 }

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLAGS = JSON_INDENT(2) | JSON_REAL_PRECISION(12) };
-
 /* JSON is UTF-8; a name or an argument need not be. */
 json_t *af_json_text(const char *from, size_t size) {
     char *text = af_utf8_text(from, size, &size);
@@ -73,7 +71,7 @@ char *af_json_dump(const json_t *all, size_t flags) {
 }
 
 bool af_json_write(json_t *all, const char *command, const char *path) {
-    char *dump = af_json_dump(all, FLAGS), *data = dump ? af_format("%s\n", dump) : NULL;
+    char *dump = af_json_dump(all, AF_JSON_LAYOUT), *data = dump ? af_format("%s\n", dump) : NULL;
     bool ok = data && af_output(data, command, "JSON", path);
     if (!data)
         af_tell("%s: cannot write JSON: %s", command, strerror(ENOMEM));

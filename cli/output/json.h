@@ -6,6 +6,9 @@
 
 #include <jansson.h>
 
+/* How documents are laid out. */
+enum { AF_JSON_LAYOUT = JSON_INDENT(2) | JSON_REAL_PRECISION(12) };
+
 /* A string; what is not fit in it becomes \xNN (text.h: af_utf8_text). */
 json_t *af_json_text(const char *from, size_t size);
 /* The text of a document, from malloc, in which nothing is unfit, names of members neither; NULL: no memory. */

@@ -48,20 +48,35 @@ void af_table_free(struct af_table *table) {
     free(table->lines);
 }
 
-/* How wide each column wants to be; 0: not at all. Line by line: of a million a column at a time would miss every cache. */
-static void measure(const struct af_table *table, size_t *widths) {
+static void make(const struct af_table *table, size_t i, const char **cells) {
+    for (size_t c = 0; c < table->n_columns; c++)
+        cells[c] = "";
+    table->make(table->context, i, cells);
+}
+
+static void measure_row(const struct af_table *table, const char *const *cells, size_t *widths, bool *filled) {
+    for (size_t c = 0; c < table->n_columns; c++) {
+        const size_t width = af_columns(cells[c]);
+        widths[c] = width > widths[c] ? width : widths[c];
+        filled[c] |= width > 1 || (width && *cells[c] != '0' && *cells[c] != '-');
+    }
+}
+
+/* How wide each column wants to be; 0: not at all. Line by line: of a million a column at a time would miss every cache.
+ * `cells`: room for a row. */
+static void measure(const struct af_table *table, size_t *widths, const char **cells) {
     bool *filled = af_array(NULL, table->n_columns, sizeof *filled);
     for (size_t c = 0; c < table->n_columns; c++) {
         widths[c] = strlen(table->columns[c].title);
         filled[c] = !table->columns[c].optional;
     }
     for (size_t i = 0; i < table->n_lines; i++)
-        for (size_t c = 0; table->lines[i].cells && c < table->n_columns; c++) {
-            const char *cell = table->lines[i].cells[c];
-            const size_t width = af_columns(cell);
-            widths[c] = width > widths[c] ? width : widths[c];
-            filled[c] |= width > 1 || (width && *cell != '0' && *cell != '-');
-        }
+        if (table->lines[i].cells)
+            measure_row(table, (const char *const *)table->lines[i].cells, widths, filled);
+    for (size_t i = 0; i < table->n_made; i++) {
+        make(table, i, cells);
+        measure_row(table, cells, widths, filled);
+    }
     for (size_t c = 0; c < table->n_columns; c++)
         widths[c] = filled[c] ? widths[c] : 0;
     free(filled);
@@ -158,21 +173,25 @@ void af_print_wrapped(FILE *to, size_t width, size_t indent, const char *text) {
 
 void af_table_print(struct af_table *table, FILE *to, size_t width, bool colour) {
     size_t *widths = af_array(NULL, table->n_columns, sizeof *widths);
-    const char **titles = af_array(NULL, table->n_columns, sizeof *titles);
-    for (size_t i = 0; i < table->n_columns; i++)
-        titles[i] = table->columns[i].title;
-    measure(table, widths);
+    const char **cells = af_array(NULL, table->n_columns, sizeof *cells);
+    measure(table, widths, cells);
     squeeze(table, widths, width);
     char *shown = room_for(table, widths);
+    for (size_t i = 0; i < table->n_columns; i++)
+        cells[i] = table->columns[i].title;
     fputs(colour ? "\033[1m" : "", to);
-    print_row(table, widths, titles, shown, to);
+    print_row(table, widths, cells, shown, to);
     fputs(colour ? "\033[0m" : "", to);
     for (size_t i = 0; i < table->n_lines; i++)
         if (table->lines[i].cells)
             print_row(table, widths, (const char *const *)table->lines[i].cells, shown, to);
         else
             af_print_wrapped(to, width, width > 40 ? INDENT : 2, table->lines[i].note);
+    for (size_t i = 0; i < table->n_made; i++) {
+        make(table, i, cells);
+        print_row(table, widths, cells, shown, to);
+    }
     free(shown);
     free(widths);
-    free(titles);
+    free(cells);
 }

@@ -25,6 +25,11 @@ struct af_table {
     size_t n_columns;
     struct af_table_line *lines;
     size_t n_lines;
+    /* Rows after these that are made when they are wanted, twice: the cells of a million are not kept. `make` points the
+     * n_columns cells, which are empty before, to text that is good until the next call. */
+    size_t n_made;
+    void (*make)(void *context, size_t i, const char **cells);
+    void *context;
 };
 
 /* A new row; its cells, n_columns strings from malloc, are to be filled in, and belong to the table then. */

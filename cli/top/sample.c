@@ -1,5 +1,6 @@
 /* A look, boiled down to what top needs of it. */
 #include "cli/output/memory.h"
+#include "cli/output/order.h"
 #include "cli/top/top.h"
 
 #include <stdio.h>
@@ -153,8 +154,24 @@ static int target_compare(const struct af_top_socket *x, const struct af_top_soc
     return order ? order : (int)x->peer.port - (int)y->peer.port;
 }
 
-static int socket_order(const void *a, const void *b) {
+/* As far as a number goes: the namespace, ours or another; the local host's family and, of IPv4, its address; the same of the
+ * peer's. */
+static uint64_t socket_key(const void *socket, void *nothing) {
+    const struct af_top_socket *s = socket;
+    const uint8_t *local = s->local.ip, *peer = s->peer.ip;
+    (void)nothing;
+    if (s->net_ns)
+        return UINT64_MAX;
+    if (s->local.v6)
+        return UINT64_MAX >> 1;
+    const uint64_t from = (uint64_t)local[0] << 24 | (uint64_t)local[1] << 16 | (uint64_t)local[2] << 8 | local[3];
+    const uint64_t to = (uint64_t)peer[0] << 24 | (uint64_t)peer[1] << 16 | (uint64_t)peer[2] << 8 | peer[3];
+    return from << 30 | (s->peer.v6 ? UINT64_C(1) << 29 : to >> 3);
+}
+
+static int socket_order(const void *a, const void *b, void *nothing) {
     const struct af_top_socket *x = a, *y = b;
+    (void)nothing;
     int order = target_compare(x, y);
     return order ? order : (int)x->local.port - (int)y->local.port;
 }
@@ -220,8 +237,7 @@ void af_top_sample(struct af_top_sample *s, const struct af_snapshot *snapshot, 
     add_opens(s, &snapshot->found);
     for (size_t i = 0; i < snapshot->n_namespaces; i++)
         add_netns(s, &snapshot->found, &snapshot->namespaces[i]);
-    if (s->n_sockets)
-        qsort(s->sockets, s->n_sockets, sizeof *s->sockets, socket_order);
+    af_put_in_order(s->sockets, s->n_sockets, sizeof *s->sockets, socket_key, socket_order, NULL);
 }
 
 void af_top_sample_free(struct af_top_sample *s) {

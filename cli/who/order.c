@@ -1,5 +1,6 @@
 /* In which order who shows what it found. */
 #include "cli/output/memory.h"
+#include "cli/output/order.h"
 #include "cli/who/who.h"
 
 #include <stdlib.h>
@@ -30,6 +31,14 @@ static int compare_addr(const struct af_addr *x, const struct af_addr *y) {
     return order ? order : by_number(x->port, y->port);
 }
 
+/* By process, the most first: for each row its place; whom nobody is known for comes after all, the contested before the
+ * others. */
+struct ranks {
+    const struct af_who *who;
+    uint32_t *of;
+    unsigned shift; /* of a rank in a key of 64 bits */
+};
+
 /* As they are listed unless something else is asked for: by process, the most first, then by address. */
 static int by_owner(const struct af_who *w, const struct af_owned *x, const struct af_owned *y) {
     int order = compare_rows(w, x->owner.row, y->owner.row);
@@ -37,6 +46,58 @@ static int by_owner(const struct af_who *w, const struct af_owned *x, const stru
     order = order ? order : by_number(x->net_ns, y->net_ns);
     order = order ? order : compare_addr(&x->socket.local, &y->socket.local);
     return order ? order : compare_addr(&x->socket.peer, &y->socket.peer);
+}
+
+static int by_rank(const void *a, const void *b, void *who) {
+    return compare_rows(who, *(const size_t *)a, *(const size_t *)b);
+}
+
+enum { MOST_CLAIMS = 255, ADDRESS_BITS = 49 };
+
+static struct ranks make_ranks(const struct af_who *w) {
+    const size_t n = w->owners.found.n_rows;
+    struct ranks r = { .who = w, .of = af_array(NULL, n, sizeof *r.of) };
+    size_t *order = af_array(NULL, n, sizeof *order);
+    for (size_t i = 0; i < n; i++)
+        order[i] = i;
+    if (n)
+        qsort_r(order, n, sizeof *order, by_rank, (void *)(uintptr_t)w);
+    for (size_t i = 0; i < n; i++)
+        r.of[order[i]] = (uint32_t)i;
+    free(order);
+    for (r.shift = 63; n + MOST_CLAIMS >= UINT64_C(1) << (64 - r.shift); r.shift--)
+        ;
+    return r;
+}
+
+/* by_owner in a number, as far as that goes: process, namespace, family, IPv4 address, port. */
+static uint64_t owner_key(const void *owned, void *ranks) {
+    const struct af_owned *x = owned;
+    const struct ranks *r = ranks;
+    const struct af_addr *local = &x->socket.local;
+    const size_t claims = x->owner.n_claims < MOST_CLAIMS ? x->owner.n_claims : MOST_CLAIMS;
+    const uint64_t rank = x->owner.row == AF_NO_ROW ? r->who->owners.found.n_rows + MOST_CLAIMS - claims
+                                                    : r->of[x->owner.row];
+    uint64_t address = (uint64_t)local->ip[0] << 40 | (uint64_t)local->ip[1] << 32 | (uint64_t)local->ip[2] << 24 |
+                       (uint64_t)local->ip[3] << 16;
+    address |= local->v6 ? UINT64_C(1) << 48 : local->port;
+    if (claims == MOST_CLAIMS) /* or more: that comes before */
+        address = 0;
+    else if (x->net_ns)
+        address = (UINT64_C(1) << ADDRESS_BITS) - 1;
+    if (r->shift < ADDRESS_BITS)
+        address >>= ADDRESS_BITS - r->shift;
+    return rank << r->shift | address;
+}
+
+static int by_owner_of(const void *a, const void *b, void *ranks) {
+    return by_owner(((const struct ranks *)ranks)->who, a, b);
+}
+
+static void sort_by_owner(struct af_who *w) {
+    struct ranks ranks = make_ranks(w);
+    af_put_in_order(w->owners.all, w->owners.n, sizeof *w->owners.all, owner_key, by_owner_of, &ranks);
+    free(ranks.of);
 }
 
 /* ---- what it may be asked for ------------------------------------------------------------------------------- */
@@ -90,7 +151,9 @@ void af_who_put_in_order(struct af_who *w, enum af_who_column column, bool rever
             w->order[w->n_order++] = i;
     if (w->n_order)
         qsort_r(w->order, w->n_order, sizeof *w->order, by_row, &ask);
-    if (w->owners.n)
+    if (column == AF_WHO_TIME_WAIT && !reversed)
+        sort_by_owner(w);
+    else if (w->owners.n)
         qsort_r(w->owners.all, w->owners.n, sizeof *w->owners.all, by_socket, &ask);
 }
 

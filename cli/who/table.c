@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,24 +62,52 @@ static char *user_text(const struct af_who *w, size_t row) {
     return row == AF_NO_ROW ? af_format("%s", "") : af_user_name(af_who_uid(w, row));
 }
 
-static char *address_text(const struct af_addr *addr) {
-    char *text = af_array(NULL, AF_ADDR_TEXT, 1);
-    af_addr_text(addr, text);
-    return text;
+/* What the sockets' rows are made with. Thousands of them share the words of a process. */
+struct making {
+    const struct af_who *who;
+    const size_t *listed;             /* of who->owners.all */
+    bool states;                      /* any but TIME_WAIT */
+    char **pids, **programs, **users; /* for each row that left any */
+    char local[AF_ADDR_TEXT], peer[AF_ADDR_TEXT], expires[16], net_ns[24];
+    char *claims;
+};
+
+static void seconds_text(uint32_t ms, char out[16]) {
+    const uint32_t tenths = ms / 100 + (ms % 100 >= 50);
+    char digits[12];
+    int n = 0;
+    for (uint32_t rest = tenths / 10; rest || !n; rest /= 10)
+        digits[n++] = (char)('0' + rest % 10);
+    while (n)
+        *out++ = digits[--n];
+    memcpy(out, (char[]){ '.', (char)('0' + tenths % 10), 's', 0 }, 4);
 }
 
-static void add_socket(struct af_table *table, const struct af_who *w, const struct af_owned *owned, bool states) {
+static void make_socket(void *context, size_t i, const char **cells) {
+    struct making *m = context;
+    const struct af_owned *owned = &m->who->owners.all[m->listed[i]];
     const size_t row = owned->owner.row;
-    char **cells = af_table_row(table);
-    cells[LOCAL] = address_text(&owned->socket.local);
-    cells[PEER] = address_text(&owned->socket.peer);
-    cells[STATE] = af_format("%s", states ? af_who_state(owned) : "");
-    cells[EXPIRES] = af_format("%.1fs", owned->socket.expires_ms / 1000.0);
-    cells[PID] = pid_text(w, row);
-    cells[PROGRAM] = owned->owner.n_claims ? claims_text(w, &owned->owner) : program_text(w, row);
-    cells[USER] = user_text(w, row);
-    cells[ROLE] = af_format("%s", row == AF_NO_ROW ? "" : owned->owner.accepted ? "accept" : "connect");
-    cells[NET_NS] = owned->net_ns ? af_format("%llu", (unsigned long long)owned->net_ns) : af_format("%s", "");
+    af_addr_text(&owned->socket.local, m->local);
+    af_addr_text(&owned->socket.peer, m->peer);
+    seconds_text(owned->socket.expires_ms, m->expires);
+    cells[LOCAL] = m->local;
+    cells[PEER] = m->peer;
+    cells[STATE] = m->states ? af_who_state(owned) : "";
+    cells[EXPIRES] = m->expires;
+    cells[PID] = row == AF_NO_ROW ? "-" : m->pids[row];
+    cells[PROGRAM] = row == AF_NO_ROW ? "unknown" : m->programs[row];
+    if (owned->owner.n_claims) {
+        free(m->claims);
+        cells[PROGRAM] = m->claims = claims_text(m->who, &owned->owner);
+    }
+    if (row != AF_NO_ROW) {
+        cells[USER] = m->users[row];
+        cells[ROLE] = owned->owner.accepted ? "accept" : "connect";
+    }
+    if (owned->net_ns) {
+        snprintf(m->net_ns, sizeof m->net_ns, "%llu", (unsigned long long)owned->net_ns);
+        cells[NET_NS] = m->net_ns;
+    }
 }
 
 /* "linger=ack since 12:00:00": of a policy that came while it ran. */
@@ -126,18 +155,50 @@ static bool is_listed(const struct af_who *w, const struct af_owned *owned) {
     return !w->counts_unknown || owned->owner.row != AF_NO_ROW || owned->owner.n_claims;
 }
 
+static void prepare(struct making *m) {
+    const size_t n = m->who->owners.found.n_rows;
+    m->pids = af_array(NULL, n, sizeof *m->pids);
+    m->programs = af_array(NULL, n, sizeof *m->programs);
+    m->users = af_array(NULL, n, sizeof *m->users);
+    for (size_t i = 0; i < m->who->n_order; i++) {
+        const size_t row = m->who->order[i];
+        m->pids[row] = pid_text(m->who, row);
+        m->programs[row] = program_text(m->who, row);
+        m->users[row] = user_text(m->who, row);
+    }
+}
+
+static void release(struct making *m) {
+    for (size_t i = 0; i < m->who->n_order; i++) {
+        free(m->pids[m->who->order[i]]);
+        free(m->programs[m->who->order[i]]);
+        free(m->users[m->who->order[i]]);
+    }
+    free(m->pids);
+    free(m->programs);
+    free(m->users);
+    free(m->claims);
+}
+
 static void print_sockets(const struct af_who *w, size_t width) {
-    struct af_table sockets = { .columns = socket_columns, .n_columns = SOCKET_COLUMNS };
-    bool states = false; /* a column of nothing but TIME_WAIT tells nothing */
-    for (size_t i = 0; i < w->listed; i++)
-        states |= is_listed(w, &w->owners.all[i]) && w->owners.all[i].socket.state != AF_IN_TIME_WAIT;
-    for (size_t i = 0; i < w->listed; i++)
-        if (is_listed(w, &w->owners.all[i]))
-            add_socket(&sockets, w, &w->owners.all[i], states);
-    if (sockets.n_lines)
+    size_t *listed = af_array(NULL, w->listed, sizeof *listed), n = 0;
+    struct making m = { .who = w, .listed = listed };
+    for (size_t i = 0; i < w->listed; i++) {
+        if (!is_listed(w, &w->owners.all[i]))
+            continue;
+        m.states |= w->owners.all[i].socket.state != AF_IN_TIME_WAIT; /* a column of nothing else tells nothing */
+        listed[n++] = i;
+    }
+    if (n) {
+        struct af_table sockets = { .columns = socket_columns, .n_columns = SOCKET_COLUMNS, .n_made = n };
+        sockets.make = make_socket;
+        sockets.context = &m;
+        prepare(&m);
         putchar('\n');
-    if (sockets.n_lines)
         print(&sockets, width);
+        release(&m);
+    }
+    free(listed);
 }
 
 void af_who_print(const struct af_who *w) {

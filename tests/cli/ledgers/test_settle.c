@@ -2,6 +2,7 @@
 #include "cli/ledgers/settle.h"
 #include "tests/harness/fabricate.h"
 #include "tests/harness/harness.h"
+#include "tests/harness/shell.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -205,6 +206,64 @@ Test(settle, attributes_what_the_kernel_books_as_time_wait_and_nothing_else) {
         af_collection_free(&c);
     }
 }
+
+/* ---- whatever cookies there are ----------------------------------------------------------------------------- */
+
+static uint64_t in_turn(size_t i) {
+    return i + 1;
+}
+
+static uint64_t by_processors(size_t i) {
+    return 1 + 1000 * (i % 1000) + i / 1000 + (i > 2000) * UINT64_C(5000000);
+}
+
+static uint64_t squares(size_t i) {
+    return (uint64_t)i * i * i + 1;
+}
+
+static uint64_t doubling(size_t i) {
+    return i < 63 ? UINT64_C(2) << i : UINT64_MAX - 5000 + i;
+}
+
+static uint64_t forged(size_t i) {
+    return i ? UINT64_MAX - 9000 + 2 * i : 3;
+}
+
+static uint64_t alike(size_t i) {
+    return 8 + i / 1000;
+}
+
+static int ascending(const void *a, const void *b) {
+    const struct af_closing *x = a, *y = b;
+    return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+}
+
+Test(settle, finds_each_connection_whatever_the_cookies_are) {
+    static uint64_t (*const kinds[])(size_t) = { in_turn, by_processors, squares, doubling, forged, alike };
+    enum { N = 3000 };
+    for (size_t kind = 0; kind < ROWS(kinds); kind++) {
+        struct af_row rows[N] = { 0 };
+        struct af_closing closings[N];
+        struct af_collection c = { .rows = rows, .n_rows = N, .closings = closings, .n_closings = N };
+        for (size_t i = 0; i < N; i++)
+            closings[i] = (struct af_closing){ .cookie = kinds[kind](i), .counted = AF_END_TIME_WAIT };
+        qsort(closings, N, sizeof *closings, ascending);
+        for (size_t i = 0; i < N; i++)
+            closings[i].row = i;
+        for (size_t i = 0; i < N; i++) {
+            const uint64_t cookie = closings[i].cookie;
+            const size_t row = af_settle_owner(&c, cookie).row;
+            cr_assert(row < N && closings[row].cookie == cookie && (!row || closings[row - 1].cookie < cookie),
+                      "kind %zu: cookie %llu, row %zu", kind, (unsigned long long)cookie, row);
+            if (i + 1 < N && closings[i + 1].cookie > cookie + 1)
+                cr_assert_eq(af_settle_owner(&c, cookie + 1).row, AF_NO_ROW, "kind %zu: %zu", kind, i);
+        }
+        cr_expect_eq(af_settle_owner(&c, closings[0].cookie - 1).row, AF_NO_ROW, "kind %zu", kind);
+        cr_expect_eq(af_settle_owner(&c, closings[N - 1].cookie + 1).row, AF_NO_ROW, "kind %zu", kind);
+    }
+}
+
+/* ---- who was killed ------------------------------------------------------------------------------------------ */
 
 /* Connection 7 is in no ring: whoever had it was killed. */
 static void make_live(struct af_ledger *ledger, uint32_t owner, uint32_t holder, enum af_conn_state state,
