@@ -91,3 +91,8 @@ int af_tw_reuse_read(void) {
     free(line);
     return value;
 }
+
+int af_tw_taken_over(void) {
+    const int reuse = af_tw_reuse_read();
+    return reuse > 0 && reuse <= 2 && af_sysctl_value("net.ipv4.tcp_timestamps") > 0 ? reuse : 0;
+}

@@ -33,5 +33,7 @@ bool af_ephemeral_parse(struct af_ephemeral *ports, const char *range, const cha
 void af_ephemeral_read(struct af_ephemeral *ports);
 /* net.ipv4.tcp_tw_reuse; -1: not known. */
 int af_tw_reuse_read(void);
+/* Can a connect take over a TIME_WAIT of a second's age: 0: none, 1: any, 2: those over loopback? It takes timestamps, too. */
+int af_tw_taken_over(void);
 
 #endif

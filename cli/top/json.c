@@ -34,6 +34,8 @@ static json_t *busiest(const struct af_top_share *share) {
     af_json_put(object, "own", share->own);
     af_json_put(object, "used", share->used);
     af_json_put(object, "ports", share->of);
+    if (share->taken_over)
+        af_json_put(object, "taken_over", share->taken_over);
     if (share->at->net_ns)
         af_json_put(object, "net_ns", share->at->net_ns);
     return object;

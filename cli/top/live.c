@@ -95,7 +95,7 @@ static enum af_style style_of(const struct live *l, size_t line) {
         return AF_SELECTED;
     if (!share->at)
         return AF_PLAIN;
-    const double used = (double)share->used / share->of;
+    const double used = (double)(share->used - share->taken_over) / share->of;
     if (used >= NEARLY_FULL || (share->full_in_s >= 0 && share->full_in_s < SOON_S))
         return AF_ALARM;
     return used >= SLOW ? AF_WARNING : AF_PLAIN;

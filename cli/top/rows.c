@@ -220,18 +220,35 @@ static uint32_t count(const struct af_top_netns *netns, struct window w, const s
     return af_ports_common(set, &netns->ports.usable, w.low, w.high);
 }
 
-/* A port is not free if somebody holds it altogether, or has a socket on it from here to there. */
+static bool is_loopback(const struct af_addr *addr) {
+    static const uint8_t one[16] = { [15] = 1 };
+    return addr->v6 ? memcmp(addr->ip, one, sizeof one) == 0 : addr->ip[0] == 127;
+}
+
+/* Does a connect of this process from here to there take over TIME_WAITs? They are in nobody's way then. */
+static bool takes_over(const struct af_top_process *p, const struct af_top_netns *netns,
+                       const struct af_top_socket *at) {
+    const bool loopback = is_loopback(&at->local) || is_loopback(&at->peer);
+    return !p->binds && (netns->taken_over == 1 || (netns->taken_over == 2 && loopback));
+}
+
+/* A port is not free if somebody holds it altogether, or has a socket on it from here to there. *time_wait: how many have
+ * nothing but a TIME_WAIT. */
 static uint32_t used_towards(const struct af_top_sample *s, const struct af_top_netns *netns, struct window w,
-                             const struct af_top_socket *at) {
+                             const struct af_top_socket *at, uint32_t *time_wait) {
     uint32_t used = count(netns, w, &netns->held);
     unsigned port = 0;
+    *time_wait = 0;
     size_t first, n = af_top_towards(s, at, &first);
     for (size_t i = first; i < first + n; i++) {
         if (s->sockets[i].local.port == port) /* seen twice: it changed its state while the kernel listed it */
             continue;
         port = s->sockets[i].local.port;
-        used += port >= w.low && port <= w.high && af_port_has(&netns->ports.usable, port) &&
-                !af_port_has(&netns->held, port);
+        if (port < w.low || port > w.high || !af_port_has(&netns->ports.usable, port) ||
+            af_port_has(&netns->held, port))
+            continue;
+        used++;
+        *time_wait += s->sockets[i].time_wait;
     }
     return used;
 }
@@ -245,13 +262,17 @@ static void measure(const struct making *m, struct af_top_share *share) {
         share->at = NULL;
         return;
     }
-    share->used = used_towards(m->now, netns, w, share->at);
-    const uint32_t free = share->of - share->used;
-    const uint32_t earlier = before ? used_towards(m->before, before, w, share->at) : share->used;
-    if (!free)
+    const bool over = takes_over(&m->now->processes[share->at->process], netns, share->at);
+    uint32_t time_wait, time_wait_before = 0;
+    share->used = used_towards(m->now, netns, w, share->at, &time_wait);
+    uint32_t earlier = before ? used_towards(m->before, before, w, share->at, &time_wait_before) : share->used;
+    share->taken_over = over ? time_wait : 0;
+    const uint32_t in_the_way = share->used - share->taken_over;
+    earlier = !before ? in_the_way : earlier - (over ? time_wait_before : 0);
+    if (in_the_way == share->of)
         share->full_in_s = 0;
-    else if (share->used > earlier && m->elapsed_s > 0)
-        share->full_in_s = free * m->elapsed_s / (share->used - earlier);
+    else if (in_the_way > earlier && m->elapsed_s > 0)
+        share->full_in_s = (share->of - in_the_way) * m->elapsed_s / (in_the_way - earlier);
 }
 
 /* Of one endpoint's sockets, those from the local address that has most. */

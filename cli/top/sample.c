@@ -38,6 +38,7 @@ static void add_processes(struct af_top_sample *s, const struct af_snapshot *sna
             .pid_ns = image->pid_ns == snapshot->pid_ns ? 0 : image->pid_ns,
             .opened = row->seen.count[AF_COUNT_established],
             .avoided = row->seen.count[AF_COUNT_avoided],
+            .binds = row->seen.count[AF_COUNT_binds] != 0,
             .n_left = row->n_top,
         };
         memcpy(p->program, image->program, sizeof p->program);
@@ -215,6 +216,7 @@ static void add_netns(struct af_top_sample *s, const struct af_collection *found
     memset(to, 0, sizeof *to);
     to->net_ns = netns->net_ns;
     to->ports = netns->ports;
+    to->taken_over = netns->taken_over;
     s->sockets = af_array(s->sockets, s->n_sockets + netns->kernel.n, sizeof *s->sockets);
     for (size_t i = 0; i < netns->kernel.n; i++) {
         const struct af_kernel_socket *socket = &netns->kernel.all[i];

@@ -25,6 +25,7 @@ static int add_netns(struct af_snapshot *snapshot, uint64_t net_ns) {
     netns->net_ns = net_ns;
     netns->kernel = kernel;
     af_ephemeral_read(&netns->ports);
+    netns->taken_over = af_tw_taken_over();
     return 0;
 }
 

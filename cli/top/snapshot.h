@@ -10,6 +10,7 @@ struct af_netns_snapshot {
     uint64_t net_ns; /* 0: ours, which is the first */
     struct af_kernel_sockets kernel;
     struct af_ephemeral ports;
+    int taken_over; /* af_tw_taken_over */
 };
 
 struct af_snapshot {

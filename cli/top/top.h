@@ -19,6 +19,7 @@ struct af_top_process {
     uint64_t opened;              /* connections opened or accepted since it began */
     uint64_t inherited; /* of `opened`: others had opened these; it has ended them since the snapshot before */
     uint64_t open, avoided;
+    bool binds; /* its sockets, before it connects them: it takes over no TIME_WAIT */
     uint32_t n_left;
     struct af_endpoint left[AF_TOP]; /* TIME_WAITs since it began, by endpoint: the highest */
 };
@@ -44,6 +45,7 @@ struct af_top_netns {
     uint64_t net_ns;
     struct af_ephemeral ports;
     struct af_port_set held; /* against every destination */
+    int taken_over;          /* which TIME_WAITs a connect does not mind: af_tw_taken_over (ephemeral.h) */
 };
 
 struct af_top_sample {
@@ -84,6 +86,7 @@ struct af_top_share {
     const struct af_top_socket *at; /* says which; NULL: there is none, or the range is not known */
     uint32_t own;                   /* sockets of the row's there */
     uint32_t used, of;              /* ports of the range: not free, by whomever; all */
+    uint32_t taken_over;            /* of `used`: those of TIME_WAITs that the next connect takes over */
     double full_in_s;               /* at the rate between the looks; negative: not growing, or not known */
 };
 

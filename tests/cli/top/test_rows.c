@@ -131,6 +131,46 @@ Test(top_rows, tells_the_growth_between_two_looks_and_how_soon_ports_run_out) {
     }
 }
 
+/* From 60 to 80 TIME_WAITs of 100 ports in two seconds, which the next connect may take over, or not. */
+Test(top_rows, counts_no_TIME_WAIT_that_a_connect_takes_over_as_in_the_way) {
+    static const struct {
+        const char *name;
+        int taken_over;
+        uint8_t local, peer; /* the first byte of each */
+        uint64_t binds;
+        bool over;
+    } rows[] = {
+        { "tcp_tw_reuse 0, or no timestamps", 0, 127, 127, 0, false },
+        { "2 over loopback", 2, 127, 127, 0, true },
+        { "2 to loopback's address", 2, 10, 127, 0, true },
+        { "2 elsewhere", 2, 10, 10, 0, false },
+        { "1 elsewhere", 1, 10, 10, 0, true },
+        { "1, and it binds", 1, 10, 10, 3, false },
+        { "2 over loopback, and it binds", 2, 127, 127, 3, false },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct af_snapshot looks[] = { new_look(100), new_look(102) };
+        for (int k = 0; k < 2; k++) {
+            struct af_kernel_sockets *kernel = &looks[k].namespaces[0].kernel;
+            add_process(&looks[k], &(struct made){ 7, "made", 80, 0, AF_FATE_RUNNING, 60 + 20 * k, 0, 443, NULL });
+            looks[k].namespaces[0].taken_over = rows[i].taken_over;
+            looks[k].found.rows[0].seen.count[AF_COUNT_binds] = rows[i].binds;
+            for (size_t at = 0; at < kernel->n; at++) {
+                kernel->all[at].local.ip[0] = rows[i].local;
+                kernel->all[at].peer.ip[0] = rows[i].peer;
+            }
+        }
+        struct af_top_sample before = sample_of(&looks[0], 0), now = sample_of(&looks[1], looks[0].at_real);
+        struct af_top_rows all;
+        af_top_rows(&all, &before, &now, AF_BY_PROCESS);
+        const struct af_top_share *share = &row_of(&all, "made")->busiest;
+        cr_expect_eq(share->used, 80, "%s: %u", rows[i].name, share->used);
+        cr_expect_eq(share->taken_over, rows[i].over ? 80 : 0, "%s: %u", rows[i].name, share->taken_over);
+        cr_expect_float_eq(share->full_in_s, rows[i].over ? -1 : 2, 1e-9, "%s: %f", rows[i].name, share->full_in_s);
+        af_top_rows_free(&all);
+    }
+}
+
 Test(top_rows, has_no_rate_where_there_was_only_one_look_or_no_ledgers_at_one) {
     struct af_snapshot first = new_look(100), second = new_look(102);
     const struct made made = { 7, "made", 50, 0, AF_FATE_RUNNING, 10, 0, 443, NULL };
