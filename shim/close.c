@@ -70,9 +70,19 @@ static __attribute__((noinline)) int close_plainly(int fd, struct af_socket *_At
     return af_real.close(fd);
 }
 
+/* Most of what is closed is no TCP socket, with a high number too. */
+static __attribute__((noinline)) int close_high(int fd) {
+    const af_slot *leaf = fd >= 0 ? af_leaf_of((unsigned)fd) : NULL;
+    if (AF_LIKELY(!leaf || !atomic_load_explicit(&leaf[fd & (AF_LEAF - 1)], memory_order_acquire)))
+        return af_real.close(fd);
+    return close_otherwise(fd, false);
+}
+
 int af_on_close(int fd, bool raw) {
-    if (AF_UNLIKELY((unsigned)fd >= AF_LOW || fd == af.log_fd || raw))
+    if (AF_UNLIKELY(fd == af.log_fd || raw))
         return close_otherwise(fd, raw);
+    if (AF_UNLIKELY((unsigned)fd >= AF_LOW))
+        return close_high(fd);
     if (!atomic_load_explicit(&af_low[fd], memory_order_acquire))
         return af_real.close(fd);
     if (AF_UNLIKELY(af_is_odd(AF_ODD_SHARED | AF_ODD_GUESTS | AF_ODD_SEALED | AF_ODD_RST | AF_ODD_MAIL) ||

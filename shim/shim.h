@@ -267,8 +267,14 @@ static inline bool af_is_same_process(void) {
 
 /* track.c: the table. ------------------------------------------------------------------------------------ */
 
-enum { AF_LOW = 1024 };
-extern struct af_socket *_Atomic af_low[AF_LOW]; /* the first descriptors; the others' are made at need */
+typedef struct af_socket *_Atomic af_slot;
+enum { AF_LOW = 1024, AF_LEAF_BITS = 10, AF_LEAF = 1 << AF_LEAF_BITS, AF_TOP = 1 << (31 - 2 * AF_LEAF_BITS) };
+extern af_slot af_low[AF_LOW];                        /* the first descriptors; the others' are made at need: */
+extern _Atomic(_Atomic(af_slot *) *) af_high[AF_TOP]; /* [fd >> 20][fd >> 10 & 1023][fd & 1023] */
+static inline af_slot *af_leaf_of(unsigned fd) {
+    _Atomic(af_slot *) *middle = atomic_load_explicit(&af_high[fd >> 2 * AF_LEAF_BITS], memory_order_acquire);
+    return middle ? atomic_load_explicit(&middle[fd >> AF_LEAF_BITS & (AF_LEAF - 1)], memory_order_acquire) : NULL;
+}
 struct af_socket *af_lookup_high(int fd);
 struct af_socket *af_lookup_after_fork(int fd);
 

@@ -6,12 +6,8 @@
 
 #include <sys/mman.h>
 
-/* Above AF_LOW: [fd >> 20][fd >> 10 & 1023][fd & 1023]. */
-enum { LEAF_BITS = 10, LEAF = 1 << LEAF_BITS, TOP = 1 << (31 - 2 * LEAF_BITS) };
-typedef struct af_socket *_Atomic slot;
-
-slot af_low[AF_LOW];
-static _Atomic(_Atomic(slot *) *) top[TOP];
+af_slot af_low[AF_LOW];
+_Atomic(_Atomic(af_slot *) *) af_high[AF_TOP];
 static _Atomic int table_end; /* no entry at or above this descriptor */
 
 static struct af_pool pool;
@@ -39,17 +35,12 @@ static void *more(size_t size) {
 
 /* ---- the table ------------------------------------------------------------------------------------------ */
 
-static slot *leaf_of(unsigned fd) {
-    _Atomic(slot *) *middle = atomic_load_explicit(&top[fd >> 2 * LEAF_BITS], memory_order_acquire);
-    return middle ? atomic_load_explicit(&middle[fd >> LEAF_BITS & (LEAF - 1)], memory_order_acquire) : NULL;
-}
-
 /* What is known at fd; NULL: nothing ever was. */
-static inline slot *slot_of(int fd) {
+static inline af_slot *slot_of(int fd) {
     if (AF_LIKELY((unsigned)fd < AF_LOW))
         return &af_low[fd];
-    slot *leaf = fd >= 0 ? leaf_of((unsigned)fd) : NULL;
-    return leaf ? &leaf[fd & (LEAF - 1)] : NULL;
+    af_slot *leaf = fd >= 0 ? af_leaf_of((unsigned)fd) : NULL;
+    return leaf ? &leaf[fd & (AF_LEAF - 1)] : NULL;
 }
 
 /* Two threads may both make one: one of them wins. */
@@ -67,19 +58,19 @@ static inline slot *slot_of(int fd) {
     })
 
 /* The same with the memory under it. */
-static inline slot *make_slot(int fd) {
+static inline af_slot *make_slot(int fd) {
     int end = atomic_load_explicit(&table_end, memory_order_relaxed);
     while (end <= fd && !atomic_compare_exchange_weak(&table_end, &end, fd + 1))
         ;
     if (AF_LIKELY(fd < AF_LOW))
         return &af_low[fd];
-    _Atomic(slot *) *middle = MADE(&top[(unsigned)fd >> 2 * LEAF_BITS], LEAF * sizeof *middle);
-    slot *leaf = middle ? MADE(&middle[(unsigned)fd >> LEAF_BITS & (LEAF - 1)], LEAF * sizeof *leaf) : NULL;
-    return leaf ? &leaf[fd & (LEAF - 1)] : NULL;
+    _Atomic(af_slot *) *middle = MADE(&af_high[(unsigned)fd >> 2 * AF_LEAF_BITS], AF_LEAF * sizeof *middle);
+    af_slot *leaf = middle ? MADE(&middle[(unsigned)fd >> AF_LEAF_BITS & (AF_LEAF - 1)], AF_LEAF * sizeof *leaf) : NULL;
+    return leaf ? &leaf[fd & (AF_LEAF - 1)] : NULL;
 }
 
 struct af_socket *af_lookup_high(int fd) {
-    const slot *at = slot_of(fd);
+    const af_slot *at = slot_of(fd);
     return at ? atomic_load_explicit(at, memory_order_acquire) : NULL;
 }
 
@@ -91,8 +82,8 @@ struct af_socket *af_lookup_after_fork(int fd) {
 void af_each(unsigned first, unsigned last, void (*visit)(int, struct af_socket *, void *), void *context) {
     unsigned end = (unsigned)atomic_load(&table_end);
     for (unsigned fd = first; fd < end && fd <= last; fd++) {
-        if (fd >= AF_LOW && !leaf_of(fd)) {
-            fd |= LEAF - 1;
+        if (fd >= AF_LOW && !af_leaf_of(fd)) {
+            fd |= AF_LEAF - 1;
             continue;
         }
         struct af_socket *conn = af_lookup((int)fd);
@@ -230,7 +221,7 @@ static void forget(struct af_socket *stale, struct af_moment before) {
     af_discard(stale, last);
 }
 
-static inline void enter(slot *at, struct af_socket *conn, uint64_t sum) {
+static inline void enter(af_slot *at, struct af_socket *conn, uint64_t sum) {
     struct af_socket *stale = atomic_exchange(at, conn);
     if (AF_UNLIKELY(stale != NULL))
         forget(stale, (struct af_moment){ sum, !atomic_load(&af_forks.on_the_way) });
@@ -297,7 +288,7 @@ uint64_t af_ref(struct af_socket *conn) {
 
 /* A child that is born between af_ref and here has one descriptor more than it knows: hence the mark. */
 void af_enter_or_unref(struct af_socket *conn, int fd, uint64_t sum) {
-    slot *at = fd >= 0 ? make_slot(fd) : NULL;
+    af_slot *at = fd >= 0 ? make_slot(fd) : NULL;
     if (at) {
         enter(at, conn, sum);
     } else {
