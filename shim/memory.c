@@ -49,8 +49,9 @@ static bool is_backed(const struct af_ledger_map *map, const struct af_section *
     return true;
 }
 
-/* Where there is room behind it a window grows as it lies. Else more of it is mapped by what is mapped of it, without a descriptor: mremap of nothing duplicates a shared
- * mapping, as long as the caller likes. The old one stays, since other threads may be at work in it. */
+/* Where there is room behind it a window grows as it lies. Else more of it is mapped by what is mapped of it, without a
+ * descriptor: mremap of nothing duplicates a shared mapping, as long as the caller likes. The old one stays, since other
+ * threads may be at work in it. Many of them come here at once: who was not the first in the kernel leaves it at that. */
 static bool grow_window(struct af_section *section, uint32_t index) {
     uintptr_t window = atomic_load(&section->window), larger = window;
     if (index >= section->max)
@@ -64,6 +65,8 @@ static bool grow_window(struct af_section *section, uint32_t index) {
         atomic_compare_exchange_strong(&section->window, &window, larger); /* or another thread was here */
         return true;
     }
+    if (atomic_load(&section->window) != window)
+        return true;
     long made = AF_SYS4(SYS_mremap, window & ~(uintptr_t)31, 0, size, MREMAP_MAYMOVE);
     if (af_sys_failed(made))
         return false;
@@ -314,6 +317,12 @@ static void unmap(struct af_ledger_map *map) {
     map->header = NULL;
 }
 
+/* Where it has room to grow; 0: anywhere. */
+static uintptr_t place_for(int section) {
+    const uintptr_t far = af_far_place();
+    return far && section == AF_CONNECTIONS ? far : far && section == AF_CLOSED ? far + AF_FAR_CLOSED : 0;
+}
+
 /* The first window of each section. 0 or -errno. */
 static long map_windows(struct af_ledger_map *map, int fd, const struct af_ledger_room *room) {
     af_ledger_place(map, room);
@@ -322,8 +331,7 @@ static long map_windows(struct af_ledger_map *map, int fd, const struct af_ledge
         return at;
     map->header = (struct af_ledger *)at;
     for (int i = 0; i < AF_SECTIONS; i++) {
-        const uintptr_t place = i == AF_CONNECTIONS ? af_far_place() : 0;
-        at = map->section[i].max ? map_part(fd, place, map->section[i].at, room->closed) : 0;
+        at = map->section[i].max ? map_part(fd, place_for(i), map->section[i].at, room->closed) : 0;
         if (af_sys_failed(at)) {
             unmap(map);
             return at;

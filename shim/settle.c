@@ -395,10 +395,12 @@ static __attribute__((noinline)) void settle_heard(int fd, struct af_socket *con
 }
 
 static __attribute__((noinline)) void settle_otherwise(int fd, struct af_socket *conn) {
-    if (af_is_odd(AF_ODD_FILE)) {
+    if (af_is_odd(AF_ODD_FILE))
         af_log_if_due();
+    if (atomic_load_explicit(&conn->state, memory_order_relaxed) == AF_CONN_NEW)
+        return; /* nothing has come of it; where that stands in the ledger it is `shown` already */
+    if (af_is_odd(AF_ODD_FILE))
         conn->shown = true; /* so that its record there goes, whatever it says by now */
-    }
     af_settle(fd, conn);
 }
 

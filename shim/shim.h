@@ -244,8 +244,12 @@ void af_enforce(int fd, struct af_socket *conn);
 
 struct af_ledger_map *af_ledger_make(void);
 void af_ledger_note_policy(void); /* the one in force, and since when, for readers */
-/* A hint for what grows: address space that is likely to be free for long. First the ledger's connections, then records. */
-enum { AF_FAR = 1 << 30, AF_FAR_RECORDS = 256 << 20 };
+/* A hint for what grows: address space that is likely to be free for long. First the ledger's connections, then the ring,
+ * then records. */
+enum { AF_FAR = 1 << 30, AF_FAR_CLOSED = 128 << 20, AF_FAR_RECORDS = 256 << 20 };
+_Static_assert(AF_MAX_CONNECTIONS * sizeof(struct af_connection) <= AF_FAR_CLOSED, "each as large as it can get");
+_Static_assert(AF_MAX_CLOSED * sizeof(struct af_closed) <= AF_FAR_RECORDS - AF_FAR_CLOSED,
+               "each as large as it can get");
 static inline uintptr_t af_far_place(void) {
     const uintptr_t page = (uintptr_t)atomic_load_explicit(&af.fork_page, memory_order_relaxed);
     return page > 2ul * AF_FAR ? page - AF_FAR : 0;
