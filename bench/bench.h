@@ -18,7 +18,8 @@ void series_add(struct series *s, double value);
 /* The share-th (0.5: median) of them; sorts. */
 double series_at(struct series *s, double share);
 
-/* How a driver is run. NULL settings: bare. "empty", "floor": under that library of bench/. "static": a static one, bare;
+/* How a driver is run. NULL settings: bare. "empty", "floor": under that library of bench/, "floor WORD" with that in
+ * FLOOR. "static": a static one, bare;
  * "static KEY=VALUE": under run's supervisor, with that policy; "static filter", "look", "copy": under the least that does
  * so (outside.c). Else under afterfin with these variables, "|" between,
  * AFTERFIN_ left out. */
@@ -40,8 +41,9 @@ void place_init(const char *build);
 void place_end(void);
 const char *place_ledgers(void);
 /* A fresh network namespace for what is run next, with a server on BENCH_PORT, which sleeps while there is nothing to do,
- * or stays awake; place_leave ends the server. */
+ * or stays awake, and one that sends a byte before it reads on the next; place_leave ends them. */
 #define BENCH_PORT "9000"
+#define GREETS_PORT "9001"
 bool place_enter(bool keeps_time_waits, bool awake);
 void place_leave(void);
 /* TIME_WAITs of the namespace, -1: unknown. */

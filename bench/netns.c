@@ -21,7 +21,7 @@
 enum { CLIENT_CPU, SERVER_CPU, MOST_ARGS = 32 };
 
 static char folder[512], library[512], driver[512], ledgers[64];
-static pid_t server;
+static pid_t server, greeter;
 
 static void write_file(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -86,12 +86,14 @@ static void pin(int cpu) {
 }
 
 /* Never first: it reads to the end of each connection before it closes. */
-static void serve(int listener) {
+static void serve(int listener, bool greets) {
     char chunk[512];
 
     pin(SERVER_CPU);
     for (;;) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0 && greets)
+            (void)!send(fd, "!", 1, MSG_NOSIGNAL);
         while (fd >= 0 && recv(fd, chunk, sizeof chunk, 0) > 0)
             continue;
         if (fd >= 0)
@@ -121,26 +123,28 @@ static void serve_awake(int listener) {
     }
 }
 
-static bool start_server(bool awake) {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(BENCH_PORT)) };
+enum manner { SLEEPS, STAYS_AWAKE, GREETS };
+
+static pid_t start_server(const char *port, enum manner manner) {
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (bind(listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 4096) != 0) {
         perror("bench: server");
-        return false;
+        return -1;
     }
     fflush(NULL);
-    server = fork();
-    if (server == 0) {
+    pid_t child = fork();
+    if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (awake)
+        if (manner == STAYS_AWAKE)
             serve_awake(listener);
         else
-            serve(listener);
+            serve(listener, manner == GREETS);
     }
     close(listener);
-    return server > 0;
+    return child;
 }
 
 bool place_enter(bool keeps_time_waits, bool awake) {
@@ -158,15 +162,22 @@ bool place_enter(bool keeps_time_waits, bool awake) {
     write_file("/proc/sys/net/ipv4/tcp_rfc1337", "1"); /* no RST ends a TIME_WAIT */
     if (!keeps_time_waits)
         write_file("/proc/sys/net/ipv4/tcp_max_tw_buckets", "0");
-    return start_server(awake);
+    server = start_server(BENCH_PORT, awake ? STAYS_AWAKE : SLEEPS);
+    greeter = start_server(GREETS_PORT, GREETS);
+    return server > 0 && greeter > 0;
+}
+
+static void end_server(pid_t *child) {
+    if (*child > 0) {
+        kill(*child, SIGKILL);
+        waitpid(*child, NULL, 0);
+    }
+    *child = 0;
 }
 
 void place_leave(void) {
-    if (server > 0) {
-        kill(server, SIGKILL);
-        waitpid(server, NULL, 0);
-    }
-    server = 0;
+    end_server(&server);
+    end_server(&greeter);
 }
 
 long place_time_waits(void) {
@@ -186,11 +197,14 @@ long place_time_waits(void) {
 /* The variables of `settings`, as NAME=VALUE; returns how many. */
 static int variables(const char *settings, char *out[], int room) {
     char *rest = NULL;
-    bool other = settings && (strcmp(settings, "empty") == 0 || strcmp(settings, "floor") == 0);
+    const bool floor = settings && strncmp(settings, "floor", 5) == 0,
+               empty = settings && strcmp(settings, "empty") == 0, other = floor || empty;
     int n = 0;
 
-    if (settings && (other ? asprintf(&out[n], "LD_PRELOAD=%s/bench/%s.so", folder, settings)
+    if (settings && (other ? asprintf(&out[n], "LD_PRELOAD=%s/bench/%s.so", folder, floor ? "floor" : "empty")
                            : asprintf(&out[n], "LD_PRELOAD=%s", library)) > 0)
+        n++;
+    if (floor && settings[5] == ' ' && asprintf(&out[n], "FLOOR=%s", settings + 6) > 0)
         n++;
     for (char *one = settings && !other ? strtok_r(strdup(settings), "|", &rest) : NULL; one && n < room;
          one = strtok_r(NULL, "|", &rest))

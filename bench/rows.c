@@ -130,12 +130,14 @@ bool bench_threads(unsigned rounds) {
     static const struct row rows[] = {
         { .name = "bare" },
         { .name = "bare again (noise)" },
+        { .name = "floor", .settings = "floor" },
+        { .name = "floor, and which it was", .settings = "floor cookie" },
         { .name = "watching", .settings = "", .bound = 1.05 },
         { .name = "counting", .settings = LOG, .bound = 1.05 },
         { .name = "counting with ledger", .settings = LOG "|LEDGER", .bound = 1.05 },
     };
-    static const char head[] = "\n64 threads, %s\n  %-25s %8s %7s %7s %7s\n";
-    struct start how = { .arguments = "threads connect 25 " BENCH_PORT, .everywhere = true };
+    static const char head[] = "\n64 threads, %s: time of the processor\n  %-25s %8s %7s %7s %7s\n";
+    struct start how = { .arguments = "threads connect 60 " BENCH_PORT, .everywhere = true };
 
     printf(head, "socket, connect, close", "", "us", "ratio", "lower", "upper");
     if (!table(rows, COUNT(rows), rounds, how, 1000, false))
@@ -152,9 +154,9 @@ static const struct kind {
 } kinds[] = {
     { "socket, connect, close", "cycle plain 2000 " BENCH_PORT, false, true, 2, 1000 },
     { "the same, towards a server that does not sleep", "cycle plain 2000 " BENCH_PORT, true, true, 2, 1000 },
-    { "the first in 64 threads", "threads connect 25 " BENCH_PORT, false, true, 2, 1000 },
-    { "the second in 64 threads", "threads connect 25 " BENCH_PORT, true, true, 2, 1000 },
-    { "socket, close in 64 threads", "threads socket 1000 " BENCH_PORT, false, false, 1.05, 1000 },
+    { "the first in 64 threads", "walls connect 25 " BENCH_PORT, false, true, 2, 1000 },
+    { "the second in 64 threads", "walls connect 25 " BENCH_PORT, true, true, 2, 1000 },
+    { "socket, close in 64 threads", "walls socket 1000 " BENCH_PORT, false, false, 1.05, 1000 },
     { "close of a file", "close 0", false, false, 1.02, 1 },
 };
 
