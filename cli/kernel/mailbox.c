@@ -30,6 +30,18 @@ static int copy_to(int memory, uint64_t at, const void *from, size_t size) {
     return got < 0 ? -errno : (size_t)got == size ? 0 : -EFAULT;
 }
 
+/* Of so many bytes, 2, 4 or 8, as that process has it. */
+static uint64_t number(const char *at, unsigned size) {
+    uint16_t half;
+    uint32_t word;
+    uint64_t whole;
+    if (size == sizeof half)
+        return memcpy(&half, at, sizeof half), half;
+    if (size == sizeof word)
+        return memcpy(&word, at, sizeof word), word;
+    return memcpy(&whole, at, sizeof whole), whole;
+}
+
 /* ---- where the mailbox is ------------------------------------------------------------------------------------- */
 
 /* Where the beginning of the library's file is mapped; 0: nowhere. */
@@ -79,36 +91,34 @@ static int look_in(int memory, uint64_t address, uint64_t length, uint64_t *at) 
     return 0;
 }
 
-/* In a program of 32 bits. */
-static int find_mailbox_32(int memory, uint64_t base, uint64_t *at) {
-    Elf32_Ehdr elf;
-    Elf32_Phdr headers[HEADERS];
-    int error = copy_from(memory, base, &elf, sizeof elf);
-    if (error || elf.e_phentsize != sizeof *headers)
-        return error;
-    const size_t n = elf.e_phnum < HEADERS ? elf.e_phnum : HEADERS;
-    error = copy_from(memory, base + elf.e_phoff, headers, n * sizeof *headers);
-    for (size_t i = 0; i < n && !error && !*at; i++)
-        if (headers[i].p_type == PT_NOTE)
-            error = look_in(memory, base + headers[i].p_vaddr, headers[i].p_memsz, at);
-    return error;
-}
+/* Where in the headers of a program of 32 bits, or of 64, what is asked for lies. */
+static const struct format {
+    unsigned word, table, size, n, address, length;
+} formats[] = {
+#define FORMAT(BITS) \
+    { \
+        sizeof(Elf##BITS##_Addr), offsetof(Elf##BITS##_Ehdr, e_phoff), offsetof(Elf##BITS##_Ehdr, e_phentsize), \
+            offsetof(Elf##BITS##_Ehdr, e_phnum), offsetof(Elf##BITS##_Phdr, p_vaddr), \
+            offsetof(Elf##BITS##_Phdr, p_memsz) \
+    }
+    FORMAT(32),
+    FORMAT(64),
+};
 
 static int find_mailbox(int memory, uint64_t base, uint64_t *at) {
-    Elf64_Ehdr elf;
-    Elf64_Phdr headers[HEADERS];
-    int error = copy_from(memory, base, &elf, sizeof elf);
-    if (error || memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0)
+    char elf[sizeof(Elf64_Ehdr)], header[sizeof(Elf64_Phdr)];
+    int error = copy_from(memory, base, elf, sizeof elf);
+    if (error || memcmp(elf, ELFMAG, SELFMAG) != 0)
         return error;
-    if (elf.e_ident[EI_CLASS] == ELFCLASS32)
-        return find_mailbox_32(memory, base, at);
-    if (elf.e_phentsize != sizeof *headers)
-        return error;
-    const size_t n = elf.e_phnum < HEADERS ? elf.e_phnum : HEADERS;
-    error = copy_from(memory, base + elf.e_phoff, headers, n * sizeof *headers);
-    for (size_t i = 0; i < n && !error && !*at; i++)
-        if (headers[i].p_type == PT_NOTE)
-            error = look_in(memory, base + headers[i].p_vaddr, headers[i].p_memsz, at);
+    const struct format *f = &formats[elf[EI_CLASS] == ELFCLASS64];
+    const uint64_t table = base + number(elf + f->table, f->word), size = number(elf + f->size, 2),
+                   n = number(elf + f->n, 2);
+    for (size_t i = 0; i < n && i < HEADERS && size <= sizeof header && !error && !*at; i++) {
+        error = copy_from(memory, table + i * size, header, size);
+        if (!error && number(header, sizeof(Elf64_Word)) == PT_NOTE) /* p_type comes first in both */
+            error = look_in(memory, base + number(header + f->address, f->word), number(header + f->length, f->word),
+                            at);
+    }
     return error;
 }
 
