@@ -148,7 +148,7 @@ static void undo_others(const struct af_force *force, int fd, struct af_socket *
         return;
     af_policy_decide(force->policy, role, addr, &values);
     const bool acks = flag_of(&values) & AF_FLAG_ACK, ours = keys & AF_BIT(LINGER) || !af_has(conn, AF_FLAG_ABORTS);
-    if (force->ever & AF_BIT(LINGER) && ours && (!acks || own & AF_BIT(LINGER)) && linger2_of(fd) < 0)
+    if (ours && (!acks || own & AF_BIT(LINGER)) && linger2_of(fd) < 0)
         set_linger2(fd, 0);
     if (af_has(conn, AF_FLAG_SECONDS) && values.linger != AF_LINGER_SECONDS)
         turn_off(fd, SOL_SOCKET, SO_LINGER);
@@ -356,5 +356,7 @@ void af_enforce(int fd, struct af_socket *conn) {
     enum af_role role;
     if (!role_of(fd, conn, &role, &addr))
         return;
+    if (!af.changes) /* but from outside something may have been set */
+        undo_others(af_force(), fd, conn, role, &addr);
     af_apply(fd, conn, role, &addr, &values);
 }

@@ -6,7 +6,10 @@
 #include <linux/close_range.h>
 #include <sched.h>
 
+/* What is on it is then what is counted, whoever was at it: who closes comes last. */
 static void let_go(int fd, struct af_socket *conn, bool last, bool may_reset) {
+    if (last && AF_UNLIKELY(af_is_changing()))
+        af_enforce(fd, conn);
     if (last && may_reset)
         af_apply_rst(fd, conn);
     if (last)
@@ -18,6 +21,8 @@ static void before_close(int fd, bool may_reset) {
     bool last;
     af_read_mail();
     struct af_socket *conn = af_untrack(fd, &last);
+    if (AF_UNLIKELY(af_is_changing()))
+        af_wait_for_change(fd);
     if (conn)
         let_go(fd, conn, last, may_reset);
 }
@@ -47,6 +52,8 @@ static __attribute__((noinline)) int close_otherwise(int fd, bool raw) {
 
 static __attribute__((noinline)) int close_untracked(int fd, struct af_socket *conn) {
     bool last;
+    if (AF_UNLIKELY(af_is_changing()))
+        af_wait_for_change(fd);
     if (af_was_untracked(conn, &last))
         let_go(fd, conn, last, true);
     return af_real.close(fd);
@@ -62,7 +69,7 @@ static __attribute__((noinline)) int close_plainly(int fd, struct af_socket *_At
     struct af_socket *conn = atomic_exchange(at, NULL);
     if (AF_UNLIKELY(!conn))
         return af_real.close(fd);
-    if (AF_UNLIKELY(atomic_load(&conn->refs) != 1 || af_is_odd(AF_ODD_SHARED)))
+    if (AF_UNLIKELY(atomic_load(&conn->refs) != 1 || af_is_odd(AF_ODD_SHARED | AF_ODD_MAIL | AF_ODD_CHANGING)))
         return close_untracked(fd, conn);
     if (af.counting || af.asks)
         af_settle_alone(fd, conn);

@@ -25,6 +25,10 @@ void af_mailbox_open(const char *text, size_t size) {
     af_mailbox.bell = (uintptr_t)&af.odd + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 3 : 0);
     af_mailbox.text = (uintptr_t)text;
     af_mailbox.text_size = (uint32_t)size;
+    af_mailbox.low = (uintptr_t)af_low;
+    af_mailbox.top = (uintptr_t)af_high;
+    af_mailbox.n_low = AF_LOW;
+    af_mailbox.pointer = sizeof af_low[0];
     af_mailbox.state = af.policy.closed ? AF_MAILBOX_CLOSED : AF_MAILBOX_OPEN;
 }
 
@@ -65,11 +69,36 @@ static bool parse(struct taken *t) {
     return (given.room || !given.size) && af_policy_parse(&t->policy, t->settings, &given, &t->error);
 }
 
+/* ---- who else is at work at it -------------------------------------------------------------------------------- */
+
+static _Atomic uint32_t enforced;               /* descriptor + 1 that the policy is being brought onto; 0: none */
+static _Thread_local volatile uint8_t enforces; /* this thread does it */
+
+static bool is_at_work(uint32_t fd1) {
+    return atomic_load(&af_mailbox.at_work) == fd1 || (atomic_load(&enforced) == fd1 && !enforces);
+}
+
+/* Microseconds, unless whoever it is gets no processor; a `set` that was killed or stopped just then is waited for once. */
+void af_wait_for_change(int fd) {
+    enum { MOST_MS = 1000 };
+    uint32_t fd1 = (uint32_t)fd + 1;
+    int ms = 0;
+    for (; ms < MOST_MS && is_at_work(fd1) && !af_sealed; ms++)
+        af_poll(NULL, 0, 1);
+    if (ms == MOST_MS)
+        atomic_compare_exchange_strong(&af_mailbox.at_work, &fd1, 0);
+}
+
 static void enforce(int fd, struct af_socket *conn, void *context) {
     (void)context;
     if (!af_pin(fd, conn))
         return;
-    af_enforce(fd, conn);
+    atomic_store(&enforced, (uint32_t)fd + 1);
+    if (af_is_at(fd, conn)) { /* else who has let go of it does it himself */
+        af_wait_for_change(fd);
+        af_enforce(fd, conn);
+    }
+    atomic_store(&enforced, 0);
     af_unpin(conn);
 }
 
@@ -79,7 +108,7 @@ static void bring_into_force(struct taken *t, uint32_t serial) {
     t->force.ever = af_force()->ever;
     af_line_policy(&t->force, t->settings);
     af_prepare_policy(&t->force, af_policy_acts(&t->policy));
-    atomic_store(&af.force, &t->force);
+    atomic_store(&af.force, &t->force); /* af_is_changing by now */
     af.changes = true;
     af_be_odd(AF_ODD_CONNECTS); /* from now on what was set before is looked at */
     atomic_store(&af_mailbox.since, af_now());
@@ -120,9 +149,36 @@ void af_read_mail_now(void) {
     pid_t was = atomic_load(&reader);
     if (was == pid || !atomic_compare_exchange_strong(&reader, &was, pid))
         return;
+    enforces = 1;
+    af_be_odd(AF_ODD_CHANGING);
     atomic_fetch_and(&af.odd, ~(uint32_t)AF_ODD_MAIL); /* first: what is posted from here on rings again */
     const uint32_t serial = atomic_load(&af_mailbox.posted);
-    if (serial && !take(serial))
+    atomic_store(&af_mailbox.reading, serial);
+    const bool taken = !serial || take(serial);
+    atomic_store(&af_mailbox.reading, 0);
+    if (!taken)
         af_be_odd(AF_ODD_MAIL);
+    atomic_fetch_and(&af.odd, ~(uint32_t)AF_ODD_CHANGING);
+    enforces = 0;
     atomic_store(&reader, 0);
+}
+
+/* A thread that was reading is not here; the letter is. */
+void af_mailbox_become_child(void) {
+    if (atomic_load(&af_mailbox.at_work))
+        atomic_store(&af_mailbox.at_work, 0);
+    if (!atomic_load(&af_mailbox.reading))
+        return;
+    atomic_store(&af_mailbox.reading, 0);
+    atomic_store(&enforced, 0);
+    atomic_store(&reader, 0);
+    enforces = 0;
+    atomic_fetch_and(&af.odd, ~(uint32_t)AF_ODD_CHANGING);
+    af_be_odd(AF_ODD_MAIL);
+}
+
+void af_mailbox_in_exec(bool begins) {
+    enum { IN_EXEC = -1 };
+    if (af_mailbox.state == AF_MAILBOX_OPEN)
+        atomic_store(&af_mailbox.reading, begins ? (uint32_t)IN_EXEC : 0);
 }

@@ -136,6 +136,7 @@ void af_become_child(void) {
     atomic_store(&main_parted, false);
     if (af.shares_memory || af.shares_all)
         af.shares_memory = af.shares_all = false;
+    af_mailbox_become_child();
     atomic_store(&af.next_line, 0);
     atomic_store(&af.next_line_by_day, 0);
     if (af.ledger) {
@@ -228,11 +229,15 @@ static void hand_over(int fd, struct af_socket *conn, void *before) {
         conn->passes = true;
         af_bind_now(fd, conn);
     }
+    if (AF_UNLIKELY(af_is_changing()))
+        af_wait_for_change(fd);
     if (af_unref(conn) > 0)
         return;
     struct af_connection *shared = af_shared(conn);
     if (af_let_go(conn, *(struct af_moment *)before)) {
         af_close_hold(conn);
+        if (AF_UNLIKELY(af_is_changing()))
+            af_enforce(fd, conn);
         if (conn->passes)
             af_settle_passed(fd, conn);
         else
@@ -318,6 +323,7 @@ static bool before_exec(bool will_run) {
     if (!will_run)
         return false;
     struct af_moment before = af_now_of_forks();
+    af_mailbox_in_exec(true);
     af_each(0, ~0u, hand_over, &before);
     af_log(AF_EVENT_EXEC);
     if (af.slot != AF_NO_SLOT) {
@@ -332,6 +338,7 @@ static int exec_failed(bool prepared, int result) {
     af_vfork_execs = 0;
     if (prepared) {
         af_each(0, ~0u, take_back, NULL);
+        af_mailbox_in_exec(false);
         if (af.slot != AF_NO_SLOT)
             atomic_store(&af_self()->ended, AF_RUNNING);
     }

@@ -142,6 +142,7 @@ enum {
     AF_ODD_FILE = 16,    /* the ledger is a file, for readers: a case as common as that it is none */
     AF_ODD_FIRST = 32,   /* there is no ledger yet */
     AF_ODD_RST = 64,     /* linger=rst is one of the policies: some close may have to abort */
+    AF_ODD_CHANGING = 128,                      /* another policy is being brought onto what is open (mailbox.c) */
     AF_ODD_SHOWS = AF_ODD_SHARED | AF_ODD_FILE, /* somebody may look at records in the ledger */
     AF_ODD_MAIL = 255u << 24, /* a letter is in the mailbox: this byte of the word is set from outside (mailbox.c) */
 };
@@ -237,8 +238,18 @@ static inline void af_read_mail(void) {
         af_read_mail_now();
 }
 void af_mailbox_open(const char *text, size_t size); /* at start: the settings in force, as in a letter */
+void af_mailbox_become_child(void);
+/* exec begins, and has failed: nobody changes anything from outside in between. */
+void af_mailbox_in_exec(bool begins);
 /* Bring a socket to the policy in force, whatever was in force before. */
 void af_enforce(int fd, struct af_socket *conn);
+/* Does a policy come just now? Asked after a descriptor was taken out of the table: who brings it onto all sockets says so
+ * before. */
+static inline bool af_is_changing(void) {
+    return af_is_odd(AF_ODD_MAIL | AF_ODD_CHANGING);
+}
+/* Until nobody is at work at fd, which is out of the table: another thread, or `afterfin set`. */
+void af_wait_for_change(int fd);
 
 /* memory.c ------------------------------------------------------------------------------------------------ */
 

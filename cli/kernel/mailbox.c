@@ -130,8 +130,11 @@ static int read_box(int memory, struct af_inside *out) {
         uint64_t since, text;
         uint32_t text_size, letter_size;
         uint64_t sum, bell;
+        uint32_t reading, at_work;
+        uint64_t low, top;
+        uint32_t n_low, pointer;
     } box; /* as struct af_mailbox has them */
-    _Static_assert(offsetof(struct af_mailbox, bell) == offsetof(__typeof__(box), bell), "the format");
+    _Static_assert(offsetof(struct af_mailbox, pointer) == offsetof(__typeof__(box), pointer), "the format");
     int error = copy_from(memory, out->at, &box, sizeof box);
     if (error)
         return error;
@@ -142,6 +145,10 @@ static int read_box(int memory, struct af_inside *out) {
     }
     out->posted = box.posted;
     out->bell = box.bell;
+    out->low = box.low;
+    out->top = box.top;
+    out->n_low = box.n_low;
+    out->pointer = box.pointer;
     out->taken = box.taken;
     out->refused = box.refused;
     out->state = box.state;
@@ -202,4 +209,46 @@ int af_inside_post(const struct af_inside *inside, const char *letter, uint32_t 
     if (!error)
         error = copy_to(inside->memory, inside->bell, &(const uint8_t){ 1 }, 1);
     return error;
+}
+
+/* ---- one socket, from outside --------------------------------------------------------------------------------- */
+
+static uint64_t pointer_at(const struct af_inside *inside, uint64_t table, unsigned at) {
+    char pointer[sizeof(uint64_t)];
+    if ((inside->pointer != sizeof(uint32_t) && inside->pointer != sizeof pointer) ||
+        copy_from(inside->memory, table + (uint64_t)at * inside->pointer, pointer, inside->pointer) != 0)
+        return 0;
+    return number(pointer, inside->pointer);
+}
+
+/* As leaf_of in shim/track.c. */
+static bool is_known(const struct af_inside *inside, unsigned fd) {
+    if (fd < inside->n_low)
+        return pointer_at(inside, inside->low, fd) != 0;
+    const uint64_t middle = pointer_at(inside, inside->top, fd >> 20);
+    const uint64_t leaf = middle ? pointer_at(inside, middle, fd >> 10 & 1023) : 0;
+    return leaf && pointer_at(inside, leaf, fd & 1023) != 0;
+}
+
+static int put_to_work(const struct af_inside *inside, uint32_t at_work) {
+    const int error = copy_to(inside->memory, inside->at + offsetof(struct af_mailbox, at_work), &at_work,
+                              sizeof at_work);
+    atomic_thread_fence(memory_order_seq_cst); /* what is read now is of later */
+    return error;
+}
+
+enum af_claim af_inside_claim(const struct af_inside *inside, uint32_t serial, int fd) {
+    uint32_t posted = 0, reading = 0;
+    if (put_to_work(inside, (uint32_t)fd + 1) != 0 ||
+        copy_from(inside->memory, inside->at + offsetof(struct af_mailbox, posted), &posted, sizeof posted) != 0 ||
+        copy_from(inside->memory, inside->at + offsetof(struct af_mailbox, reading), &reading, sizeof reading) != 0)
+        return AF_CLAIM_GONE;
+    if (posted == serial && !reading)
+        return is_known(inside, (unsigned)fd) ? AF_CLAIM_OURS : AF_CLAIM_UNKNOWN;
+    put_to_work(inside, 0);
+    return AF_CLAIM_READS;
+}
+
+void af_inside_release(const struct af_inside *inside) {
+    put_to_work(inside, 0);
 }

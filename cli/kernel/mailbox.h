@@ -15,6 +15,8 @@ struct af_inside {
     uint32_t state; /* enum af_mailbox_state */
     uint32_t taken, refused, posted;
     uint64_t bell;
+    uint64_t low, top; /* its table of descriptors */
+    uint32_t n_low, pointer;
     uint64_t since; /* ns since 1970; 0: from the start */
     char *text;     /* the settings in force, each ended by a NUL, and one NUL more; from malloc */
     size_t size;    /* without that */
@@ -28,5 +30,15 @@ void af_inside_free(struct af_inside *inside);
 
 /* A letter (mailbox.h) of at most AF_LETTER_ROOM bytes; *serial is how it is called. 0, or -errno. */
 int af_inside_post(const struct af_inside *inside, const char *letter, uint32_t size, uint32_t *serial);
+
+enum af_claim {
+    AF_CLAIM_OURS,    /* whoever lets go of it, or reads the letter, waits until af_inside_release */
+    AF_CLAIM_UNKNOWN, /* the same; but the library does not know it, or is about to close it */
+    AF_CLAIM_READS,   /* it reads its letter, has read it, or executes: nothing is claimed */
+    AF_CLAIM_GONE,    /* that image of the process has gone, and the letter with it */
+};
+/* May the socket at its descriptor be changed from outside, while that letter is unread? */
+enum af_claim af_inside_claim(const struct af_inside *inside, uint32_t serial, int fd);
+void af_inside_release(const struct af_inside *inside);
 
 #endif

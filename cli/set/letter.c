@@ -85,6 +85,10 @@ static const char *obstacle(const struct af_inside *inside) {
 void af_set_letter(struct af_set *set, struct af_set_process *p) {
     struct af_error error;
     size_t size;
+    if (p->asked)
+        af_inside_free(&p->inside);
+    p->asked = true;
+    p->note = NULL;
     const int unread = af_inside_read(p->thread, &p->inside);
     if (unread || !p->inside.there) { /* who may not read it may not take its descriptors: that will say why */
         if (unread != -ESRCH && unread != -EACCES && unread != -EPERM && p->inside.there)

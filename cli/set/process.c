@@ -107,8 +107,6 @@ static void add_number(void *context, int fd, uint64_t inode) {
 /* Another socket may have the number by now: then that one is treated, and met again under its own inode. */
 static int treat(struct af_set *set, const struct af_held *held, const struct number *at, struct af_set_process *p) {
     struct af_seen_socket *s = seen(set, at->inode);
-    if (s->treated)
-        return 0;
     int why = 0;
     const int fd = af_held_take(held, at->fd);
     if (fd < 0)
@@ -119,6 +117,25 @@ static int treat(struct af_set *set, const struct af_held *held, const struct nu
     set->n_new++;
     p->why_refused = why ? why : p->why_refused;
     return 0;
+}
+
+/* Where the library has not read its letter nobody changes a socket behind its counts. */
+static int treat_once(struct af_set *set, const struct af_held *held, const struct number *at,
+                      struct af_set_process *p) {
+    if (seen(set, at->inode)->treated)
+        return 0;
+    if (!p->posted || set->only_look)
+        return treat(set, held, at, p);
+    const enum af_claim claim = af_inside_claim(&p->inside, p->serial, at->fd);
+    int error = 0;
+    p->posted = claim != AF_CLAIM_GONE;
+    if (claim == AF_CLAIM_OURS || (claim == AF_CLAIM_UNKNOWN && set->last_look))
+        error = treat(set, held, at, p);
+    else
+        p->left++;
+    if (claim == AF_CLAIM_OURS || claim == AF_CLAIM_UNKNOWN)
+        af_inside_release(&p->inside);
+    return error;
 }
 
 static void count(struct af_set_process *p, const struct af_seen_socket *s) {
@@ -147,15 +164,27 @@ static uint64_t opens_of(const struct af_held *held) {
     return opens;
 }
 
-/* Ten thousand descriptors take a while to be listed again: of a process with many it is asked first whether there can be
- * a connection that has not been there. One that waits to be accepted is counted already. */
+/* Ten thousand descriptors take a while to be listed again: of a process with many sockets it is asked first whether there
+ * can be a connection that has not been there. One that waits to be accepted is counted already. */
 static bool has_news(const struct af_set *set, const struct af_held *held, struct af_set_process *p) {
     enum { MANY = 256 };
     const uint64_t before = p->opens;
-    if (set->seen_all && p->listening + p->connections < MANY)
+    if (set->seen_all && (p->sockets < MANY || p->left))
         return true;
     p->opens = opens_of(held);
     return !set->seen_all || set->has_waiting || !p->opens || p->opens != before;
+}
+
+/* Of what was there when it was asked the library is told, or is not in it. What has come since may be the work of a library
+ * that has. */
+static bool has_library_by_now(struct af_set *set, const struct numbers *list, bool only_listening,
+                               struct af_set_process *p) {
+    bool comes = false;
+    for (size_t i = 0; i < list->n && !p->posted && !comes; i++)
+        comes = (!only_listening || is_listening(set, list->all[i].inode)) && !seen(set, list->all[i].inode)->treated;
+    if (comes)
+        af_set_letter(set, p);
+    return comes && p->posted;
 }
 
 int af_set_sockets(struct af_set *set, const struct af_held *held, bool only_listening, struct af_set_process *p) {
@@ -163,11 +192,17 @@ int af_set_sockets(struct af_set *set, const struct af_held *held, bool only_lis
     if (!has_news(set, held, p))
         return 0;
     int error = af_held_each_socket(held, add_number, &list);
+    p->sockets = list.n;
+    p->left = 0;
     p->listening = p->connections = p->opened = p->set = p->chosen = p->refused = 0;
-    for (int listening = 1; listening >= only_listening; listening--)
-        for (size_t i = 0; i < list.n && !error; i++)
+    const bool told = !error && has_library_by_now(set, &list, only_listening, p);
+    if (told)
+        p->left = list.n; /* for the next round */
+    for (int listening = 1; listening >= only_listening && !told; listening--)
+        for (size_t i = 0; i < list.n && !error && !p->error; i++)
             if (!listening || is_listening(set, list.all[i].inode))
-                error = treat(set, held, &list.all[i], p);
+                error = treat_once(set, held, &list.all[i], p);
+    set->n_left += p->left;
     for (size_t i = 0; i < list.n; i++)
         count(p, seen(set, list.all[i].inode));
     free(list.all);

@@ -124,10 +124,8 @@ static void treat(struct af_set *set, pid_t pid, enum how how) {
         p->start_ticks = held.start_ticks;
         p->thread = held.thread;
         memcpy(p->program, held.program, sizeof p->program);
-        if (!p->known) {
-            p->known = true;
+        if (!p->asked)
             af_set_letter(set, p);
-        }
         if (!p->in_force)
             af_set_letter_read(p);
         if (!set->seen_all && set->acts)
@@ -179,13 +177,18 @@ static void treat_all(struct af_set *set, bool first) {
 static void treat_until_still(struct af_set *set) {
     enum { ROUNDS = 8, ROUNDS_FOR_WAITING = 4, PAUSE_NS = 20000000 };
     for (int round = 0; round < ROUNDS; round++) {
-        set->n_new = 0;
+        set->n_new = set->n_left = 0;
         treat_all(set, round == 0);
         set->seen_all = true;
-        if (round && !set->n_new && (!set->has_waiting || round >= ROUNDS_FOR_WAITING))
+        if (round && !set->n_new && !set->n_left && (!set->has_waiting || round >= ROUNDS_FOR_WAITING))
             break;
-        if (set->has_waiting)
+        if (set->has_waiting || set->n_left)
             nanosleep(&(struct timespec){ .tv_nsec = PAUSE_NS }, NULL);
+    }
+    if (set->n_left) {
+        nanosleep(&(struct timespec){ .tv_sec = 1 }, NULL);
+        set->last_look = true;
+        treat_all(set, false);
     }
 }
 

@@ -32,7 +32,7 @@ struct af_set_process {
     uint64_t start_ticks;
     char program[16];
     char *error;     /* it could not be reached: why; from malloc */
-    bool known;      /* it has been asked whether the library is in it */
+    bool asked;      /* whether the library is in it */
     bool posted;     /* the library is in it, and has a letter */
     uint32_t serial; /* of that */
     bool in_force;   /* ... which it has read by now */
@@ -41,6 +41,8 @@ struct af_set_process {
     const char *note; /* the library is in it, and cannot be told: why */
     struct af_inside inside;
     struct af_settings old; /* what it had before */
+    size_t sockets;         /* of any family, when they were listed last */
+    size_t left;            /* of these, set.n_left */
     size_t listening, connections, opened, set, chosen, refused;
     int why_refused; /* -errno of the last */
 };
@@ -66,12 +68,14 @@ struct af_set {
     bool has_waiting;   /* connections wait to be accepted that came before their listening socket was set */
     bool seen_all;      /* a round is over */
     size_t n_new;       /* sockets that this round was the first to see */
+    size_t n_left;      /* ... that are not treated yet: the library is at them, or about to close them */
+    bool last_look;     /* what it does not know by now it never will */
     struct af_set_process *processes;
     size_t n_processes;
 };
 
-/* letter.c: where the library is in a process, put the policy in its mailbox. process->error: it may
- * not be reached at all. */
+/* letter.c: where the library is in a process, put the policy in its mailbox. process->error: it may not be reached at all.
+ * Asked anew of one that has none and opens sockets: it may have begun just then, or have another image. */
 void af_set_letter(struct af_set *set, struct af_set_process *process);
 /* Later: has it been read? */
 void af_set_letter_read(struct af_set_process *process);

@@ -127,7 +127,8 @@ static void serve(unsigned n) {
     cr_assert_eq(r.clean, n, "%u clean: %s", r.clean, strerror(r.error));
 }
 
-/* `afterfin set` posts a letter, which the library copies before it believes it. Sockets have the option by then. */
+/* `afterfin set` posts a letter, which the library copies before it believes it. By then sockets have the option from
+ * outside: each that is closed before the letter is read loses it again, and is counted so. */
 Test(faults, a_letter_for_which_there_is_no_memory_is_read_later) {
     enum { BEFORE = 20, WITHOUT_MEMORY = 5, AFTER = 15, ALL = BEFORE + WITHOUT_MEMORY + AFTER };
     const struct rlimit nothing = { 1, RLIM_INFINITY }, all = { RLIM_INFINITY, RLIM_INFINITY };
@@ -145,6 +146,8 @@ Test(faults, a_letter_for_which_there_is_no_memory_is_read_later) {
     const struct tally counted = tally_log("all", log);
     cr_expect_eq(counted.established, ALL);
     cr_expect_eq(counted.avoided, AFTER, "%ld: %s", counted.avoided, file_text(log));
+    const struct books books = books_of("all", 10000);
+    cr_expect_eq(counted.time_wait, books.made, "%ld, the kernel made %ld", counted.time_wait, books.made);
     cr_expect(strstr(log_text(log_line(file_text(log), 0), "policy"), "linger=ack"), "%s", file_text(log));
 }
 

@@ -1,10 +1,12 @@
 /* set, where the library is in the process: what it opens from then on has the policy, and its counts stay exact. */
+#include "cli/kernel/mailbox.h"
 #include "tests/cli/set/set.h"
 #include "tests/harness/counts.h"
 #include "tests/harness/fabricate.h"
 #include "tests/harness/shell.h"
 
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -76,7 +78,55 @@ Test(set_library, threads_and_their_counts_are_as_exact) {
     const long kernel = books_of("threads", peer.port).made;
     const struct tally counted = tally_log("all", log);
     cr_expect_gt(changes, 0);
-    cr_expect_eq(counted.time_wait, kernel, "%ld, the kernel has %ld", counted.time_wait, kernel);
+    cr_expect_eq(counted.time_wait, kernel, "%ld, the kernel has %ld; %u changes: %s", counted.time_wait, kernel,
+                 changes, file_text(log));
+}
+
+/* The first descriptor from there on that the library knows, as soon as there is one: nobody closes it now. */
+static int claim_next(const struct af_inside *inside, uint32_t serial, int from) {
+    for (int fd = from;; fd = fd < 64 ? fd + 1 : from) {
+        const enum af_claim claim = af_inside_claim(inside, serial, fd);
+        if (claim == AF_CLAIM_OURS)
+            return fd;
+        cr_assert_eq(claim, AF_CLAIM_UNKNOWN, "%d: %d", fd, claim);
+        af_inside_release(inside);
+    }
+}
+
+/* The command's part, step by step: as long as it is at work at a socket nobody closes that one, and whoever reads the letter
+ * comes after. Its policy is another than what was set from outside. */
+Test(set_library, whoever_closes_a_socket_that_is_being_set_waits_for_that) {
+    static const char letter[] = "AFTERFIN_LINGER=off";
+    struct af_inside inside;
+    uint32_t serial;
+    char byte;
+    ns_enter();
+    own_default();
+    const char *log = scratch_path();
+    struct victim v = victim_start(text("LOG=%s", log), "server_close 127.0.0.1 10000 -n 1 -q 1");
+    ns_wait_listen(10000);
+    struct sockaddr_storage to;
+    const socklen_t size = to_sockaddr("127.0.0.1", 10000, &to);
+    const int client = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(connect(client, (struct sockaddr *)&to, size), 0);
+    cr_assert_eq(af_inside_read(v.pid, &inside), 0);
+    cr_assert_eq(af_inside_post(&inside, letter, sizeof letter, &serial), 0);
+    const int listener = claim_next(&inside, serial, 0);
+    cr_assert_gt(claim_next(&inside, serial, listener + 1), listener);
+    const int always = -1, copy = victim_socket(v.pid, 1);
+    cr_assert_eq(send(client, "x", 1, 0), 1);
+    cr_expect_eq(poll(&(struct pollfd){ .fd = client, .events = POLLIN }, 1, 50), 0, "it was closed");
+    cr_assert_eq(setsockopt(copy, IPPROTO_TCP, TCP_LINGER2, &always, sizeof always), 0);
+    close(copy);
+    af_inside_release(&inside);
+    cr_expect_eq(recv(client, &byte, 1, 0), 0);
+    cr_assert_eq(victim_wait(&v).status, 0);
+    close(client);
+    const struct books books = books_of("one", 10000);
+    const struct tally counted = tally_log("one", log);
+    cr_expect_eq(counted.time_wait, 1, "%s", file_text(log));
+    cr_expect_eq(books.made, 1, "%ld", books.made);
+    af_inside_free(&inside);
 }
 
 /* ---- which sockets ---------------------------------------------------------------------------------------------- */
