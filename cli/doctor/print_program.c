@@ -133,7 +133,9 @@ void af_doctor_print_program(const struct af_program *p) {
         af_doctor_line(AF_INDENT, "%s", p->why);
     print_chain(p);
     print_facts(p);
-    if (p->reached == AF_FROM_OUTSIDE)
+    if (p->reach.is_go)
+        af_doctor_line(AF_INDENT, "from outside it has:");
+    if (p->reached == AF_FROM_OUTSIDE || p->reach.is_go)
         print_carried();
     if ((p->reached == AF_NOT_REACHED && !p->elf.library) || p->reached == AF_FROM_OUTSIDE)
         return;

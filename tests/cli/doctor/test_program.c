@@ -105,6 +105,25 @@ Test(doctor_program, says_of_each_kind_of_program_what_run_does_with_it) {
         expect(rows[i].name, rows[i].program, rows[i].reached, rows[i].why);
 }
 
+/* Of one that the library does all for there is nothing to tell. */
+Test(doctor_program, says_which_policies_are_carried_from_outside) {
+    const char *d = directory();
+    const struct {
+        const char *program;
+        bool told;
+    } rows[] = {
+        { build(d, "lone", "-static", NOTHING), true },
+        { build(d, "go", "", NOTE NOTHING), true },
+        { build(d, "plain", "", CONNECTS), false },
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct ended e = command(NULL, "doctor", rows[i].program, NULL);
+        cr_expect_eq(strstr(e.out, "linger: ack as ack-always") != NULL, rows[i].told, "%s: %s", rows[i].program,
+                     e.out);
+        cr_expect_eq(strstr(e.out, "port_search: no") != NULL, rows[i].told, "%s: %s", rows[i].program, e.out);
+    }
+}
+
 Test(doctor_program, says_in_one_line_what_is_no_program) {
     const char *d = directory();
     unsigned char seed[ELF_SEED_ROOM];
