@@ -22,9 +22,10 @@
 
 enum { MOST_THREADS = 4, HOLDERS = 2 }; /* whichever two of it and them are killed at one stroke, one is left */
 
-/* What the holder shares with the supervisor: the calls that are in its hands. */
+/* What they share: the calls that are in the hands of each, a place for every thread of the supervisor's, and for each
+ * holder and those who come after it. */
 struct in_hand {
-    struct af_notification of[MOST_THREADS];
+    struct af_notification of[MOST_THREADS + HOLDERS];
 };
 
 /* ---- the line to it: a listener goes over, and a byte comes back once all is ready ------------------------------ */
@@ -71,17 +72,17 @@ static bool all_gone(int listener, short what, int timeout) {
     return poll(&at, 1, timeout) > 0 && at.revents & (POLLHUP | POLLERR) && !(at.revents & POLLIN);
 }
 
-static pid_t start_holder(int listener, int watched, struct in_hand *in_hand);
+static pid_t start_holder(int listener, int watched, struct in_hand *in_hand, int which);
 
 /* The one before has ended. What was in its hands goes on, and so does all that is told from now on; and somebody holds
  * this one in turn. */
-static void let_all_go(int listener, struct in_hand *in_hand) {
-    struct af_notification *notification = &in_hand->of[0];
+static void let_all_go(int listener, struct in_hand *in_hand, int which) {
+    struct af_notification *notification = &in_hand->of[MOST_THREADS + which];
     struct af_notified_call call;
-    for (int i = 0; i < MOST_THREADS; i++)
+    for (int i = 0; i < MOST_THREADS + HOLDERS; i++)
         if (in_hand->of[i].id)
             af_notify_let_go(listener, &in_hand->of[i]);
-    const pid_t next = start_holder(listener, (int)syscall(SYS_pidfd_open, getpid(), 0), in_hand);
+    const pid_t next = start_holder(listener, (int)syscall(SYS_pidfd_open, getpid(), 0), in_hand, which);
     while (!all_gone(listener, POLLIN, -1))
         if (af_notify_receive(listener, notification, &call))
             af_notify_let_go(listener, notification);
@@ -106,7 +107,7 @@ static void take_another_name(void) {
 }
 
 /* `watched`: a pidfd. */
-static pid_t start_holder(int listener, int watched, struct in_hand *in_hand) {
+static pid_t start_holder(int listener, int watched, struct in_hand *in_hand, int which) {
     const pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
     struct pollfd at = { .fd = watched, .events = POLLIN };
     if (pid != 0)
@@ -116,7 +117,7 @@ static pid_t start_holder(int listener, int watched, struct in_hand *in_hand) {
     while (poll(&at, 1, -1) < 0 && errno == EINTR)
         ;
     if (!all_gone(listener, POLLIN, 0))
-        let_all_go(listener, in_hand);
+        let_all_go(listener, in_hand, which);
     _exit(0);
 }
 
@@ -183,8 +184,8 @@ struct holder {
     struct pollfd ended;
 };
 
-static bool hold(struct holder *holder, int listener, int self, struct in_hand *in_hand) {
-    holder->pid = start_holder(listener, self, in_hand);
+static bool hold(struct holder *holder, int listener, int self, struct in_hand *in_hand, int which) {
+    holder->pid = start_holder(listener, self, in_hand, which);
     holder->ended.events = POLLIN;
     holder->ended.fd = holder->pid > 0 ? (int)syscall(SYS_pidfd_open, holder->pid, 0) : -1;
     return holder->pid > 0;
@@ -201,7 +202,7 @@ static void watch(int listener, int self, struct in_hand *in_hand, struct holder
         for (int i = 0; i < HOLDERS; i++)
             if (at[1 + i].revents & POLLIN && waitpid(holders[i].pid, NULL, WNOHANG) == holders[i].pid) {
                 close(holders[i].ended.fd);
-                hold(&holders[i], listener, self, in_hand);
+                hold(&holders[i], listener, self, in_hand, i);
             }
     }
     for (int i = 0; i < HOLDERS; i++)
@@ -229,7 +230,7 @@ static void supervise(const struct af_settings *settings, const char *directory,
     struct holder holders[HOLDERS];
     bool held = true;
     for (int i = 0; i < HOLDERS; i++)
-        held &= hold(&holders[i], s.listener, self, in_hand);
+        held &= hold(&holders[i], s.listener, self, in_hand, i);
     long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2; /* one is quicker than two where they are to share a processor */
     threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
     int started = 0;
