@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -106,13 +107,28 @@ static void take_another_name(void) {
     }
 }
 
+static void close_all(int from, int to) {
+    if (from <= to)
+        syscall(SYS_close_range, from, to, 0);
+}
+
+/* A copy of a program's socket that is just in the supervisor's hands would keep that open for ever, and one of the line
+ * CMD waiting for an answer. */
+static void keep_only(int a, int b) {
+    const int low = a < b ? a : b, high = a < b ? b : a;
+    close_all(3, low - 1);
+    close_all(low + 1, high - 1);
+    close_all(high + 1, INT_MAX);
+}
+
 /* `watched`: a pidfd. */
 static pid_t start_holder(int listener, int watched, struct in_hand *in_hand, int which) {
     const pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
     struct pollfd at = { .fd = watched, .events = POLLIN };
     if (pid != 0)
         return pid;
-    setsid(); /* and whoever kills a process group leaves one of the two */
+    keep_only(listener, watched);
+    setsid(); /* and whoever kills a process group leaves the others */
     take_another_name();
     while (poll(&at, 1, -1) < 0 && errno == EINTR)
         ;
