@@ -390,6 +390,32 @@ Test(supervisor, killed_by_group_leaves_the_program_as_without_it) {
     }
 }
 
+static size_t sockets_of(pid_t pid) {
+    size_t n = 0;
+    char target[64];
+    DIR *dir = opendir(text("/proc/%d/fd", (int)pid));
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        const ssize_t size = readlink(text("/proc/%d/fd/%s", (int)pid, entry->d_name), target, sizeof target - 1);
+        target[size > 0 ? size : 0] = 0;
+        n += strncmp(target, "socket:", 7) == 0;
+    }
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+/* Neither the line on which CMD waits at its start, should the supervisor be killed then, nor one of the program's. */
+Test(supervisor, has_holders_that_keep_no_socket) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    pid_t at[8];
+    struct victim v = start_slow(&peer, "40", at);
+    for (int i = 1; i < HELPERS; i++)
+        cr_expect_eq(sockets_of(at[i]), 0, "holder %d: %zu", i, sockets_of(at[i]));
+    peer_wait_ended(&peer, 40);
+    cr_expect_eq(victim_wait(&v).status, 0);
+}
+
 /* What a service manager sends to all of a service: the program may have a last connection to make. */
 Test(supervisor, outlives_what_is_sent_to_all_of_them) {
     ns_enter();
