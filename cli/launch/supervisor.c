@@ -6,28 +6,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { MOST_THREADS = 4, HOLDERS = 2 }; /* whichever two of it and them are killed at one stroke, one is left */
-
-/* What they share: the calls that are in the hands of each, a place for every thread of the supervisor's, and for each
- * holder and those who come after it. */
-struct in_hand {
-    struct af_notification of[MOST_THREADS + HOLDERS];
-};
 
 /* ---- the line to it: a listener goes over, and a byte comes back once all is ready ------------------------------ */
 
@@ -65,78 +54,6 @@ static int receive_listener(int line) {
     return listener;
 }
 
-/* ---- the holder ------------------------------------------------------------------------------------------------- */
-
-/* Nobody calls any more. Does not wait: `what` are the events that are asked for. */
-static bool all_gone(int listener, short what, int timeout) {
-    struct pollfd at = { .fd = listener, .events = what };
-    return poll(&at, 1, timeout) > 0 && at.revents & (POLLHUP | POLLERR) && !(at.revents & POLLIN);
-}
-
-static pid_t start_holder(int listener, int watched, struct in_hand *in_hand, int which);
-
-/* The one before has ended. What was in its hands goes on, and so does all that is told from now on; and somebody holds
- * this one in turn. */
-static void let_all_go(int listener, struct in_hand *in_hand, int which) {
-    struct af_notification *notification = &in_hand->of[MOST_THREADS + which];
-    struct af_notified_call call;
-    for (int i = 0; i < MOST_THREADS + HOLDERS; i++)
-        if (in_hand->of[i].id)
-            af_notify_let_go(listener, &in_hand->of[i]);
-    const pid_t next = start_holder(listener, (int)syscall(SYS_pidfd_open, getpid(), 0), in_hand, which);
-    while (!all_gone(listener, POLLIN, -1))
-        if (af_notify_receive(listener, notification, &call))
-            af_notify_let_go(listener, notification);
-    if (next > 0 && kill(next, SIGKILL) == 0)
-        waitpid(next, NULL, 0);
-}
-
-/* Whoever kills all processes of the name afterfin leaves the holder, and so no call without an answer. */
-static void take_another_name(void) {
-    static const char name[] = "seccomp-holder";
-    char *arguments = program_invocation_name; /* all of them, one after the other, as /proc/PID/cmdline reads them */
-    char text[4096];
-    const int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    const ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text);
-    if (fd >= 0)
-        close(fd);
-    prctl(PR_SET_NAME, name, 0, 0, 0);
-    if (size >= (ssize_t)sizeof name && memcmp(text, arguments, (size_t)size) == 0) {
-        memset(arguments, 0, (size_t)size);
-        memcpy(arguments, name, sizeof name);
-    }
-}
-
-static void close_all(int from, int to) {
-    if (from <= to)
-        syscall(SYS_close_range, from, to, 0);
-}
-
-/* A copy of a program's socket that is just in the supervisor's hands would keep that open for ever, and one of the line
- * CMD waiting for an answer. */
-static void keep_only(int a, int b) {
-    const int low = a < b ? a : b, high = a < b ? b : a;
-    close_all(3, low - 1);
-    close_all(low + 1, high - 1);
-    close_all(high + 1, INT_MAX);
-}
-
-/* `watched`: a pidfd. */
-static pid_t start_holder(int listener, int watched, struct in_hand *in_hand, int which) {
-    const pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
-    struct pollfd at = { .fd = watched, .events = POLLIN };
-    if (pid != 0)
-        return pid;
-    keep_only(listener, watched);
-    setsid(); /* and whoever kills a process group leaves the others */
-    take_another_name();
-    while (poll(&at, 1, -1) < 0 && errno == EINTR)
-        ;
-    if (!all_gone(listener, POLLIN, 0))
-        let_all_go(listener, in_hand, which);
-    _exit(0);
-}
-
 /* ---- the supervisor --------------------------------------------------------------------------------------------- */
 
 struct worker {
@@ -162,7 +79,7 @@ static void *answer(void *context) {
         if (af_notify_receive(s->listener, worker->in_hand, &call)) {
             af_supervise_call(s, &charges, worker->in_hand, &call);
             worker->in_hand->id = 0;
-        } else if (all_gone(s->listener, POLLIN, 0)) { /* there is nothing to wait for any more */
+        } else if (af_all_gone(s->listener, 0)) { /* there is nothing to wait for any more */
             break;
         }
     }
@@ -195,47 +112,14 @@ static void detach(int line) {
     }
 }
 
-struct holder {
-    pid_t pid;
-    struct pollfd ended;
-};
-
-static bool hold(struct holder *holder, int listener, int self, struct in_hand *in_hand, int which) {
-    holder->pid = start_holder(listener, self, in_hand, which);
-    holder->ended.events = POLLIN;
-    holder->ended.fd = holder->pid > 0 ? (int)syscall(SYS_pidfd_open, holder->pid, 0) : -1;
-    return holder->pid > 0;
-}
-
-/* Until the last one that could call has ended. A holder that was killed gets a successor; none is needed after us. */
-static void watch(int listener, int self, struct in_hand *in_hand, struct holder holders[HOLDERS]) {
-    struct pollfd at[1 + HOLDERS] = { { .fd = listener } };
-    while (!(at[0].revents & (POLLHUP | POLLERR))) {
-        for (int i = 0; i < HOLDERS; i++)
-            at[1 + i] = holders[i].ended;
-        if (poll(at, 1 + HOLDERS, -1) < 0)
-            continue;
-        for (int i = 0; i < HOLDERS; i++)
-            if (at[1 + i].revents & POLLIN && waitpid(holders[i].pid, NULL, WNOHANG) == holders[i].pid) {
-                close(holders[i].ended.fd);
-                hold(&holders[i], listener, self, in_hand, i);
-            }
-    }
-    for (int i = 0; i < HOLDERS; i++)
-        if (holders[i].pid > 0 && kill(holders[i].pid, SIGKILL) == 0)
-            waitpid(holders[i].pid, NULL, 0);
-}
-
 static void supervise(const struct af_settings *settings, const char *directory, unsigned calls) {
     const int line = 3;
-    static struct worker workers[MOST_THREADS];
+    static struct worker workers[AF_MOST_THREADS];
     static struct af_supervision s;
     s = (struct af_supervision){ .settings = settings, .directory = directory };
     af_likeness_init(&s.like_us);
-    struct in_hand *in_hand = mmap(NULL, sizeof *in_hand, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    const int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
     s.listener = receive_listener(line);
-    if (s.listener < 0 || in_hand == MAP_FAILED || self < 0)
+    if (s.listener < 0)
         return;
     s.holds = af_notify_holds();
     if (calls & AF_NOTIFY_GETSOCKNAME)
@@ -243,22 +127,21 @@ static void supervise(const struct af_settings *settings, const char *directory,
     if (af_keys_asked(&settings->policy, AF_ROLE_CONNECT) & AF_BIT(SOURCE))
         s.sources = af_sources_make();
     af_notify_hasten(s.listener);
-    struct holder holders[HOLDERS];
-    bool held = true;
-    for (int i = 0; i < HOLDERS; i++)
-        held &= hold(&holders[i], s.listener, self, in_hand, i);
+    struct af_notification *in_hand = af_held(s.listener);
+    if (!in_hand)
+        return;
     long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2; /* one is quicker than two where they are to share a processor */
-    threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
+    threads = threads < 1 ? 1 : threads > AF_MOST_THREADS ? AF_MOST_THREADS : threads;
     int started = 0;
     for (int i = 0; i < threads; i++) {
         pthread_t thread;
-        workers[i] = (struct worker){ &s, &in_hand->of[i] };
+        workers[i] = (struct worker){ &s, &in_hand[i] };
         started += pthread_create(&thread, NULL, answer, &workers[i]) == 0;
     }
-    if (!held || !started || write(line, "", 1) != 1)
+    if (!started || write(line, "", 1) != 1)
         return;
     close(line);
-    watch(s.listener, self, in_hand, holders);
+    af_hold_on(s.listener);
 }
 
 /* ---- can it be had ---------------------------------------------------------------------------------------------- */

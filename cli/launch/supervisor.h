@@ -9,6 +9,7 @@
  *   supervisor.c          the processes       supervisor_call.c    what is done to a socket of the program's
  *   supervisor_process.c  whose call it is    supervisor_hand.c    a socket made for it
  *   supervisor_source.c   where it starts     supervisor_ledger.c  what is known of it afterwards
+ *   supervisor_holder.c   who answers after it
  *   supervisor_cookies.c  sockets that are to be known again */
 #ifndef AFTERFIN_CLI_LAUNCH_SUPERVISOR_H
 #define AFTERFIN_CLI_LAUNCH_SUPERVISOR_H

@@ -25,6 +25,16 @@ struct af_supervision {
     struct af_sources *sources; /* NULL: source is not asked for */
 };
 
+/* ---- who answers when we do not any more: supervisor_holder.c --------------------------------------------------- */
+
+enum { AF_MOST_THREADS = 4 };
+/* Start the holders. Where each answering thread is to have the call that is in its hands; NULL: they cannot be had. */
+struct af_notification *af_held(int listener);
+/* Replace those that are killed, until the last one that could call has ended. */
+void af_hold_on(int listener);
+/* Can nobody call any more? Waits `timeout` ms (-1: for ever) for that, or for a call. */
+bool af_all_gone(int listener, int timeout);
+
 /* ---- sockets that are to be known again: supervisor_cookies.c; any thread -------------------------------------- */
 
 struct af_cookies *af_cookies_make(void);
