@@ -52,10 +52,14 @@ static void let_all_go(int listener, int which) {
     for (int i = 0; i < AF_MOST_THREADS + HOLDERS; i++)
         if (in_hand[i].id)
             af_notify_let_go(listener, &in_hand[i]);
-    const pid_t next = start(listener, (int)syscall(SYS_pidfd_open, getpid(), 0), which);
-    while (!af_all_gone(listener, -1))
+    const int us = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    pid_t next = start(listener, us, which);
+    while (!af_all_gone(listener, -1)) {
+        if (next > 0 && waitpid(next, NULL, WNOHANG) == next)
+            next = start(listener, us, which);
         if (af_notify_receive(listener, notification, &call))
             af_notify_let_go(listener, notification);
+    }
     if (next > 0 && kill(next, SIGKILL) == 0)
         waitpid(next, NULL, 0);
 }

@@ -371,6 +371,24 @@ Test(supervisor, killed_two_at_a_time_leaves_the_program_as_without_it) {
     }
 }
 
+/* After the supervisor's end one holder after the other, each as soon as calls have gone on. */
+Test(supervisor, killed_with_one_holder_after_the_other_leaves_the_program_as_without_it) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    pid_t at[8];
+    struct victim v = start_slow(&peer, "60", at);
+    kill(at[0], SIGKILL);
+    for (unsigned i = 0; i < 12; i++) {
+        peer_wait_accepted(&peer, peer.book->accepted + 3);
+        const size_t n = helpers(at, v.pid);
+        cr_assert_gt(n, 0);
+        kill(at[i % 2 ? n - 1 : 0], SIGKILL);
+    }
+    peer_wait_ended(&peer, 60);
+    cr_expect_eq(peer_count(&peer, 0, 0), 60);
+    cr_expect_eq(victim_wait(&v).status, 0);
+}
+
 /* One kill(2) of a process group ends one of them at most. */
 Test(supervisor, killed_by_group_leaves_the_program_as_without_it) {
     for (int which = 0; which < HELPERS; which++) {
