@@ -343,6 +343,46 @@ static void judge_fates(struct af_collection *c) {
     }
 }
 
+/* The library's ticks are of some time after the process's start, those from outside are that. */
+static int compare_processes(const void *a, const void *b) {
+    const struct af_seen_process *p = &(*(struct af_row *const *)a)->seen, *q = &(*(struct af_row *const *)b)->seen;
+    if (p->pid != q->pid)
+        return p->pid > q->pid ? 1 : -1;
+    if (p->start_ticks != q->start_ticks)
+        return p->start_ticks > q->start_ticks ? 1 : -1;
+    return q->outside - p->outside;
+}
+
+static void take_out(uint64_t *from, uint64_t n) {
+    *from -= n < *from ? n : *from;
+}
+
+static bool are_one(const struct af_collection *c, const struct af_row *a, const struct af_row *b) {
+    return a->seen.pid == b->seen.pid && strcmp(c->images[a->image].program, c->images[b->image].program) == 0;
+}
+
+/* A program in Go with C in it, under run: the supervisor counts all that enters the kernel, the library what of it came by
+ * libc. Each connect is told once. */
+static void take_out_doubles(struct af_collection *c) {
+    struct af_row **rows = af_array(NULL, c->n_rows, sizeof(struct af_row *)), *outside = NULL;
+    size_t n_outside = 0;
+    for (size_t i = 0; i < c->n_rows; i++) {
+        rows[i] = &c->rows[i];
+        n_outside += c->rows[i].seen.outside;
+    }
+    if (n_outside > 0 && n_outside < c->n_rows)
+        qsort((void *)rows, c->n_rows, sizeof *rows, compare_processes);
+    for (size_t i = 0; i < c->n_rows && n_outside > 0; i++) {
+        if (rows[i]->seen.outside) {
+            outside = rows[i];
+        } else if (outside && are_one(c, outside, rows[i])) {
+            take_out(&outside->seen.count[AF_COUNT_connects], rows[i]->seen.count[AF_COUNT_connects]);
+            take_out(&outside->seen.count[AF_COUNT_sockets], rows[i]->seen.count[AF_COUNT_sockets]);
+        }
+    }
+    free((void *)rows);
+}
+
 void af_collect_begin(struct af_collection *c) {
     memset(c, 0, sizeof *c);
     af_boot_id(c->boot_id);
@@ -355,6 +395,7 @@ void af_collect_add(struct af_collection *c, int directory, const char *where, c
 
 void af_collect_end(struct af_collection *c) {
     judge_fates(c);
+    take_out_doubles(c);
     af_endpoints_sum(c);
 }
 
