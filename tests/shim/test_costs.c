@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { N = 25, MOST_WHEN_COUNTING = 5, MOST_INHERITED = 3 };
@@ -196,13 +197,13 @@ Test(costs, a_connection_costs_exactly_these_system_calls) {
 }
 
 /* Instructions in user space, exact: what callgrind collects in N cycles and in twice as many. */
-static long instructions(const char *settings, uint16_t port) {
+static long instructions(const char *settings, const char *kind, uint16_t port) {
     long collected[2] = { 0, 0 };
 
     for (long i = 0; i < 2; i++) {
         struct ended e = run_argv(settings,
                                   (const char *[]){ "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                                                    victim_path("cycles"), "connect", text_of((i + 1) * N), "127.0.0.1",
+                                                    victim_path("cycles"), kind, text_of((i + 1) * N), "127.0.0.1",
                                                     text_of(port), NULL });
         const char *at = strstr(e.err, "Collected : ");
         cr_assert(e.status == 0 && at && sscanf(at, "Collected : %ld", &collected[i]) == 1, "%s%s", e.out, e.err);
@@ -238,17 +239,43 @@ Test(costs, a_connection_costs_so_many_instructions) {
     ns_enter();
     struct peer peer = answering_peer();
     const char *ledger = ledger_setting();
-    const long bare = instructions(NULL, peer.port);
+    const long bare = instructions(NULL, "connect", peer.port);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const bool kept = strncmp(rows[i].settings, "LEDGER", 6) == 0;
         char settings[256];
         snprintf(settings, sizeof settings, "%s%s", kept ? ledger : "", rows[i].settings + (kept ? 6 : 0));
-        long more = instructions(settings, peer.port) - bare;
+        long more = instructions(settings, "connect", peer.port) - bare;
         cr_expect(more <= rows[i].most && BARE + more <= MOST_IN_ALL,
                   "%s: %ld instructions more than bare, which takes %ld", rows[i].settings, more, bare);
     }
     remove_ledgers(ledger);
     peer_stop(&peer);
+}
+
+/* A socket that is closed without having been connected leaves nothing in a ledger; and a number above 1023 is looked up in
+ * the table's upper part. */
+Test(costs, what_comes_to_nothing_costs_few_instructions) {
+    static const struct {
+        const char *kind, *settings;
+        long most;
+    } rows[] = { { "unused", "LOG=/dev/null", 210 },
+                 { "unused", "LEDGER|LOG=/dev/null", 210 },
+                 { "high", "LOG=/dev/null", 96 /* dup2 has most of it */ },
+                 { "high", "LEDGER", 96 } };
+
+    if (access("/usr/bin/valgrind", X_OK) != 0)
+        cr_skip_test("valgrind is not there");
+    if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 2048, 2048 }) != 0)
+        cr_skip_test("so many descriptors are not allowed");
+    const char *ledger = ledger_setting();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const bool kept = strncmp(rows[i].settings, "LEDGER", 6) == 0;
+        char settings[256];
+        snprintf(settings, sizeof settings, "%s%s", kept ? ledger : "", rows[i].settings + (kept ? 6 : 0));
+        const long more = instructions(settings, rows[i].kind, 9) - instructions(NULL, rows[i].kind, 9);
+        cr_expect(more <= rows[i].most, "%s with '%s': %ld instructions more than bare", rows[i].kind, settings, more);
+    }
+    remove_ledgers(ledger);
 }
 
 Test(costs, what_is_no_tcp_socket_costs_no_system_call) {

@@ -18,6 +18,8 @@ static bool tcp_cycle(const char *kind) {
 
     if (strcmp(kind, "options") == 0)
         setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    if (strcmp(kind, "unused") == 0)
+        return close(fd) == 0;
     if (strcmp(kind, "listen") == 0)
         return listen(fd, 1) == 0 && close(fd) == 0;
     if (strcmp(kind, "bind") == 0 && bind(fd, (struct sockaddr *)&any, any_len) != 0)
@@ -36,6 +38,8 @@ static bool tcp_cycle(const char *kind) {
 static bool other_cycle(const char *kind) {
     int fd[2] = { -1, -1 };
 
+    if (strcmp(kind, "high") == 0)
+        return dup2(0, 1500) == 1500 && close(1500) == 0;
     if (strcmp(kind, "file") == 0)
         fd[0] = open("/dev/null", O_RDONLY);
     else if (strcmp(kind, "pipe") == 0)
@@ -55,7 +59,8 @@ static bool other_cycle(const char *kind) {
 }
 
 int main(int argc, char **argv) {
-    static const char *const of_tcp[] = { "connect", "answered", "shutdown", "bind", "options", "dup", "listen" };
+    static const char *const of_tcp[] = { "connect", "answered", "shutdown", "bind",
+                                          "options", "dup",      "listen",   "unused" };
     bool tcp = false;
 
     if (argc != 5)
