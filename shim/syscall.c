@@ -147,7 +147,8 @@ static long on_socketcall(const long a[6]) {
 }
 #endif
 
-__attribute__((visibility("default"))) long af_export_syscall(long number, ...) __asm__("syscall");
+/* Like libc's it takes six arguments, whether they are there or not; AddressSanitizer would not have it. */
+__attribute__((visibility("default"), no_sanitize_address)) long af_export_syscall(long number, ...) __asm__("syscall");
 long af_export_syscall(long number, ...) {
     long a[6];
     va_list rest;

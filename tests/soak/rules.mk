@@ -48,4 +48,32 @@ asan: all tests ## the command and the library, under AddressSanitizer and UBSan
 	$(Q)$(MAKE) -s B=$(ASAN) CFLAGS='$(ASAN_BOTH)' $(ASAN)/afterfin $(ASAN)/tests/check
 	$(Q)ASAN_OPTIONS=detect_leaks=0 $(ASAN)/tests/check -j2 --filter '$(ASAN_TESTS)' $(CHECK)
 
-.PHONY: soak endings model tsan asan
+# The library and its victims under both, what runs them as it is; a program that is not built so has the runtime by the
+# library. What cannot be had under it:
+#   costs memory                  what is measured there is the runtime's too; costs, rules_file: valgrind and it exclude each other
+#   faults sandboxes/a_child* inherited/after*   the runtime's own system calls fail, or are killed for
+#   deepbind                      it refuses RTLD_DEEPBIND, and a second one in another namespace
+#   pointers invisible/calls_on*  wrong on purpose, which it ends, bare too
+#   invisible/children_exec*      what a cancelled thread's frames have marked stays marked
+#   programs preloads             allocators of their own
+#   other_libraries/a_program_with*   it looks for itself by dl_iterate_phdr, which is the program's there
+#   boundary/*touches_nothing*    is built with it in any case
+#   old_libc bits32 model         other libcs, other processors; the model's plays are as long again
+ASAN_SHIM = $(B)/asan-shim
+ASAN_SHIM_FLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize=nonnull-attribute -fsanitize-undefined-trap-on-error
+ASAN_SHIM_NOT = costs costs_start costs_fork memory faults deepbind pointers programs preloads old_libc bits32 model
+ASAN_SHIM_SUITES ?= $(filter-out $(ASAN_SHIM_NOT),$(shell sed -nE 's/^Test.([a-z_0-9]+),.*/\1/p' tests/shim/*.c | sort -u))
+ASAN_SHIM_NOR = a_child_that_has_sealed*|after_a_filter*|calls_on_sockets*|children_execs*|a_program_with_a_dl*|*touches_nothing*
+ASAN_SHIM_NOR := $(ASAN_SHIM_NOR)|a_thousand_rules*
+ASAN_SHIM_TESTS = @($(subst $() $(),|,$(strip $(ASAN_SHIM_SUITES))))/!($(ASAN_SHIM_NOR))
+
+asan-shim: all tests ## the library and what it is in, under AddressSanitizer and UBSan (ASAN_SHIM_SUITES="ways opens")
+	$(Q)$(MAKE) -s B=$(ASAN_SHIM) CFLAGS='$(ASAN_SHIM_FLAGS)' $(ASAN_SHIM)/libafterfin.so \
+		$(patsubst $(B)/%,$(ASAN_SHIM)/%,$(filter-out %_asan $(B)/tests/victims/static/%,$(VICTIMS)))
+	$(Q)$(MAKE) -s B=$(ASAN_SHIM) CFLAGS='$(ASAN_TRAP)' \
+		$(patsubst $(B)/%,$(ASAN_SHIM)/%,$(filter $(B)/tests/victims/static/%,$(VICTIMS)))
+	$(Q)cp $(B)/afterfin $(ASAN_SHIM)/ && cp $(B)/tests/check $(ASAN_SHIM)/tests/
+	$(Q)ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:abort_on_error=1 $(ASAN_SHIM)/tests/check -j2 \
+		--filter '$(ASAN_SHIM_TESTS)' $(CHECK)
+
+.PHONY: soak endings model tsan asan asan-shim
