@@ -20,13 +20,14 @@ static inline json_t *set_json(int status, pid_t pid, const char *one, const cha
     return json;
 }
 
-/* Does a process have a socket of this port, other than a listening one? */
+/* Does a process have a socket of this port, other than a listening one, or has one sent its FIN that nobody has acknowledged? */
 static inline bool is_served(uint16_t port) {
     struct ns_socket *rows;
     const size_t n = ns_sockets(&rows);
     bool served = false;
     for (size_t i = 0; i < n; i++)
-        served |= rows[i].local_port == port && rows[i].state != ST_LISTEN && rows[i].inode;
+        served |= rows[i].local_port == port && rows[i].state != ST_LISTEN && rows[i].state != ST_TIME_WAIT &&
+                  (rows[i].inode || rows[i].state != ST_FIN_WAIT2);
     free(rows);
     return served;
 }

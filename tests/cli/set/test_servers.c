@@ -108,9 +108,11 @@ static void check_apache(const char *mpm, const char *processes, bool closes_soo
     run(NULL, "chmod -R a+rX %s", directory);
     struct victim v = victim_start(NULL, "setsid /usr/sbin/apache2 -d %s -f conf -D FOREGROUND", directory);
     ns_wait_listen(PORT);
-    /* It ends by shutdown, and waits for the other side's FIN: there ack has nothing to avoid. */
+    /* It ends by shutdown, and waits for the other side's FIN: there ack has nothing to avoid. Where both FINs are on their
+     * way at once each side has one. */
     for (int ack = 0; ack < 2; ack++) {
-        cr_expect_eq(left_by_requests(), N, "%s, ack %d: a lingering close", mpm, ack);
+        const long kept = left_by_requests();
+        cr_expect_geq(kept, N, "%s, ack %d: %ld of a lingering close", mpm, ack, kept);
         if (closes_soon)
             cr_expect_eq(left_by_silent_clients(PORT, N, "GET /file HTTP/1.0\r\n\r\n", 100), ack ? 0 : N, "%s, ack %d",
                          mpm, ack);
