@@ -20,7 +20,7 @@ static inline json_t *set_json(int status, pid_t pid, const char *one, const cha
     return json;
 }
 
-/* Does a process have a socket of this port, other than a listening one, or has one sent its FIN that nobody has acknowledged? */
+/* Is there a socket of this port, other than a listening one, that a process has, or whose FIN nobody has acknowledged? */
 static inline bool is_served(uint16_t port) {
     struct ns_socket *rows;
     const size_t n = ns_sockets(&rows);
