@@ -1,6 +1,7 @@
 /* Is the library in process N, and with which settings? */
 #include "cli/doctor/doctor.h"
 #include "cli/kernel/process.h"
+#include "cli/kernel/ptrace.h"
 #include "cli/launch/settings.h"
 #include "cli/ledgers/ledger_dir.h"
 #include "cli/output/memory.h"
@@ -203,12 +204,19 @@ static void check_settings(struct af_process_seen *p, const char *runtime) {
 
 /* ---- all of it ------------------------------------------------------------------------------------------------ */
 
+/* EACCES alone does not say which check of the kernel it was. */
+static void refuse_access(struct af_process_seen *p, int error) {
+    char *why = af_refusal(p->pid, -error);
+    refuse(p, af_format("process %d is not ours to look into: %s", (int)p->pid, why));
+    free(why);
+}
+
 static void look_inside(struct af_process_seen *p, char *maps) {
     size_t size;
     p->environment = read_proc(p->pid, "environ", &size);
     p->program = p->environment ? program_name(p->pid) : NULL;
     if (!p->program) {
-        refuse(p, af_format("process %d is not ours to look into: %s", (int)p->pid, strerror(errno)));
+        refuse_access(p, errno);
         return;
     }
     const char *runtime = split_environment(p, size);
@@ -236,7 +244,7 @@ void af_process_read(pid_t pid, struct af_process_seen *p) {
     if (!status)
         refuse(p, af_format("there is no process %d", (int)pid));
     else if (!maps)
-        refuse(p, af_format("process %d is not ours to look into: %s", (int)pid, strerror(errno)));
+        refuse_access(p, errno);
     else if (!maps_size)
         refuse(p, af_format("process %d has no program: it is a kernel thread, or has ended", (int)pid));
     else

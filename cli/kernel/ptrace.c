@@ -25,25 +25,40 @@ static unsigned long long number_after(const char *text, const char *field, int 
     return at ? strtoull(at + strlen(field), NULL, base) : 0;
 }
 
-static bool read_facts(pid_t pid, struct facts *f) {
-    char path[64], text[4096];
-    struct stat st, ours;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    const bool owned = fd >= 0 && fstat(fd, &st) == 0;
+static bool read_text(const char *path, char *text, size_t size) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
     if (fd >= 0)
         close(fd);
     text[got > 0 ? got : 0] = 0;
+    return got >= 0; /* before it has any users such a map is empty */
+}
+
+/* The link in ns/ is for those only who may trace; what its users are here anybody may read. */
+static bool is_in_our_user_ns(pid_t pid) {
+    char path[64], theirs[1024], ours[1024];
+    struct stat there, here;
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
+    if (stat(path, &there) == 0 && stat("/proc/self/ns/user", &here) == 0)
+        return there.st_ino == here.st_ino;
+    snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
+    return !read_text(path, theirs, sizeof theirs) || !read_text("/proc/self/uid_map", ours, sizeof ours) ||
+           strcmp(theirs, ours) == 0;
+}
+
+static bool read_facts(pid_t pid, struct facts *f) {
+    char path[64], text[4096];
+    struct stat st;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    const bool read = read_text(path, text, sizeof text);
     const char *uid = strstr(text, "\nUid:"), *gid = strstr(text, "\nGid:");
-    if (!owned || !uid || !gid || sscanf(uid, "\nUid: %u %u %u", &f->uid[0], &f->uid[1], &f->uid[2]) != 3 ||
+    if (!read || !uid || !gid || sscanf(uid, "\nUid: %u %u %u", &f->uid[0], &f->uid[1], &f->uid[2]) != 3 ||
         sscanf(gid, "\nGid: %u %u %u", &f->gid[0], &f->gid[1], &f->gid[2]) != 3)
         return false;
     f->permitted = number_after(text, "\nCapPrm:\t", 16);
     snprintf(path, sizeof path, "/proc/%d/fd", (int)pid); /* of a directory of its own the owner says it */
     f->dumpable = stat(path, &st) != 0 || st.st_uid == f->uid[1];
-    snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
-    f->same_user_ns = stat(path, &st) != 0 || stat("/proc/self/ns/user", &ours) != 0 || st.st_ino == ours.st_ino;
+    f->same_user_ns = is_in_our_user_ns(pid);
     return true;
 }
 

@@ -415,6 +415,11 @@ Test(set, says_who_refused) {
                            command_path(), (int)v.pid);
     cr_expect_eq(e.status, 1);
     cr_expect(strstr(e.err, "it runs as user 0, group 0: as that user or as root (sudo)"), "%s", e.err);
+    e = shell("setpriv --reuid 65533 --regid 65533 --clear-groups env -u XDG_RUNTIME_DIR %s doctor --pid %d",
+              command_path(), (int)v.pid);
+    cr_expect(e.status == 1 && strstr(e.err, "not ours to look into: it runs as user 0"), "%d, %s", e.status, e.err);
+    e = shell("unshare -Ur true && unshare -Ur %s set --pid %d linger=ack", command_path(), (int)v.pid);
+    cr_expect(strstr(e.err, "it is in another user namespace, in which we lack CAP_SYS_PTRACE"), "%s", e.err);
     cr_expect_neq(linger2(v.pid, 0), -1);
     victim_kill(&v, SIGKILL);
 }
