@@ -221,7 +221,7 @@ static uint64_t pointer_at(const struct af_inside *inside, uint64_t table, unsig
     return number(pointer, inside->pointer);
 }
 
-/* As leaf_of in shim/track.c. */
+/* As af_leaf_of in shim/shim.h. */
 static bool is_known(const struct af_inside *inside, unsigned fd) {
     if (fd < inside->n_low)
         return pointer_at(inside, inside->low, fd) != 0;

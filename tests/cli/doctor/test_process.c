@@ -130,7 +130,8 @@ Test(doctor_process, looks_into_no_process_of_another_user) {
     if (e.status == 127)
         cr_skip_test("no setpriv");
     cr_expect_eq(e.status, 1);
-    cr_expect(strstr(e.err, "is not ours to look into: it runs as user 0, group 0: as that user or as root"), "%s", e.err);
+    cr_expect(strstr(e.err, "is not ours to look into: it runs as user 0, group 0: as that user or as root"), "%s",
+              e.err);
     cr_expect_str_empty(e.out);
 }
 
