@@ -50,9 +50,20 @@ static void read_rows(struct af_givens *g, int fd) {
         qsort(g->old, g->n_old, sizeof *g->old, by_cookie);
 }
 
+/* The file as it is, or a new one; -1: there is none. */
+static int open_ahead(int directory) {
+    struct stat st;
+    const int fd = openat(directory, "set", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0 && fstat(fd, &st) == 0 && (st.st_size || af_write_all(fd, magic, sizeof magic)))
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 void af_givens_read(struct af_givens *g) {
     char directory[PATH_MAX];
-    *g = (struct af_givens){ .directory = af_ledger_dir_default(directory) };
+    *g = (struct af_givens){ .directory = af_ledger_dir_default(directory), .ahead = -1 };
     if (g->directory < 0) {
         af_tell("set: %s: %s: what is set now cannot be noted there, and off will not give back what was before",
                 directory, strerror(-g->directory));
@@ -66,6 +77,7 @@ void af_givens_read(struct af_givens *g) {
         read_rows(g, fd);
         close(fd);
     }
+    g->ahead = open_ahead(g->directory);
     g->over = af_array(NULL, g->n_old, sizeof *g->over);
     memset(g->over, 0, g->n_old * sizeof *g->over);
 }
@@ -97,6 +109,8 @@ void af_givens_write(struct af_givens *g) {
         if (!af_output_close(&file, ok))
             af_tell("set: %s: %s: off will not give back what was before", g->path, strerror(errno));
     }
+    if (g->ahead >= 0)
+        close(g->ahead);
     if (g->directory >= 0)
         close(g->directory);
     free(g->old);
@@ -105,9 +119,13 @@ void af_givens_write(struct af_givens *g) {
     free(g->over);
 }
 
+/* The first of them: a set that was killed has left another. */
 static struct af_given *find(const struct af_givens *g, uint64_t cookie, enum af_choice choice) {
     const struct af_given key = { .cookie = cookie, .choice = (uint8_t)choice };
-    return g->n_old ? bsearch(&key, g->old, g->n_old, sizeof key, by_cookie) : NULL;
+    struct af_given *found = g->n_old ? bsearch(&key, g->old, g->n_old, sizeof key, by_cookie) : NULL;
+    while (found && found > g->old && by_cookie(found - 1, &key) == 0)
+        found--;
+    return found;
 }
 
 /* What a listening socket handed on: it has the state that was set there, and comes from its port. */
@@ -121,17 +139,27 @@ static const struct af_state *inherited(const struct af_givens *g, enum af_choic
 
 const struct af_state *af_givens_before(struct af_givens *g, uint64_t cookie, enum af_choice choice, uint16_t port,
                                         const struct af_state *now) {
-    struct af_given *own = find(g, cookie, choice);
-    if (own)
+    const struct af_state *before = NULL;
+    for (struct af_given *own = find(g, cookie, choice); own && own < g->old + g->n_old; own++) {
+        if (own->cookie != cookie || own->choice != choice)
+            break;
         g->over[own - g->old] = true; /* af_givens_add puts another in its place, if there is to be one */
-    if (own && af_state_equal(&own->set, now))
-        return &own->before;
-    return inherited(g, choice, port, now);
+        before = af_state_equal(&own->set, now) ? &own->before : before;
+    }
+    return before ? before : inherited(g, choice, port, now);
 }
 
 void af_givens_add(struct af_givens *g, const struct af_given *given) {
     g->new = af_room_for_one(g->new, g->n_new, sizeof *g->new);
     g->new[g->n_new++] = *given;
+    if (g->ahead >= 0 && !af_write_all(g->ahead, (const char *)given, sizeof *given)) {
+        close(g->ahead);
+        g->ahead = -1;
+    }
     if (given->listens)
         add_listening(g, given);
+}
+
+void af_givens_drop_last(struct af_givens *g) {
+    g->n_new--;
 }

@@ -24,6 +24,7 @@ struct af_givens {
     struct af_given *listening; /* of either, those of listening sockets */
     size_t n_listening;
     int directory; /* locked against another set; -1: nothing is kept */
+    int ahead;     /* its file, to be appended to before anything is set: who is killed in between leaves his notes */
     char path[4096 + 16];
 };
 
@@ -37,6 +38,8 @@ void af_givens_write(struct af_givens *givens);
  * which it has come from. NULL: it is none of ours. */
 const struct af_state *af_givens_before(struct af_givens *givens, uint64_t cookie, enum af_choice choice, uint16_t port,
                                         const struct af_state *now);
+/* Before it is set; and after, where the kernel has refused it. */
 void af_givens_add(struct af_givens *givens, const struct af_given *given);
+void af_givens_drop_last(struct af_givens *givens);
 
 #endif

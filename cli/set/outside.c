@@ -131,10 +131,8 @@ static unsigned treat(struct af_set *set, const struct af_held *held, int fd, co
     const struct af_state wanted = af_state_wanted(choice, values, &before);
     const bool own = af_state_chosen(choice, &before) && !set->settings.policy.override;
     const struct af_state *to = own ? &before : &wanted;
-    *why = af_state_write(fd, choice, &now, to);
-    if (*why)
-        return AF_OUTCOME_REFUSED;
-    if (!af_state_equal(to, &before))
+    const bool notes = !af_state_equal(to, &before);
+    if (notes)
         af_givens_add(&set->givens, &(struct af_given){ .cookie = f->cookie,
                                                         .pid = held->pid,
                                                         .start_ticks = held->start_ticks,
@@ -143,6 +141,11 @@ static unsigned treat(struct af_set *set, const struct af_held *held, int fd, co
                                                         .port = f->local.port,
                                                         .before = before,
                                                         .set = *to });
+    *why = af_state_write(fd, choice, &now, to);
+    if (*why && notes)
+        af_givens_drop_last(&set->givens);
+    if (*why)
+        return AF_OUTCOME_REFUSED;
     return own && !af_state_equal(&wanted, &before) ? AF_OUTCOME_CHOSEN : AF_OUTCOME_SET;
 }
 

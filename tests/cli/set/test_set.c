@@ -369,6 +369,39 @@ Test(set, off_is_what_mptcp_has) {
     victim_kill(&v, SIGKILL);
 }
 
+/* Killed at any moment of it: what it has put is noted before. */
+Test(set, off_gives_back_what_a_set_that_was_killed_has_put) {
+    enum { N = 300, ROUNDS = 12 };
+    char open[256];
+    long left = 0;
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    snprintf(open, sizeof open,
+             "import socket, time\n"
+             "a = [socket.create_connection(('127.0.0.1', %u)) for i in range(%d)]\n"
+             "print('open', flush=True); time.sleep(1000)",
+             peer.port, N);
+    struct victim v = victim_start_argv(NULL, (const char *const[]){ "python3", "-c", open, NULL });
+    victim_wait_out(&v, "open");
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        char pid[16];
+        snprintf(pid, sizeof pid, "%d", (int)v.pid);
+        struct victim set = victim_start_argv(NULL, (const char *const[]){ command_path(), "set", "--pid", pid,
+                                                                           "keepalive=60", NULL });
+        usleep(i * 500);
+        victim_kill(&set, SIGKILL);
+    }
+    set_json(0, v.pid, "keepalive=off", NULL);
+    for (unsigned nth = 0; nth < N; nth++) {
+        const int fd = victim_socket(v.pid, nth);
+        left += socket_option(fd, SOL_SOCKET, SO_KEEPALIVE) != 0;
+        close(fd);
+    }
+    cr_expect_eq(left, 0, "%ld", left);
+    victim_kill(&v, SIGKILL);
+}
+
 /* Ten thousand are done with in under a tenth of a second: no more calls a socket than these, and none is looked up again
  * where nothing has been opened since. */
 Test(set, takes_a_few_calls_a_socket) {
