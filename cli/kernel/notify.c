@@ -1,5 +1,6 @@
 /* See notify.h. */
 #include "cli/kernel/notify.h"
+#include "cli/kernel/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -201,7 +202,7 @@ static bool read_socketcall(const struct seccomp_data *data, struct af_notified_
             call->call = socketcalls[i].call;
     if (call->call == AF_NOTIFY_LISTEN)
         to.iov_len = from.iov_len = 2 * sizeof *arguments;
-    if (!call->call || process_vm_readv(call->thread, &to, 1, &from, 1, 0) != (ssize_t)to.iov_len)
+    if (!call->call || !af_process_memory(call->thread, &to, &from, 1))
         return false;
     for (int i = 0; i < 6; i++)
         call->arguments[i] = arguments[i];

@@ -4,6 +4,7 @@
 #include "cli/output/memory.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,28 @@ uint64_t af_namespace_of(pid_t pid, const char *name) {
     char entry[16];
     snprintf(entry, sizeof entry, "%d", (int)pid);
     return namespace_at(entry, name);
+}
+
+static bool read_file_of_memory(pid_t pid, const struct iovec *to, const struct iovec *from, unsigned n) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0;
+    for (unsigned i = 0; i < n && ok; i++)
+        ok = pread(fd, to[i].iov_base, to[i].iov_len, (off_t)(uintptr_t)from[i].iov_base) == (ssize_t)to[i].iov_len;
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+bool af_process_memory(pid_t pid, const struct iovec *to, const struct iovec *from, unsigned n) {
+    size_t size = 0;
+    for (unsigned i = 0; i < n; i++)
+        size += to[i].iov_len;
+    const ssize_t got = process_vm_readv(pid, to, n, from, n, 0);
+    if (got < 0 && (errno == EPERM || errno == ENOSYS))
+        return read_file_of_memory(pid, to, from, n);
+    return got == (ssize_t)size;
 }
 
 char *af_pid_text(int32_t pid, uint64_t pid_ns) {

@@ -5,11 +5,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* The inode number of /proc/self/ns/NAME ("net", "pid"), 0 where it is not to be had. */
 uint64_t af_own_namespace(const char *name);
 /* The same of another process or thread. */
 uint64_t af_namespace_of(pid_t pid, const char *name);
+
+/* n pieces of another process's or thread's memory, each as long as where it goes. False: not all of them can be read.
+ * Where a filter refuses process_vm_readv (Docker of Debian 12), /proc/PID/mem has them. */
+bool af_process_memory(pid_t pid, const struct iovec *to, const struct iovec *from, unsigned n);
 
 /* Of /proc/ENTRY/stat. False: it is gone. */
 struct af_process_stat {

@@ -84,7 +84,7 @@ static int hold(struct af_charges *charges, pid_t thread) {
 
 static bool read_memory(pid_t thread, uint64_t address, void *out, size_t size) {
     struct iovec to = { out, size }, from = { (void *)(uintptr_t)address, size };
-    return process_vm_readv(thread, &to, 1, &from, 1, 0) == (ssize_t)size;
+    return af_process_memory(thread, &to, &from, 1);
 }
 
 static bool stat_program(pid_t thread, struct stat *st) {
@@ -259,8 +259,7 @@ static bool is_as_met(const struct af_charge *charge, uint64_t address, void *ou
     struct stat st;
     if (!charge->random_at)
         return !size && stat_program(charge->thread, &st) && st.st_dev == charge->device && st.st_ino == charge->inode;
-    return process_vm_readv(charge->thread, to, 2, from, 2, 0) == (ssize_t)(sizeof random + size) &&
-           memcmp(random, charge->random, sizeof random) == 0;
+    return af_process_memory(charge->thread, to, from, 2) && memcmp(random, charge->random, sizeof random) == 0;
 }
 
 struct af_charge *af_charge_of(struct af_charges *charges, const struct af_supervision *s, pid_t thread,

@@ -77,6 +77,23 @@ Test(supervisor_life, what_docker_s_default_profile_allows_is_enough) {
     }
 }
 
+/* Docker 20.10, of Debian 12, lets nobody read another's memory by the system call for it. */
+Test(supervisor_life, an_older_docker_s_profile_hides_no_program_s_name) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *path = scratch_path();
+    struct ended e = run_argv(NULL,
+                              (const char *[]){ victim_path("docker_exec"), text("-%ld", (long)SYS_process_vm_readv),
+                                                command_path(), "run", "-q", text("--json=%s", path), "-p",
+                                                "linger=ack-always", static_victim("connect_close"), "127.0.0.1",
+                                                text("%u", peer.port), "-n", "20", "-b", "100", NULL });
+    cr_assert_eq(e.status, 0, "%s", e.err);
+    peer_expect_clean(&peer, 0, 20, 100, "older");
+    cr_expect_eq(ns_tw(), 0, "%ld", ns_tw());
+    json_t *json = json_load_file(path, 0, NULL);
+    cr_expect_str_eq(json_string_value(json_find(json, "processes.0.program")), "connect_close", "%s", file_text(path));
+}
+
 /* ---- signals -------------------------------------------------------------------------------------------------- */
 
 /* One that restarts what it interrupts is never seen. One that does not may come before the supervisor has looked, and then
