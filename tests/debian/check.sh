@@ -58,4 +58,5 @@ do_in() {
 do_in "$root" build
 export NETWORK=${suite:+yes}
 do_in "$base" use
+[ ! -e "$shared/client32" ] || do_in "$base" both
 do_in "$root" test

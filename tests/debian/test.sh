@@ -6,6 +6,10 @@ cd /shared/src
 if [ "${NETWORK:-}" = yes ]; then
     autopkgtest /shared/debs/0.2/*.deb /shared/src -- null
     echo "ok: autopkgtest: demo, suites"
+    systemd-analyze verify /lib/systemd/system/afterfin-* 2>/tmp/verify || fail=yes
+    cat /tmp/verify
+    [ -z "${fail:-}" ] && ! grep afterfin /tmp/verify
+    echo "ok: systemd-analyze verify"
 else
     dpkg -i /shared/debs/0.2/afterfin_*.deb /shared/debs/0.2/libafterfin_*.deb
     AUTOPKGTEST_TMP=$(mktemp -d) debian/tests/demo

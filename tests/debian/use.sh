@@ -1,7 +1,7 @@
 #!/bin/sh
 # The packages in /shared/debs: 0.1 is installed and used, upgraded while a program runs under it, used, removed, and purged.
 set -eu
-library=$(dpkg -c /shared/debs/0.2/libafterfin_*.deb | grep -o '/usr/lib/.*/libafterfin.so')
+library=$(dpkg -c /shared/debs/0.2/libafterfin_*.deb | sed -n 's|^-.* \.\(/usr/lib/.*/libafterfin.so\)$|\1|p')
 fail() {
     echo "failed: $*" >&2
     exit 1
