@@ -380,10 +380,12 @@ static long map_file_that_fits(struct af_ledger_map *map, int fd, struct af_ledg
 /* In the directory of a run (run-*), a link that leads nowhere says why there is no ledger: for its name no descriptor is
  * needed, and no room on a disk. */
 static void leave_reason(char path[PATH_ROOM], const char *why) {
+    if (af.policy.ledger != AF_LEDGER_DIRECTORY)
+        return; /* it has no name here */
     const char *directory = af.policy.ledger_dir, *name = directory;
     for (const char *c = directory; *c; c++)
         name = *c == '/' ? c + 1 : name;
-    if (af.policy.ledger != AF_LEDGER_DIRECTORY || __builtin_strncmp(name, "run-", 4) != 0)
+    if (__builtin_strncmp(name, "run-", 4) != 0)
         return;
     put(path, put_file_name(path, put(path, 0, directory)), ".ledger");
     AF_SYS3(SYS_symlinkat, why, AT_FDCWD, path);

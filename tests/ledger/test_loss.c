@@ -2,6 +2,8 @@
  * shared, and what is lost is said. */
 #include "ledger/reader.h"
 #include "tests/harness/command.h"
+#include "tests/harness/fabricate.h"
+#include "tests/harness/shell.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -312,6 +314,28 @@ Test(ledger_loss, limits_of_the_program_make_the_ledger_small_or_none) {
             cr_expect_leq((long)reader.head.size, rows[i].size, "%s", rows[i].limit);
             af_reader_close(&reader);
         }
+    }
+}
+
+/* The directory that nobody has named. */
+Test(ledger_loss, a_default_directory_that_cannot_be_used_is_done_without) {
+    static const char *const rows[] = { "rmdir /run/afterfin; touch /run/afterfin",
+                                        "rmdir /run/afterfin; mount -o remount,ro /run",
+                                        "mount -t tmpfs -o ro none /run/afterfin",
+                                        "chmod 777 /run/afterfin",
+                                        "chown nobody /run/afterfin",
+                                        "rmdir /run/afterfin; ln -s /nowhere /run/afterfin" };
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        own_default();
+        struct ended e = shell("%s", rows[i]);
+        cr_assert_eq(e.status, 0, "%s: %s", rows[i], e.err);
+        e = run("LEDGER=on|LOG=stdout", "connect_close 127.0.0.1 %u -n 20", peer.port);
+        cr_expect_eq(e.status, 0, "%s: %d %s", rows[i], e.status, e.err);
+        cr_expect(strncmp(e.out, "made 20\n", 8) == 0, "%s: %s", rows[i], e.out);
+        cr_expect_eq(log_number(log_line(e.out, 0), "time_wait"), 20, "%s", rows[i]);
+        cr_expect_eq(lines(e.err), 1, "%s: %s", rows[i], e.err);
     }
 }
 
