@@ -1,5 +1,7 @@
 /* compare as it is asked for, and what it says: options, table, JSON, plot. */
 #include "tests/harness/command.h"
+#include "tests/harness/fabricate.h"
+#include "tests/harness/shell.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -186,6 +188,19 @@ Test(compare, draws_every_round) {
     cr_expect_eq(e.status, 125);
     cr_expect(strstr(e.err, "cannot write the picture to /no/such/directory/x.svg: No such file or directory"), "%s",
               e.err);
+}
+
+/* A disk without room for the picture: the old one stays. */
+Test(compare, says_that_a_picture_is_not_written) {
+    if (access("/usr/bin/gnuplot", X_OK) != 0)
+        cr_skip_test("no gnuplot to draw with");
+    own_default();
+    ns_enter();
+    cr_assert_eq(shell("mount -t tmpfs -o size=8k none /run/afterfin && echo old >/run/afterfin/x.svg").status, 0);
+    struct ended e = compare("-a linger=off -r 2 --plot /run/afterfin/x.svg", "true");
+    cr_expect_eq(e.status, 125);
+    cr_expect(strstr(e.err, "cannot draw /run/afterfin/x.svg: No space left on device"), "%s", e.err);
+    cr_expect_str_eq(file_text("/run/afterfin/x.svg"), "old\n");
 }
 
 /* What cannot be written is said before CMD starts. */
