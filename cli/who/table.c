@@ -205,10 +205,12 @@ void af_who_print(const struct af_who *w) {
     /* Whoever reads a pipe can use a whole address. */
     const size_t width = isatty(STDOUT_FILENO) ? af_width_of(STDOUT_FILENO) : 1 << 12;
     char *rest = NULL;
-    if (!w->owners.n) {
+    if (!w->owners.n && w->standing)
+        printf("no TIME_WAIT socket matches, of %zu\n", w->standing);
+    else if (!w->owners.n)
         puts("no TIME_WAIT sockets");
+    if (!w->owners.n)
         return;
-    }
     print_totals(w, width);
     print_sockets(w, width);
     if (w->counts_unknown) {

@@ -89,6 +89,7 @@ static bool is_wanted(const struct request *q, const struct af_owners *o, const 
 static void select_wanted(struct af_who *w, const struct request *q) {
     struct af_owners *o = &w->owners;
     size_t kept = 0;
+    w->standing = o->n;
     w->left = af_array(NULL, o->found.n_rows, sizeof *w->left);
     memset(w->left, 0, o->found.n_rows * sizeof *w->left);
     for (size_t i = 0; i < o->n; i++) {

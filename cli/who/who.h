@@ -16,6 +16,7 @@ enum af_who_column {
 
 struct af_who {
     struct af_owners owners; /* only what was asked for, in order */
+    size_t standing;         /* TIME_WAITs before anything was asked for */
     size_t listed;           /* the first so many of them are */
     bool counts_unknown;     /* and of no known process only counts: they are too many */
     size_t *order;           /* rows that left any, in order */

@@ -204,6 +204,8 @@ Test(who, shows_only_what_was_asked_for) {
         cr_expect_eq((long)json_array_size(sockets_of(json)), rows[i].first + rows[i].second + rows[i].unknown,
                      "row %zu: %zu", i, json_array_size(sockets_of(json)));
     }
+    struct ended e = command(NULL, "who", "-d", directory, "--peer", elsewhere, NULL);
+    cr_expect_str_eq(e.out, "no TIME_WAIT socket matches, of 9\n");
 }
 
 Test(who, says_what_is_wrong_with_the_question) {
