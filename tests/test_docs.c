@@ -165,6 +165,9 @@ Test(docs, the_manual_pages_are_clean) {
         cr_expect_eq(e.status, 0);
         e = shell("mandoc -Tascii -Owidth=78 build/man/afterfin.%d | sed 's/.\\x08//g' | grep -E '.{81}'", section);
         cr_expect_str_empty(e.out, "wider than a terminal: %s", e.out);
+        e = shell("command -v groff >/dev/null && groff -man -Tutf8 -rLL=78n build/man/afterfin.%d | grep -n '\u2010$'",
+                  section);
+        cr_expect_str_empty(e.out, "names that are cut cannot be searched for: %s", e.out);
         e = shell("command -v groff >/dev/null && groff -ww -man -Tascii build/man/afterfin.%d 2>&1 >/dev/null",
                   section);
         cr_expect_str_empty(e.out, "%s", e.out);
