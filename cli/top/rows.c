@@ -170,6 +170,7 @@ static void add_sockets(struct making *m, struct items *items) {
             item.row = m->row_of[s->process];
         else if (s->time_wait && !s->net_ns)
             item.row = unknown_row(m, s->contested);
+        m->rows->elsewhere += s->time_wait && s->net_ns && item.row != AF_NOBODY;
         if (s->accepted)
             item.addr.port = s->local.port;
         else
@@ -333,7 +334,7 @@ static void finish(const struct making *m, struct af_top_row *row) {
 void af_top_rows(struct af_top_rows *rows, const struct af_top_sample *before, const struct af_top_sample *now,
                  enum af_top_by by) {
     struct making m = { .before = before, .now = now, .rows = rows };
-    *rows = (struct af_top_rows){ NULL, 0 };
+    *rows = (struct af_top_rows){ .all = NULL };
     m.row_of = af_array(NULL, now->n_processes, sizeof *m.row_of);
     m.elapsed_s = before && now->at > before->at ? (double)(now->at - before->at) / 1e9 : 0;
     add_rows(&m, by);
@@ -354,5 +355,5 @@ void af_top_rows_free(struct af_top_rows *rows) {
     for (size_t i = 0; i < rows->n; i++)
         free(rows->all[i].endpoints);
     free(rows->all);
-    *rows = (struct af_top_rows){ NULL, 0 };
+    *rows = (struct af_top_rows){ .all = NULL };
 }

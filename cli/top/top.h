@@ -117,6 +117,7 @@ struct af_top_row {
 struct af_top_rows {
     struct af_top_row *all; /* in no order */
     size_t n;
+    uint64_t elsewhere; /* of their TIME_WAITs, those in other network namespaces */
 };
 
 /* `before` NULL: there is one snapshot only, and no rates. The rows refer to `now`. A process has a row while it runs,

@@ -308,9 +308,13 @@ char *af_top_sums(const struct af_top_rows *rows, const struct af_top_view *view
     }
     char *rate = rate_text(new_per_s);
     char *hidden = view->n < rows->n ? af_format(", %zu of %zu rows", view->n, rows->n) : af_format("%s", "");
-    char *text = af_format("%llu TIME_WAIT (%llu unknown), %llu open, %s new/s, %llu running%s",
-                           (unsigned long long)time_wait, (unsigned long long)unknown, (unsigned long long)open, rate,
-                           (unsigned long long)running, hidden);
+    char *elsewhere = rows->elsewhere
+                          ? af_format(", %llu in other network namespaces", (unsigned long long)rows->elsewhere)
+                          : af_format("%s", "");
+    char *text = af_format("%llu TIME_WAIT (%llu unknown%s), %llu open, %s new/s, %llu running%s",
+                           (unsigned long long)time_wait, (unsigned long long)unknown, elsewhere,
+                           (unsigned long long)open, rate, (unsigned long long)running, hidden);
+    free(elsewhere);
     free(rate);
     free(hidden);
     return text;

@@ -205,6 +205,7 @@ void af_who_print(const struct af_who *w) {
     /* Whoever reads a pipe can use a whole address. */
     const size_t width = isatty(STDOUT_FILENO) ? af_width_of(STDOUT_FILENO) : 1 << 12;
     char *rest = NULL;
+    size_t elsewhere = 0;
     if (!w->owners.n && w->standing)
         printf("no TIME_WAIT socket matches, of %zu\n", w->standing);
     else if (!w->owners.n)
@@ -220,6 +221,14 @@ void af_who_print(const struct af_who *w) {
         free(unknown);
     } else if (w->listed && w->listed < w->owners.n) {
         rest = af_format("%zu more are not listed", w->owners.n - w->listed);
+    }
+    for (size_t i = 0; i < w->owners.n; i++)
+        elsewhere += w->owners.all[i].net_ns != 0;
+    if (elsewhere) {
+        char *all = af_format("%s%s%zu of them are in other network namespaces, which have tables of their own",
+                              rest ? rest : "", rest ? "; " : "", elsewhere);
+        free(rest);
+        rest = all;
     }
     if (rest) {
         putchar('\n');

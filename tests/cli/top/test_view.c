@@ -33,7 +33,7 @@ Test(top_view, marks_what_has_grown_since_the_look_before) {
                                { .program = "same", .open = 3, .time_wait = 7 },
                                { .program = "less", .open = 2, .time_wait = 6 },
                                { .program = "unknown", .unknown = true, .time_wait = 9 } };
-    struct af_top_rows before = { was, 4 }, now = { is, 5 };
+    struct af_top_rows before = { .all = was, .n = 4 }, now = { .all = is, .n = 5 };
     af_top_mark_grown(&now, &before);
     char *live = shown(&now, true, 80), *once = shown(&now, false, 80);
     static const char *const rows[][2] = { { "less ", " 2  " }, { "more ", " 4+ " }, { "same ", " 3  " },
@@ -57,7 +57,7 @@ Test(top_view, draws_a_bar_where_there_is_room_for_it) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct af_top_row row = { .program = "client",
                                   .busiest = { .at = &somewhere, .used = rows[i].used, .of = 1000, .full_in_s = -1 } };
-        const struct af_top_rows all = { &row, 1 };
+        const struct af_top_rows all = { .all = &row, .n = 1 };
         char *wide = shown(&all, true, 132), *narrow = shown(&all, true, 60), *once = shown(&all, false, 132);
         cr_expect(strstr(wide, rows[i].bar), "%u of 1000: %s", rows[i].used, wide);
         cr_expect(!strstr(narrow, "..") && !strstr(narrow, "##"), "60 columns: %s", narrow);

@@ -80,6 +80,10 @@ Test(who_where, enters_other_namespaces_and_marks_what_it_finds_there) {
     }
     struct ended e = command(NULL, "who", "-d", directory, NULL);
     cr_expect(strstr(e.out, "NET_NS") && strstr(e.out, number((unsigned)net_ns)), "%s", e.out);
+    e = command(NULL, "who", "-d", directory, "--limit", "0", NULL);
+    cr_expect(strstr(e.out, "\n5 of them are in other network namespaces"), "%s", e.out);
+    e = command(NULL, "top", "-d", directory, "--once", NULL);
+    cr_expect(strstr(e.out, "10 TIME_WAIT (2 unknown, 5 in other network namespaces)"), "%s", e.out);
 
     json = top_json(directory, NULL, NULL);
     cr_expect_eq(json_number(process_of(json, there), "time_wait"), 5);
