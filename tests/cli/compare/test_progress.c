@@ -42,7 +42,7 @@ Test(progress, is_a_line_a_run_at_most_every_10_s_with_the_time_that_is_left) {
     struct af_progress p;
     af_tell_to(hear);
     af_progress_begin(&p, 5, 0);
-    cr_expect_str_eq(heard, "afterfin: compare: 5 rounds; what is plain takes 6, 10 % in 5 % noise 12");
+    cr_expect_str_eq(heard, "afterfin: compare: 5 rounds; what is plain takes up to 6, 10 % in 5 % noise 12");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         lines = 0;
         run(&p, rows[i].side, rows[i].seconds);
