@@ -66,9 +66,6 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     q->n_logs = argc - options.next;
     if (id == 0 && q->serves && (q->format != PROMETHEUS || q->path || q->clean || q->n_logs))
         id = af_misuse(&options, "--listen goes with --prometheus, and with no FILE, LOG or --clean");
-    if (id == 0 && q->clean && q->n_logs && !q->directory)
-        id = af_misuse(&options,
-                       "--clean removes ledgers, of which none is read here: name their directory with -d, or no LOG");
     *status = options.status;
     return id == 0;
 }
@@ -199,7 +196,7 @@ int af_command_report(int argc, char **argv) {
     if (q.serves)
         return serve(&q);
     const bool reads = q.directory || q.n_logs == 0;
-    if (reads) {
+    if (reads || q.clean) {
         directory = af_ledger_dir_open("report", q.directory);
         if (directory < 0)
             return AF_EXIT_FAILURE;

@@ -411,7 +411,6 @@ Test(report, says_what_is_wrong_with_the_question) {
         { "--clean=-1", NULL, 2, "not '-1'" },
         { "--clean=99999999999999999999", NULL, 2, "not '9999" },
         { "--clean=", NULL, 2, "--clean= needs SECONDS" },
-        { "--clean", "/dev/null", 2, "--clean removes ledgers, of which none is read here" },
         { "/nonexistent", NULL, 1, "/nonexistent: No such file or directory" },
         { "/", NULL, 1, "/: Is a directory" },
         { "--jsn", NULL, 2, "did you mean --json" },
