@@ -170,6 +170,9 @@ struct af_process_seen {
     char *environment; /* settings point into it */
     char **settings;   /* "AFTERFIN_...=...", as at its start; NULL-terminated */
     size_t n_settings;
+    char *told;                /* the same from the library in it, which the settings point into then, or NULL */
+    bool awake;                /* the library in it says that it is at work, whatever may be seen of its settings */
+    bool open, forbids;        /* ... and that it takes a letter from set; that it never will */
     char *complaint;           /* what the parser says of them, or NULL */
     bool skipped;              /* by only or skip */
     bool keeps_ledger;         /* as its settings have it */
@@ -186,7 +189,8 @@ struct af_process_seen {
 };
 
 void af_process_read(pid_t pid, struct af_process_seen *out);
-/* set.c: fills what set would do. */
+/* set.c: asks the library in it what is in force; and fills what set would do. */
+void af_process_ask(struct af_process_seen *process);
 void af_process_set_way(struct af_process_seen *process);
 void af_process_free(struct af_process_seen *process);
 

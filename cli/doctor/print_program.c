@@ -149,7 +149,9 @@ void af_doctor_print_program(const struct af_program *p) {
 /* ---- a process ------------------------------------------------------------------------------------------------ */
 
 static void print_settings(const struct af_process_seen *p) {
-    if (!p->n_settings && p->library)
+    if (!p->n_settings && p->awake)
+        af_doctor_line(AF_INDENT, "its settings at its start are not to be seen: it has overwritten its environment");
+    else if (!p->n_settings && p->library)
         af_doctor_line(AF_INDENT, "no AFTERFIN_ variable was set at its start: it does nothing");
     if (p->n_settings)
         af_doctor_line(AF_INDENT, "settings at its start:");

@@ -185,10 +185,10 @@ static void check_settings(struct af_process_seen *p, const char *runtime) {
     settings.root = path;
     const bool good = af_settings_parse(&settings, &error);
     snprintf(path, sizeof path, "/proc/%d", (int)p->pid);
-    if (!good) {
+    if (!good && !p->awake) {
         p->complaint = af_format("%s", error.text);
-    } else {
-        p->skipped = !af_policy_touches(&settings.policy, p->program);
+    } else if (good) {
+        p->skipped = !p->awake && !af_policy_touches(&settings.policy, p->program);
         if (settings.policy.ledger == AF_LEDGER_DIRECTORY)
             snprintf(directory, sizeof directory, "%s", settings.policy.ledger_dir);
         else if (stat(path, &st) == 0)
@@ -221,6 +221,8 @@ static void look_inside(struct af_process_seen *p, char *maps) {
     }
     const char *runtime = split_environment(p, size);
     find_library(p, maps);
+    if (p->library)
+        af_process_ask(p);
     check_settings(p, runtime);
     p->inside = p->library && !p->complaint && !p->skipped;
     if (!p->library)
@@ -256,8 +258,8 @@ void af_process_read(pid_t pid, struct af_process_seen *p) {
 }
 
 void af_process_free(struct af_process_seen *p) {
-    char *const all[] = { p->why,       p->program, p->library, p->preload, p->environment,
-                          p->complaint, p->ledger,  p->policy,  p->set_why, p->in_force };
+    char *const all[] = { p->why,    p->program, p->library, p->preload,  p->environment, p->complaint,
+                          p->ledger, p->policy,  p->set_why, p->in_force, p->told };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     free(p->settings);

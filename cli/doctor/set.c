@@ -65,19 +65,40 @@ static char *policies_of(const struct af_inside *inside) {
     return list;
 }
 
-void af_process_set_way(struct af_process_seen *p) {
+/* As at its start: what came by `set` later is policies alone. */
+static void take_settings(struct af_process_seen *p, struct af_inside *inside) {
+    p->told = inside->text;
+    inside->text = NULL;
+    p->n_settings = 0;
+    for (size_t at = 0; at < inside->size; at += strlen(p->told + at) + 1) {
+        p->settings = af_array(p->settings, p->n_settings + 2, sizeof *p->settings);
+        p->settings[p->n_settings++] = p->told + at;
+    }
+    p->settings[p->n_settings] = NULL;
+}
+
+/* It knows better than /proc/N/environ, which many a program overwrites to show a title (setproctitle). */
+void af_process_ask(struct af_process_seen *p) {
     struct af_inside inside;
-    look_at_sockets(p);
     if (af_inside_read(p->pid, &inside) == 0 && inside.at && inside.state != AF_MAILBOX_ASLEEP) {
+        p->awake = true;
+        p->open = inside.state == AF_MAILBOX_OPEN;
+        p->forbids = inside.state == AF_MAILBOX_CLOSED;
         p->in_force = policies_of(&inside);
         p->policy_since = inside.since;
-        if (inside.state == AF_MAILBOX_OPEN)
-            p->set_way = AF_SET_LIBRARY;
-    }
-    if (inside.state == AF_MAILBOX_CLOSED) {
-        free(p->set_why);
-        p->set_way = AF_SET_NOT;
-        p->set_why = af_format("it forbids it: AFTERFIN_SET=off in its environment");
+        if (!inside.since && inside.size)
+            take_settings(p, &inside);
     }
     af_inside_free(&inside);
+}
+
+void af_process_set_way(struct af_process_seen *p) {
+    look_at_sockets(p);
+    if (p->open)
+        p->set_way = AF_SET_LIBRARY;
+    if (!p->forbids)
+        return;
+    free(p->set_why);
+    p->set_way = AF_SET_NOT;
+    p->set_why = af_format("it forbids it: AFTERFIN_SET=off in its environment");
 }

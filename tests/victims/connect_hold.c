@@ -1,15 +1,27 @@
 /* One connection, held until the peer or an error ends it; says what ended it.
  *
- * connect_hold ADDRESS PORT [-N] [-t] [-o OPTION]... [-O OPTION]...
- * -N non-blocking, -t send a byte now and then, -o set before connect, -O after it */
+ * connect_hold ADDRESS PORT [-N] [-t] [-E] [-o OPTION]... [-O OPTION]...
+ * -N non-blocking, -t send a byte now and then, -o set before connect, -O after it, -E overwrite the environment first,
+ * and with -t open and close a socket each time */
 #include "victim.h"
 
+extern char **environ;
+
+/* As setproctitle does, which /proc/PID/environ then shows. */
+static void overwrite_environment(void) {
+    for (char **e = environ; *e; e++)
+        memset(*e, 0, strlen(*e));
+    environ = NULL;
+}
+
 /* recv's end: 0 at EOF, -1 with errno. */
-static int hold(int fd, bool talks) {
+static int hold(int fd, bool talks, bool opens) {
     for (;;) {
         char chunk[256];
         if (talks && send(fd, "", 1, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
             return -1;
+        if (talks && opens)
+            close(socket(AF_INET, SOCK_STREAM, 0));
         ssize_t n = recv(fd, chunk, sizeof chunk, talks ? MSG_DONTWAIT : 0);
         if (n == 0 || (n < 0 && errno != EAGAIN))
             return (int)n;
@@ -24,11 +36,13 @@ int main(int argc, char **argv) {
     bool talks = false;
     struct sockaddr_storage to;
 
-    for (int c; (c = next_option(argc, argv, "Nto:O:")) != -1;) {
+    for (int c; (c = next_option(argc, argv, "NtEo:O:")) != -1;) {
         if (c == 'N')
             type |= SOCK_NONBLOCK;
         else if (c == 't')
             talks = true;
+        else if (c == 'E')
+            overwrite_environment();
         else if (c == 'o' && n_before < 8)
             before[n_before++] = optarg;
         else if (c == 'O' && n_after < 8)
@@ -46,6 +60,6 @@ int main(int argc, char **argv) {
     for (int i = 0; i < n_after; i++)
         set_option(fd, after[i]);
     say_result("open", connected);
-    say_result("end", hold(fd, talks));
+    say_result("end", hold(fd, talks, !environ));
     return close(fd) != 0;
 }

@@ -86,6 +86,30 @@ static const char *static_program(void) {
     return path;
 }
 
+Test(doctor_process, believes_the_library_where_the_environment_is_overwritten) {
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    struct victim v = victim_start("LINGER=off|KEEPALIVE=60", "connect_hold -E 127.0.0.1 %u", peer.port);
+    peer_wait_accepted(&peer, 1);
+    json_t *json = look(0, v.pid);
+    cr_expect(has_setting(json, "AFTERFIN_KEEPALIVE=60"), "as it was started");
+    cr_expect_eq(json_array_size(json_find(json, "process.settings")), 2);
+    const char *pid = number((unsigned)v.pid);
+    cr_assert_eq(command(NULL, "set", "--pid", pid, "linger=ack", NULL).status, 0);
+    victim_kill(&v, SIGKILL);
+    v = victim_start("SET=on", "connect_hold -t -E 127.0.0.1 %u", peer.port); /* its next call reads the mail */
+    peer_wait_accepted(&peer, 2);
+    pid = number((unsigned)v.pid);
+    cr_assert_eq(command(NULL, "set", "--pid", pid, "linger=ack", NULL).status, 0);
+    struct ended e = { .status = -1 };
+    for (int i = 0; i < 100 && !(e.out && strstr(e.out, "in force since")); i++)
+        e = command(NULL, "doctor", "--pid", pid, NULL);
+    cr_expect(strstr(e.out, ": linger=ack"), "%s", e.out);
+    cr_expect(!strstr(e.out, "does nothing") && strstr(e.out, "it has overwritten"), "%s", e.out);
+    victim_kill(&v, SIGKILL);
+}
+
 Test(doctor_process, knows_a_program_that_nothing_can_be_preloaded_into) {
     const char *argv[] = { static_program(), NULL };
     struct victim v = victim_start_argv("LINGER=ack", argv);
