@@ -144,9 +144,24 @@ static bool is_open_to_all(const char *path) {
     return true;
 }
 
-/* Between making a directory and locking it, a cleaner may have taken it for a left one. */
-static bool make_locked(struct af_run_dir *dir) {
+/* 0, or an errno: ENOENT where a cleaner, between its making and its locking, has taken it for a left one. */
+static int lock_made(struct af_run_dir *dir) {
     struct stat st;
+    dir->directory = openat(dir->base, dir->name, OPEN_DIRECTORY | O_NOFOLLOW);
+    if (dir->directory < 0)
+        return errno;
+    int error = flock(dir->directory, LOCK_EX) != 0 || fstat(dir->directory, &st) != 0            ? errno
+                : !st.st_nlink || faccessat(dir->base, dir->name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 ? ENOENT
+                                                                                                  : 0;
+    if (!error && geteuid() == 0 && fchmod(dir->directory, BOX) != 0)
+        error = errno;
+    if (error)
+        close(dir->directory);
+    return error;
+}
+
+/* Again only where a cleaner was faster: what else is in the way, descriptors that have run out, will stay so. */
+static bool make_locked(struct af_run_dir *dir) {
     int error = EAGAIN;
     for (int i = 0; i < 16; i++) {
         if (!random_name(dir->name, sizeof dir->name, dir->keep))
@@ -156,14 +171,13 @@ static bool make_locked(struct af_run_dir *dir) {
                 continue;
             return false;
         }
-        dir->directory = openat(dir->base, dir->name, OPEN_DIRECTORY | O_NOFOLLOW);
-        if (dir->directory >= 0 && flock(dir->directory, LOCK_EX) == 0 && fstat(dir->directory, &st) == 0 &&
-            st.st_nlink > 0 && faccessat(dir->base, dir->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-            return geteuid() != 0 || fchmod(dir->directory, BOX) == 0;
-        if (dir->directory >= 0)
-            close(dir->directory);
-        else if (errno != ENOENT)
-            error = errno;
+        error = lock_made(dir);
+        if (!error)
+            return true;
+        if (error != ENOENT) {
+            unlinkat(dir->base, dir->name, AT_REMOVEDIR);
+            break;
+        }
     }
     errno = error;
     return false;
@@ -278,9 +292,14 @@ static bool make_elsewhere(struct af_run_dir *dir) {
     static const char *const places[] = { "/tmp", "/dev/shm" };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         snprintf(dir->temporary, sizeof dir->temporary, "%s/afterfin-XXXXXX", places[i]);
-        dir->base = mkdtemp(dir->temporary) ? open(dir->temporary, OPEN_DIRECTORY) : -1;
+        const bool made = mkdtemp(dir->temporary);
+        dir->base = made ? open(dir->temporary, OPEN_DIRECTORY) : -1;
         if (make_in(dir, dir->temporary, true))
             return true;
+        const int error = errno;
+        if (made)
+            rmdir(dir->temporary);
+        errno = error;
     }
     return false;
 }

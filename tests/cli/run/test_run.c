@@ -228,6 +228,39 @@ Test(run, says_where_it_looked_for_the_library_and_where_it_cannot_be_preloaded_
     cr_expect_str_eq(e.out, path);
 }
 
+/* Looked for in a mount namespace of its own, where nobody else puts anything. */
+Test(run, leaves_no_directory_where_it_has_no_descriptors) {
+    static const char script[] =
+        "mount -t tmpfs tmpfs /tmp && mount -t tmpfs tmpfs /dev/shm && mount -t tmpfs tmpfs /run || exit 77; "
+        "for n in 3 4 5 6 7 8 9 10 12; do (ulimit -n $n; exec \"$@\") >/dev/null 2>&1; done; "
+        "find /tmp /dev/shm /run -name 'run-*' -o -name 'afterfin-*'";
+    if (geteuid() != 0)
+        cr_skip_test("needs root, for a /tmp of its own");
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = run_argv(NULL, (const char *[]){ "unshare", "-m", "sh", "-c", script, "sh", command_path(), "run",
+                                                      victim_path("connect_close"), "127.0.0.1", text("%u", peer.port),
+                                                      NULL });
+    if (e.status == 77)
+        cr_skip_test("cannot mount: %s", e.err);
+    cr_expect_str_empty(e.out, "%s", e.out);
+}
+
+/* What was not seen is put down to resets only where the kernel has sent any. */
+Test(run, blames_no_reset_where_there_was_none) {
+    if (geteuid() != 0)
+        cr_skip_test("needs root, to end a TIME_WAIT");
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = command(NULL, "run", "sh", "-c", "\"$0\" 127.0.0.1 $1 -n 3; \"$2\" reap --all",
+                             victim_path("connect_close"), text("%u", peer.port), command_path(), NULL);
+    char *flat = strdup(e.err);
+    for (char *c = flat; *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    cr_expect(strstr(flat, "3 counted in TIME_WAIT but not seen in the kernel's table: both sides closed at once"),
+              "%s", e.err);
+}
+
 /* The likeliest is in the note, each that is known in the manual. A peer that resets what was closed is the commonest. */
 Test(run, names_what_keeps_a_prediction_from_coming_true) {
     static const char *const causes[] = {
