@@ -21,9 +21,9 @@ long af_sockstat(const char *field) {
     return value;
 }
 
-/* It has a line of names before each line of numbers. */
+/* They have a line of names before each line of numbers. */
 int64_t af_netstat(const char *group, const char *field) {
-    FILE *file = fopen("/proc/self/net/netstat", "re");
+    FILE *file = fopen(strcmp(group, "TcpExt:") == 0 ? "/proc/self/net/netstat" : "/proc/self/net/snmp", "re");
     char *names = NULL, *numbers = NULL, *rest = NULL, *rest_too = NULL;
     size_t room = 0, room_too = 0;
     int64_t found = -1;

@@ -8,7 +8,8 @@
  * cannot be read. */
 long af_sockstat(const char *field);
 
-/* A field of /proc/self/net/netstat ("TCPTimeWaitOverflow") in the group "TcpExt:"; -1: it cannot be read. */
+/* A field of /proc/self/net/netstat ("TCPTimeWaitOverflow") in the group "TcpExt:", or of /proc/self/net/snmp
+ * ("OutRsts") in "Tcp:"; -1: it cannot be read. */
 int64_t af_netstat(const char *group, const char *field);
 
 #endif

@@ -18,6 +18,7 @@ struct af_result {
     bool dumped;   /* the kernel's table could be read; else the next six say nothing */
     bool settled;  /* no connection of ours was still closing */
     uint64_t before, after, attributed;
+    int64_t resets;     /* that the kernel here has sent meanwhile; 0: none, or it is not known */
     uint64_t contested; /* that ledgers of several users claim */
     uint64_t expired;   /* left by these processes too, seen while they ran, gone now */
     struct af_full full;

@@ -1,6 +1,7 @@
 /* See verify.h. */
 #include "cli/launch/verify.h"
 #include "cli/kernel/process.h"
+#include "cli/kernel/sockstat.h"
 #include "cli/ledgers/settle.h"
 
 #include <stdio.h>
@@ -25,6 +26,7 @@ void af_verify_begin(struct af_verify *verify, int directory) {
     struct af_kernel_sockets kernel;
     int error = af_diag_dump(AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2, &kernel);
     r->dumped = error == 0;
+    r->resets = -af_netstat("Tcp:", "OutRsts");
     r->why = strerror(-error);
     for (size_t i = 0; i < kernel.n; i++)
         r->before += af_is_time_wait(&kernel.all[i]);
@@ -83,6 +85,7 @@ void af_verify_end(struct af_verify *verify) {
     if (!r->dumped)
         return;
     r->settled = wait_settled(r);
+    r->resets += af_netstat("Tcp:", "OutRsts");
     int error = af_diag_dump(AF_IN_ANY, &kernel);
     if (error) {
         r->dumped = false;

@@ -174,7 +174,9 @@ static char *likely_cause(const struct af_result *r) {
         return af_format("they end after %d s, and the run took %.0f", TIME_WAIT_S, r->child.elapsed_s);
     if (most >= 0 && r->after >= (uint64_t)most)
         return af_format("no more are made than tcp_max_tw_buckets (%ld)", most);
-    return af_format("the peer resets what is closed, most likely");
+    if (r->resets > 0)
+        return af_format("the peer resets what is closed, most likely");
+    return af_format("both sides closed at once, most likely, or a peer elsewhere resets what is closed");
 }
 
 static void say_missing(const struct af_result *r, size_t width, unsigned long long missing) {

@@ -252,8 +252,10 @@ Test(run, blames_no_reset_where_there_was_none) {
         cr_skip_test("needs root, to end a TIME_WAIT");
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
-    struct ended e = command(NULL, "run", "sh", "-c", "\"$0\" 127.0.0.1 $1 -n 3; \"$2\" reap --all",
-                             victim_path("connect_close"), text("%u", peer.port), command_path(), NULL);
+    struct ended e =
+        command(NULL, "run", "sh", "-c",
+                "\"$0\" 127.0.0.1 $1 -n 3; while grep -q ' 0[45] ' /proc/net/tcp; do :; done; \"$2\" reap --all",
+                victim_path("connect_close"), text("%u", peer.port), command_path(), NULL);
     char *flat = strdup(e.err);
     for (char *c = flat; *c; c++)
         *c = *c == '\n' ? ' ' : *c;
