@@ -127,6 +127,10 @@ static void tell_beyond(const struct af_set *set) {
         af_tell("set: nobody sees a close from outside: linger=ack is linger=ack-always there");
     if (which)
         af_tell("set: not reached from outside: %s", which);
+    else if (outside && !set->acts && set->settings.policy.set & AF_BIT(OVERRIDE))
+        af_tell("set: override=%s changes no option by itself: it goes with a policy, and says whether that beats what "
+                "the program has set",
+                set->settings.policy.override ? "on" : "off");
     free(which);
 }
 

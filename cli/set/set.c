@@ -26,8 +26,8 @@ static const struct af_option_row rows[] = {
 /* ---- what is asked -------------------------------------------------------------------------------------------- */
 
 /* What a program reads once, at its start. */
-static const enum af_key at_start[] = { AF_KEY_ONLY,         AF_KEY_SKIP,   AF_KEY_LOG,   AF_KEY_LOG_FORMAT,
-                                        AF_KEY_LOG_INTERVAL, AF_KEY_LEDGER, AF_KEY_STRICT };
+static const enum af_key at_start[] = { AF_KEY_ONLY,         AF_KEY_SKIP,   AF_KEY_LOG,    AF_KEY_LOG_FORMAT,
+                                        AF_KEY_LOG_INTERVAL, AF_KEY_LEDGER, AF_KEY_STRICT, AF_KEY_SET };
 
 static int read_policy(struct af_set *set, struct af_options *options, const char *word) {
     const char *value = strchr(word, '=');

@@ -274,6 +274,8 @@ Test(set, says_what_is_out_of_reach_and_fails_where_nothing_was_reached) {
         { v.pid, "foo=1", 2, "set: foo=1: no policy key has this name; try" },
         { v.pid, "log=stderr", 2, "at its start only" },
         { v.pid, "LOG=stderr", 2, "a program reads log at its start only" },
+        { v.pid, "set=off", 2, "a program reads set at its start only" },
+        { v.pid, "override=on", 1, "set: override=on changes no option by itself" },
         { v.pid, "AFTERFIN_ONLY=x", 2, "a program reads only at its start only" },
         { v.pid, "LINGER=ack-always", 0, "from outside: outgoing connections" },
         { v.pid, "AFTERFIN_LINGER=maybe", 2, "set: linger=\"maybe\": expected" },
