@@ -63,8 +63,8 @@ bool af_key_find(struct af_span name, enum af_key *out);
 bool af_key_find_variable(struct af_span variable, enum af_key *out);
 const char *af_key_values(enum af_key key);
 uint32_t af_key_roles(enum af_key key);
-/* The key whose name is at most two edits away. */
-bool af_key_near(struct af_span name, enum af_key *out);
+/* The key, of that role (AF_ROLES: any), whose name is at most two edits away, and a third of the letters. */
+bool af_key_near(struct af_span name, unsigned role, enum af_key *out);
 
 /* The room that the parser was given, as lists. */
 struct af_lists {

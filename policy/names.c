@@ -66,6 +66,14 @@ static unsigned least(unsigned a, unsigned b) {
     return a < b ? a : b;
 }
 
+/* Letters of the longer. */
+static unsigned most(size_t n, const char *name) {
+    unsigned letters = 0;
+    while (name[letters])
+        letters++;
+    return n > letters ? (unsigned)n : letters;
+}
+
 /* Levenshtein's, capitals and small letters alike. */
 static unsigned distance(struct af_span a, const char *b) {
     unsigned row[NAME_SIZE], n = 0;
@@ -84,11 +92,11 @@ static unsigned distance(struct af_span a, const char *b) {
     return row[n];
 }
 
-bool af_key_near(struct af_span name, enum af_key *out) {
+bool af_key_near(struct af_span name, unsigned role, enum af_key *out) {
     unsigned best = FAR + 1;
     for (unsigned k = 0; k < AF_KEYS && name.n < NAME_SIZE + FAR; k++) {
-        unsigned d = distance(name, rows[k].name);
-        if (d < best) {
+        const unsigned d = distance(name, rows[k].name), letters = most(name.n, rows[k].name);
+        if (d < best && d * 3 <= letters && (role == AF_ROLES || rows[k].roles >> role & 1)) {
             best = d;
             *out = (enum af_key)k;
         }

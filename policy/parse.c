@@ -188,7 +188,7 @@ static bool read_setting(struct af_policy *p, enum af_key key, struct af_span s,
 
 static bool fail_unknown(struct af_span name, struct af_fault *f) {
     enum af_key near;
-    bool found = af_key_near(af_from(name, PREFIX), &near);
+    bool found = af_key_near(af_from(name, PREFIX), AF_ROLES, &near);
     af_fail(f, name, "unknown variable", found ? NULL : "one that afterfin(7) lists");
     f->meant = found ? af_key_variable(near) : NULL;
     return false;

@@ -68,7 +68,7 @@ static bool read_key(struct af_span item, struct af_span name, const struct af_r
     if (!af_key_find(name, key)) {
         enum af_key near;
         af_fail(f, name, "unknown key", keys_of_role(rule->role, f));
-        f->meant = af_key_near(name, &near) ? af_key_name(near) : NULL;
+        f->meant = af_key_near(name, rule->role, &near) ? af_key_name(near) : NULL;
         return false;
     }
     if (!af_key_roles(*key))

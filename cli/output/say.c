@@ -67,8 +67,9 @@ const char *af_closest(const char *text, const void *records, size_t n, size_t s
     for (size_t i = 0; i < n; i++) {
         const char *word;
         memcpy(&word, (const char *)records + i * stride, sizeof word);
-        unsigned edits = word ? distance(text, word) : WORD_MAX;
-        if (edits <= best_distance && edits * 2 <= strlen(text)) {
+        const unsigned edits = word ? distance(text, word) : WORD_MAX;
+        const size_t letters = word && strlen(word) > strlen(text) ? strlen(word) : strlen(text);
+        if (edits < best_distance && edits * 3 <= letters) {
             best = word;
             best_distance = edits - (edits > 0);
         }

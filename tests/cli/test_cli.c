@@ -51,6 +51,7 @@ Test(cli, tells_its_version_everywhere) {
 Test(cli, names_what_it_does_not_know_and_what_was_meant) {
     static const char *const rows[][2] = {
         { "rnu", "unknown subcommand 'rnu', did you mean run?" },
+        { "foo", "unknown subcommand 'foo'; try" },
         { "evn", "unknown subcommand 'evn', did you mean env?" },
         { "hlep", "unknown subcommand 'hlep'" },
         { "frobnicate", "unknown subcommand 'frobnicate'; try 'afterfin --help'" },
