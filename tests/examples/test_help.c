@@ -45,6 +45,24 @@ Test(examples_help, every_subcommand_shows_at_least_one) {
                   examples[i].command);
 }
 
+/* In the line of usage, or, of reap's filters, in the sentence below it. */
+Test(examples_help, every_option_is_in_the_usage) {
+    for (size_t c = 0; c < af_n_commands; c++) {
+        struct ended help = command(NULL, af_commands[c].name, "--help", NULL);
+        char *options = strstr(help.out, "\n\n"), *rest = NULL;
+        options = options ? strstr(options + 2, "\n\n") : NULL;
+        cr_assert_not_null(options, "%s", help.out);
+        *options = 0;
+        for (char *line = strtok_r(options + 2, "\n", &rest); line && !strstr(line, "-h, --help");
+             line = strtok_r(NULL, "\n", &rest)) {
+            char *name = line + strspn(line, " ");
+            name[strcspn(name, " [,")] = 0;
+            cr_expect(*name != '-' || strstr(help.out, name), "%s: %s is not in: %s", af_commands[c].name, name,
+                      help.out);
+        }
+    }
+}
+
 /* ---- a place to paste them in ------------------------------------------------------------------------------------ */
 
 /* http://127.0.0.1/, for an example that asks for it: an answer, then it waits for the client to close. */
