@@ -2,11 +2,13 @@
 
 #include "cli/output/say.h"
 #include "cli/output/busy.h"
+#include "cli/output/table.h"
 #include "cli/output/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LONGEST_SHOWN = 4 /* \xNN */ };
 
@@ -14,6 +16,14 @@ static void (*hears)(const char *line);
 
 void af_tell_to(void (*hear)(const char *line)) {
     hears = hear;
+}
+
+/* Newlines in place of blanks where it would not fit; a word that does not fit at all is the terminal's business. */
+static void wrap(char *line) {
+    const size_t width = af_width_of(STDERR_FILENO);
+    while (isatty(STDERR_FILENO) && *(line += af_words_in(line, width)))
+        if (*line == ' ')
+            *line++ = '\n';
 }
 
 void af_tell(const char *format, ...) {
@@ -31,6 +41,7 @@ void af_tell(const char *format, ...) {
         return;
     }
     af_busy_hide();
+    wrap(line);
     line[len] = '\n'; /* one write, so that lines of several processes do not mix */
     fwrite(line, 1, len + 1, stderr);
 }
@@ -63,7 +74,7 @@ static unsigned distance(const char *a, const char *b) {
 
 const char *af_closest(const char *text, const void *records, size_t n, size_t stride) {
     const char *best = NULL;
-    unsigned best_distance = 1 + (unsigned)strlen(text) / 3;
+    unsigned best_distance = WORD_MAX;
     for (size_t i = 0; i < n; i++) {
         const char *word;
         memcpy(&word, (const char *)records + i * stride, sizeof word);
@@ -71,7 +82,7 @@ const char *af_closest(const char *text, const void *records, size_t n, size_t s
         const size_t letters = word && strlen(word) > strlen(text) ? strlen(word) : strlen(text);
         if (edits < best_distance && edits * 3 <= letters) {
             best = word;
-            best_distance = edits - (edits > 0);
+            best_distance = edits;
         }
     }
     return best;

@@ -8,7 +8,8 @@
  * whose other statuses are those of CMD. */
 enum { AF_EXIT_FAILURE = 1, AF_EXIT_USAGE = 2, AF_EXIT_RUN = 125 };
 
-/* One line on stderr, "afterfin: " in front, made fit for a terminal (text.h). Allocates nothing. */
+/* One line on stderr, "afterfin: " in front, made fit for a terminal (text.h), and wrapped at blanks where stderr is one.
+ * Allocates nothing. */
 void af_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* From now on hand each line, without its end, to `hear` instead; NULL: to stderr again. */
 void af_tell_to(void (*hear)(const char *line));

@@ -159,11 +159,7 @@ void af_print_wrapped(FILE *to, size_t width, size_t indent, const char *text) {
     char *line = af_array(NULL, size + 1, 4), *shown = line;
     af_show(text, line, 4 * size);
     while (*line) {
-        const size_t most = af_bytes_in(line, room);
-        size_t len = most;
-        while (line[most] && len > 0 && line[len] != ' ')
-            len--;
-        len = len ? len : most;
+        const size_t len = af_words_in(line, room);
         fprintf(to, "%*s%.*s\n", (int)indent, "", (int)len, line);
         line += len;
         line += *line == ' ';

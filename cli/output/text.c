@@ -141,6 +141,14 @@ size_t af_bytes_in(const char *text, size_t columns) {
     return at;
 }
 
+size_t af_words_in(const char *text, size_t columns) {
+    const size_t most = af_bytes_in(text, columns);
+    size_t len = most;
+    while (text[most] && len > 0 && text[len] != ' ')
+        len--;
+    return len ? len : most;
+}
+
 /* ---- for machines ------------------------------------------------------------------------------------------- */
 
 static char *make_fit(const char *from, size_t size, const char *backslash, size_t *length) {

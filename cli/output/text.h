@@ -26,6 +26,8 @@ size_t af_columns(const char *text);
 size_t af_show(const char *text, char *out, size_t room);
 /* How many bytes of a text that af_show has made fit into so many columns: at least one character. */
 size_t af_bytes_in(const char *shown, size_t columns);
+/* The same up to a blank, where there is one, or to its end. */
+size_t af_words_in(const char *shown, size_t columns);
 
 /* For machines: UTF-8, in which characters that are not fit, and bytes that are no character, are \xNN too, so that two
  * names stay two; newlines and tabs, which every format escapes, stay. What has been through it is not changed by it

@@ -94,6 +94,23 @@ Test(cli, says_that_it_cannot_write) {
     cr_assert(strstr(e.err, "cannot write to stdout: No space left on device"), "%s", e.err);
 }
 
+Test(cli, breaks_its_lines_between_words_on_a_terminal_and_nowhere_else) {
+    static const char *const policy = "rules=connect * linger=ack; connect * lnger=ack";
+    int terminal;
+    waitpid(command_on_terminal(&terminal, 50, NULL, "env", "-p", policy, NULL), NULL, 0);
+    char *told = strdup(terminal_read(terminal, NULL));
+    cr_expect_leq(widest(told), 50, "%s", told);
+    char *to = told;
+    for (const char *c = told; *c; c++)
+        if (*c != '\r')
+            *to++ = *c == '\n' && c[1] ? ' ' : *c;
+    *to = 0;
+    const char *line = command(NULL, "env", "-p", policy, NULL).err;
+    cr_expect_str_eq(told, line);
+    cr_expect_eq(strchr(line, '\n'), line + strlen(line) - 1, "%s", line);
+    close(terminal);
+}
+
 Test(cli, reads_options_up_to_the_first_operand, .init = cr_redirect_stderr) {
     static const struct af_option_row rows[] = {
         { 'p', NULL, AF_TAKES_VALUE, "K=V", "" },     { 'q', NULL, AF_TAKES_NOTHING, NULL, "" },

@@ -286,7 +286,7 @@ Test(top_live, says_why_it_cannot_be_shown) {
     ns_enter();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int terminal;
-        pid_t pid = command_on_terminal(&terminal, 80, rows[i].environment, "top", "-d", new_directory(), NULL);
+        pid_t pid = command_on_terminal(&terminal, 200, rows[i].environment, "top", "-d", new_directory(), NULL);
         const char *said = terminal_read(terminal, NULL);
         cr_expect(strstr(said, rows[i].says), "%s: %s", rows[i].environment, said);
         cr_expect_not(strchr(said, '\033'), "%s: %s", rows[i].environment, said);
