@@ -13,7 +13,7 @@
 
 enum { CANNOT_RUN = 126, NOT_FOUND = 127 };
 
-static const int forwarded[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2 };
+static const int forwarded[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE };
 
 /* What the child is to be: a program, or (argv NULL) a function. */
 struct start {
@@ -88,10 +88,12 @@ static void begin(const struct start *start, int report, const sigset_t *mask, c
 }
 
 /* What a terminal sends (SI_KERNEL) went to the whole foreground group, CMD in it: once is enough. Only the
- * hang-up goes to the leader of the session alone. */
+ * hang-up goes to the leader of the session alone. The SIGPIPE of a write of ours comes from ourselves. */
 static bool is_for_child(const siginfo_t *info) {
     if (info->si_signo == SIGHUP && getsid(0) == getpid())
         return true;
+    if (info->si_pid == getpid())
+        return false;
     return info->si_code == SI_USER || info->si_code == SI_QUEUE || info->si_code == SI_TKILL;
 }
 

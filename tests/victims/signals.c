@@ -3,8 +3,8 @@
  * signals */
 #include "victim.h"
 
-static const int watched[] = { SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM };
-static const char *const names[] = { "HUP", "INT", "QUIT", "USR1", "USR2", "TERM" };
+static const int watched[] = { SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE, SIGTERM };
+static const char *const names[] = { "HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "PIPE", "TERM" };
 static volatile sig_atomic_t count[65];
 
 static void on_signal(int number) {

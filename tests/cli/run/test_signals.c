@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 Test(run_signals, sent_to_run_arrive_at_CMD) {
-    static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM };
+    static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE, SIGTERM };
     struct victim v = command_start(NULL, "run", "-q", victim_path("signals"), NULL);
     victim_wait_out(&v, "ready");
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
