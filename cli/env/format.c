@@ -54,27 +54,19 @@ static void put_quoted(const char *value) {
 
 /* ---- plain: NAME=VALUE, which a shell and a Dockerfile's ENV read alike; quoted only where they need it ----------- */
 
-/* What a terminal would obey: $'\033', which bash, zsh and ksh read (POSIX.1-2024). */
-static void put_escaped(const char *value) {
-    fputs("$'", stdout);
-    for (; *value; value++)
-        if (*value == '\'' || *value == '\\')
-            printf("\\%c", *value);
-        else if (*value >= ' ' && *value <= '~')
-            putchar(*value);
-        else
-            put_octal(value, 1);
-    putchar('\'');
+/* $'\n' is not for every shell, and no Dockerfile reads it. */
+static const char *plain_lacks(const char *value) {
+    return is_fit(value) ? NULL
+                         : "control characters and what is not UTF-8 for every shell and a Dockerfile: "
+                           "--format=shell has one for shells";
 }
 
 static void print_plain(const char *name, const char *value) {
     printf("%s=", name);
     if (is_plain(value))
         fputs(value, stdout);
-    else if (is_fit(value))
-        put_quoted(value);
     else
-        put_escaped(value);
+        put_quoted(value);
     putchar('\n');
 }
 
@@ -178,7 +170,7 @@ static void print_kubernetes(const char *name, const char *value) {
 }
 
 const struct af_env_format af_env_formats[] = {
-    { "plain", "", lacks_nothing, print_plain },
+    { "plain", "", plain_lacks, print_plain },
     { "shell", "", lacks_nothing, print_shell },
     { "docker", "", docker_lacks, print_docker },
     { "systemd", "[Service]\n", systemd_lacks, print_systemd },

@@ -132,6 +132,20 @@ Test(env_format, a_shell_reads_back_what_was_given) {
     }
 }
 
+/* Where every shell reads them alike, and only there. */
+Test(env_format, plain_says_what_no_shell_or_only_some_would_read_back) {
+    seed();
+    for (unsigned i = 0; i < VALUES; i++) {
+        struct value value = random_value(i);
+        const char *text = printed("plain", &value, TAB | NEWLINE | CONTROL | NO_UTF8 | UNFIT);
+        if (!text)
+            continue;
+        struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", "eval \"$0\"; printf %s \"$AFTERFIN_LEDGER\"",
+                                                          text, NULL });
+        cr_expect_str_eq(e.out, value.text, "'%s' became '%s' by\n%s", value.text, e.out, text);
+    }
+}
+
 /* Docker: each line up to its end, what stands behind the first `=`. */
 Test(env_format, docker_reads_lines_as_they_are) {
     seed();

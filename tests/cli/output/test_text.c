@@ -234,7 +234,7 @@ Test(text, what_a_command_line_says_is_made_fit) {
     BOTH("env", "-p", "log=/" UNFIT);
     BOTH("env", "-p", "log=/\033'\\");
     static const char read_back[] =
-        "eval \"$(build/afterfin env -p \"log=$1\" | grep LOG)\"; [ \"$AFTERFIN_LOG\" = \"$1\" ]";
+        "eval \"$(build/afterfin env --format=shell -p \"log=$1\" | grep LOG)\"; [ \"$AFTERFIN_LOG\" = \"$1\" ]";
     struct ended e = run_argv(NULL, (const char *[]){ "bash", "-c", read_back, "-", "/\033'\\\xff", NULL });
     cr_expect(e.status == 0 || e.status == 127, "bash reads what env escapes: %s", e.err);
 }
