@@ -191,6 +191,8 @@ static void print_destinations(const struct af_machine *m) {
     }
     if (m->dump_error)
         af_doctor_line(AF_INDENT, "the kernel's table cannot be read: %s", strerror(-m->dump_error));
+    else if (!m->ephemeral.high)
+        af_doctor_line(AF_INDENT, "not known: net.ipv4.ip_local_port_range cannot be read");
     else if (!m->n_destinations)
         af_doctor_line(AF_INDENT, "no outgoing connection has a port of the range");
     else

@@ -1,6 +1,7 @@
 /* Will run reach PROGRAM, and through which of its calls? */
 #include "cli/doctor/doctor.h"
 #include "cli/launch/preload.h"
+#include "cli/launch/supervisor.h"
 #include "cli/output/memory.h"
 
 #include <errno.h>
@@ -210,6 +211,18 @@ static void look_at_file(struct af_program *p, const char *path) {
         close(fd);
 }
 
+/* As run does, in whose words it is said. */
+static void look_at_supervisor(struct af_program *p) {
+    const char *why = NULL;
+    p->reached = AF_FROM_OUTSIDE;
+    af_supervisor_way(&why);
+    if (!why)
+        return;
+    free(p->why);
+    p->why = NULL;
+    refuse(p, af_format("%s: %s", p->reach.why, why));
+}
+
 void af_program_read(const char *command, const char *path, struct af_program *p) {
     memset(p, 0, sizeof *p);
     p->name = command;
@@ -217,7 +230,7 @@ void af_program_read(const char *command, const char *path, struct af_program *p
     if (!p->reach.reachable)
         refuse(p, af_format("%s", p->reach.why));
     if (p->reach.is_static)
-        p->reached = AF_FROM_OUTSIDE;
+        look_at_supervisor(p);
     if (p->reach.n_files)
         look_at_file(p, p->reach.files[p->reach.n_files - 1]);
     else

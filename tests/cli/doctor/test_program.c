@@ -106,6 +106,21 @@ Test(doctor_program, says_of_each_kind_of_program_what_run_does_with_it) {
 }
 
 /* Of one that the library does all for there is nothing to tell. */
+Test(doctor_program, says_in_the_words_of_run_that_nothing_is_reached_from_outside) {
+    const char *program = build(directory(), "alone", "-static", NOTHING);
+    if (geteuid() != 0)
+        cr_skip_test("needs root, to hide /proc");
+    static const char hidden[] = "mount -t tmpfs tmpfs /proc && exec \"$@\"", why[] = "/proc is not mounted here";
+    struct ended e = run_argv(NULL, (const char *[]){ "unshare", "-m", "sh", "-c", hidden, "sh", command_path(), "run",
+                                                      "-p", "linger=ack", program, NULL });
+    cr_expect(e.status == 125 && strstr(e.err, why), "%d: %s", e.status, e.err);
+    e = run_argv(NULL, (const char *[]){ "unshare", "-m", "sh", "-c", hidden, "sh", command_path(), "doctor", program,
+                                         NULL });
+    cr_expect(e.status == 1 && strstr(e.out, why) && strstr(e.out, "run does not reach"), "%d: %s", e.status, e.out);
+    e = run_argv(NULL, (const char *[]){ "unshare", "-m", "sh", "-c", hidden, "sh", command_path(), "doctor", NULL });
+    cr_expect(strstr(e.out, "not known: net.ipv4.ip_local_port_range cannot be read"), "%s", e.out);
+}
+
 Test(doctor_program, says_which_policies_are_carried_from_outside) {
     const char *d = directory();
     const struct {
