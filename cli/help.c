@@ -67,7 +67,7 @@ static void print_option(const struct af_option_row *option) {
     if (option->id < AF_NO_LETTER)
         snprintf(letter, sizeof letter, option->name ? "-%c, " : "-%c", option->id);
     const char *value = option->placeholder ? option->placeholder : "";
-    const char *before = option->takes == AF_MAY_TAKE ? "[=" : option->takes == AF_TAKES_VALUE ? " " : "";
+    const char *before = option->takes == AF_MAY_TAKE ? "[=" : option->takes >= AF_TAKES_VALUE ? " " : "";
     snprintf(name, sizeof name, "%s%s%s%s%s%s", letter, option->name ? "--" : "", option->name ? option->name : "",
              before, value, option->takes == AF_MAY_TAKE ? "]" : "");
     row(name, 21, option->help);

@@ -66,13 +66,20 @@ static const struct af_option_row *by_name(const struct af_options *o, const cha
     return NULL;
 }
 
+static int once(struct af_options *o, const struct af_option_row *row) {
+    const uint32_t bit = UINT32_C(1) << (row - o->rows);
+    const bool again = o->given & bit && (row->takes == AF_MAY_TAKE || row->takes == AF_TAKES_ONE);
+    o->given |= bit;
+    return again ? af_misuse(o, "--%s is given twice", row->name) : row->id;
+}
+
 static int found(struct af_options *o, const struct af_option_row *row) {
     if (row == &everywhere[0])
         af_print_command_help(o->command, o->rows);
     else if (row == &everywhere[1])
         af_print_version();
     else
-        return row->id;
+        return once(o, row);
     return stop(o, 0);
 }
 
@@ -105,7 +112,7 @@ static int long_option(struct af_options *o, const char *text) {
         o->value = text + len + 1;
         if (!*o->value)
             return af_misuse(o, "--%s needs %s", text, row->placeholder);
-    } else if (row->takes == AF_TAKES_VALUE) {
+    } else if (row->takes >= AF_TAKES_VALUE) {
         if (o->next >= o->argc)
             return missing_value(o, row, o->argv[o->next - 1]);
         o->value = o->argv[o->next++];
@@ -119,7 +126,7 @@ static int letter_option(struct af_options *o) {
     const struct af_option_row *row = by_letter(o, letter);
     if (!row)
         return af_misuse(o, "unknown option %s", shown);
-    if (row->takes == AF_TAKES_VALUE) {
+    if (row->takes >= AF_TAKES_VALUE) {
         o->value = *o->cluster ? o->cluster : o->next < o->argc ? o->argv[o->next++] : NULL;
         o->cluster = NULL;
         if (!o->value)

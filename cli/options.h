@@ -6,7 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum af_takes { AF_TAKES_NOTHING, AF_TAKES_VALUE, AF_MAY_TAKE /* a value, only as --name=VALUE */ };
+enum af_takes {
+    AF_TAKES_NOTHING,
+    AF_MAY_TAKE,    /* a value, only as --name=VALUE */
+    AF_TAKES_VALUE, /* of several the last holds, unless it says otherwise */
+    AF_TAKES_ONE,   /* a file, a process: of two one would be lost, and is refused. So is it of AF_MAY_TAKE */
+};
 
 /* One option; rows end with an id of 0. The id is its letter, or beyond all letters where it has none. */
 struct af_option_row {
@@ -25,6 +30,7 @@ struct af_options {
     char **argv;
     const char *cluster; /* rest of -qf */
     const char *value;   /* of the option just returned, or NULL */
+    uint32_t given;      /* rows, by their place */
     int status;          /* to exit with after -1 */
 };
 

@@ -26,7 +26,7 @@ static const struct af_option_row rows[] = {
     { 'b', NULL, AF_TAKES_VALUE, "KEY=VALUE", "policy B" },
     { 'r', NULL, AF_TAKES_VALUE, "RUNS", "how often each is run (10; what is plain takes 6)" },
     { WARMUP, "warmup", AF_TAKES_VALUE, "N", "first run each N times that do not count" },
-    { PREPARE, "prepare", AF_TAKES_VALUE, "CMD",
+    { PREPARE, "prepare", AF_TAKES_ONE, "CMD",
       "sh -c CMD before each run; what it leaves in the background ends "
       "with the run" },
     { 'i', NULL, AF_TAKES_NOTHING, NULL, "go on where CMD ends with another status than 0" },
@@ -35,7 +35,7 @@ static const struct af_option_row rows[] = {
       "after a run wait until its TIME_WAITs have expired, or end them "
       "(CAP_NET_ADMIN)" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout in place of the table, or to FILE beside it" },
-    { PLOT, "plot", AF_TAKES_VALUE, "FILE.svg", "draw every round (needs gnuplot)" },
+    { PLOT, "plot", AF_TAKES_ONE, "FILE.svg", "draw every round (needs gnuplot)" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
 };
 

@@ -11,7 +11,7 @@
 enum { PID = AF_NO_LETTER, SYSCTL, JSON };
 
 static const struct af_option_row rows[] = {
-    { PID, "pid", AF_TAKES_VALUE, "N", "is the library in process N, and with which settings?" },
+    { PID, "pid", AF_TAKES_ONE, "N", "is the library in process N, and with which settings?" },
     { SYSCTL, "sysctl", AF_TAKES_NOTHING, NULL, "print what should change as a sysctl.d fragment, and nothing else" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout, or to FILE" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },

@@ -13,8 +13,8 @@ enum { ALL = AF_NO_LETTER, OLDER_THAN, PEER, PID, ABOVE, EVERY, DRY_RUN, JSON };
 
 static const struct af_option_row rows[] = {
     { OLDER_THAN, "older-than", AF_TAKES_VALUE, "S", "only those S seconds old or older, of the 60 that they live" },
-    { PEER, "peer", AF_TAKES_VALUE, "TARGET", "only towards TARGET, as in a rule: 10.0.0.0/8:443" },
-    { PID, "pid", AF_TAKES_VALUE, "N", "only what process N left, as ledgers tell; N@NS: in pid namespace NS" },
+    { PEER, "peer", AF_TAKES_ONE, "TARGET", "only towards TARGET, as in a rule: 10.0.0.0/8:443" },
+    { PID, "pid", AF_TAKES_ONE, "N", "only what process N left, as ledgers tell; N@NS: in pid namespace NS" },
     { ALL, "all", AF_TAKES_NOTHING, NULL, "every one; else a filter is needed, and of several all must match" },
     { ABOVE, "above", AF_TAKES_VALUE, "N", "only while there are more than N, and down to N: the oldest first" },
     { EVERY, "every", AF_TAKES_VALUE, "S", "keep watch: again every S seconds, a line each time anything was done" },

@@ -23,7 +23,7 @@ static const struct af_option_row rows[] = {
     { CLEAN, "clean", AF_MAY_TAKE, "SECONDS", "then remove the ledgers whose processes are gone, for so long" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout, or to FILE" },
     { PROMETHEUS, "prometheus", AF_MAY_TAKE, "FILE", "write metrics for Prometheus to stdout, or to FILE" },
-    { LISTEN, "listen", AF_TAKES_VALUE, "[ADDR]:PORT",
+    { LISTEN, "listen", AF_TAKES_ONE, "[ADDR]:PORT",
       "with --prometheus: serve them as http://ADDR:PORT/metrics until SIGTERM; ADDR is 127.0.0.1 unless given" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
 };

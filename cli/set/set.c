@@ -17,7 +17,7 @@
 enum { PID = AF_NO_LETTER, TREE, JSON };
 
 static const struct af_option_row rows[] = {
-    { PID, "pid", AF_TAKES_VALUE, "N", "the process" },
+    { PID, "pid", AF_TAKES_ONE, "N", "the process" },
     { TREE, "tree", AF_TAKES_NOTHING, NULL, "and all that descend from it" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout, or to FILE" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
@@ -69,10 +69,6 @@ static bool read_options(struct af_set *set, int argc, char **argv, int *status)
     unsigned pid = 0;
     af_settings_init(&set->settings, nothing);
     while ((id = af_next_option(&options)) > 0) {
-        if (id == PID && pid) {
-            id = af_misuse(&options, "--pid is given twice: one process, with --tree all that descend from it");
-            break;
-        }
         if (id == PID && !af_option_number(&options, "--pid", 1, INT32_MAX, &pid))
             break;
         set->tree |= id == TREE;

@@ -22,7 +22,7 @@ static const struct af_option_row rows[] = {
     { DELAY, "delay", AF_TAKES_VALUE, "S", "seconds from one look to the next: 2, with --once 1; fractions too" },
     { SORT, "sort", AF_TAKES_VALUE, "COLUMN",
       "pid, running, program, open, new, time_wait (the default), avoided, share or full_in; - in front reverses" },
-    { FILTER, "filter", AF_TAKES_VALUE, "TEXT", "only rows with TEXT in the name, the pid or an endpoint" },
+    { FILTER, "filter", AF_TAKES_ONE, "TEXT", "only rows with TEXT in the name, the pid or an endpoint" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "with --once: write JSON to stdout, or to FILE" },
     { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
 };

@@ -20,8 +20,8 @@ enum { MOST_LISTED = 100000000, MOST_UNKNOWN = 20 };
 
 static const struct af_option_row rows[] = {
     { 'd', NULL, AF_TAKES_VALUE, "DIR", "read the ledgers in DIR, not in the default directory" },
-    { PID, "pid", AF_TAKES_VALUE, "N", "only what process N left; N@NS: N in pid namespace NS" },
-    { PEER, "peer", AF_TAKES_VALUE, "TARGET", "only towards TARGET, as in a rule: 10.0.0.0/8:443" },
+    { PID, "pid", AF_TAKES_ONE, "N", "only what process N left; N@NS: N in pid namespace NS" },
+    { PEER, "peer", AF_TAKES_ONE, "TARGET", "only towards TARGET, as in a rule: 10.0.0.0/8:443" },
     { SORT, "sort", AF_TAKES_VALUE, "COLUMN",
       "time_wait (of its process, the default), pid, program, local, peer or expires; - in front reverses" },
     { LIMIT, "limit", AF_TAKES_VALUE, "N",

@@ -115,7 +115,8 @@ Test(cli, reads_options_up_to_the_first_operand, .init = cr_redirect_stderr) {
     static const struct af_option_row rows[] = {
         { 'p', NULL, AF_TAKES_VALUE, "K=V", "" },     { 'q', NULL, AF_TAKES_NOTHING, NULL, "" },
         { 'f', "force", AF_TAKES_NOTHING, NULL, "" }, { AF_NO_LETTER, "json", AF_MAY_TAKE, "FILE", "" },
-        { 'd', "dir", AF_TAKES_VALUE, "DIR", "" },    { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
+        { 'o', "pid", AF_TAKES_ONE, "N", "" },        { 'd', "dir", AF_TAKES_VALUE, "DIR", "" },
+        { 0, NULL, AF_TAKES_NOTHING, NULL, NULL },
     };
     static const struct {
         char *argv[6];
@@ -130,6 +131,9 @@ Test(cli, reads_options_up_to_the_first_operand, .init = cr_redirect_stderr) {
         { { "x", "--json", "a" }, "J@2" },
         { { "x", "--json=f", "a" }, "J(f)@2" },
         { { "x", "--dir", "d", "--dir=e", "a" }, "d(d)d(e)@4" },
+        { { "x", "--json", "--json=f", "a" }, "J!" },
+        { { "x", "--pid", "1", "--pid=2" }, "o(1)!" },
+        { { "x", "-q", "--force", "-fq", "a" }, "qffq@4" },
         { { "x", "--force", "--", "-q" }, "f@3" },
         { { "x", "-", "-q" }, "@1" },
         { { "x", "--js" }, "!" },
