@@ -34,8 +34,8 @@ void af_progress_begin(struct af_progress *p, unsigned rounds, unsigned warmup) 
     *p = (struct af_progress){ .terminal = isatty(STDERR_FILENO) ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : -1,
                                .to_make = { (size_t)rounds + warmup, (size_t)rounds + warmup },
                                .told = now_s() };
-    af_tell("compare: %u round%s; what is plain takes up to %u, 10 %% in 5 %% noise %u", rounds,
-            rounds == 1 ? "" : "s", af_rounds_needed(AF_METRICS), AF_ROUNDS_FOR_A_TENTH);
+    af_tell("compare: %u round%s; what is plain takes up to %u, 10 %% in 5 %% noise %u", rounds, rounds == 1 ? "" : "s",
+            af_rounds_needed(AF_METRICS), AF_ROUNDS_FOR_A_TENTH);
 }
 
 /* Seconds that are left, as runs have taken so far; a side that has had none takes as long as the other. Negative: none
