@@ -252,6 +252,26 @@ int64_t af_seen_open(const uint64_t count[AF_COUNTERS]) {
                      count[AF_COUNT_passive] - count[AF_COUNT_aborted] - count[AF_COUNT_passed]);
 }
 
+uint32_t af_seen_knows(const struct af_seen_process *seen) {
+    return !seen->outside ? AF_KNOWS_ALL
+                          : 1u << AF_COUNT_time_wait |
+                                1u << (seen->count[AF_COUNT_sockets] ? AF_COUNT_sockets : AF_COUNT_connects);
+}
+
+void af_counts_add(struct af_counts *sum, const uint64_t count[AF_COUNTERS], uint32_t known) {
+    for (int i = 0; i < AF_COUNTERS; i++)
+        sum->count[i] += known & 1u << i ? count[i] : 0;
+    sum->open += known & AF_KNOWS_open ? af_seen_open(count) : 0;
+    sum->known |= known;
+}
+
+void af_counts_add_sum(struct af_counts *sum, const struct af_counts *other) {
+    for (int i = 0; i < AF_COUNTERS; i++)
+        sum->count[i] += other->count[i];
+    sum->open += other->open;
+    sum->known |= other->known;
+}
+
 static void copy_errors(struct af_seen_process *to, const struct af_process *from) {
     for (int i = 0; i < AF_ERROR_ROWS; i++) {
         uint32_t key = from->errors[i].key, count = from->errors[i].count, call = (key >> 16) - 1;

@@ -76,4 +76,17 @@ bool af_reader_times(struct af_reader *reader, struct af_histogram *times, struc
 /* open = established - all endings; never below 0 for a process out of af_reader_processes. */
 int64_t af_seen_open(const uint64_t count[AF_COUNTERS]);
 
+/* Which counts of a process say anything: 1 << AF_COUNT_..., and AF_KNOWS_open. */
+enum { AF_KNOWS_open = 1 << AF_COUNTERS, AF_KNOWS_ALL = (AF_KNOWS_open << 1) - 1 };
+uint32_t af_seen_knows(const struct af_seen_process *seen);
+
+/* Counts of several processes: of each what is known of it. */
+struct af_counts {
+    uint64_t count[AF_COUNTERS];
+    int64_t open;
+    uint32_t known; /* of some of them */
+};
+void af_counts_add(struct af_counts *sum, const uint64_t count[AF_COUNTERS], uint32_t known);
+void af_counts_add_sum(struct af_counts *sum, const struct af_counts *other);
+
 #endif

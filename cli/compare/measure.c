@@ -85,11 +85,13 @@ static void leave_unknown(struct af_measure *m, const struct af_collection *foun
 void af_compare_measure(struct af_measure *m, const struct af_result *r, struct af_kernel_sockets *left,
                         const struct af_kernel_sockets *before) {
     const struct af_histogram *times = &r->found.connect_times;
-    uint64_t count[AF_COUNTERS], confirmed;
+    struct af_counts counts;
+    const uint64_t *const count = counts.count;
+    uint64_t confirmed;
     struct af_ports ports;
     keep_new(left, before);
     af_ports_read(&ports, left);
-    af_result_totals(r, count, &confirmed);
+    af_result_totals(r, &counts, &confirmed);
     leave_unknown(m, &r->found);
     m->value[AF_METRIC_elapsed_s] = r->child.elapsed_s;
     m->value[AF_METRIC_connects] = (double)count[AF_COUNT_connects];

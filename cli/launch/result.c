@@ -61,24 +61,14 @@ void af_run_recorded(struct af_result *r, const char *who, char **command, struc
     order_rows(r);
 }
 
-void af_result_totals(const struct af_result *result, uint64_t count[AF_COUNTERS], uint64_t *confirmed) {
-    memset(count, 0, AF_COUNTERS * sizeof *count);
+void af_result_totals(const struct af_result *result, struct af_counts *counts, uint64_t *confirmed) {
+    *counts = (struct af_counts){ .known = result->found.n_rows ? 0 : AF_KNOWS_ALL };
     *confirmed = 0;
     for (size_t i = 0; i < result->found.n_rows; i++) {
-        for (int c = 0; c < AF_COUNTERS; c++)
-            count[c] += result->found.rows[i].seen.count[c];
-        *confirmed += result->found.rows[i].confirmed;
+        const struct af_row *row = &result->found.rows[i];
+        af_counts_add(counts, row->seen.count, af_seen_knows(&row->seen));
+        *confirmed += row->confirmed;
     }
-}
-
-bool af_result_is_outside(const struct af_result *r, bool *have_sockets) {
-    bool all = r->found.n_rows > 0;
-    *have_sockets = false;
-    for (size_t i = 0; i < r->found.n_rows; i++) {
-        all &= r->found.rows[i].seen.outside;
-        *have_sockets |= r->found.rows[i].seen.count[AF_COUNT_sockets] > 0;
-    }
-    return all;
 }
 
 void af_result_free(struct af_result *r) {

@@ -29,11 +29,8 @@ struct af_result {
  * started and was `recorded`, its ledgers have been collected, verified with the kernel's table, and put in order. */
 void af_run_recorded(struct af_result *result, const char *who, char **command, struct af_settings *settings);
 
-/* Sums of all rows. */
-void af_result_totals(const struct af_result *result, uint64_t count[AF_COUNTERS], uint64_t *confirmed);
-
-/* Were all of its processes seen from outside only (supervisor.h)? Then no more is known of the sums than of each. */
-bool af_result_is_outside(const struct af_result *result, bool *have_sockets);
+/* Sums of all rows, of what is known of each; of no row all is. */
+void af_result_totals(const struct af_result *result, struct af_counts *counts, uint64_t *confirmed);
 
 /* The files go, or stay where the user asked for them (ledger_dir.h). */
 void af_result_free(struct af_result *result);

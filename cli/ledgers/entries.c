@@ -149,12 +149,14 @@ static struct af_entry *find(const struct af_entries *entries, const struct af_e
 void af_entries_take(struct af_entries *entries, const char *program, size_t size, const struct af_entry *line) {
     struct af_entry told = *line, *e;
     told.name = name_of(entries, program, size);
+    told.known = AF_KNOWS_ALL; /* the library wrote it */
     e = find(entries, &told);
     if (!e) {
         append(entries, &told);
     } else if (e->at <= told.at) { /* when the image began stays what it was: no chain of lines leads away from it */
         e->at = told.at;
         e->name = told.name;
+        e->known = told.known;
         memcpy(e->count, told.count, sizeof e->count);
         set_pairs(&e->pairs, &told.pairs);
     }
@@ -176,7 +178,8 @@ void af_entries_add(struct af_entries *entries, const struct af_collection *foun
                               .started = row->seen.started,
                               .at = UINT64_MAX,
                               .running = row->fate == AF_FATE_RUNNING,
-                              .time_wait_now = row->confirmed };
+                              .time_wait_now = row->confirmed,
+                              .known = af_seen_knows(&row->seen) };
         memcpy(e.count, row->seen.count, sizeof e.count);
         af_json_add_errors(errors, &row->seen);
         af_pairs_add_json(&e.pairs, &e.pairs.errors, errors);

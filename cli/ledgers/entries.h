@@ -34,6 +34,7 @@ struct af_entry {
     uint64_t started, at; /* of the image; of the line, UINT64_MAX for a ledger: both ns since 1970 */
     bool running;
     uint64_t time_wait_now; /* the kernel shows so many */
+    uint32_t known;         /* of the counts: af_seen_knows */
     uint64_t count[AF_COUNTERS];
     struct af_pairs pairs;
 };

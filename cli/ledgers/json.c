@@ -4,9 +4,15 @@
 
 #include <stdio.h>
 
-void af_json_put_counts(json_t *object, const uint64_t count[AF_COUNTERS]) {
-#define COUNTER(field, help) af_json_put(object, #field, count[AF_COUNT_##field]);
-#define DERIVED(field, help) af_json_put(object, #field, (uint64_t)af_seen_##field(count));
+static json_t *number(uint64_t n, bool known) {
+    return known ? json_integer((json_int_t)n) : json_null();
+}
+
+void af_json_put_counts(json_t *object, const struct af_counts *c) {
+#define COUNTER(field, help) \
+    json_object_set_new(object, #field, number(c->count[AF_COUNT_##field], c->known & 1u << AF_COUNT_##field));
+#define DERIVED(field, help) \
+    json_object_set_new(object, #field, number((uint64_t)c->field, c->known &AF_KNOWS_##field));
 #include "ledger/counters.def"
 #undef COUNTER
 #undef DERIVED

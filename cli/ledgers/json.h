@@ -5,8 +5,8 @@
 #include "cli/ledgers/collect.h"
 #include "cli/output/json.h"
 
-/* One number a row of counters.def. */
-void af_json_put_counts(json_t *object, const uint64_t count[AF_COUNTERS]);
+/* One number a row of counters.def; null: not known. */
+void af_json_put_counts(json_t *object, const struct af_counts *counts);
 
 /* {"connect:ECONNREFUSED": 12}: added to what is there. */
 void af_json_add_errors(json_t *errors, const struct af_seen_process *seen);

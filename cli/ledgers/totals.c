@@ -49,8 +49,7 @@ static void add_pairs(json_t *to, const char *name, size_t size) {
 static void add(struct af_sum *sum, const struct af_entry *e) {
     sum->processes++;
     sum->running += e->running;
-    for (int i = 0; i < AF_COUNTERS; i++)
-        sum->count[i] += e->count[i];
+    af_counts_add(&sum->counts, e->count, e->known);
     sum->time_wait_now += e->time_wait_now;
     add_pairs(sum->errors, e->pairs.text, e->pairs.errors);
     add_pairs(sum->time_wait_to, e->pairs.text + e->pairs.errors, e->pairs.time_wait_to);
@@ -59,15 +58,16 @@ static void add(struct af_sum *sum, const struct af_entry *e) {
 static void add_sum(struct af_sum *total, const struct af_sum *sum) {
     total->processes += sum->processes;
     total->running += sum->running;
-    for (int i = 0; i < AF_COUNTERS; i++)
-        total->count[i] += sum->count[i];
+    af_counts_add_sum(&total->counts, &sum->counts);
     total->time_wait_now += sum->time_wait_now;
     af_json_add(total->errors, sum->errors);
     af_json_add(total->time_wait_to, sum->time_wait_to);
 }
 
 static void tell(struct af_sum *sum) {
-#define COUNTER(name, help) af_json_put(sum->told, #name, sum->count[AF_COUNT_##name]);
+#define COUNTER(name, help) \
+    if (sum->counts.known & 1u << AF_COUNT_##name) \
+        af_json_put(sum->told, #name, sum->counts.count[AF_COUNT_##name]);
 #define DERIVED(name, help)
 #include "ledger/counters.def"
 #undef COUNTER
@@ -77,8 +77,9 @@ static void tell(struct af_sum *sum) {
 
 static int by_time_wait(const void *a, const void *b) {
     const struct af_sum *x = a, *y = b;
-    int order = number_order(y->count[AF_COUNT_time_wait], x->count[AF_COUNT_time_wait]);
-    order = order ? order : number_order(y->count[AF_COUNT_established], x->count[AF_COUNT_established]);
+    const uint64_t *of_x = x->counts.count, *of_y = y->counts.count;
+    int order = number_order(of_y[AF_COUNT_time_wait], of_x[AF_COUNT_time_wait]);
+    order = order ? order : number_order(of_y[AF_COUNT_established], of_x[AF_COUNT_established]);
     return order ? order : strcmp(x->program, y->program);
 }
 
@@ -86,6 +87,8 @@ void af_totals_sum(struct af_totals *t) {
     t->total = new_sum("total");
     for (size_t i = 0; i < t->entries.n; i++)
         add(sum_of(t, &t->entries.all[i]), &t->entries.all[i]);
+    if (!t->n_sums)
+        t->total.counts.known = AF_KNOWS_ALL; /* nothing was there */
     for (size_t i = 0; i < t->n_sums; i++) {
         add_sum(&t->total, &t->sums[i]);
         tell(&t->sums[i]);

@@ -10,10 +10,10 @@
 struct af_sum {
     const char *program;
     uint64_t processes, running, time_wait_now;
-    uint64_t count[AF_COUNTERS];
+    struct af_counts counts;
     json_t *errors, *time_wait_to;
-    json_t
-        *told; /* {"connects": n, "connect:ECONNREFUSED": n}: the counters of metrics; metrics_history.h raises them */
+    json_t *
+        told; /* {"connects": n, "connect:ECONNREFUSED": n}: the counters of metrics that are known; metrics_history.h raises them */
 };
 
 struct af_totals {

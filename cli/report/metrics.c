@@ -53,13 +53,20 @@ static void put_sample(FILE *to, const char *name, const char *program, uint64_t
         EACH_SAMPLE(r, name, value); \
     } while (0)
 
-#define EACH_SAMPLE(r, name, value) \
+#define EACH_SAMPLE(r, name, value) EACH_KNOWN(r, name, true, value)
+
+#define EACH_KNOWN(r, name, known, value) \
     do { \
         for (size_t i = 0; i < (r)->totals.n_sums; i++) { \
             const struct af_sum *sum = &(r)->totals.sums[i]; \
-            put_sample(to, name, sum->program, (uint64_t)(value)); \
+            if (known) \
+                put_sample(to, name, sum->program, (uint64_t)(value)); \
         } \
     } while (0)
+
+static bool is_told(const struct af_sum *sum, const char *name) {
+    return json_object_get(sum->told, name) != NULL;
+}
 
 static json_int_t told(const struct af_sum *sum, const char *name) {
     return json_integer_value(json_object_get(sum->told, name));
@@ -70,8 +77,10 @@ static void put_counts(FILE *to, const struct af_report *r) {
     EACH(r, "afterfin_processes_running", "gauge", "those that have a ledger and run", sum->running);
 #define COUNTER(name, help) \
     put_count_family(to, #name, "afterfin_" #name "_total", "counter", help); \
-    EACH_SAMPLE(r, "afterfin_" #name "_total", told(sum, #name));
-#define DERIVED(name, help) EACH(r, "afterfin_" #name, "gauge", help, af_seen_##name(sum->count));
+    EACH_KNOWN(r, "afterfin_" #name "_total", is_told(sum, #name), told(sum, #name));
+#define DERIVED(name, help) \
+    put_family(to, "afterfin_" #name, "gauge", help); \
+    EACH_KNOWN(r, "afterfin_" #name, is_told(sum, "established"), sum->counts.name);
 #include "ledger/counters.def"
 #undef COUNTER
 #undef DERIVED

@@ -78,24 +78,23 @@ static void add_note(struct af_table *table, const char *title, json_t *object, 
     free(pairs);
 }
 
+static char *number(uint64_t n, bool known) {
+    return known ? af_format("%llu", (unsigned long long)n) : af_format("-");
+}
+
 static void add_row(struct af_table *table, const struct af_sum *sum) {
-    const uint64_t numbers[COLUMNS] = {
-        [PROCESSES] = sum->processes,
-        [RUNNING] = sum->running,
-        [CONNECTS] = sum->count[AF_COUNT_connects],
-        [ACCEPTS] = sum->count[AF_COUNT_accepts],
-        [ESTABLISHED] = sum->count[AF_COUNT_established],
-        [TIME_WAIT] = sum->count[AF_COUNT_time_wait],
-        [AVOIDED] = sum->count[AF_COUNT_avoided],
-        [PASSIVE] = sum->count[AF_COUNT_passive],
-        [ABORTED] = sum->count[AF_COUNT_aborted],
-        [PASSED] = sum->count[AF_COUNT_passed],
-        [OPEN] = (uint64_t)af_seen_open(sum->count),
+    static const enum af_counter shown[COLUMNS] = {
+        [CONNECTS] = AF_COUNT_connects,   [ACCEPTS] = AF_COUNT_accepts, [ESTABLISHED] = AF_COUNT_established,
+        [TIME_WAIT] = AF_COUNT_time_wait, [AVOIDED] = AF_COUNT_avoided, [PASSIVE] = AF_COUNT_passive,
+        [ABORTED] = AF_COUNT_aborted,     [PASSED] = AF_COUNT_passed,
     };
     char **cells = af_table_row(table);
     cells[PROGRAM] = af_format("%s", sum->program);
-    for (int i = PROGRAM + 1; i < COLUMNS; i++)
-        cells[i] = af_format("%llu", (unsigned long long)numbers[i]);
+    cells[PROCESSES] = number(sum->processes, true);
+    cells[RUNNING] = number(sum->running, true);
+    for (int i = CONNECTS; i < OPEN; i++)
+        cells[i] = number(sum->counts.count[shown[i]], sum->counts.known & 1u << shown[i]);
+    cells[OPEN] = number((uint64_t)sum->counts.open, sum->counts.known & AF_KNOWS_open);
 }
 
 void af_report_print(const struct af_report *r) {
@@ -129,7 +128,7 @@ static json_t *sum_object(const struct af_sum *sum, bool named) {
         json_object_set_new(object, "program", af_json_text(sum->program, strlen(sum->program)));
     af_json_put(object, "processes", sum->processes);
     af_json_put(object, "running", sum->running);
-    af_json_put_counts(object, sum->count);
+    af_json_put_counts(object, &sum->counts);
     json_object_set(object, "errors", sum->errors);
     if (named)
         json_object_set(object, "time_wait_to", sum->time_wait_to);

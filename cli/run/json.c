@@ -20,21 +20,6 @@ static json_t *words(const char *command, size_t size) {
     return array;
 }
 
-/* Seen from outside only: what is not known is null. */
-static void leave_unknown(json_t *object, bool has_sockets) {
-    const char *const known[] = { has_sockets ? "sockets" : "connects", "time_wait" };
-#define COUNTER(field, help) #field,
-#define DERIVED(field, help) #field,
-    static const char *const all[] = {
-#include "ledger/counters.def"
-    };
-#undef COUNTER
-#undef DERIVED
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (strcmp(all[i], known[0]) != 0 && strcmp(all[i], known[1]) != 0)
-            json_object_set_new(object, all[i], json_null());
-}
-
 /* How a process ended that wrote no word about it, we know of CMD alone. */
 static bool knows_fate(const struct af_result *r, const struct af_row *row) {
     return !row->seen.outside || row->fate == AF_FATE_RUNNING || row->seen.pid == r->child.pid;
@@ -43,6 +28,7 @@ static bool knows_fate(const struct af_result *r, const struct af_row *row) {
 static json_t *process(const struct af_result *r, const struct af_row *row) {
     const struct af_image *image = &r->found.images[row->image];
     json_t *object = json_object(), *errors = json_object();
+    struct af_counts counts = { .known = 0 };
     json_object_set_new(object, "pid", json_integer(row->seen.pid));
     json_object_set_new(object, "ppid", json_integer(row->seen.ppid));
     json_object_set_new(object, "program", af_json_text(image->program, strlen(image->program)));
@@ -50,9 +36,8 @@ static json_t *process(const struct af_result *r, const struct af_row *row) {
         af_json_put(object, "uid", image->uid);
     json_object_set_new(object, "command", words(image->command, image->command_size));
     json_object_set_new(object, "ended", knows_fate(r, row) ? json_string(af_fate_name(row->fate)) : json_null());
-    af_json_put_counts(object, row->seen.count);
-    if (row->seen.outside)
-        leave_unknown(object, row->seen.count[AF_COUNT_sockets] > 0);
+    af_counts_add(&counts, row->seen.count, af_seen_knows(&row->seen));
+    af_json_put_counts(object, &counts);
     if (row->seen.outside)
         json_object_set_new(object, "outside", json_true());
     af_json_add_errors(errors, &row->seen);
@@ -88,14 +73,12 @@ static json_t *kernel(const struct af_result *r) {
 }
 
 static json_t *document(const struct af_result *r) {
-    uint64_t count[AF_COUNTERS], confirmed;
-    bool have_sockets;
+    struct af_counts counts;
+    uint64_t confirmed;
     json_t *all = json_object(), *command = json_array(), *totals = json_object();
     json_t *errors = json_object(), *processes = json_array();
-    af_result_totals(r, count, &confirmed);
-    af_json_put_counts(totals, count);
-    if (af_result_is_outside(r, &have_sockets))
-        leave_unknown(totals, have_sockets);
+    af_result_totals(r, &counts, &confirmed);
+    af_json_put_counts(totals, &counts);
     for (size_t i = 0; i < r->found.n_rows; i++) {
         const struct af_row *row = &r->found.rows[r->order[i]];
         af_json_add_errors(errors, &row->seen);

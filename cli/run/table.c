@@ -57,16 +57,20 @@ static char *number(uint64_t n) {
     return af_format("%llu", (unsigned long long)n);
 }
 
-static void put_counts(char **cells, const uint64_t *count) {
-    cells[CONNECTS] = number(count[AF_COUNT_connects]);
-    cells[ACCEPTS] = number(count[AF_COUNT_accepts]);
-    cells[ESTABLISHED] = number(count[AF_COUNT_established]);
-    cells[TIME_WAIT] = number(count[AF_COUNT_time_wait]);
-    cells[AVOIDED] = number(count[AF_COUNT_avoided]);
-    cells[PASSIVE] = number(count[AF_COUNT_passive]);
-    cells[ABORTED] = number(count[AF_COUNT_aborted]);
-    cells[PASSED] = number(count[AF_COUNT_passed]);
-    cells[OPEN] = number((uint64_t)af_seen_open(count));
+static char *count(const struct af_counts *counts, enum af_counter which) {
+    return counts->known & 1u << which ? number(counts->count[which]) : af_format("-");
+}
+
+static void put_counts(char **cells, const struct af_counts *counts) {
+    cells[CONNECTS] = count(counts, AF_COUNT_connects);
+    cells[ACCEPTS] = count(counts, AF_COUNT_accepts);
+    cells[ESTABLISHED] = count(counts, AF_COUNT_established);
+    cells[TIME_WAIT] = count(counts, AF_COUNT_time_wait);
+    cells[AVOIDED] = count(counts, AF_COUNT_avoided);
+    cells[PASSIVE] = count(counts, AF_COUNT_passive);
+    cells[ABORTED] = count(counts, AF_COUNT_aborted);
+    cells[PASSED] = count(counts, AF_COUNT_passed);
+    cells[OPEN] = counts->known & AF_KNOWS_open ? number((uint64_t)counts->open) : af_format("-");
 }
 
 /* Adds one word, and frees what it is added to. */
@@ -105,50 +109,39 @@ static void add_notes(struct af_table *table, const struct af_row *row) {
         af_table_note(table, af_format("%u connections or endpoints found no room in its ledger", row->seen.lost));
 }
 
-/* Seen from outside only (launch/supervisor.h). */
-static void leave_unknown(char **cells, bool has_sockets) {
-    static const enum column unknown[] = { CONNECTS, ACCEPTS, ESTABLISHED, AVOIDED, PASSIVE, ABORTED, PASSED, OPEN };
-    for (size_t i = has_sockets ? 0 : 1; i < sizeof unknown / sizeof *unknown; i++) {
-        free(cells[unknown[i]]);
-        cells[unknown[i]] = af_format("-");
-    }
-}
-
 static void add_row(struct af_table *table, const struct af_result *r, const struct af_row *row) {
+    struct af_counts counts = { .known = 0 };
     char **cells = af_table_row(table);
+    af_counts_add(&counts, row->seen.count, af_seen_knows(&row->seen));
     cells[PID] = af_format("%d", (int)row->seen.pid);
     cells[PROGRAM] = af_format("%s", r->found.images[row->image].program);
     cells[USER] = af_user_name(r->found.images[row->image].uid);
     const bool unknown = row->seen.outside && row->fate == AF_FATE_SIGNAL && row->seen.pid != r->child.pid;
     cells[ENDED] = af_format("%s", row->fate == AF_FATE_EXIT || unknown ? "" : af_fate_name(row->fate));
-    put_counts(cells, row->seen.count);
+    put_counts(cells, &counts);
     cells[CONFIRMED] = r->dumped && row->confirmable ? number(row->confirmed) : af_format("-");
-    if (row->seen.outside)
-        leave_unknown(cells, row->seen.count[AF_COUNT_sockets] > 0);
     add_notes(table, row);
 }
 
-static void add_sum(struct af_table *table, const struct af_result *r, char *name, const uint64_t *count,
-                    uint64_t confirmed, bool confirmable) {
+static void add_sum(struct af_table *table, char *name, const struct af_counts *counts, uint64_t confirmed,
+                    bool confirmable) {
     char **cells = af_table_row(table);
-    bool have_sockets;
     cells[PID] = af_format("%s", "");
     cells[PROGRAM] = name;
     cells[USER] = af_format("%s", "");
     cells[ENDED] = af_format("%s", "");
-    put_counts(cells, count);
+    put_counts(cells, counts);
     cells[CONFIRMED] = confirmable ? number(confirmed) : af_format("-");
-    if (af_result_is_outside(r, &have_sockets))
-        leave_unknown(cells, have_sockets);
 }
 
 static void add_total(struct af_table *table, const struct af_result *r) {
-    uint64_t count[AF_COUNTERS], confirmed;
+    struct af_counts counts;
+    uint64_t confirmed;
     bool confirmable = false;
-    af_result_totals(r, count, &confirmed);
+    af_result_totals(r, &counts, &confirmed);
     for (size_t i = 0; i < r->found.n_rows; i++)
         confirmable |= r->dumped && r->found.rows[i].confirmable;
-    add_sum(table, r, af_format("total"), count, confirmed, confirmable);
+    add_sum(table, af_format("total"), &counts, confirmed, confirmable);
 }
 
 /* ---- below the table -------------------------------------------------------------------------------------- */
@@ -358,15 +351,15 @@ static const struct af_row **rows_to_print(const struct af_result *r, size_t *n)
 }
 
 static void add_others(struct af_table *table, const struct af_result *r, const struct af_row **rows, size_t n) {
-    uint64_t count[AF_COUNTERS] = { 0 }, confirmed = 0;
+    struct af_counts counts = { .known = 0 };
+    uint64_t confirmed = 0;
     bool confirmable = false;
     for (size_t i = 0; i < n; i++) {
-        for (int c = 0; c < AF_COUNTERS; c++)
-            count[c] += rows[i]->seen.count[c];
+        af_counts_add(&counts, rows[i]->seen.count, af_seen_knows(&rows[i]->seen));
         confirmed += rows[i]->confirmed;
         confirmable |= r->dumped && rows[i]->confirmable;
     }
-    add_sum(table, r, af_format("%zu others", n), count, confirmed, confirmable);
+    add_sum(table, af_format("%zu others", n), &counts, confirmed, confirmable);
     af_table_note(table, af_format("those that left least behind; --json has a row each"));
 }
 

@@ -62,6 +62,7 @@ static json_t *endpoints(const struct af_top_row *row) {
 
 static json_t *one_row(const struct af_top_row *row, enum af_top_by by) {
     json_t *object = json_object();
+    const bool counted = af_top_is_counted(row);
     if (by == AF_BY_PROCESS)
         json_object_set_new(object, "pid", json_integer(row->pid));
     if (row->pid_ns)
@@ -73,10 +74,10 @@ static json_t *one_row(const struct af_top_row *row, enum af_top_by by) {
         af_json_put(object, "processes", row->processes);
     if (by == AF_BY_PROGRAM)
         af_json_put(object, "running", row->running);
-    af_json_put(object, "open", row->open);
+    json_object_set_new(object, "open", counted ? json_integer((json_int_t)row->open) : json_null());
     json_object_set_new(object, "new_per_s", or_null(row->new_per_s));
     af_json_put(object, "time_wait", row->time_wait);
-    af_json_put(object, "avoided", row->avoided);
+    json_object_set_new(object, "avoided", counted ? json_integer((json_int_t)row->avoided) : json_null());
     put_share(object, &row->busiest);
     json_object_set_new(object, "busiest", busiest(&row->busiest));
     json_object_set_new(object, "endpoints", endpoints(row));

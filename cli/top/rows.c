@@ -104,6 +104,9 @@ static void add_counts(struct making *m) {
         struct af_top_row *row = &m->rows->all[m->row_of[i]];
         row->processes++;
         row->running += p->fate == AF_FATE_RUNNING;
+        row->outside += p->outside;
+        if (p->outside)
+            continue;
         row->open += p->open;
         row->avoided += p->avoided;
         if (rated)

@@ -36,6 +36,7 @@ static void add_processes(struct af_top_sample *s, const struct af_snapshot *sna
             .pid = row->seen.pid,
             .fate = row->fate,
             .pid_ns = image->pid_ns == snapshot->pid_ns ? 0 : image->pid_ns,
+            .outside = row->seen.outside,
             .opened = row->seen.count[AF_COUNT_established],
             .avoided = row->seen.count[AF_COUNT_avoided],
             .binds = row->seen.count[AF_COUNT_binds] != 0,

@@ -19,7 +19,8 @@ struct af_top_process {
     uint64_t opened;              /* connections opened or accepted since it began */
     uint64_t inherited; /* of `opened`: others had opened these; it has ended them since the snapshot before */
     uint64_t open, avoided;
-    bool binds; /* its sockets, before it connects them: it takes over no TIME_WAIT */
+    bool outside; /* of these three nothing is known (ledger/reader.h) */
+    bool binds;   /* its sockets, before it connects them: it takes over no TIME_WAIT */
     uint32_t n_left;
     struct af_endpoint left[AF_TOP]; /* TIME_WAITs since it began, by endpoint: the highest */
 };
@@ -106,6 +107,7 @@ struct af_top_row {
     uint64_t pid_ns;
     enum af_fate fate;
     uint64_t processes, running; /* of a program */
+    uint64_t outside;            /* of those: whose `open`, `avoided` and `new_per_s` nobody knows */
     uint64_t open, time_wait, avoided;
     double new_per_s;               /* negative: not known */
     bool more_open, more_time_wait; /* than at the look before: af_top_mark_grown */
@@ -113,6 +115,11 @@ struct af_top_row {
     struct af_top_endpoint *endpoints; /* most open and time_wait first */
     size_t n_endpoints;
 };
+
+/* Is `open` known, and what else is said so above: of some process? */
+static inline bool af_top_is_counted(const struct af_top_row *row) {
+    return !row->unknown && (!row->outside || row->outside < row->processes);
+}
 
 struct af_top_rows {
     struct af_top_row *all; /* in no order */

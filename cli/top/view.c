@@ -224,10 +224,10 @@ static void add_row(struct af_top_view *view, const struct af_top_row *row, cons
         cells[AF_SHOW_RUNNING] = row->unknown ? af_format("-") : number(row->running);
     if (by == AF_BY_PROCESS && !row->unknown && row->fate != AF_FATE_RUNNING)
         cells[AF_SHOW_ENDED] = af_format("%s", af_fate_name(row->fate));
-    cells[AF_SHOW_OPEN] = row->unknown ? af_format(ask->live ? "- " : "-")
-                                       : marked(row->open, row->more_open, ask->live);
+    cells[AF_SHOW_OPEN] = !af_top_is_counted(row) ? af_format(ask->live ? "- " : "-")
+                                                  : marked(row->open, row->more_open, ask->live);
     cells[AF_SHOW_NEW] = rate_text(row->new_per_s);
-    cells[AF_SHOW_AVOIDED] = row->unknown ? af_format("-") : number(row->avoided);
+    cells[AF_SHOW_AVOIDED] = af_top_is_counted(row) ? number(row->avoided) : af_format("-");
     cells[AF_SHOW_SHARE] = share_text(&row->busiest);
     cells[AF_SHOW_BAR] = ask->live ? bar_text(&row->busiest) : NULL;
     cells[AF_SHOW_FULL_IN] = full_in_text(&row->busiest);
@@ -240,7 +240,7 @@ static void add_endpoint(struct af_top_view *view, const struct af_top_row *row,
     char **cells = add_line(view, row, false), text[AF_ADDR_TEXT];
     endpoint_text(e, text);
     cells[AF_SHOW_PROGRAM] = af_format("  %s", text);
-    cells[AF_SHOW_OPEN] = row->unknown ? af_format(live ? "- " : "-") : marked(e->open, false, live);
+    cells[AF_SHOW_OPEN] = !af_top_is_counted(row) ? af_format(live ? "- " : "-") : marked(e->open, false, live);
     cells[AF_SHOW_TIME_WAIT] = marked(e->time_wait, false, live);
     cells[AF_SHOW_LEFT] = e->left ? number(e->left) : af_format("-");
     cells[AF_SHOW_SHARE] = share_text(&e->share);
@@ -296,26 +296,30 @@ void af_top_view_free(struct af_top_view *view) {
 
 char *af_top_sums(const struct af_top_rows *rows, const struct af_top_view *view) {
     uint64_t running = 0, open = 0, time_wait = 0, unknown = 0;
+    bool counted = false, uncounted = false;
     double new_per_s = -1;
     for (size_t i = 0; i < rows->n; i++) {
         const struct af_top_row *row = &rows->all[i];
         running += row->running;
         open += row->open;
+        counted |= af_top_is_counted(row);
+        uncounted |= row->outside > 0;
         time_wait += row->time_wait;
         unknown += row->unknown ? row->time_wait : 0;
         if (row->new_per_s >= 0)
             new_per_s = (new_per_s > 0 ? new_per_s : 0) + row->new_per_s;
     }
-    char *rate = rate_text(new_per_s);
+    char *rate = rate_text(new_per_s), *opened = counted || !uncounted ? number(open) : af_format("-");
     char *hidden = view->n < rows->n ? af_format(", %zu of %zu rows", view->n, rows->n) : af_format("%s", "");
     char *elsewhere = rows->elsewhere
                           ? af_format(", %llu in other network namespaces", (unsigned long long)rows->elsewhere)
                           : af_format("%s", "");
-    char *text = af_format("%llu TIME_WAIT (%llu unknown%s), %llu open, %s new/s, %llu running%s",
+    char *text = af_format("%llu TIME_WAIT (%llu unknown%s), %s open, %s new/s, %llu running%s",
                            (unsigned long long)time_wait, (unsigned long long)unknown, elsewhere,
-                           (unsigned long long)open, rate, (unsigned long long)running, hidden);
+                           opened, rate, (unsigned long long)running, hidden);
     free(elsewhere);
     free(rate);
+    free(opened);
     free(hidden);
     return text;
 }

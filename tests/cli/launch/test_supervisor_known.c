@@ -1,0 +1,83 @@
+/* What is told of static programs: only what is known of them, whoever tells it. */
+#include "tests/harness/command.h"
+#include "tests/harness/counts.h"
+
+#include <string.h>
+
+enum { STATIC = 5, DYNAMIC = 3 };
+
+/* Ledgers of a static program's connections in `dir`, and, with `both`, of a dynamic one's. */
+static json_t *connect_some(const char *dir, bool both, struct ended *e) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *path = scratch_path(), *port = text("%u", peer.port);
+    const char *line = text("%s 127.0.0.1 %s -n %d; %s 127.0.0.1 %s -n %d", victim_path("static/connect_close"), port,
+                            STATIC, victim_path("connect_close"), port, DYNAMIC);
+    *e = both ? command(NULL, "run", "-s", text("--json=%s", path), "-p", text("ledger=%s", dir), "--", "sh", "-c",
+                        line, NULL)
+              : command(NULL, "run", text("--json=%s", path), "-p", text("ledger=%s", dir), "--",
+                        victim_path("static/connect_close"), "127.0.0.1", port, "-n", text("%d", STATIC), NULL);
+    json_t *json = json_load_file(path, 0, NULL);
+    cr_assert(json, "%s", e->err);
+    return json;
+}
+
+static void expect_null(const json_t *json, const char *path) {
+    cr_expect(json_is_null(json_find(json, path)), "%s", path);
+}
+
+Test(supervisor_known, sums_are_of_what_is_known) {
+    struct ended e;
+    const char *dir = directory_made();
+    json_t *run = connect_some(dir, true, &e);
+    cr_expect_eq(json_number(run, "totals.connects"), STATIC + DYNAMIC, "%s", e.err);
+    cr_expect_eq(json_number(run, "totals.time_wait"), STATIC + DYNAMIC, "%s", e.err);
+    cr_expect_eq(json_number(run, "totals.established"), DYNAMIC, "%s", e.err);
+    cr_expect_eq(json_number(run, "totals.open"), 0, "%s", e.err);
+    struct ended report = command(NULL, "report", "--json", "-d", dir, NULL);
+    json_t *json = json_loads(report.out, 0, NULL);
+    cr_expect_eq(json_number(json, "totals.established"), DYNAMIC, "%s", report.out);
+    cr_expect_eq(json_number(json, "totals.open"), 0, "%s", report.out);
+    cr_expect_eq(json_number(json, "totals.time_wait"), STATIC + DYNAMIC, "%s", report.out);
+    directory_removed(dir);
+}
+
+Test(supervisor_known, what_nobody_saw_is_nowhere_a_number) {
+    struct ended e;
+    const char *dir = directory_made();
+    json_t *run = connect_some(dir, false, &e);
+    expect_null(run, "totals.established");
+    json_t *report = json_loads(command(NULL, "report", "--json", "-d", dir, NULL).out, 0, NULL);
+    cr_expect_eq(json_number(report, "programs.0.connects"), STATIC);
+    cr_expect_eq(json_number(report, "programs.0.time_wait"), STATIC);
+    static const char *const unknown[] = { "sockets", "accepts", "established", "avoided", "passive", "open" };
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        expect_null(report, text("programs.0.%s", unknown[i]));
+        expect_null(report, text("totals.%s", unknown[i]));
+    }
+    struct ended columns = command(NULL, "report", "-d", dir, NULL);
+    cr_expect(strstr(columns.out, " - "), "%s", columns.out);
+    json_t *top = json_loads(command(NULL, "top", "--once", "--json", "-d", dir, NULL).out, 0, NULL);
+    cr_expect_eq(json_number(top, "processes.0.time_wait"), STATIC);
+    expect_null(top, "processes.0.open");
+    expect_null(top, "processes.0.avoided");
+    directory_removed(dir);
+}
+
+/* Also once the ledger is gone, and the history of metrics has it. */
+Test(supervisor_known, metrics_leave_out_what_nobody_saw) {
+    struct ended e;
+    const char *dir = directory_made();
+    connect_some(dir, false, &e);
+    for (int i = 0; i < 2; i++) {
+        struct ended metrics = command(NULL, "report", "--prometheus", "-d", dir, NULL);
+        cr_expect(strstr(metrics.out, text("afterfin_connects_total{program=\"connect_close\"} %d", STATIC)), "%s",
+                  metrics.out);
+        cr_expect(strstr(metrics.out, text("afterfin_time_wait_total{program=\"connect_close\"} %d", STATIC)), "%s",
+                  metrics.out);
+        cr_expect_not(strstr(metrics.out, "afterfin_established_total{"), "%s", metrics.out);
+        cr_expect_not(strstr(metrics.out, "afterfin_open{"), "%s", metrics.out);
+        command(NULL, "report", "--clean", "-d", dir, NULL);
+    }
+    directory_removed(dir);
+}
