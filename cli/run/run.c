@@ -5,13 +5,17 @@
 #include "cli/launch/preload.h"
 #include "cli/launch/reach.h"
 #include "cli/launch/result.h"
+#include "cli/ledgers/ledger_dir.h"
 #include "cli/options.h"
 #include "cli/output/file.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { JSON = AF_NO_LETTER, EXEC };
@@ -32,8 +36,14 @@ struct request {
     struct af_settings settings;
     char **command;
     bool quiet, force, json, exec, supervise;
-    const char *json_path; /* NULL: stdout */
+    const char *json_path;  /* NULL: stdout */
+    char ledgers[PATH_MAX]; /* where the supervisor keeps those of a run without a table; empty: nowhere */
 };
+
+/* Is there to be a table, or JSON? */
+static bool records(const struct request *q) {
+    return !q->exec && (!q->quiet || q->json);
+}
 
 static int misuse(struct af_options *options, const char *what) {
     af_misuse(options, "%s", what);
@@ -104,6 +114,25 @@ static void say_of_supervisor(const struct request *q, enum af_way way, bool cou
     free(what);
 }
 
+/* A ledger that the user asked for, of a run that needs none itself: where a program that has the library keeps its own. */
+static void find_ledgers(struct request *q) {
+    const struct af_policy *policy = &q->settings.policy;
+    int error = 0;
+    if (policy->ledger == AF_LEDGER_DIRECTORY) {
+        snprintf(q->ledgers, sizeof q->ledgers, "%s", policy->ledger_dir);
+        error = access(q->ledgers, W_OK | X_OK) == 0 ? 0 : errno;
+    } else if (policy->ledger == AF_LEDGER_DEFAULT) {
+        const int fd = af_ledger_dir_default(q->ledgers);
+        error = fd < 0 ? -fd : 0;
+        if (fd >= 0)
+            close(fd);
+    }
+    if (error) {
+        af_tell("run: %s: %s; of what is static no ledger is kept", q->ledgers, strerror(error));
+        q->ledgers[0] = 0;
+    }
+}
+
 /* Everything that can be wrong is found before CMD starts. */
 static bool prepare(struct request *q) {
     char why[512];
@@ -114,11 +143,13 @@ static bool prepare(struct request *q) {
         return false;
     af_preload_for(&q->settings, q->command[0]);
     const enum af_way way = af_reach_way(q->command[0], getenv("PATH"), why);
-    const bool counts = !q->exec && (!q->quiet || q->json);
+    const bool counts = records(q) || q->settings.policy.ledger != AF_LEDGER_OFF;
     const bool supervise = (q->supervise || way == AF_WAY_SUPERVISOR || way == AF_WAY_BOTH) &&
                            af_supervisor_needed(&q->settings, counts);
     if (supervise && !may_supervise(q, way == AF_WAY_SUPERVISOR ? why : "to reach what is static or written in Go"))
         return q->force;
+    if (q->settings.supervised && !records(q))
+        find_ledgers(q);
     if (q->settings.supervised)
         say_of_supervisor(q, way, counts);
     if (way != AF_WAY_NONE)
@@ -132,7 +163,7 @@ static bool prepare(struct request *q) {
 /* NULL where there is none to be; what cannot be has been said: false. */
 static bool start_supervisor(struct request *q, struct af_supervisor *room, const struct af_supervisor **out) {
     *out = q->settings.supervised ? room : NULL;
-    return !*out || af_supervisor_start(room, "run", &q->settings, NULL, q->exec);
+    return !*out || af_supervisor_start(room, "run", &q->settings, *q->ledgers ? q->ledgers : NULL, q->exec);
 }
 
 static int run_unrecorded(struct request *q) {
@@ -172,7 +203,7 @@ static void take_stdout_back(int kept) {
 static int run_recorded(struct request *q) {
     struct af_result result;
     struct af_child child;
-    if (q->quiet && !q->json)
+    if (!records(q))
         return run_unrecorded(q);
     const int kept = lend_stdout(q);
     af_run_recorded(&result, "run", q->command, &q->settings);

@@ -81,3 +81,22 @@ Test(supervisor_known, metrics_leave_out_what_nobody_saw) {
     }
     directory_removed(dir);
 }
+
+/* A table is not what makes a ledger. */
+Test(supervisor_known, a_run_without_a_table_keeps_the_ledger_that_was_asked_for) {
+    static const char *const ways[][2] = {
+        { "-q", "-s" }, { "-q", "-pkeepalive=9" }, { "--exec", "-s" }, { "--exec", "-pkeepalive=9" }
+    };
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const char *dir = directory_made();
+        struct ended e = command(i % 2 ? NULL : text("AFTERFIN_LEDGER=%s", dir), "run", ways[i][0], ways[i][1], "-p",
+                                 i % 2 ? text("ledger=%s", dir) : "linger=off", victim_path("static/connect_close"),
+                                 "127.0.0.1", text("%u", peer.port), "-n", text("%d", STATIC), NULL);
+        peer_wait_ended(&peer, STATIC * (unsigned)(i + 1));
+        json_t *who = json_loads(command(NULL, "who", "--json", "-d", dir, NULL).out, 0, NULL);
+        cr_expect_eq(json_number(who, "processes.0.time_wait"), STATIC, "%s %s: %s", ways[i][0], ways[i][1], e.err);
+        directory_removed(dir);
+    }
+}
