@@ -5,9 +5,11 @@
 #include "cli/launch/supervisor_inner.h"
 #include "cli/kernel/process.h"
 #include "cli/kernel/sysctl.h"
+#include "ledger/errno_name.h"
 #include "ledger/reader.h"
 #include "ledger/writer.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -60,13 +62,16 @@ static bool reach(struct af_ledger_map *map, enum af_section_of section, uint32_
 
 /* ---- a ledger ------------------------------------------------------------------------------------------------- */
 
+/* NULL: errno tells. */
 static struct af_ledger *map_new(const char *path, const struct af_ledger_room *room) {
     void *at = MAP_FAILED;
     const size_t size = af_ledger_size(room);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0 && ftruncate(fd, (off_t)size) == 0)
         at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    int error = errno;
     if (at != MAP_FAILED && madvise(at, AF_WINDOW, MADV_POPULATE_WRITE) != 0) {
+        error = errno == EFAULT ? ENOSPC : errno;
         munmap(at, size);
         at = MAP_FAILED;
     }
@@ -75,6 +80,7 @@ static struct af_ledger *map_new(const char *path, const struct af_ledger_room *
             unlink(path);
         close(fd);
     }
+    errno = error;
     return at == MAP_FAILED ? NULL : at;
 }
 
@@ -106,6 +112,7 @@ static void describe(const struct af_supervision *s, struct af_ledger_book *book
     memcpy(ledger->magic, AF_LEDGER_MAGIC, sizeof ledger->magic);
 }
 
+/* NULL: errno tells. */
 static struct af_ledger_book *make_book(const struct af_supervision *s, const char *program, uint64_t net_ns,
                                         pid_t pid) {
     static unsigned serial;
@@ -122,8 +129,10 @@ static struct af_ledger_book *make_book(const struct af_supervision *s, const ch
     book->backed = calloc(af_ledger_size(&room) / CHUNK + 1, 1);
     struct af_ledger *ledger = book->backed ? map_new(path, &room) : NULL;
     if (!ledger) {
+        const int error = errno;
         free((void *)book->backed);
         free(book);
+        errno = error;
         return NULL;
     }
     snprintf(book->program, sizeof book->program, "%s", program);
@@ -163,17 +172,29 @@ static uint32_t add_process(struct af_ledger_book *book, pid_t pid, pid_t parent
     return slot;
 }
 
+/* As shim/memory.c does it: in the directory of a run a link that leads nowhere says why there is no ledger. */
+static void leave_reason(const struct af_supervision *s, pid_t pid, uint64_t start_ticks, int error) {
+    char path[4200];
+    const char *slash = strrchr(s->directory, '/');
+    snprintf(path, sizeof path, "%s/%d-%llu.ledger", s->directory, (int)pid, (unsigned long long)start_ticks);
+    if (slash && strncmp(slash, "/run-", 5) == 0 && symlink(af_errno_name((uint32_t)error), path) != 0)
+        return; /* it has been said of this process */
+}
+
 bool af_book_process(const struct af_supervision *s, const char *program, pid_t pid, pid_t parent, uint64_t start_ticks,
                      uint64_t net_ns, struct af_ledger_book **found, uint32_t *slot) {
     pthread_mutex_lock(&lock);
     struct af_ledger_book *book = books;
     while (book && (book->net_ns != net_ns || strcmp(book->program, program) != 0))
         book = book->next;
-    if (!book)
-        book = make_book(s, program, net_ns, pid);
+    int error = ENOSPC;
+    if (!book && !(book = make_book(s, program, net_ns, pid)))
+        error = errno;
     *slot = book ? find_process(book, pid, start_ticks) : AF_NO_SLOT;
     if (book && *slot == AF_NO_SLOT)
         *slot = add_process(book, pid, parent, start_ticks);
+    if (*slot == AF_NO_SLOT)
+        leave_reason(s, pid, start_ticks, error);
     pthread_mutex_unlock(&lock);
     *found = book;
     return *slot != AF_NO_SLOT;

@@ -238,6 +238,18 @@ Test(ledger_loss, run_says_how_many_could_keep_no_ledger_and_why) {
     }
 }
 
+Test(ledger_loss, run_says_so_of_static_programs_too) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const char *json = scratch_path(), *disk = small_disk("4k");
+    struct ended e = command(text("AFTERFIN_LEDGER=%s", disk), "run", text("--json=%s", json),
+                             victim_path("static/connect_close"), "127.0.0.1", text("%u", peer.port), "-n", "70", NULL);
+    cr_expect_eq(e.status, 0, "%d %s", e.status, e.err);
+    cr_expect(strstr(e.err, "1 process could not keep a ledger") && strstr(e.err, "ENOSPC"), "%s", e.err);
+    cr_expect_null(strstr(e.err, "no process reported"), "%s", e.err);
+    cr_expect_eq(json_number(json_load_file(json, 0, NULL), "without_ledger"), 1);
+}
+
 /* Its own files are an error of theirs: its status is CMD's, and its directory goes. */
 Test(ledger_loss, run_itself_lives_under_a_limit_on_file_size) {
     ns_enter();
