@@ -9,8 +9,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- the line to it: a listener goes over, and a byte comes back once all is ready ------------------------------ */
+/* ---- the line to it: a listener goes over, and a byte comes back: 0, ready, or errno ------------------------------ */
 
 static bool send_listener(int line, int listener) {
     union {
@@ -37,7 +39,7 @@ static bool send_listener(int line, int listener) {
     return sendmsg(line, &message, MSG_NOSIGNAL) == 1;
 }
 
-/* -1: nobody has entered, and nobody will. */
+/* -1: nobody has entered, and nobody will; or errno tells why it does not arrive. */
 static int receive_listener(int line) {
     union {
         struct cmsghdr head;
@@ -49,6 +51,7 @@ static int receive_listener(int line) {
         .msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
     };
     int listener = -1;
+    errno = EMFILE; /* there was no room for it */
     if (recvmsg(line, &message, MSG_CMSG_CLOEXEC) == 1 && control.head.cmsg_type == SCM_RIGHTS)
         memcpy(&listener, CMSG_DATA(&control.head), sizeof listener);
     return listener;
@@ -112,15 +115,37 @@ static void detach(int line) {
     }
 }
 
+/* 0, or why not: errno. */
+static int start_threads(struct af_supervision *s, struct af_notification *in_hand) {
+    static struct worker workers[AF_MOST_THREADS];
+    long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2; /* one is quicker than two where they are to share a processor */
+    threads = threads < 1 ? 1 : threads > AF_MOST_THREADS ? AF_MOST_THREADS : threads;
+    int started = 0, error = 0;
+    for (int i = 0; i < threads; i++) {
+        pthread_t thread;
+        workers[i] = (struct worker){ s, &in_hand[i] };
+        const int failed = pthread_create(&thread, NULL, answer, &workers[i]);
+        started += !failed;
+        error = failed ? failed : error;
+    }
+    return started ? 0 : error;
+}
+
+static bool tell(int line, int error) {
+    const unsigned char byte = (unsigned char)error;
+    return send(line, &byte, 1, MSG_NOSIGNAL) == 1;
+}
+
 static void supervise(const struct af_settings *settings, const char *directory, unsigned calls) {
     const int line = 3;
-    static struct worker workers[AF_MOST_THREADS];
     static struct af_supervision s;
     s = (struct af_supervision){ .settings = settings, .directory = directory };
     af_likeness_init(&s.like_us);
     s.listener = receive_listener(line);
-    if (s.listener < 0)
+    if (s.listener < 0) {
+        tell(line, errno);
         return;
+    }
     s.holds = af_notify_holds();
     if (calls & AF_NOTIFY_GETSOCKNAME)
         s.late = af_cookies_make();
@@ -128,17 +153,8 @@ static void supervise(const struct af_settings *settings, const char *directory,
         s.sources = af_sources_make();
     af_notify_hasten(s.listener);
     struct af_notification *in_hand = af_held(s.listener);
-    if (!in_hand)
-        return;
-    long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2; /* one is quicker than two where they are to share a processor */
-    threads = threads < 1 ? 1 : threads > AF_MOST_THREADS ? AF_MOST_THREADS : threads;
-    int started = 0;
-    for (int i = 0; i < threads; i++) {
-        pthread_t thread;
-        workers[i] = (struct worker){ &s, &in_hand[i] };
-        started += pthread_create(&thread, NULL, answer, &workers[i]) == 0;
-    }
-    if (!started || write(line, "", 1) != 1)
+    const int error = in_hand ? start_threads(&s, in_hand) : errno;
+    if (!tell(line, error) || error)
         return;
     close(line);
     af_hold_on(s.listener);
@@ -146,43 +162,74 @@ static void supervise(const struct af_settings *settings, const char *directory,
 
 /* ---- can it be had ---------------------------------------------------------------------------------------------- */
 
-/* In a child, which a filter may kill for it. Exits with what is refused, if anything is. */
 enum { NOTHING, GETFD, PIDFD, LISTENER, PROC };
 
-static void try_all(void) {
+/* What fails, if anything does, and with which errno. */
+struct trial {
+    int what, error;
+};
+
+static struct trial try_all(void) {
     bool bound;
-    const int self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    const int self = (int)syscall(SYS_pidfd_open, getpid(), 0), error = errno;
     if (access("/proc/self/exe", F_OK) != 0)
-        _exit(PROC);
+        return (struct trial){ PROC, errno };
     if (self < 0)
-        _exit(PIDFD);
+        return (struct trial){ PIDFD, error };
     const int listener = af_notify_install(AF_NOTIFY_LISTEN, &bound);
     if (listener < 0 && listener != -EBUSY)
-        _exit(LISTENER);
-    _exit(syscall(SYS_pidfd_getfd, self, self, 0) < 0 ? GETFD : NOTHING);
+        return (struct trial){ LISTENER, -listener };
+    const bool got = syscall(SYS_pidfd_getfd, self, self, 0) >= 0;
+    return (struct trial){ got ? NOTHING : GETFD, got ? 0 : errno };
+}
+
+/* In a child, which a filter may kill for it. False: it has. */
+static bool try_in_child(struct trial *out) {
+    struct trial *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int status = 0;
+    *out = (struct trial){ NOTHING, 0 };
+    if (shared == MAP_FAILED)
+        return true;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        *shared = try_all();
+        _exit(0);
+    }
+    const bool waited = pid > 0 && waitpid(pid, &status, 0) == pid;
+    if (waited)
+        *out = *shared;
+    munmap(shared, sizeof *shared);
+    return !waited || WIFEXITED(status);
+}
+
+/* Not by the kernel, nor by who watches over it: there is no room. */
+static bool is_shortage(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
+}
+
+static const char *shortage(const char *call, int error) {
+    static char text[128];
+    snprintf(text, sizeof text, "%s(2): %s", call, strerror(error));
+    return text;
 }
 
 enum af_supervised af_supervisor_way(const char **why) {
+    static const char *const calls[] = { [GETFD] = "pidfd_getfd", [PIDFD] = "pidfd_open", [LISTENER] = "seccomp" };
     static const char *const reasons[] = {
         [PIDFD] = "pidfd_open(2) is refused here (Linux 5.3)",
         [LISTENER] = "seccomp(2) is refused here, or has no user notification (Linux 5.5)",
         [PROC] = "/proc is not mounted here",
     };
-    int status = 0;
-    const pid_t pid = fork();
-    if (pid == 0)
-        try_all();
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        return AF_SOCKETS_TAKEN;
-    if (!WIFEXITED(status)) { /* by a filter that kills */
+    struct trial trial;
+    if (!try_in_child(&trial))
         *why = "a seccomp filter kills for what the supervisor calls";
-        return AF_NOT_SUPERVISED;
-    }
-    if (WEXITSTATUS(status) > GETFD) {
-        *why = reasons[WEXITSTATUS(status)];
-        return AF_NOT_SUPERVISED;
-    }
-    return WEXITSTATUS(status) == GETFD ? AF_SOCKETS_HANDED_IN : AF_SOCKETS_TAKEN;
+    else if (trial.what != NOTHING && trial.what != PROC && is_shortage(trial.error))
+        *why = shortage(calls[trial.what], trial.error);
+    else if (trial.what > GETFD)
+        *why = reasons[trial.what];
+    else
+        return trial.what == GETFD ? AF_SOCKETS_HANDED_IN : AF_SOCKETS_TAKEN;
+    return AF_NOT_SUPERVISED;
 }
 
 /* ---- what is said ----------------------------------------------------------------------------------------------- */
@@ -273,15 +320,15 @@ bool af_supervisor_start(struct af_supervisor *supervisor, const char *who, cons
 
 int af_supervisor_enter(const struct af_supervisor *supervisor) {
     bool bound;
-    char byte;
+    unsigned char error;
     if (supervisor->pid)
         prctl(PR_SET_PTRACER, (unsigned long)supervisor->pid, 0, 0, 0); /* where Yama asks for it */
     const int listener = af_notify_install(supervisor->calls, &bound);
     if (listener < 0)
         return listener;
-    const bool ready = send_listener(supervisor->line, listener) && read(supervisor->line, &byte, 1) == 1;
+    const bool told = send_listener(supervisor->line, listener) && read(supervisor->line, &error, 1) == 1;
     close(listener);
-    return ready ? 0 : -EPIPE;
+    return told ? -error : -EPIPE;
 }
 
 void af_supervisor_leave(struct af_supervisor *supervisor) {

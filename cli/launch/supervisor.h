@@ -43,7 +43,7 @@ bool af_supervisor_start(struct af_supervisor *supervisor, const char *who, cons
                          const char *directory, bool orphan);
 
 /* In the process that is to become CMD: from here on its calls are told. 0; -EBUSY, one of another run is above us
- * already; -EPIPE, it has ended before it began; another -errno. */
+ * already; -EPIPE, it has ended before it began; another -errno, of it or of us. */
 int af_supervisor_enter(const struct af_supervisor *supervisor);
 
 /* Nothing will enter any more. Where it has ended by now, it is collected. */

@@ -128,8 +128,8 @@ struct af_notification *af_held(int listener) {
     if (self < 0 || turn < 0)
         return NULL;
     in_hand = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    for (int i = 0; i < HOLDERS && in_hand != MAP_FAILED; i++)
-        good &= hold(listener, i);
+    for (int i = 0; i < HOLDERS && in_hand != MAP_FAILED && good; i++)
+        good = hold(listener, i);
     return in_hand != MAP_FAILED && good ? in_hand : NULL;
 }
 

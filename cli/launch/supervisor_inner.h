@@ -28,7 +28,7 @@ struct af_supervision {
 /* ---- who answers when we do not any more: supervisor_holder.c --------------------------------------------------- */
 
 enum { AF_MOST_THREADS = 4 };
-/* Start the holders. Where each answering thread is to have the call that is in its hands; NULL: they cannot be had. */
+/* Start the holders. Where each answering thread is to have the call that is in its hands; NULL: they cannot be had, errno tells why. */
 struct af_notification *af_held(int listener);
 /* Replace those that are killed, until the last one that could call has ended. */
 void af_hold_on(int listener);

@@ -112,3 +112,18 @@ Test(supervisor_life, signals_that_restart_end_no_connect_and_others_lose_none) 
         cr_expect_eq(ns_tw(), 0, "%d: %ld", restart, ns_tw());
     }
 }
+
+/* Whatever is refused there is not for want of a kernel that has it. */
+Test(supervisor_life, names_the_errno_where_there_is_no_room) {
+    static const struct {
+        const char *limit, *why;
+    } rows[] = { { "ulimit -n 4", "seccomp(2): Too many open files" },
+                 { "exec setpriv --reuid 42424 --regid 42424 --clear-groups prlimit --nproc=4",
+                   "could not be set up: Resource temporarily unavailable" } };
+    for (size_t i = 0; i < (geteuid() == 0 ? 2 : 1); i++) {
+        const char *go = text("%s%s %s run -q -p linger=ack %s 127.0.0.1 1 -n 0", rows[i].limit, i ? "" : "; exec",
+                              command_path(), static_victim("connect_close"));
+        struct ended e = run_argv(NULL, (const char *[]){ "sh", "-c", go, NULL });
+        cr_expect(strstr(e.err, rows[i].why), "%s: %s", rows[i].limit, e.err);
+    }
+}
