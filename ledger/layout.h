@@ -52,8 +52,9 @@ struct af_error_row {
 };
 
 /* The library is not in this process, which the supervisor has recorded (cli/launch/supervisor.h): its connects are
- * counted, and the TIME_WAITs that the kernel shows; all other counts are 0, which says nothing. */
-enum { AF_SEEN_FROM_OUTSIDE = 2 };
+ * counted, and the TIME_WAITs that the kernel shows; all other counts are 0, which says nothing. AF_SEEN_LISTENING: it has a TCP
+ * socket that listens, too. */
+enum { AF_SEEN_FROM_OUTSIDE = 2, AF_SEEN_LISTENING = 3 };
 
 /* How a process image came to its end. */
 enum af_ended { AF_RUNNING, AF_EXITED, AF_EXECED };
@@ -66,7 +67,7 @@ struct af_process {
     uint64_t started, ended_at;
     uint64_t start_ticks;       /* field 22 of its /proc/PID/stat is at most this, 0: unknown; tells a reused pid */
     _Atomic uint32_t sealed;    /* it installed a seccomp filter: its later closes were not looked at; or
-                                   AF_SEEN_FROM_OUTSIDE */
+                                   AF_SEEN_FROM_OUTSIDE, AF_SEEN_LISTENING */
     _Atomic uint32_t lost;      /* connections or endpoints that found no room here */
     _Atomic uint32_t endpoints; /* index + 1 of the newest of its endpoints, which are chained; 0: none */
     _Atomic uint32_t sharers;   /* of the last slot: further processes, for which no slot was left */

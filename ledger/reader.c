@@ -294,8 +294,9 @@ static void process_record(const struct section *s, const void *record, uint32_t
         .started = from.started,
         .ended_at = from.ended_at,
         .start_ticks = from.start_ticks,
-        .sealed = from.sealed != 0 && from.sealed != AF_SEEN_FROM_OUTSIDE,
-        .outside = from.sealed == AF_SEEN_FROM_OUTSIDE,
+        .sealed = from.sealed != 0 && from.sealed < AF_SEEN_FROM_OUTSIDE,
+        .outside = from.sealed >= AF_SEEN_FROM_OUTSIDE,
+        .listening = from.sealed == AF_SEEN_LISTENING,
         .lost = from.lost,
         .sharers = from.sharers,
     };

@@ -36,7 +36,8 @@ struct af_seen_process {
     int32_t pid, ppid;
     uint64_t started, ended_at, start_ticks;
     bool sealed;
-    bool outside; /* layout.h: AF_SEEN_FROM_OUTSIDE */
+    bool outside;   /* layout.h: AF_SEEN_FROM_OUTSIDE */
+    bool listening; /* layout.h: AF_SEEN_LISTENING */
     uint32_t lost;
     uint32_t sharers; /* further processes that are counted in it; pid is the latest one's */
     uint64_t count[AF_COUNTERS];

@@ -178,11 +178,13 @@ static bool local_of(int fd, struct sockaddr_storage *to, socklen_t *size, struc
     return getsockname(fd, (struct sockaddr *)to, size) == 0 && af_addr_from((struct sockaddr *)to, *size, addr);
 }
 
-static void on_listen(const struct af_supervision *s, const struct copy *socket) {
+static void on_listen(const struct af_supervision *s, const struct af_charge *charge, const struct copy *socket) {
     const int fd = socket->fd;
     struct sockaddr_storage local;
     socklen_t size;
     struct af_addr addr;
+    if (charge->slot != AF_NO_SLOT)
+        af_book_listener(charge->book, charge->slot);
     if (s->sources)
         af_take_back_source(s, fd, af_cookie_of(fd));
     if (!local_of(fd, &local, &size, &addr))
@@ -246,7 +248,7 @@ static int look_at(const struct af_supervision *s, struct af_charges *charges,
     else if (call->call == AF_NOTIFY_BIND)
         on_bind(s, &socket, &addr);
     else if (call->call == AF_NOTIFY_LISTEN)
-        on_listen(s, &socket);
+        on_listen(s, charge, &socket);
     else
         error = bind_now(s, socket.fd);
     close(socket.fd);

@@ -114,6 +114,8 @@ bool af_supervise_socket(const struct af_supervision *s, struct af_charges *char
 /* The ledger of a program, and in it the record of a process; any thread. False: there is none to be had. */
 bool af_book_process(const struct af_supervision *s, const char *program, pid_t pid, pid_t parent, uint64_t start_ticks,
                      uint64_t net_ns, struct af_ledger_book **book, uint32_t *slot);
+/* It has a TCP socket that listens; any thread. */
+void af_book_listener(struct af_ledger_book *book, uint32_t slot);
 /* It has this socket, which connects to `peer` or, in place of that, has just been made (NULL); any thread. */
 void af_book_socket(struct af_ledger_book *book, uint32_t slot, uint64_t cookie, const struct af_addr *peer,
                     bool mptcp);

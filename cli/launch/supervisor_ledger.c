@@ -200,6 +200,10 @@ bool af_book_process(const struct af_supervision *s, const char *program, pid_t 
     return *slot != AF_NO_SLOT;
 }
 
+void af_book_listener(struct af_ledger_book *book, uint32_t slot) {
+    atomic_store(&af_ledger_process(&book->map, slot)->sealed, AF_SEEN_LISTENING);
+}
+
 void af_book_socket(struct af_ledger_book *book, uint32_t slot, uint64_t cookie, const struct af_addr *peer,
                     bool mptcp) {
     struct af_process *process = af_ledger_process(&book->map, slot);

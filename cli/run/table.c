@@ -291,15 +291,28 @@ static void say_kernel(const struct af_result *r, size_t width) {
     say_full(r, width);
 }
 
+static size_t count_listening(const struct af_result *r) {
+    size_t n = 0;
+    for (size_t i = 0; i < r->found.n_rows; i++)
+        n += r->found.rows[i].seen.listening;
+    return n;
+}
+
 /* A CMD that only or skip leaves alone did perhaps use sockets; nobody looked. */
 static void say_nothing(const struct af_result *r, size_t width) {
     const char *name = strrchr(r->command[0], '/');
     name = name ? name + 1 : r->command[0];
+    const size_t listening = count_listening(r);
     say_unkept(r, width);
     if (!af_policy_touches(&r->settings->policy, name))
         say(width, af_format("afterfin: %s is left alone by only or skip, and no other process reported a TCP "
                              "socket",
                              name));
+    else if (listening)
+        say(width,
+            af_format("afterfin: %zu process%s listened and made no connection; what was accepted is not counted "
+                      "where a program is static",
+                      listening, listening == 1 ? "" : "es"));
     else if (!r->found.n_unkept)
         say(width, af_format("afterfin: no process reported a TCP socket"));
     if (r->dumped && r->after > r->before)

@@ -82,6 +82,17 @@ Test(supervisor_known, metrics_leave_out_what_nobody_saw) {
     directory_removed(dir);
 }
 
+Test(supervisor_known, a_server_that_was_treated_has_a_socket) {
+    ns_enter();
+    struct victim v = command_start(NULL, "run", "-p", "linger=ack", victim_path("static/server_close"), "127.0.0.1",
+                                    "7001", "-n", "5", "-q", "1", "-b", "10", NULL);
+    ns_wait_listen(7001);
+    client_run(&(struct client_options){ .port = 7001, .n = 5, .send = 1 });
+    struct ended e = victim_wait(&v);
+    cr_expect(strstr(e.err, "1 process listened"), "%s", e.err);
+    cr_expect_not(strstr(e.err, "no process reported"), "%s", e.err);
+}
+
 /* A table is not what makes a ledger. */
 Test(supervisor_known, a_run_without_a_table_keeps_the_ledger_that_was_asked_for) {
     static const char *const ways[][2] = {
