@@ -40,7 +40,7 @@ READER = $(filter-out $(WRITER),$(wildcard ledger/*.c))
 CLI = $(wildcard cli/*.c cli/*/*.c)
 TESTS = $(wildcard tests/*.c $(patsubst %,tests/%/*.c,policy ledger shim cli cli/* examples harness soak))
 PRELOADED = $(patsubst %,tests/victims/%.c,early faults meets wraps deep interposes)
-STATIC = bind_steps connect_close connect_from connect_many daemonizes descend fork_many interrupted open_by server_close show_sockets threads_close
+STATIC = bind_steps connect_close connect_from connect_hold connect_many daemonizes descend fork_many interrupted open_by server_close show_sockets threads_close
 VICTIMS = $(patsubst %.c,$(B)/%,$(filter-out $(PRELOADED),$(wildcard tests/victims/*.c))) $(PRELOADED:%.c=$(B)/%.so) \
 	$(B)/tests/victims/spoils_asan $(STATIC:%=$(B)/tests/victims/static/%)
 

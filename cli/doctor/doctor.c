@@ -96,7 +96,7 @@ static int tell(const struct request *q, struct af_doctor *d) {
     else if (ok)
         af_doctor_print(d);
     ok &= !d->program || d->program->reached <= AF_FROM_OUTSIDE;
-    ok &= !d->process || d->process->inside;
+    ok &= !d->process || d->process->inside || d->process->supervised;
     return ok ? 0 : AF_EXIT_FAILURE;
 }
 

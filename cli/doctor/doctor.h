@@ -162,6 +162,7 @@ enum af_set_way { AF_SET_NOT, AF_SET_OUTSIDE, AF_SET_LIBRARY }; /* by which `aft
 struct af_process_seen {
     pid_t pid;
     bool inside;       /* the library is mapped, and its settings can be in force */
+    bool supervised;   /* the library cannot be in it, and run's supervisor treats its sockets */
     char *why;         /* not inside, or not ours to look into: one line */
     char *program;     /* as only and skip have it; NULL: not ours to look into */
     char *library;     /* the file that is mapped, or NULL */

@@ -178,6 +178,7 @@ static json_t *process(const struct af_process_seen *p) {
         json_array_append_new(set, text(p->settings[i]));
     put(object, "pid", json_integer(p->pid));
     put(object, "inside", json_boolean(p->inside));
+    put(object, "supervised", json_boolean(p->supervised));
     put(object, "why", text(p->why));
     put(object, "program", text(p->program));
     put(object, "library", text(p->library));

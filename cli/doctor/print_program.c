@@ -167,7 +167,7 @@ static void print_ledger(const struct af_process_seen *p) {
         af_doctor_line(AF_INDENT, "its ledger was not found: it has had no TCP socket yet, or we may not read it");
     if (p->sealed)
         af_doctor_line(AF_INDENT, "it has installed a seccomp filter: the library does nothing more in it");
-    else if (p->seccomp == FILTER)
+    else if (p->seccomp == FILTER && !p->supervised)
         af_doctor_line(AF_INDENT,
                        "it has a seccomp filter: inherited it is no hindrance, unless it kills, rather than "
                        "refuses, for a call that the library adds (LIMITS in afterfin(7)); if it installed one "
@@ -206,10 +206,11 @@ static void print_set(const struct af_process_seen *p) {
 }
 
 void af_doctor_print_process(const struct af_process_seen *p) {
-    char *title = af_format("Process %d, %s: the library is %s", (int)p->pid, p->program,
-                            p->inside    ? "in there"
-                            : p->library ? "in there, to no effect"
-                                         : "not in there");
+    char *title = af_format("Process %d, %s: %s", (int)p->pid, p->program,
+                            p->inside       ? "the library is in there"
+                            : p->library    ? "the library is in there, to no effect"
+                            : p->supervised ? "reached from outside"
+                                            : "the library is not in there");
     af_doctor_heading(title);
     free(title);
     if (p->why)

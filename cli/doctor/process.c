@@ -2,6 +2,7 @@
 #include "cli/doctor/doctor.h"
 #include "cli/kernel/process.h"
 #include "cli/kernel/ptrace.h"
+#include "cli/kernel/supervised.h"
 #include "cli/launch/settings.h"
 #include "cli/ledgers/ledger_dir.h"
 #include "cli/output/memory.h"
@@ -94,7 +95,10 @@ static void explain(struct af_process_seen *p) {
     if (!entry) {
         refuse(p, af_format("it was started without LD_PRELOAD naming the library: start it under afterfin run"));
     } else if (!reach.reachable) {
-        refuse(p, af_format("%s", reach.why));
+        p->supervised = reach.is_static && af_is_supervised(p->pid);
+        refuse(p, p->supervised ? af_format("it is static, and under the supervisor of afterfin run, which treats its "
+                                            "sockets from outside (STATIC PROGRAMS in afterfin(7))")
+                                : af_format("%s", reach.why));
     } else {
         while (entry > p->preload && !strchr(" :", entry[-1]))
             entry--;

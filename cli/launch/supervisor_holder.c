@@ -1,6 +1,7 @@
 /* See supervisor_inner.h. Holders: processes that sleep until the supervisor has ended, and then let all calls go on that
  * nobody would answer. Whichever two of it and them are killed at one stroke, one is left; each that is killed is
  * replaced, by the supervisor or, after its end, by the one that holds in its place. */
+#include "cli/kernel/supervised.h"
 #include "cli/launch/supervisor_inner.h"
 
 #include <errno.h>
@@ -66,7 +67,7 @@ static void let_all_go(int listener, int which) {
 
 /* Whoever kills all processes of the name afterfin leaves the holder, and so no call without an answer. */
 static void take_another_name(void) {
-    static const char name[] = "seccomp-holder";
+    static const char name[] = AF_HOLDER_NAME;
     char *arguments = program_invocation_name; /* all of them, one after the other, as /proc/PID/cmdline reads them */
     char text[4096];
     const int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);

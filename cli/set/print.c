@@ -1,4 +1,5 @@
 /* What set prints: a row a process; and what was not reached, in a line each. */
+#include "cli/kernel/supervised.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 #include "cli/output/table.h"
@@ -106,16 +107,19 @@ static bool will_open(const struct af_set_process *p) {
 
 char *af_set_out_of_reach(const struct af_set *set) {
     const char *which = set->beyond;
-    bool outside = false, opens = false;
+    bool outside = false, opens = false, supervised = false;
     for (size_t i = 0; i < set->n_processes; i++) {
-        outside |= is_outside(&set->processes[i]);
-        opens |= will_open(&set->processes[i]);
+        const struct af_set_process *p = &set->processes[i];
+        outside |= is_outside(p);
+        opens |= will_open(p);
+        supervised |= !supervised && will_open(p) && af_is_supervised(p->pid);
     }
-    opens &= set->acts && af_policy_acts(&set->settings.policy);
+    opens &= set->acts && (supervised || af_policy_acts(&set->settings.policy));
     if (!outside || (!which && !opens))
         return NULL;
-    return af_format("%s%s%s", which ? which : "", which && opens ? ", " : "",
-                     opens ? "outgoing connections that it opens later" : "");
+    return af_format("%s%s%s%s", which ? which : "", which && opens ? ", " : "",
+                     opens ? "outgoing connections that it opens later" : "",
+                     opens && supervised ? ", which run's supervisor goes on to treat as it was told" : "");
 }
 
 static void tell_beyond(const struct af_set *set) {

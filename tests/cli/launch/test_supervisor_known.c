@@ -2,6 +2,8 @@
 #include "tests/harness/command.h"
 #include "tests/harness/counts.h"
 
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { STATIC = 5, DYNAMIC = 3 };
@@ -110,4 +112,25 @@ Test(supervisor_known, a_run_without_a_table_keeps_the_ledger_that_was_asked_for
         cr_expect_eq(json_number(who, "processes.0.time_wait"), STATIC, "%s %s: %s", ways[i][0], ways[i][1], e.err);
         directory_removed(dir);
     }
+}
+
+/* Of a program under the supervisor: that it is, and that set does not change what it does to later connections. */
+Test(supervisor_known, doctor_and_set_know_the_supervisor) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    struct victim v = command_start(NULL, "run", "-q", "-p", "linger=ack", victim_path("static/connect_hold"),
+                                    "127.0.0.1", text("%u", peer.port), NULL);
+    peer_wait_accepted(&peer, 1);
+    char *list = strdup(file_text(text("/proc/%d/task/%d/children", (int)v.pid, (int)v.pid))), *rest = NULL;
+    pid_t program = 0;
+    for (char *one = strtok_r(list, " ", &rest); one; one = strtok_r(NULL, " ", &rest))
+        program = strstr(file_text(text("/proc/%s/comm", one)), "connect_hold") ? atoi(one) : program;
+    const char *pid = text("%d", (int)program);
+    struct ended doctor = command(NULL, "doctor", "--pid", pid, NULL);
+    cr_expect(strstr(doctor.out, "reached from outside"), "%s", doctor.out);
+    cr_expect_not(strstr(doctor.out, "it has a seccomp filter"), "%s", doctor.out);
+    struct ended set = command(NULL, "set", "--pid", pid, "linger=off", NULL);
+    cr_expect(strstr(set.err, "supervisor goes on to treat"), "%s%s", set.out, set.err);
+    kill(program, SIGKILL);
+    victim_wait(&v);
 }
