@@ -315,8 +315,8 @@ char *af_top_sums(const struct af_top_rows *rows, const struct af_top_view *view
                           ? af_format(", %llu in other network namespaces", (unsigned long long)rows->elsewhere)
                           : af_format("%s", "");
     char *text = af_format("%llu TIME_WAIT (%llu unknown%s), %s open, %s new/s, %llu running%s",
-                           (unsigned long long)time_wait, (unsigned long long)unknown, elsewhere,
-                           opened, rate, (unsigned long long)running, hidden);
+                           (unsigned long long)time_wait, (unsigned long long)unknown, elsewhere, opened, rate,
+                           (unsigned long long)running, hidden);
     free(elsewhere);
     free(rate);
     free(opened);
