@@ -120,6 +120,7 @@ Test(supervisor_life, names_the_errno_where_there_is_no_room) {
     } rows[] = { { "ulimit -n 4", "seccomp(2): Too many open files" },
                  { "exec setpriv --reuid 42424 --regid 42424 --clear-groups prlimit --nproc=4",
                    "could not be set up: Resource temporarily unavailable" } };
+    build_for_all();
     for (size_t i = 0; i < (geteuid() == 0 ? 2 : 1); i++) {
         const char *go = text("%s%s %s run -q -p linger=ack %s 127.0.0.1 1 -n 0", rows[i].limit, i ? "" : "; exec",
                               command_path(), static_victim("connect_close"));
