@@ -68,9 +68,10 @@ static bool join_relative(struct af_socket *conn, uint64_t cookie) {
         if (!ledger->reach(ledger, AF_CONNECTIONS, i))
             return false;
         struct af_connection *shared = af_ledger_connection(ledger, i);
+        const uint64_t hold = atomic_load(&shared->hold);
         if (atomic_load(&shared->cookie) != cookie)
             continue;
-        if (atomic_load(&shared->state) == AF_CONN_FREE || !af_join_hold(conn, i)) {
+        if (atomic_load(&shared->state) == AF_CONN_FREE || !af_join_hold(conn, i, hold)) {
             /* Its sender has let go of it; whether its FIN was sent cannot be seen later. */
             af_set(conn, atomic_load(&shared->flags) & (AF_FLAG_FIN_FIRST | AF_FLAG_FIN_SECOND | AF_FLAG_READS_ODD));
             continue;

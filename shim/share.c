@@ -1,8 +1,8 @@
 /* Who lets go of a connection last, when processes share it.
  *
  * Descriptors are counted by each process for itself, in private memory. Which process is the last is agreed on through
- * one word of shared memory a connection, its hold, and only for connections that were open across a fork: what was not
- * never looks at it. Nothing is walked at a fork, and no record written. It works by sums:
+ * one word of shared memory a connection, its hold; who has no relatives never looks at it. Nothing is walked at a fork, and
+ * no record written. It works by sums:
  *
  *   - Each fork has a random number, which is its child's name. A process keeps the sum of its forks' numbers, and a
  *     record keeps the sum as it was when the connection came (its base). So sum - base is the sum of the names of the
@@ -124,16 +124,23 @@ void af_after_fork(pid_t child) {
 
 /* ---- holds ---------------------------------------------------------------------------------------------- */
 
-struct af_connection *af_shared(const struct af_socket *conn) {
+static inline struct af_connection *record_of(const struct af_socket *conn) {
     const struct af_ledger_map *ledger = atomic_load_explicit(&af.ledger, memory_order_acquire);
     const uint32_t index = af_place_of(conn) - 1;
     return ledger && af_section_reached(ledger, AF_CONNECTIONS, index) ? af_ledger_connection(ledger, index) : NULL;
 }
 
+/* Whoever settled it may have been wrong about a relative, and its record is another connection's by now: that one's tag is
+ * another. */
+struct af_connection *af_shared(const struct af_socket *conn) {
+    struct af_connection *shared = record_of(conn);
+    return shared && AF_LIKELY(atomic_load(&shared->hold) >> TAG_SHIFT == conn->tag) ? shared : NULL;
+}
+
 /* What the record's last use has left in the ledger goes, and its tag says that this is another use of it. What was never
  * shared needs no other: as long as this process knows of no fork, its records are used again without coming here. */
 void af_begin_hold(struct af_socket *conn) {
-    struct af_connection *shared = af_shared(conn);
+    struct af_connection *shared = record_of(conn);
     const uint64_t tag = ++conn->tag;
     atomic_store_explicit(&conn->generation, af_generation(), memory_order_relaxed);
     conn->base = atomic_load(&af_forks.sum);
@@ -158,12 +165,12 @@ void af_check_forks(struct af_socket *conn, uint64_t sum) {
         conn->uncertain = af_generation() + 1;
 }
 
-/* It came from a relative, in whose record of it we take part from now on. */
-bool af_join_hold(struct af_socket *conn, uint32_t index) {
+/* It came from a relative, in whose record of it we take part from now on. `hold` is of before that was seen to be the
+ * record of this connection: by now it may be another's, under another tag. */
+bool af_join_hold(struct af_socket *conn, uint32_t index, uint64_t hold) {
     struct af_connection *shared = af_ledger_connection(af.ledger, index);
-    const uint64_t name = new_name();
-    uint64_t hold = atomic_load(&shared->hold);
-    for (int i = 0; i < TRIES && !(hold & SETTLED); i++) {
+    const uint64_t name = new_name(), tag = hold >> TAG_SHIFT;
+    for (int i = 0; i < TRIES && !(hold & SETTLED) && hold >> TAG_SHIFT == tag; i++) {
         const uint64_t joined = (hold & ~SUM) | ((hold + name) & SUM);
         if (!atomic_compare_exchange_weak(&shared->hold, &hold, joined))
             continue;
@@ -184,11 +191,8 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
     const bool certain = before.quiet && before.sum == atomic_load(&af_forks.sum) && !conn->uncertain;
     if (AF_UNLIKELY(conn->detailed))
         af_details(conn)->released = af_details(conn)->settled = 0;
-    if (AF_LIKELY(certain && came_here) && before.sum == conn->base && !af_is_joined(conn) &&
-        !af_has(conn, AF_FLAG_SENT))
-        return true;
     const uint64_t name = af_is_joined(conn) ? af_details(conn)->name : AF_OPENED;
-    struct af_connection *shared = af_shared(conn);
+    struct af_connection *shared = record_of(conn);
     conn->shown = true; /* by a relative, perhaps */
     if (conn->uncertain && conn->uncertain != af_generation() + 1)
         return false; /* marked by a parent, who settles it */

@@ -432,7 +432,7 @@ static inline uint32_t af_place_of(const struct af_socket *conn) {
     return AF_UNLIKELY(af_is_joined(conn)) ? af_details_of(conn).shared + 1
                                            : atomic_load_explicit(&conn->place, memory_order_acquire);
 }
-bool af_join_hold(struct af_socket *conn, uint32_t index);
+bool af_join_hold(struct af_socket *conn, uint32_t index, uint64_t hold);
 bool af_is_hold_settled(const struct af_socket *conn);
 /* May a forked child, or a parent, have it too? */
 static inline bool af_was_forked(const struct af_socket *conn) {
@@ -440,7 +440,8 @@ static inline bool af_was_forked(const struct af_socket *conn) {
            (conn->generation != af_generation() || conn->uncertain || atomic_load(&af_forks.on_the_way) ||
             conn->base != atomic_load(&af_forks.sum));
 }
-/* Its record in the ledger, NULL: none; what stands there is for readers and relatives, and counts only. */
+/* Its record in the ledger, NULL: none, or another connection's by now; what stands there is for readers and relatives, and
+ * counts only. */
 struct af_connection *af_shared(const struct af_socket *conn);
 void af_show_it(struct af_socket *conn);
 static inline void af_show(struct af_socket *conn) {
