@@ -21,8 +21,7 @@ static struct process *self;
 static const char *address, *port;
 
 static unsigned draw(unsigned n) {
-    self->state = self->state * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(self->state >> 33) % n;
+    return drawn(&self->state, n);
 }
 
 static void become(int process) {
@@ -311,16 +310,21 @@ static void await_all(void) {
 
 /* Some leave before their children; who began it waits for all. */
 __attribute__((noreturn)) static void leaves(void) {
-    if (me == ROOT)
-        await_all();
     lock();
+    if (me == ROOT) {
+        self->waits = true;
+        unlock();
+        await_all();
+        lock();
+    }
     if (draw(3) == 0)
         closes_range(0, SLOTS - 1);
     const unsigned way = draw(me == ROOT ? 3 : 4);
     tell("leave", (int)way, 0);
-    book->leaving = me + 1;
     self->live = false;
     book->n_live--;
+    draw_turn();
+    book->leaving = me + 1;
     for (int i = 0; i < SLOTS; i++)
         let_go(me, i, way < 2);
     if (me == ROOT) {
@@ -389,6 +393,7 @@ static void begins(uint64_t seed, unsigned n, bool locked) {
     become(ROOT);
     self->live = true;
     self->state = seed * 0x9e3779b97f4a7c15u;
+    book->turns = ~self->state;
     for (int i = 0; i < SLOTS; i++)
         self->held[i] = NONE;
     MUST(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);

@@ -15,6 +15,7 @@ enum { SLOTS = 8, LIVE = 4, MOST = 24, CONNECTIONS = 512, QUEUE = 64, RIGHTS = 3
 struct process {
     pid_t pid;
     bool live;
+    bool waits;     /* for all others to end */
     uint64_t state; /* of its random numbers */
     unsigned step;
     int16_t held[SLOTS]; /* connections, NONE */
@@ -35,10 +36,13 @@ struct message {
     int16_t connection[RIGHTS];
 };
 
-/* Where `locked`, one step is made at a time, so that the book is right. */
+/* Where `locked`, one step is made at a time, so that the book is right; and whose turn is next is drawn too, so that the
+ * same seed is the same play. */
 struct book {
     _Atomic int owner;   /* a process, + 1 */
     _Atomic int leaving; /* the owner that leaves; 0: none */
+    _Atomic int turn;    /* the process that is to be the owner next */
+    uint64_t turns;      /* the state of that drawing's random numbers */
     bool locked;
     unsigned steps;
     _Atomic int n_processes, n_connections, n_live;
@@ -67,9 +71,27 @@ static inline void await_death(pid_t pid) {
     MUST(wait_until(fd, POLLIN) && close(fd) == 0);
 }
 
+static inline unsigned drawn(uint64_t *state, unsigned n) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned)(*state >> 33) % n;
+}
+
+/* Of those who live; who waits for the others is the last. */
+static inline void draw_turn(void) {
+    int all[MOST], n = 0;
+    for (int i = 0; i < book->n_processes; i++)
+        if (book->process[i].live && !book->process[i].waits)
+            all[n++] = i;
+    book->turn = n ? all[drawn(&book->turns, (unsigned)n)] : 0;
+}
+
 /* Whoever leaves does so with the lock, until it is dead and all that it had is closed. */
 static inline void lock(void) {
     for (int owner = 0; book->locked; owner = 0) {
+        if (book->turn != me) {
+            sched_yield();
+            continue;
+        }
         if (__atomic_compare_exchange_n((int *)&book->owner, &owner, me + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
             return;
         if (book->leaving != owner) {
@@ -86,8 +108,10 @@ static inline void lock(void) {
 }
 
 static inline void unlock(void) {
-    if (book->locked)
-        book->owner = 0;
+    if (!book->locked)
+        return;
+    draw_turn();
+    book->owner = 0;
 }
 
 static inline void release(int connection, int who, bool seen) {
