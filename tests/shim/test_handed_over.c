@@ -77,3 +77,30 @@ Test(handed_over, who_names_the_sender_of_what_was_closed_in_flight) {
         peer_stop(&peer);
     }
 }
+
+/* ---- received twice ------------------------------------------------------------------------------------- */
+
+/* A relative takes part in the record of who received it first, who gives that back without knowing: the next connection's
+ * record is not the relative's to write to. */
+Test(handed_over, what_relatives_receive_each_for_himself_spoils_no_other_record) {
+    const char *directory = directory_made(), *local, *pid;
+
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = run(text("LEDGER=%s", directory), "joins 127.0.0.1 %u", peer.port);
+    cr_assert_eq(e.status, 0, "%d %s%s", e.status, e.out, e.err);
+    local = text("127.0.0.1:%lu", strtoul(e.out, NULL, 10));
+    pid = strchr(e.out, ' ');
+    ns_settle();
+    cr_assert_eq(ns_tw(), 2);
+    json_t *who = json_loads(command(NULL, "who", "--json", "-d", directory, NULL).out, 0, NULL);
+    json_t *sockets = json_object_get(who, "sockets");
+    cr_assert(json_number(who, "unknown") == 0 && json_array_size(sockets) == 2, "%s", json_dumps(who, 0));
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *socket = json_array_get(sockets, i);
+        if (strcmp(json_string_value(json_object_get(socket, "local")), local) == 0)
+            cr_assert_eq(json_number(socket, "pid"), strtol(pid, NULL, 10), "%s", json_dumps(who, 0));
+    }
+    peer_stop(&peer);
+    directory_removed(directory);
+}
