@@ -1,10 +1,12 @@
-/* A connection that two relatives receive from a stranger, each for itself. Who has it first lets go of it and opens another
- * one; the other one half-closes the first; and he is killed with his.
+/* A connection that two relatives have, of whom one may not know of the other: he lets go of it and opens another one, the
+ * other half-closes the first; and he is killed with his.
  *
- * joins ADDRESS PORT
+ * joins WAY ADDRESS PORT    WAY: received, by each for himself from a stranger; or forked, of which the parent, in a handler
+ *                           of pthread_atfork, is not told yet
  * Prints the local port of the second connection, and the pid of who opened it. */
 #include "way.h"
 
+#include <pthread.h>
 #include <sys/wait.h>
 
 enum { SOCKET = 100 };
@@ -46,53 +48,78 @@ static void hear(int from) {
     MUST(read(from, &(char){ 0 }, 1) == 1);
 }
 
-static void relative(int with) {
-    hear(with); /* the other has received it */
-    int fd = receive_fd();
-    tell(with);
-    hear(with); /* has let go of it, and has another */
+static int pair[2];
+static const char *address, *port;
+
+static void relative(int fd) {
+    tell(pair[1]);
+    hear(pair[1]); /* the other has let go of it, and has another */
     MUST(shutdown(fd, SHUT_WR) == 0);
-    tell(with);
+    tell(pair[1]);
     pause();
 }
 
-static void relatives(const char *address, const char *port) {
-    int pair[2];
-    MUST(close(socket(AF_INET, SOCK_STREAM, 0)) == 0); /* there is a ledger by now, that both share */
-    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
-    pid_t child = fork();
-    MUST(child >= 0);
-    if (child == 0)
-        relative(pair[1]);
-    int first = receive_fd();
-    tell(pair[0]);
-    hear(pair[0]);
+static void gives_up(int first) {
+    hear(pair[0]); /* the other has it */
     MUST(close(first) == 0);
-    int second = connected(address, port);
+    printf("%u %d\n", port_of(connected(address, port)), getpid());
+    fflush(stdout);
     tell(pair[0]);
     hear(pair[0]);
-    printf("%u %d\n", port_of(second), getpid());
-    fflush(stdout);
-    kill(child, SIGKILL);
-    MUST(waitpid(child, NULL, 0) == child);
-    kill(getpid(), SIGKILL);
+    kill(0, SIGKILL);
 }
 
-int main(int argc, char **argv) {
-    int pair[2];
-    if (argc == 4)
-        relatives(argv[1], argv[2]);
-    MUST(argc == 3 && socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) == 0);
+static int both;
+static void in_parent(void) {
+    gives_up(both);
+}
+
+static void forked(void) {
+    both = connected(address, port);
+    MUST(pthread_atfork(NULL, in_parent, NULL) == 0);
+    if (fork() == 0)
+        relative(both);
+}
+
+/* What is sent comes in turn: the first is the parent's. */
+static void received(void) {
+    MUST(close(socket(AF_INET, SOCK_STREAM, 0)) == 0); /* there is a ledger by now, that both share */
     pid_t child = fork();
     MUST(child >= 0);
     if (child == 0) {
-        MUST(dup2(pair[1], SOCKET) == SOCKET);
-        execl("/proc/self/exe", "joins", argv[1], argv[2], "relatives", NULL);
+        hear(pair[1]);
+        relative(receive_fd());
+    }
+    int fd = receive_fd();
+    tell(pair[0]);
+    gives_up(fd);
+}
+
+int main(int argc, char **argv) {
+    int stranger[2];
+    const bool sent = argc == 4 && strcmp(argv[1], "received") == 0;
+
+    MUST(argc == 4 || argc == 5);
+    address = argv[2], port = argv[3];
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, stranger) == 0);
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    if (argc == 5)
+        received();
+    pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        MUST(setpgid(0, 0) == 0); /* who is killed together */
+        if (!sent)
+            forked();
+        MUST(dup2(stranger[1], SOCKET) == SOCKET);
+        execl("/proc/self/exe", "joins", argv[1], address, port, "relatives", NULL);
         return 9;
     }
-    int fd = connected(argv[1], argv[2]);
-    send_fd(pair[0], fd);
-    send_fd(pair[0], fd);
-    MUST(waitpid(child, NULL, 0) == child && close(fd) == 0);
+    int fd = sent ? connected(address, port) : -1;
+    if (sent) {
+        send_fd(stranger[0], fd);
+        send_fd(stranger[0], fd);
+    }
+    MUST(waitpid(child, NULL, 0) == child && (fd < 0 || close(fd) == 0));
     return 0;
 }
