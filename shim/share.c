@@ -137,11 +137,13 @@ struct af_connection *af_shared(const struct af_socket *conn) {
     return shared && AF_LIKELY(atomic_load(&shared->hold) >> TAG_SHIFT == conn->tag) ? shared : NULL;
 }
 
-/* What the record's last use has left in the ledger goes, and its tag says that this is another use of it. What was never
+/* What the record's last use has left in the ledger goes, and its tag says that this is another use of it, whosever the last
+ * one was: records are given back, too. What was never
  * shared needs no other: as long as this process knows of no fork, its records are used again without coming here. */
 void af_begin_hold(struct af_socket *conn) {
     struct af_connection *shared = record_of(conn);
-    const uint64_t tag = ++conn->tag;
+    const uint64_t last = shared ? atomic_load_explicit(&shared->hold, memory_order_relaxed) >> TAG_SHIFT : conn->tag;
+    const uint64_t tag = conn->tag = (uint16_t)(last + 1);
     atomic_store_explicit(&conn->generation, af_generation(), memory_order_relaxed);
     conn->base = atomic_load(&af_forks.sum);
     if (!shared) /* the process ends, and has given its places back */

@@ -108,4 +108,5 @@ static void expect_second_unspoilt(const char *way) {
 Test(handed_over, a_relative_that_is_not_known_of_spoils_no_other_record) {
     expect_second_unspoilt("received");
     expect_second_unspoilt("forked");
+    expect_second_unspoilt("ended");
 }

@@ -1,8 +1,9 @@
 /* A connection that two relatives have, of whom one may not know of the other: he lets go of it and opens another one, the
  * other half-closes the first; and he is killed with his.
  *
- * joins WAY ADDRESS PORT    WAY: received, by each for himself from a stranger; or forked, of which the parent, in a handler
- *                           of pthread_atfork, is not told yet
+ * joins WAY ADDRESS PORT    WAY: received, by each for himself from a stranger; forked, of which the parent, in a handler
+ *                           of pthread_atfork, is not told yet; or ended: so, but the parent ends, and the next connection
+ *                           is a sibling's
  * Prints the local port of the second connection, and the pid of who opened it. */
 #include "way.h"
 
@@ -59,9 +60,7 @@ static void relative(int fd) {
     pause();
 }
 
-static void gives_up(int first) {
-    hear(pair[0]); /* the other has it */
-    MUST(close(first) == 0);
+static void opens_another(void) {
     printf("%u %d\n", port_of(connected(address, port)), getpid());
     fflush(stdout);
     tell(pair[0]);
@@ -69,9 +68,18 @@ static void gives_up(int first) {
     kill(0, SIGKILL);
 }
 
+static void gives_up(int first) {
+    hear(pair[0]); /* the other has it */
+    MUST(close(first) == 0);
+}
+
 static int both;
+static bool ends;
 static void in_parent(void) {
     gives_up(both);
+    if (ends)
+        exit(0);
+    opens_another();
 }
 
 static void forked(void) {
@@ -79,6 +87,19 @@ static void forked(void) {
     MUST(pthread_atfork(NULL, in_parent, NULL) == 0);
     if (fork() == 0)
         relative(both);
+}
+
+static void ended(void) {
+    pid_t children[2];
+    MUST(close(socket(AF_INET, SOCK_STREAM, 0)) == 0); /* there is a ledger by now, that all share */
+    for (int i = 0; i < 2; i++) {
+        children[i] = fork();
+        MUST(children[i] >= 0);
+        ends = true;
+        if (children[i] == 0)
+            i == 0 ? forked() : opens_another();
+        MUST(waitpid(children[i], NULL, 0) == children[i]);
+    }
 }
 
 /* What is sent comes in turn: the first is the parent's. */
@@ -93,6 +114,7 @@ static void received(void) {
     int fd = receive_fd();
     tell(pair[0]);
     gives_up(fd);
+    opens_another();
 }
 
 int main(int argc, char **argv) {
@@ -109,6 +131,8 @@ int main(int argc, char **argv) {
     MUST(child >= 0);
     if (child == 0) {
         MUST(setpgid(0, 0) == 0); /* who is killed together */
+        if (!strcmp(argv[1], "ended"))
+            ended();
         if (!sent)
             forked();
         MUST(dup2(stranger[1], SOCKET) == SOCKET);
