@@ -21,6 +21,8 @@
 
 #define PREFIX "run-"
 #define KEEP ".keep"
+#define TEMPORARY "afterfin-" /* and RANDOM, of mkdtemp(3) */
+#define RANDOM "XXXXXX"
 enum { OPEN_DIRECTORY = O_RDONLY | O_DIRECTORY | O_CLOEXEC, BOX = 01733, MOST_KEPT = 4096 };
 
 static void clean(int base);
@@ -34,35 +36,57 @@ void af_ledger_dir_name(unsigned uid, const char *runtime, char path[PATH_MAX]) 
         snprintf(path, PATH_MAX, "/tmp/afterfin-%u", uid);
 }
 
-int af_ledger_dir_default(char path[PATH_MAX]) {
+/* A descriptor, or -errno: EPERM where it is not private to us. */
+static int make_private(const char *path) {
     struct stat st;
-    af_ledger_dir_name(geteuid(), getenv("XDG_RUNTIME_DIR"), path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return -errno;
     int fd = open(path, OPEN_DIRECTORY | O_NOFOLLOW);
     if (fd < 0)
         return -errno;
     /* Root's is to be searched, not listed, by who is on his way to the directory of a run. */
-    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & (geteuid() ? 077 : 066))) {
-        clean(fd);
-        af_expire_ledgers(fd, AF_EXPIRE_AFTER_S);
+    if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & (geteuid() ? 077 : 066)))
         return fd;
-    }
     close(fd);
     return -EPERM;
 }
 
-/* The default directory, once it is open: root's stands for all users', another user's for both that are his. */
-static int by_default = -1;
+/* As the library does it (shim/memory.c): an XDG_RUNTIME_DIR that is another user's, or gone, is passed over. */
+int af_ledger_dir_default(char path[PATH_MAX]) {
+    char temporary[PATH_MAX];
+    af_ledger_dir_name(geteuid(), getenv("XDG_RUNTIME_DIR"), path);
+    af_ledger_dir_name(geteuid(), NULL, temporary);
+    int fd = make_private(path), other = -1;
+    if ((fd == -ENOENT || fd == -EACCES || fd == -EPERM) && strcmp(path, temporary) != 0)
+        other = make_private(temporary);
+    if (other >= 0) {
+        memcpy(path, temporary, sizeof temporary);
+        fd = other;
+    }
+    if (fd >= 0) {
+        clean(fd);
+        af_expire_ledgers(fd, AF_EXPIRE_AFTER_S);
+    }
+    return fd;
+}
+
+/* What was opened to be read, if it is the default directory: root's stands for all users', another user's for both that
+ * are his. */
+static int opened = -1;
+static bool by_default;
+
+static bool is_same(const struct stat *a, int directory) {
+    struct stat b;
+    return fstat(directory, &b) == 0 && a->st_dev == b.st_dev && a->st_ino == b.st_ino;
+}
 
 /* Where a program has his ledgers that another user has started: it had the other's XDG_RUNTIME_DIR. */
-static void collect_temporary(struct af_collection *c) {
-    char path[PATH_MAX], other[PATH_MAX];
+static void collect_temporary(struct af_collection *c, int directory) {
+    char path[PATH_MAX];
     struct stat st;
-    af_ledger_dir_name(geteuid(), getenv("XDG_RUNTIME_DIR"), other);
     af_ledger_dir_name(geteuid(), NULL, path);
-    int fd = strcmp(path, other) == 0 ? -1 : open(path, OPEN_DIRECTORY | O_NOFOLLOW);
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077)) {
+    int fd = open(path, OPEN_DIRECTORY | O_NOFOLLOW);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077) && !is_same(&st, directory)) {
         char *where = af_format("%s/", path);
         af_expire_ledgers(fd, AF_EXPIRE_AFTER_S);
         af_collect_add(c, fd, where, NULL);
@@ -74,21 +98,24 @@ static void collect_temporary(struct af_collection *c) {
 
 void af_ledger_dir_collect(struct af_collection *c, int directory) {
     af_collect_begin(c);
-    af_collect_add(c, directory, "", NULL);
-    if (directory == by_default && geteuid() == 0)
+    if (directory >= 0)
+        af_collect_add(c, directory, "", NULL);
+    if (by_default && directory == opened && geteuid() == 0)
         af_collect_users(c);
-    else if (directory == by_default)
-        collect_temporary(c);
+    else if (by_default && directory == opened)
+        collect_temporary(c, directory);
     af_collect_end(c);
 }
 
-int af_ledger_dir_open(const char *command, const char *named) {
+int af_ledger_dir_open(const char *command, const char *named, int *directory) {
     char path[PATH_MAX];
+    struct stat st;
     int fd = named ? open(named, OPEN_DIRECTORY) : af_ledger_dir_default(path);
-    by_default = named ? -1 : fd;
-    if (fd >= 0)
-        return fd;
-    int error = named ? errno : -fd;
+    const int error = fd >= 0 ? 0 : named ? errno : -fd;
+    *directory = opened = fd >= 0 ? fd : -1;
+    by_default = !named;
+    if (!error || (!named && lstat(path, &st) != 0 && errno == ENOENT))
+        return 0;
     if (!named && error == EPERM)
         af_tell("%s: %s is not a directory of mode 0700 of our own", command, path);
     else
@@ -287,11 +314,44 @@ static bool make_in(struct af_run_dir *dir, const char *base, bool ours) {
     return false;
 }
 
+static bool has_run(int base) {
+    int again = openat(base, ".", OPEN_DIRECTORY);
+    DIR *list = again < 0 ? NULL : fdopendir(again);
+    bool has = false;
+    for (struct dirent *e; list && (e = readdir(list));)
+        has |= strncmp(e->d_name, PREFIX, strlen(PREFIX)) == 0;
+    if (list)
+        closedir(list);
+    return has;
+}
+
+/* Remove what a run that was killed, or left a daemon, had to put here: nobody else looks for it. Of six digits is the
+ * default directory of a user; an empty one another run is just making. */
+static void clean_temporary(const char *place) {
+    DIR *list = opendir(place);
+    struct stat st;
+    for (struct dirent *e; list && (e = readdir(list));) {
+        const char *tail = strncmp(e->d_name, TEMPORARY, strlen(TEMPORARY)) == 0 ? e->d_name + strlen(TEMPORARY) : "";
+        if (strlen(tail) != strlen(RANDOM) || !tail[strspn(tail, "0123456789")])
+            continue;
+        int base = openat(dirfd(list), e->d_name, OPEN_DIRECTORY | O_NOFOLLOW);
+        if (base >= 0 && fstat(base, &st) == 0 && st.st_uid == geteuid() && has_run(base)) {
+            clean(base);
+            unlinkat(dirfd(list), e->d_name, AT_REMOVEDIR); /* unless it is in use */
+        }
+        if (base >= 0)
+            close(base);
+    }
+    if (list)
+        closedir(list);
+}
+
 /* An image from scratch has no /tmp, and a root that may only be read no use of it; what runs containers makes /dev/shm. */
 static bool make_elsewhere(struct af_run_dir *dir) {
     static const char *const places[] = { "/tmp", "/dev/shm" };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(dir->temporary, sizeof dir->temporary, "%s/afterfin-XXXXXX", places[i]);
+        clean_temporary(places[i]);
+        snprintf(dir->temporary, sizeof dir->temporary, "%s/" TEMPORARY RANDOM, places[i]);
         const bool made = mkdtemp(dir->temporary);
         dir->base = made ? open(dir->temporary, OPEN_DIRECTORY) : -1;
         if (make_in(dir, dir->temporary, true))
@@ -311,9 +371,13 @@ bool af_run_dir_make(struct af_run_dir *dir, const char *who, const struct af_po
     dir->base = open_base(policy, base);
     if (make_in(dir, base, policy->ledger != AF_LEDGER_DIRECTORY || strcmp(base, policy->ledger_dir) != 0))
         return true;
+    const int error = dir->base < 0 ? -dir->base : errno;
+    const bool kept = dir->keep;
+    dir->keep = false; /* nobody would look for them there, or remove them */
     if (make_elsewhere(dir)) {
-        if (dir->keep)
-            af_tell("%s: %s cannot be used; the ledgers go to %s", who, base, dir->temporary);
+        if (kept)
+            af_tell("%s: %s cannot be used: %s; the ledgers are in %s, and gone when the run ends", who, base,
+                    strerror(error), dir->path);
         return true;
     }
     af_tell("%s: no directory for ledgers, neither %s nor in /tmp or /dev/shm: %s", who, base, strerror(errno));

@@ -25,14 +25,15 @@ struct af_run_dir {
 /* The default ledger directory of a user, `runtime` being his XDG_RUNTIME_DIR or NULL. */
 void af_ledger_dir_name(unsigned uid, const char *runtime, char path[PATH_MAX]);
 
-/* Open (and make) the default ledger directory: /run/afterfin for root, else $XDG_RUNTIME_DIR/afterfin, else
- * /tmp/afterfin-UID; and remove what is over in it (expire.h). A descriptor, or -errno: EPERM where it is there and
- * not private to us. */
+/* Open (and make) the default ledger directory: /run/afterfin for root, else $XDG_RUNTIME_DIR/afterfin, else, or where
+ * that is not ours to use, /tmp/afterfin-UID; and remove what is over in it (expire.h). A descriptor, or -errno: EPERM
+ * where it is there and not private to us. */
 int af_ledger_dir_default(char path[PATH_MAX]);
 
-/* Open the directory that was named, to read ledgers in it; the default one where none was (NULL). A descriptor,
- * or negative: it has been said why, in the name of `command`. */
-int af_ledger_dir_open(const char *command, const char *named);
+/* Open the directory that was named, to read ledgers in it; the default one where none was (NULL). 0, or -errno: it
+ * has been said why, in the name of `command`. *directory is a descriptor, or -1; with 0 that is where the default one
+ * is not there and cannot be made, as on a /run that may only be read: nobody has a ledger in it. */
+int af_ledger_dir_open(const char *command, const char *named, int *directory);
 
 /* af_collect of what af_ledger_dir_open has opened. Where that is root's default directory those of all other users are
  * collected too: /run/user/UID/afterfin and /tmp/afterfin-UID, as far as they are that user's and nobody else can
@@ -45,8 +46,8 @@ void af_ledger_dir_collect(struct af_collection *collection, int directory);
 size_t af_ledger_dir_clean(int directory, unsigned after_s);
 
 /* Make the directory of this run, in the directory that the user named for ledgers, else in the default one,
- * else anywhere in /tmp; and remove what runs that were killed have left there. False: it has been said why,
- * in the name of the subcommand `who`. */
+ * else anywhere in /tmp, where it is gone with the run, whatever was asked for; and remove what runs that were killed
+ * have left there. False: it has been said why, in the name of the subcommand `who`. */
 bool af_run_dir_make(struct af_run_dir *dir, const char *who, const struct af_policy *policy);
 
 /* The run is over. Where processes still write there, or are yet to, all is left as it is, for a later run

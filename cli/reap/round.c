@@ -41,12 +41,14 @@ static int pick_by_owner(const struct af_reap *q, bool tell, struct af_reaped *r
     struct af_kernel_sockets *kernel = &r->kernel;
     struct af_collection found;
     size_t kept = 0;
-    const int directory = af_ledger_dir_open("reap", q->directory);
-    r->told = directory < 0;
-    if (r->told)
-        return directory;
+    int directory;
+    const int error = af_ledger_dir_open("reap", q->directory, &directory);
+    r->told = error != 0;
+    if (error)
+        return error;
     af_collect(&found, directory); /* not all users' */
-    close(directory);
+    if (directory >= 0)
+        close(directory);
     af_settle_records(&found);
     for (size_t i = 0; i < kernel->n; i++) {
         const struct af_owner owner = af_settle_owner(&found, kernel->all[i].cookie);

@@ -91,10 +91,11 @@ static void tell_contested(const struct af_collection *found, const struct af_ke
                 contested);
 }
 
-static void read_ledgers(struct af_report *r, int directory, const struct af_metrics_history *history) {
+static void read_ledgers(const struct request *q, struct af_report *r, int directory,
+                         const struct af_metrics_history *history) {
     struct af_collection found;
     struct af_kernel_sockets kernel;
-    if (history->lock >= 0) /* what is kept of removed ledgers is of this directory's */
+    if (q->format == PROMETHEUS && !q->n_logs) /* what is kept of removed ledgers is of this directory's */
         af_collect_except(&found, directory, &history->gone);
     else
         af_ledger_dir_collect(&found, directory);
@@ -123,7 +124,7 @@ static bool write_report(const struct af_report *r, const struct request *q) {
 /* Logs may tell of processes whose ledgers are gone, and nothing would show which: then there is no history. */
 static bool open_history(const struct request *q, int directory, struct af_metrics_history *history) {
     int error = 0;
-    if (q->format == PROMETHEUS && !q->n_logs)
+    if (q->format == PROMETHEUS && !q->n_logs && directory >= 0)
         error = af_metrics_history_open(history, directory);
     else if (q->format == PROMETHEUS && faccessat(directory, AF_METRICS_HISTORY_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         af_tell("report: with logs, counts of ledgers that are gone are left out: the logs may have them too");
@@ -140,15 +141,15 @@ static bool keep_history(struct af_metrics_history *history, struct af_report *r
     return !error;
 }
 
-static bool report(const struct request *q, int directory) {
+static bool report(const struct request *q, bool reads, int directory) {
     struct af_report r = { .ledgers = 0 };
     struct af_metrics_history history = { .lock = -1 };
     bool ok = true;
     af_busy_begin("report");
-    if (directory >= 0) {
+    if (reads) {
         if (!open_history(q, directory, &history))
             return false;
-        read_ledgers(&r, directory, &history);
+        read_ledgers(q, &r, directory, &history);
     }
     for (int i = 0; i < q->n_logs; i++)
         ok &= af_report_read_log(&r.totals.entries, q->logs[i]);
@@ -167,9 +168,9 @@ static char *metrics_now(void *context) {
     struct af_report r = { .ledgers = 0 };
     struct af_metrics_history history = { .lock = -1 };
     char *text = NULL;
-    const int directory = af_ledger_dir_open("report", q->directory);
-    if (directory >= 0 && open_history(q, directory, &history)) {
-        read_ledgers(&r, directory, &history);
+    int directory;
+    if (af_ledger_dir_open("report", q->directory, &directory) == 0 && open_history(q, directory, &history)) {
+        read_ledgers(q, &r, directory, &history);
         af_totals_sum(&r.totals);
         if (keep_history(&history, &r))
             text = af_report_metrics(&r);
@@ -196,12 +197,9 @@ int af_command_report(int argc, char **argv) {
     if (q.serves)
         return serve(&q);
     const bool reads = q.directory || q.n_logs == 0;
-    if (reads || q.clean) {
-        directory = af_ledger_dir_open("report", q.directory);
-        if (directory < 0)
-            return AF_EXIT_FAILURE;
-    }
-    bool ok = report(&q, reads ? directory : -1);
+    if ((reads || q.clean) && af_ledger_dir_open("report", q.directory, &directory) != 0)
+        return AF_EXIT_FAILURE;
+    bool ok = report(&q, reads, directory);
     if (q.clean && ok) {
         size_t removed = af_ledger_dir_clean(directory, q.clean_after_s);
         af_tell("report: removed %zu ledger%s", removed, removed == 1 ? "" : "s");

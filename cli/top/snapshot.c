@@ -34,7 +34,7 @@ static void add_elsewhere(void *snapshot, uint64_t net_ns) {
 }
 
 /* The kernel first: whatever is in its table then was recorded before. */
-int af_snapshot_take(struct af_snapshot *snapshot, int directory) {
+int af_snapshot_take(struct af_snapshot *snapshot, const int *directory) {
     memset(snapshot, 0, sizeof *snapshot);
     snapshot->pid_ns = af_own_namespace("pid");
     snapshot->tw_reuse = af_tw_reuse_read();
@@ -43,9 +43,9 @@ int af_snapshot_take(struct af_snapshot *snapshot, int directory) {
         return error;
     snapshot->at = now(CLOCK_MONOTONIC);
     snapshot->at_real = now(CLOCK_REALTIME);
-    snapshot->ledgers = directory >= 0;
-    if (snapshot->ledgers)
-        af_ledger_dir_collect(&snapshot->found, directory);
+    snapshot->ledgers = directory != NULL;
+    if (directory)
+        af_ledger_dir_collect(&snapshot->found, *directory);
     af_settle_records(&snapshot->found);
     af_elsewhere_each(&snapshot->elsewhere, &snapshot->found, add_elsewhere, snapshot);
     for (size_t i = 0; i < snapshot->n_namespaces; i++)

@@ -18,15 +18,15 @@ struct af_snapshot {
     size_t n_namespaces;
     struct af_collection found; /* settled */
     struct af_elsewhere elsewhere;
-    bool ledgers;     /* the directory was there */
+    bool ledgers;     /* the directory could be read, or nobody has any */
     uint64_t at;      /* CLOCK_MONOTONIC, ns: of the kernel's tables */
     uint64_t at_real; /* CLOCK_REALTIME, ns: before the ledgers were read */
     uint64_t pid_ns;  /* ours */
     int tw_reuse;     /* net.ipv4.tcp_tw_reuse; -1: not known */
 };
 
-/* Ledgers below `directory`; negative: there are none. 0, or -errno of the kernel's dump. */
-int af_snapshot_take(struct af_snapshot *snapshot, int directory);
+/* With the ledgers of what af_ledger_dir_open has opened; NULL: it could not. 0, or -errno of the kernel's dump. */
+int af_snapshot_take(struct af_snapshot *snapshot, const int *directory);
 void af_snapshot_free(struct af_snapshot *snapshot);
 
 #endif

@@ -8,8 +8,9 @@
 
 bool af_top_take(const char *directory, struct af_top_sample *sample, uint64_t since, bool tell) {
     struct af_snapshot snapshot;
-    const int fd = af_ledger_dir_open("top", directory);
-    const int error = af_snapshot_take(&snapshot, fd);
+    int fd;
+    const bool ledgers = af_ledger_dir_open("top", directory, &fd) == 0;
+    const int error = af_snapshot_take(&snapshot, ledgers ? &fd : NULL);
     if (fd >= 0)
         close(fd);
     if (error) {

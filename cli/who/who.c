@@ -120,13 +120,14 @@ int af_command_who(int argc, char **argv) {
     int status;
     if (!read_options(&q, argc, argv, &status))
         return status;
-    int directory = af_ledger_dir_open("who", q.directory);
-    if (directory < 0)
+    int directory;
+    if (af_ledger_dir_open("who", q.directory, &directory) != 0)
         return AF_EXIT_FAILURE;
     af_busy_begin("who");
     int error = af_owners_read(&w.owners, directory);
     af_busy_end();
-    close(directory);
+    if (directory >= 0)
+        close(directory);
     if (error) {
         af_tell("who: the kernel's table cannot be read: %s", strerror(-error));
         return AF_EXIT_FAILURE;

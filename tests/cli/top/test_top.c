@@ -211,7 +211,7 @@ static struct af_top_sample look_at(const char *directory, uint64_t since) {
     struct af_top_sample sample;
     struct af_snapshot look;
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    cr_assert_eq(af_snapshot_take(&look, fd), 0);
+    cr_assert_eq(af_snapshot_take(&look, &fd), 0);
     close(fd);
     af_top_sample(&sample, &look, since);
     af_snapshot_free(&look);
