@@ -154,18 +154,24 @@ static void put_panel(FILE *to, const struct af_experiment *e, const struct pane
 
 /* ---- words -------------------------------------------------------------------------------------------------- */
 
-enum { LINE = 128, VERDICT_LINES = 3 }; /* characters of 12 points in 900 pixels */
+enum {
+    LINE = 128,
+    TITLE = 100,
+    SIDE = 98,
+    VERDICT_LINES = 3
+}; /* characters of 12, 15 and 13 points in 900 pixels,
+                                                                 * of a side beside the number of rounds */
 
-/* As many lines as there is room for, wrapped at blanks; what is too long ends in an ellipsis. */
-static char *wrapped(char *text, size_t lines) {
+/* As many lines of so many characters as there is room for, wrapped at blanks; what is too long ends in an ellipsis. */
+static char *wrapped(char *text, size_t lines, size_t most) {
     char *clean = af_utf8_text(text, strlen(text), NULL), *at = clean;
     free(text);
-    for (size_t line = 1; strlen(at) > LINE; line++) {
-        char *end = at + LINE;
+    for (size_t line = 1; strlen(at) > most; line++) {
+        char *end = at + most;
         while (end > at && *end != ' ')
             end--;
         if (line == lines || end == at) {
-            for (end = at + LINE - 3; end > at && ((unsigned char)*end & 0xc0) == 0x80; end--)
+            for (end = at + most - 3; end > at && ((unsigned char)*end & 0xc0) == 0x80; end--)
                 ;
             strcpy(end, "...");
             break;
@@ -180,11 +186,11 @@ struct place {
     double x, y;
     int points; /* of the font */
     const char *how;
-    size_t lines;
+    size_t lines, most; /* characters of each */
 };
 
 static void put_words(FILE *to, const struct place *place, char *text) {
-    char *shown = wrapped(text, place->lines);
+    char *shown = wrapped(text, place->lines, place->most);
     double y = place->y;
     for (char *rest = NULL, *line = strtok_r(shown, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         fputs("set label ", to);
@@ -204,17 +210,17 @@ static char *command_line(const struct af_experiment *e) {
 
 /* Labels go with the panel that is drawn next, wherever they are. */
 static void put_title(FILE *to, const struct af_experiment *e) {
-    put_words(to, &(struct place){ 0.02, 0.955, 15, "", 1 }, command_line(e));
+    put_words(to, &(struct place){ 0.02, 0.955, 15, "", 1, TITLE }, command_line(e));
     for (int s = 0; s < 2; s++) {
         char *policy = af_compare_policy(&e->side[s]);
         char *how = af_format("point %s offset 1.3,-0.35", points[s]);
-        put_words(to, &(struct place){ 0.02, 0.895 - 0.052 * s, 13, how, 1 },
+        put_words(to, &(struct place){ 0.02, 0.9 - 0.05 * s, 13, how, 1, SIDE },
                   af_format("%s: %s", e->side[s].name, policy));
         free(policy);
         free(how);
     }
-    put_words(to, &(struct place){ 0.98, 0.895, 13, "right", 1 }, af_compare_extent(e));
-    put_words(to, &(struct place){ 0.02, 0.125, 12, "", VERDICT_LINES }, af_compare_verdict(e));
+    put_words(to, &(struct place){ 0.98, 0.9, 13, "right", 1, LINE }, af_compare_extent(e));
+    put_words(to, &(struct place){ 0.02, 0.125, 12, "", VERDICT_LINES, LINE }, af_compare_verdict(e));
 }
 
 static void put_script(FILE *to, const struct af_experiment *e) {
@@ -224,7 +230,7 @@ static void put_script(FILE *to, const struct af_experiment *e) {
                 put_side(to, e, &panels[p], &panels[p].column[c], s);
     fputs(
         "set terminal svg size 900,470 noenhanced font \",12\" background \"white\"\nset multiplot\nset key off\n"
-        "set grid ytics\nset tics nomirror\nset ytics format \"%.6g\"\nset border 3\nset tmargin at screen 0.75\nset bmargin at screen 0.27\n",
+        "set grid ytics\nset tics nomirror\nset ytics format \"%.6g\"\nset border 3\nset tmargin at screen 0.72\nset bmargin at screen 0.27\n",
         to);
     put_title(to, e);
     for (size_t p = 0; p < PANELS; p++)

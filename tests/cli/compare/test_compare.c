@@ -173,6 +173,35 @@ static unsigned points_of(const char *cmd, unsigned rounds) {
     return points;
 }
 
+/* Where the text that begins so stands in a picture: the height of its line. */
+static double height_of(const char *svg, const char *text) {
+    const char *at = strstr(svg, text);
+    cr_assert(at, "no '%s'", text);
+    while (at > svg && strncmp(at, "translate(", 10) != 0)
+        at--;
+    return atof(strchr(at, ',') + 1);
+}
+
+Test(compare, keeps_the_words_of_its_picture_apart) {
+    if (access("/usr/bin/gnuplot", X_OK) != 0)
+        cr_skip_test("no gnuplot to draw with");
+    ns_enter();
+    const char *plot = scratch_path();
+    struct ended e = command(NULL, "compare", "-a", "linger=off", "-a",
+                             "rules=connect 10.0.0.0/8:443 linger=ack; connect 10.0.0.0/8:80 linger=ack; "
+                             "connect 10.1.0.0/16:5432 keepalive=60",
+                             "-b", "linger=ack", "-r", "1", "--plot", plot, "--", "/bin/sh", "-c",
+                             "true 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 "
+                             "0123456789 0123456789 0123456789",
+                             NULL);
+    const char *svg = file_text(plot);
+    cr_assert(e.status == 0 && svg, "%s", e.err);
+    const double side = height_of(svg, ">B: linger=ack<"), title = height_of(svg, ">TIME_WAITs left<");
+    cr_expect_geq(title - side, 12 + 6, "%.1f below %.1f: it is 12 high, and does not touch", title, side);
+    cr_expect_leq(strcspn(strstr(svg, ">A: ") + 1, "<"), 98, "the number of rounds stands beside it");
+    cr_expect_leq(strcspn(strstr(svg, ">/bin/sh -c") + 1, "<"), 100, "wider than the picture");
+}
+
 /* A round is a point of wall time, three of latency, one of TIME_WAITs and one of ports, for A and for B; without
  * connects there are none of latency. */
 Test(compare, draws_every_round) {
