@@ -11,10 +11,10 @@
 /* ---- elf.c: the few facts that decide whether a library can be preloaded ------------------------------------- */
 
 struct af_elf {
-    uint8_t class, data;   /* ELFCLASS..., ELFDATA... */
-    uint16_t machine;      /* EM_... */
-    bool moves;            /* ET_DYN: is loaded anywhere (PIE); of native files and those of i386 */
-    bool library;          /* ... and nowhere to begin: what others open; of native files */
+    uint8_t class, data; /* ELFCLASS..., ELFDATA... */
+    uint16_t machine;    /* EM_... */
+    bool moves;          /* ET_DYN: is loaded anywhere (PIE); of native files and those of i386 */
+    bool library;        /* ... and is opened by others: it has no entry, or needs libraries and no loader; as moves */
     char loader[PATH_MAX]; /* PT_INTERP; empty: none, or not read (of another machine) */
 };
 

@@ -87,13 +87,23 @@ static bool read_i386(int fd, struct af_elf *out) {
         file.e_phentsize != sizeof header || file.e_phnum > AF_ELF_HEADERS)
         return false;
     out->moves = file.e_type == ET_DYN;
+    out->library = out->moves && file.e_entry == 0;
     for (size_t i = 0; i < file.e_phnum && !out->loader[0]; i++) {
         if (!af_elf_at(fd, file.e_phoff + (uint64_t)i * sizeof header, &header, sizeof header))
             return false;
         if (header.p_type == PT_INTERP)
             read_loader(fd, header.p_offset, header.p_filesz, out->loader);
     }
+    out->library &= !out->loader[0];
     return true;
+}
+
+/* Who needs libraries, and nobody to load them, is loaded by others itself: older linkers gave that an entry, too. */
+static bool needs_others(int fd) {
+    struct af_elf_dynamic dynamic;
+    const bool needs = af_elf_dynamic(fd, &dynamic) && dynamic.n_needed > 0;
+    af_elf_dynamic_free(&dynamic);
+    return needs;
 }
 
 bool af_elf_read(int fd, struct af_elf *out) {
@@ -109,6 +119,6 @@ bool af_elf_read(int fd, struct af_elf *out) {
     for (size_t i = 0; n != SIZE_MAX && i < n && !out->loader[0]; i++)
         if (headers[i].p_type == PT_INTERP)
             read_loader(fd, headers[i].p_offset, headers[i].p_filesz, out->loader);
-    out->library = out->moves && !out->loader[0] && file.e_entry == 0;
+    out->library = out->moves && !out->loader[0] && (file.e_entry == 0 || needs_others(fd));
     return n != SIZE_MAX;
 }

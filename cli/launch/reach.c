@@ -86,6 +86,8 @@ static bool loads_library_32(struct af_reach *r, const struct af_elf *elf) {
 /* Our own loader stands for glibc. */
 static bool loads_libraries(struct af_reach *r, int fd, const struct af_elf *elf) {
     struct af_elf self = { .loader = "" };
+    if (elf->library && !is_musl(r->files[r->n_files - 1]))
+        return no(r, "is a library and no program: others load it (doctor tells what it calls)");
     if (af_elf_is_i386(elf))
         return loads_library_32(r, elf);
     if (!af_elf_native(elf))

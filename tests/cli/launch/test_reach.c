@@ -36,6 +36,7 @@ static const char *elf(unsigned char class, unsigned char data, uint16_t machine
     } image = { .file = { .e_type = ET_DYN,
                           .e_machine = machine,
                           .e_version = 1,
+                          .e_entry = sizeof image.file,
                           .e_phoff = sizeof image.file,
                           .e_phentsize = sizeof image.header,
                           .e_phnum = 1,
@@ -115,6 +116,22 @@ Test(reach, refuses_what_is_no_program_for_this_machine_and_its_libc) {
     dprintf(fd, "#!%s\n", self);
     close(fd);
     cr_expect(af_reachable(self, NULL, why), "exec will say ELOOP");
+}
+
+/* A shared object without a loader is not static; with an entry too, as older linkers give it. */
+Test(reach, refuses_a_library_and_calls_it_so) {
+    size_t size = 0;
+    char *image = NULL;
+    FILE *file = fopen(library_path(), "re"), *copy = open_memstream(&image, &size);
+    for (int c; (c = fgetc(file)) != EOF;)
+        fputc(c, copy);
+    fclose(copy);
+    fclose(file);
+    cr_assert_eq(((Elf64_Ehdr *)(void *)image)->e_entry, 0);
+    expect_refused(new_file(image, size), "is a library and no program");
+    ((Elf64_Ehdr *)(void *)image)->e_entry = 4096;
+    expect_refused(new_file(image, size), "is a library and no program");
+    expect_refused(script("#!%s\n", new_file(image, size)), "is a library and no program");
 }
 
 Test(reach, follows_env_to_what_it_runs) {
