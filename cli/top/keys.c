@@ -119,10 +119,27 @@ static void leave(struct af_top_state *s) {
     s->typing = false;
 }
 
-/* A process that runs, and whose number is one of ours. */
+/* Why a row is no process that runs, and whose number is one of ours; from malloc. NULL: it is. */
+static char *why_not_to_set(const struct af_top_state *s, const struct af_top_row *row) {
+    if (!row)
+        return af_format("no row, no process to set");
+    if (s->ask.by != AF_BY_PROCESS)
+        return af_format("a program is no process to set; p shows processes");
+    if (row->unknown)
+        return af_format("nobody knows whose these are: no process to set");
+    if (row->fate != AF_FATE_RUNNING)
+        return af_format("%d %s has ended: no process to set", row->pid, row->program);
+    if (row->pid_ns)
+        return af_format("%d %s is in another pid namespace: to be set from there", row->pid, row->program);
+    return NULL;
+}
+
 static void ask_to_set(struct af_top_state *s) {
     const struct af_top_row *row = s->view->n ? s->view->rows[s->at] : NULL;
-    if (!row || s->ask.by != AF_BY_PROCESS || row->unknown || row->pid_ns || row->fate != AF_FATE_RUNNING)
+    char *why = why_not_to_set(s, row);
+    snprintf(s->refused, sizeof s->refused, "%s", why ? why : "");
+    free(why);
+    if (*s->refused)
         return;
     s->asked_pid = row->pid;
     snprintf(s->asked_program, sizeof s->asked_program, "%s", row->program);
@@ -207,6 +224,7 @@ static void type(struct af_top_state *s, int key) {
 void af_top_key(struct af_top_state *s, int key) {
     if (key == AF_KEY_NONE)
         return;
+    s->refused[0] = 0;
     if (s->typing) {
         type(s, key);
         return;
@@ -233,6 +251,8 @@ char *af_top_hint(const struct af_top_state *s, size_t width) {
     if (s->asked_pid)
         return af_format("set %d %s? y linger=ack-always, o linger=off, other keys: nothing", s->asked_pid,
                          s->asked_program);
+    if (*s->refused)
+        return af_format("%s", s->refused);
     char *text = af_format("%s", "");
     for (size_t i = 0; i < ACTIONS; i++) {
         if (!actions[i].hint || strlen(text) + 2 + strlen(actions[i].hint) > width)

@@ -17,7 +17,8 @@ struct af_top_state {
     double delay_s;
     int asked_pid; /* not 0: it is asked what is to be set there */
     char asked_program[64];
-    const char *set; /* that has been answered: to be carried out, for asked_pid */
+    char refused[160]; /* why it is not asked: shown until the next key */
+    const char *set;   /* that has been answered: to be carried out, for asked_pid */
 };
 
 void af_top_key(struct af_top_state *state, int key);

@@ -178,7 +178,8 @@ static void draw(struct live *l) {
     if (n_heard)
         put(height - 2, AF_ALARM,
             n_heard > 1 ? af_format("%s (and %zu more)", heard, n_heard - 1) : af_format("%s", heard));
-    put(height - 1, l->state.typing || l->state.asked_pid ? AF_HEADER : AF_PLAIN, af_top_hint(&l->state, width));
+    put(height - 1, l->state.typing || l->state.asked_pid || *l->state.refused ? AF_HEADER : AF_PLAIN,
+        af_top_hint(&l->state, width));
     af_screen_end();
 }
 

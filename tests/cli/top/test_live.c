@@ -304,6 +304,25 @@ Test(top_live, ends_when_its_terminal_is_gone) {
     cr_expect_eq(end_of(pid), 128 + SIGHUP);
 }
 
+Test(top_live, says_why_a_row_is_no_process_to_set) {
+    struct screen s;
+    struct peer peer;
+    ns_enter();
+    pid_t pid = start(&s, left_behind(&peer));
+    screen_wait(&s, "by time_wait");
+    screen_type(&s, "ga");
+    screen_wait(&s, "connect_close has ended: no process to set");
+    screen_type(&s, "jja");
+    screen_wait(&s, "nobody knows whose these are: no process to set");
+    screen_type(&s, "/nosuch\ra");
+    screen_wait(&s, "no row, no process to set");
+    screen_type(&s, "\033pa");
+    screen_wait(&s, "a program is no process to set; p shows processes");
+    screen_type(&s, "p");
+    screen_wait(&s, "q quit");
+    quit(&s, pid);
+}
+
 Test(top_live, sets_a_process_by_a_key_and_asks_before) {
     struct screen s;
     int terminal;
