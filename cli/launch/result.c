@@ -47,6 +47,8 @@ void af_run_recorded(struct af_result *r, const char *who, char **command, struc
         af_supervisor_start(&supervisor, who, settings, r->recorded ? r->dir.path : NULL, false))
         af_child_run(who, command, settings->environment, settings->supervised ? &supervisor : NULL, &sampling,
                      &r->child);
+    if (r->child.started && r->recorded)
+        af_supervisor_tell_lack(&supervisor, who, r->dir.path);
     af_supervisor_leave(&supervisor);
     signal(SIGPIPE, SIG_IGN); /* nobody may read what we write now; CMD's status is still to be given back */
     if (r->child.started)

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- the line to it: a listener goes over, and a byte comes back: 0, ready, or errno ------------------------------ */
+/* ---- the line to it: a listener goes over, and a byte comes back: 0, ready, or errno; then perhaps an errno ------- */
 
 static bool send_listener(int line, int listener) {
     union {
@@ -136,10 +137,16 @@ static bool tell(int line, int error) {
     return send(line, &byte, 1, MSG_NOSIGNAL) == 1;
 }
 
+void af_lacks_room(const struct af_supervision *s, int error) {
+    static _Atomic bool told;
+    if (error && !atomic_exchange(&told, true))
+        tell(s->line, error);
+}
+
 static void supervise(const struct af_settings *settings, const char *directory, unsigned calls) {
     const int line = 3;
     static struct af_supervision s;
-    s = (struct af_supervision){ .settings = settings, .directory = directory };
+    s = (struct af_supervision){ .settings = settings, .directory = directory, .line = line };
     af_likeness_init(&s.like_us);
     s.listener = receive_listener(line);
     if (s.listener < 0) {
@@ -156,7 +163,6 @@ static void supervise(const struct af_settings *settings, const char *directory,
     const int error = in_hand ? start_threads(&s, in_hand) : errno;
     if (!tell(line, error) || error)
         return;
-    close(line);
     af_hold_on(s.listener);
 }
 
@@ -329,6 +335,13 @@ int af_supervisor_enter(const struct af_supervisor *supervisor) {
     const bool told = send_listener(supervisor->line, listener) && read(supervisor->line, &error, 1) == 1;
     close(listener);
     return told ? -error : -EPIPE;
+}
+
+/* Whatever CMD waited for had been answered, and the byte comes before an answer. */
+void af_supervisor_tell_lack(const struct af_supervisor *supervisor, const char *who, const char *directory) {
+    unsigned char error = 0;
+    if (supervisor->line >= 0 && recv(supervisor->line, &error, 1, MSG_DONTWAIT) == 1 && error)
+        af_tell("%s: %s: %s; not all of what is static is in its ledger", who, directory, strerror(error));
 }
 
 void af_supervisor_leave(struct af_supervisor *supervisor) {

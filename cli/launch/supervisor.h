@@ -46,6 +46,9 @@ bool af_supervisor_start(struct af_supervisor *supervisor, const char *who, cons
  * already; -EPIPE, it has ended before it began; another -errno, of it or of us. */
 int af_supervisor_enter(const struct af_supervisor *supervisor);
 
+/* CMD has ended: say, in the name of `who`, if a ledger in this directory had no room for what came from outside. */
+void af_supervisor_tell_lack(const struct af_supervisor *supervisor, const char *who, const char *directory);
+
 /* Nothing will enter any more. Where it has ended by now, it is collected. */
 void af_supervisor_leave(struct af_supervisor *supervisor);
 

@@ -40,6 +40,8 @@ unsigned af_supervised_calls(const struct af_settings *settings, bool counts) {
         return counts || af_policy_acts(policy) ? AF_NOTIFY_SOCKET : 0;
     if (counts || (af_policy_acts(policy) && af_keys_asked(policy, AF_ROLE_CONNECT)))
         calls |= AF_NOTIFY_CONNECT;
+    if (counts) /* that there is a server is worth knowing, too */
+        calls |= AF_NOTIFY_LISTEN;
     if (af_policy_acts(policy) && (af_keys_asked(policy, AF_ROLE_LISTEN) || bind & AF_BIT(REUSEADDR)))
         calls |= AF_NOTIFY_LISTEN;
     if (af_policy_acts(policy) && af_keys_asked(policy, AF_ROLE_CONNECT) & AF_BIT(SOURCE))

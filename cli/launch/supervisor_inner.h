@@ -18,6 +18,7 @@ struct af_likeness {
 struct af_supervision {
     const struct af_settings *settings;
     const char *directory; /* NULL: nothing is counted */
+    int line;              /* to who has started us: af_lacks_room */
     int listener;
     bool holds; /* af_notify_holds */
     struct af_likeness like_us;
@@ -108,6 +109,9 @@ void af_take_back_source(const struct af_supervision *s, int fd, uint64_t cookie
 /* supervisor_hand.c: socket(2), answered with a socket that we have made. False: it is to be let go. */
 bool af_supervise_socket(const struct af_supervision *s, struct af_charges *charges,
                          const struct af_notification *notification, const struct af_notified_call *call);
+
+/* supervisor.c: a ledger cannot be kept, or cannot grow, for this errno; any thread. It is said once. */
+void af_lacks_room(const struct af_supervision *s, int error);
 
 /* ---- what is known afterwards: supervisor_ledger.c ------------------------------------------------------------ */
 

@@ -28,6 +28,7 @@ enum { CHUNK = 1 << 16 };
 struct af_ledger_book {
     struct af_ledger_map map; /* the first: reach() comes from it to the book */
     struct af_ledger_book *next;
+    const struct af_supervision *supervision;
     char program[AF_PROGRAM_SIZE];
     uint64_t net_ns;
     _Atomic unsigned char *backed; /* a chunk each: its disk has room for it */
@@ -53,8 +54,10 @@ static bool reach(struct af_ledger_map *map, enum af_section_of section, uint32_
         if (atomic_load(&book->backed[chunk]))
             continue;
         const uint64_t at = chunk * CHUNK, rest = map->header->size - at;
-        if (madvise((char *)map->header + at, rest < CHUNK ? rest : CHUNK, MADV_POPULATE_WRITE) != 0)
+        if (madvise((char *)map->header + at, rest < CHUNK ? rest : CHUNK, MADV_POPULATE_WRITE) != 0) {
+            af_lacks_room(book->supervision, errno == EFAULT ? ENOSPC : errno);
             return false;
+        }
         atomic_store(&book->backed[chunk], 1);
     }
     return true;
@@ -137,6 +140,7 @@ static struct af_ledger_book *make_book(const struct af_supervision *s, const ch
     }
     snprintf(book->program, sizeof book->program, "%s", program);
     book->net_ns = net_ns;
+    book->supervision = s;
     af_ledger_place_whole(&book->map, ledger, &room);
     book->map.reach = reach;
     describe(s, book, &room, pid);
@@ -172,12 +176,15 @@ static uint32_t add_process(struct af_ledger_book *book, pid_t pid, pid_t parent
     return slot;
 }
 
-/* As shim/memory.c does it: in the directory of a run a link that leads nowhere says why there is no ledger. */
+/* As shim/memory.c does it: in the directory of a run a link that leads nowhere says why there is no ledger. Elsewhere
+ * nobody would read it. */
 static void leave_reason(const struct af_supervision *s, pid_t pid, uint64_t start_ticks, int error) {
     char path[4200];
     const char *slash = strrchr(s->directory, '/');
     snprintf(path, sizeof path, "%s/%d-%llu.ledger", s->directory, (int)pid, (unsigned long long)start_ticks);
-    if (slash && strncmp(slash, "/run-", 5) == 0 && symlink(af_errno_name((uint32_t)error), path) != 0)
+    if (!slash || strncmp(slash, "/run-", 5) != 0)
+        af_lacks_room(s, error);
+    else if (symlink(af_errno_name((uint32_t)error), path) != 0)
         return; /* it has been said of this process */
 }
 

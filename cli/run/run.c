@@ -172,6 +172,8 @@ static int run_unrecorded(struct request *q) {
     const struct af_supervisor *supervisor;
     if (start_supervisor(q, &room, &supervisor))
         af_child_run("run", q->command, q->settings.environment, supervisor, &(struct af_periodic){ 0 }, &child);
+    if (child.started)
+        af_supervisor_tell_lack(&room, "run", q->ledgers);
     return child.status;
 }
 

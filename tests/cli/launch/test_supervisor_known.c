@@ -1,10 +1,12 @@
 /* What is told of static programs: only what is known of them, whoever tells it. */
 #include "tests/harness/command.h"
 #include "tests/harness/counts.h"
+#include "tests/harness/shell.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { STATIC = 5, DYNAMIC = 3 };
 
@@ -93,6 +95,41 @@ Test(supervisor_known, a_server_that_was_treated_has_a_socket) {
     struct ended e = victim_wait(&v);
     cr_expect(strstr(e.err, "1 process listened"), "%s", e.err);
     cr_expect_not(strstr(e.err, "no process reported"), "%s", e.err);
+}
+
+/* Nor need it be treated to be seen. */
+Test(supervisor_known, a_server_without_a_policy_has_a_socket) {
+    ns_enter();
+    struct victim v = command_start(NULL, "run", victim_path("static/server_close"), "127.0.0.1", "7001", "-n", "5",
+                                    "-q", "1", "-b", "10", NULL);
+    ns_wait_listen(7001);
+    client_run(&(struct client_options){ .port = 7001, .n = 5, .send = 1 });
+    struct ended e = victim_wait(&v);
+    cr_expect(strstr(e.err, "1 process listened"), "%s", e.err);
+    cr_expect_not(strstr(e.err, "no process reported"), "%s", e.err);
+}
+
+/* Full from the start it is said before CMD; what comes later, when it has ended. */
+Test(supervisor_known, a_disk_that_fills_later_is_told_of) {
+    static const char *const rows[] = { "dd if=/dev/zero of=$2/fill bs=4096", "true" };
+    if (geteuid() != 0)
+        cr_skip_test("needs root, for a disk of its own");
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    for (size_t i = 0; i < ROWS(rows); i++) { /* no room for a ledger; room for one, and not for so many records */
+        const char *dir = directory_made();
+        struct ended e =
+            shell("unshare -m sh -c 'mount -t tmpfs -o size=300k,mode=700 tmpfs %s || exit 77; build/afterfin "
+                  "run -q -s -p ledger=%s -- sh -c \"(%s) 2>&-; $0 127.0.0.1 $1 -n 5000\" $0 $1 $2' %s %u %s",
+                  dir, dir, rows[i], victim_path("static/connect_close"), peer.port, dir);
+        if (e.status == 77)
+            cr_skip_test("cannot mount: %s", e.err);
+        cr_expect_eq(e.status, 0, "%s", e.err);
+        cr_expect(strstr(e.err,
+                         text("run: %s: No space left on device; not all of what is static is in its ledger\n", dir)),
+                  "%s: %s", rows[i], e.err);
+        directory_removed(dir);
+    }
 }
 
 /* A table is not what makes a ledger. */
