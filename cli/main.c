@@ -14,11 +14,13 @@
 #include "cli/help.h"
 #include "cli/launch/child.h"
 #include "cli/options.h"
+#include "cli/output/memory.h"
 #include "cli/output/say.h"
 
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int run_command(int argc, char **argv);
@@ -40,6 +42,18 @@ static int help(int argc, char **argv) {
     return 0;
 }
 
+/* Of the subcommands, and the two words that are none. */
+static const char *closest_command(const char *word) {
+    const char **names = af_array(NULL, af_n_commands + 2, sizeof *names);
+    for (size_t i = 0; i < af_n_commands; i++)
+        names[i] = af_commands[i].name;
+    names[af_n_commands] = "help";
+    names[af_n_commands + 1] = "version";
+    const char *meant = af_closest(word, names, af_n_commands + 2, sizeof *names);
+    free(names);
+    return meant;
+}
+
 static int run_command(int argc, char **argv) {
     for (size_t i = 0; i < af_n_commands; i++)
         if (strcmp(af_commands[i].name, argv[0]) == 0)
@@ -52,7 +66,7 @@ static int run_command(int argc, char **argv) {
         af_print_version();
         return 0;
     }
-    const char *meant = af_closest(argv[0], af_commands, af_n_commands, sizeof *af_commands);
+    const char *meant = closest_command(argv[0]);
     af_tell("unknown subcommand '%s'%s%s%s; try 'afterfin --help'", argv[0], meant ? ", did you mean " : "",
             meant ? meant : "", meant ? "?" : "");
     return AF_EXIT_USAGE;

@@ -5,6 +5,7 @@
 #include "cli/ledgers/names.h"
 #include "cli/output/memory.h"
 #include "cli/output/table.h"
+#include "cli/output/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -74,13 +75,14 @@ static void say_failures(const struct af_experiment *e, int side) {
 
 static void say_statuses(const struct af_experiment *e, int side) {
     char *text = af_format("%s", "");
+    const size_t of = af_order_made(&e->order, side);
     for (int status = 1; status < 256; status++) {
         size_t n = 0;
         for (size_t r = 0; r < e->order.done; r++)
             n += e->order.side[r] == side && e->runs[r].status == status;
         if (n)
             text = af_compare_join(text, ", ",
-                                   af_format("%d in %zu of %zu runs", status, n, af_order_made(&e->order, side)));
+                                   af_format("%d in %zu of %zu run%s", status, n, of, af_plural(of, "", "s")));
     }
     if (*text)
         say(af_compare_join(af_format("exit status under %s:", e->side[side].name), " ", text));

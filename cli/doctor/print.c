@@ -3,6 +3,7 @@
 #include "cli/doctor/doctor.h"
 #include "cli/output/memory.h"
 #include "cli/output/table.h"
+#include "cli/output/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,18 +125,19 @@ static void print_time_wait(const struct af_machine *m) {
                        m->values[AF_SYSCTL_tcp_max_tw_buckets] ? m->values[AF_SYSCTL_tcp_max_tw_buckets] : "those");
     if (m->accepted)
         af_doctor_line(AF_INDENT,
-                       "%u of them on ports that are listened on: a server here closes first. They take "
-                       "no ephemeral port; a rule as `listen :PORT linger=ack` leaves none",
-                       m->accepted);
+                       "%u of them on %s listened on: a server here closes first. That takes no ephemeral "
+                       "port; a rule as `listen :PORT linger=ack` leaves none",
+                       m->accepted, af_plural(m->accepted, "a port that is", "ports that are"));
     if (m->overflow > 0)
-        af_doctor_line(AF_INDENT, "%lld connections have ended without one, for want of room (TCPTimeWaitOverflow)",
-                       (long long)m->overflow);
+        af_doctor_line(AF_INDENT, "%lld connection%s ended without one, for want of room (TCPTimeWaitOverflow)",
+                       (long long)m->overflow, af_plural((uint64_t)m->overflow, " has", "s have"));
     if (m->conntrack > 0 && m->conntrack_time_wait >= 0)
-        af_doctor_line(AF_INDENT, "conntrack holds %lld connections, %lld of them in TIME_WAIT",
-                       (long long)m->conntrack, (long long)m->conntrack_time_wait);
+        af_doctor_line(AF_INDENT, "conntrack holds %lld connection%s, %lld of them in TIME_WAIT",
+                       (long long)m->conntrack, af_plural((uint64_t)m->conntrack, "", "s"),
+                       (long long)m->conntrack_time_wait);
     else if (m->conntrack > 0)
-        af_doctor_line(AF_INDENT, "conntrack holds %lld connections; how many are in TIME_WAIT only root may read",
-                       (long long)m->conntrack);
+        af_doctor_line(AF_INDENT, "conntrack holds %lld connection%s; how many are in TIME_WAIT only root may read",
+                       (long long)m->conntrack, af_plural((uint64_t)m->conntrack, "", "s"));
     else if (m->conntrack == 0)
         af_doctor_line(AF_INDENT, "conntrack is not in use here");
 }

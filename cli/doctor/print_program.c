@@ -2,6 +2,7 @@
 #include "cli/launch/supervisor.h"
 #include "cli/doctor/print.h"
 #include "cli/output/memory.h"
+#include "cli/output/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,10 +102,9 @@ static void print_doubts(const struct af_program *p) {
     if (p->io_uring)
         af_doctor_line(AF_INDENT, "it uses io_uring: what goes that way passes the library by");
     if (p->code.kernel_calls && p->reached == AF_REACHED)
-        af_doctor_line(AF_INDENT,
-                       "it has %llu instructions of its own that enter the kernel: what they do passes "
-                       "the library by",
-                       (unsigned long long)p->code.kernel_calls);
+        af_doctor_line(AF_INDENT, "it has %llu instruction%s the kernel: what is done so passes the library by",
+                       (unsigned long long)p->code.kernel_calls,
+                       af_plural(p->code.kernel_calls, " of its own that enters", "s of its own that enter"));
     if ((p->setuid || p->setgid || p->capabilities) && p->reached == AF_REACHED)
         af_doctor_line(AF_INDENT, "for us it gains no privilege; run by another user it does, and is not reached");
 }
@@ -193,14 +193,16 @@ static void print_set(const struct af_process_seen *p) {
     if (p->set_way == AF_SET_LIBRARY)
         af_doctor_line(AF_INDENT,
                        "afterfin set --pid %d KEY=VALUE would reach it by the library: all that it opens from its next "
-                       "call on, and its %zu listening sockets and %zu connections",
-                       (int)p->pid, p->listening, p->connections);
+                       "call on, and its %zu listening socket%s and %zu connection%s",
+                       (int)p->pid, p->listening, af_plural(p->listening, "", "s"), p->connections,
+                       af_plural(p->connections, "", "s"));
     else if (p->set_way == AF_SET_OUTSIDE)
         af_doctor_line(
             AF_INDENT,
-            "afterfin set --pid %d KEY=VALUE would reach it from outside: its %zu listening sockets and what "
-            "they accept, and its %zu connections; not those that it opens itself later",
-            (int)p->pid, p->listening, p->connections);
+            "afterfin set --pid %d KEY=VALUE would reach it from outside: its %zu listening socket%s and what "
+            "%s, and its %zu connection%s; not those that it opens itself later",
+            (int)p->pid, p->listening, af_plural(p->listening, "", "s"),
+            af_plural(p->listening, "that accepts", "they accept"), p->connections, af_plural(p->connections, "", "s"));
     else
         af_doctor_line(AF_INDENT, "afterfin set would not reach it: %s", p->set_why);
 }

@@ -3,6 +3,7 @@
 #include "cli/launch/preload.h"
 #include "cli/launch/supervisor.h"
 #include "cli/output/memory.h"
+#include "cli/output/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -167,9 +168,10 @@ static void look_at_elf(struct af_program *p, int fd, const struct stat *st, con
                            path);
     } else if (p->code.kernel_calls && !af_program_opens(p)) {
         p->reached = AF_ONLY_LOADED;
-        p->why = af_format("%s has %llu instructions of its own that enter the kernel and takes no call for "
+        p->why = af_format("%s has %llu instruction%s the kernel and takes no call for "
                            "connections from libc: the library is loaded, and sees none",
-                           path, (unsigned long long)p->code.kernel_calls);
+                           path, (unsigned long long)p->code.kernel_calls,
+                           af_plural(p->code.kernel_calls, " of its own that enters", "s of its own that enter"));
     }
 }
 

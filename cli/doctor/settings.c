@@ -2,6 +2,7 @@
  * machine warrants it, so that following it makes it go. */
 #include "cli/doctor/doctor.h"
 #include "cli/output/memory.h"
+#include "cli/output/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,20 +132,23 @@ static void judge_ip_local_port_range(const struct af_machine *m, struct af_find
         return;
     }
     if (!d) {
-        say(f, AF_OK, "%u ports for each local address and destination, address and port", m->ephemeral.n);
+        say(f, AF_OK, "%u port%s for each local address and destination, address and port", m->ephemeral.n,
+            af_plural(m->ephemeral.n, "", "s"));
         return;
     }
     char peer[AF_ADDR_TEXT];
     af_addr_text(&d->peer, peer);
+    const unsigned held = af_machine_held(m, d);
     if (!wider_range(m, &low, &high)) {
         say(f, af_machine_filling(m, d),
-            "%u of %u ports towards %s are taken, and the range is as wide as it gets: "
+            "%u of %u port%s towards %s %s taken, and the range is as wide as it gets: "
             "what helps is linger=ack, connections that stay open, or another address",
-            af_machine_held(m, d), m->ephemeral.n, peer);
+            held, m->ephemeral.n, af_plural(m->ephemeral.n, "", "s"), peer, af_plural(held, "is", "are"));
         return;
     }
-    say(f, af_machine_filling(m, d), "%u of %u ports towards %s are taken: there are %u from %u to %u",
-        af_machine_held(m, d), m->ephemeral.n, peer, high - low + 1, low, high);
+    say(f, af_machine_filling(m, d), "%u of %u port%s towards %s %s taken: there are %u from %u to %u", held,
+        m->ephemeral.n, af_plural(m->ephemeral.n, "", "s"), peer, af_plural(held, "is", "are"), high - low + 1, low,
+        high);
     f->set = af_format("%u %u", low, high);
 }
 
@@ -168,9 +172,9 @@ static void judge_tcp_tw_reuse(const struct af_machine *m, struct af_finding *f)
         char peer[AF_ADDR_TEXT];
         af_addr_text(&d->peer, peer);
         say(f, AF_ADVICE,
-            "%u of the %u ports taken towards %s are in TIME_WAIT: with 1, outgoing connections take "
-            "them over after a second, unless the program binds its port",
-            d->time_wait, d->ports, peer);
+            "%u of the %u port%s taken towards %s %s in TIME_WAIT: with 1, outgoing connections take "
+            "such a port over after a second, unless the program binds its port",
+            d->time_wait, d->ports, af_plural(d->ports, "", "s"), peer, af_plural(d->time_wait, "is", "are"));
         f->set = af_format("1");
     } else {
         say(f, reuse == 2 ? AF_OK : AF_NOTE, "%s: 1 is for when ports towards one destination run short",
@@ -207,11 +211,12 @@ static void judge_tcp_max_tw_buckets(const struct af_machine *m, struct af_findi
     if (max <= 0 || (m->overflow <= 0 && m->time_wait * 10 < max * 8))
         return;
     const bool raise = (uint64_t)max < room;
+    const int64_t overflow = m->overflow > 0 ? m->overflow : 0;
     say(f, raise ? AF_ADVICE : AF_NOTE,
-        "%lld TIME_WAITs now, and %lld connections have ended without one, and "
+        "%lld TIME_WAIT%s now, and %lld connection%s ended without one, and "
         "without its protection, since this network namespace began%s",
-        (long long)m->time_wait, (long long)(m->overflow > 0 ? m->overflow : 0),
-        raise ? "" : "; more would take over a 32nd of memory");
+        (long long)m->time_wait, af_plural((uint64_t)m->time_wait, "", "s"), (long long)overflow,
+        af_plural((uint64_t)overflow, " has", "s have"), raise ? "" : "; more would take over a 32nd of memory");
     if (raise)
         f->set = af_format("%llu", (unsigned long long)room);
 }
@@ -240,9 +245,9 @@ static void judge_nf_conntrack_max(const struct af_machine *m, struct af_finding
     if (!conntrack_is_full(m))
         return;
     say(f, AF_PROBLEM,
-        "%lld entries now: at the limit new connections are dropped (it is set in the initial network "
+        "%lld entr%s now: at the limit new connections are dropped (it is set in the initial network "
         "namespace)",
-        (long long)m->conntrack);
+        (long long)m->conntrack, af_plural((uint64_t)m->conntrack, "y", "ies"));
     f->set = af_format("%lld", (long long)af_machine_number(m, AF_SYSCTL_nf_conntrack_max) * 2);
 }
 

@@ -15,10 +15,11 @@ struct af_result {
     bool recorded; /* there was a directory for ledgers: without one nothing is known but `child` */
     struct af_collection found;
     size_t *order; /* rows of found, by start time */
-    bool dumped;   /* the kernel's table could be read; else the next six say nothing */
+    bool dumped;   /* the kernel's table could be read; else the next seven say nothing */
     bool settled;  /* no connection of ours was still closing */
     uint64_t before, after, attributed;
     int64_t resets;     /* that the kernel here has sent meanwhile; 0: none, or it is not known */
+    int64_t taken_over; /* TIME_WAITs whose ports connects have taken meanwhile (tcp_tw_reuse); 0: as above */
     uint64_t contested; /* that ledgers of several users claim */
     uint64_t expired;   /* left by these processes too, seen while they ran, gone now */
     struct af_full full;

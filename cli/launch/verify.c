@@ -27,6 +27,7 @@ void af_verify_begin(struct af_verify *verify, int directory) {
     int error = af_diag_dump(AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2, &kernel);
     r->dumped = error == 0;
     r->resets = -af_netstat("Tcp:", "OutRsts");
+    r->taken_over = -af_netstat("TcpExt:", "TWRecycled");
     r->why = strerror(-error);
     for (size_t i = 0; i < kernel.n; i++)
         r->before += af_is_time_wait(&kernel.all[i]);
@@ -86,6 +87,7 @@ void af_verify_end(struct af_verify *verify) {
         return;
     r->settled = wait_settled(r);
     r->resets += af_netstat("Tcp:", "OutRsts");
+    r->taken_over += af_netstat("TcpExt:", "TWRecycled");
     int error = af_diag_dump(AF_IN_ANY, &kernel);
     if (error) {
         r->dumped = false;

@@ -6,6 +6,7 @@
 #include "cli/ledgers/endpoints.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
+#include "cli/output/text.h"
 #include "ledger/histogram.h"
 
 #include <dirent.h>
@@ -451,9 +452,10 @@ static void tell_share(const struct af_share *share, const char *command) {
     const bool anybody = share->uid == ANYBODY;
     char *who = anybody ? af_format("directories in which others write") : af_format("user %u", share->uid);
     if (share->untold)
-        af_tell("%s: %s: %zu more were left out", command, who, share->untold);
+        af_tell("%s: %s: %zu more %s left out", command, who, share->untold, af_plural(share->untold, "was", "were"));
     if (share->cut || share->left_out)
-        af_tell("%s: %s %s %s: %zu were left out", command, who, anybody ? "have" : "has", what, share->left_out);
+        af_tell("%s: %s %s %s: %zu %s left out", command, who, anybody ? "have" : "has", what, share->left_out,
+                af_plural(share->left_out, "was", "were"));
     free(who);
 }
 
@@ -463,18 +465,22 @@ void af_collection_tell(const struct af_collection *c, const char *command) {
     for (size_t i = 0; i < c->n_complaints && i < AF_MOST_TOLD; i++)
         af_tell("%s: left out: %s", command, c->complaints[i]);
     if (beyond_told(c))
-        af_tell("%s: and %zu more were left out", command, beyond_told(c));
+        af_tell("%s: and %zu more %s left out", command, beyond_told(c), af_plural(beyond_told(c), "was", "were"));
     for (size_t i = 0; i < c->n_images; i++)
         lost += c->images[i].lost;
     for (size_t i = 0; i < c->n_shares; i++)
         if (is_told(&c->shares[i]) && users++ < MOST_COMPLAINTS)
             tell_share(&c->shares[i], command);
     if (users > MOST_COMPLAINTS)
-        af_tell("%s: and %zu more users", command, users - MOST_COMPLAINTS);
+        af_tell("%s: and %zu more user%s", command, users - MOST_COMPLAINTS,
+                af_plural(users - MOST_COMPLAINTS, "", "s"));
     if (c->n_unkept)
-        af_tell("%s: %zu processes could not keep a ledger: %s", command, c->n_unkept, c->unkept_why);
+        af_tell("%s: %zu process%s could not keep a ledger: %s", command, c->n_unkept, af_plural(c->n_unkept, "", "es"),
+                c->unkept_why);
     if (c->bad)
-        af_tell("%s: %u records made no sense and were left out", command, c->bad);
+        af_tell("%s: %u record%s made no sense and %s left out", command, c->bad, af_plural(c->bad, "", "s"),
+                af_plural(c->bad, "was", "were"));
     if (lost)
-        af_tell("%s: %llu closed connections were too many for their ledger and are forgotten", command, lost);
+        af_tell("%s: %llu closed connection%s too many for their ledger and forgotten", command, lost,
+                af_plural(lost, " was", "s were"));
 }

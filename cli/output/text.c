@@ -149,6 +149,10 @@ size_t af_words_in(const char *text, size_t columns) {
     return len ? len : most;
 }
 
+const char *af_plural(uint64_t n, const char *one, const char *more) {
+    return n == 1 ? one : more;
+}
+
 /* ---- for machines ------------------------------------------------------------------------------------------- */
 
 static char *make_fit(const char *from, size_t size, const char *backslash, size_t *length) {

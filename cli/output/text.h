@@ -29,6 +29,9 @@ size_t af_bytes_in(const char *shown, size_t columns);
 /* The same up to a blank, where there is one, or to its end. */
 size_t af_words_in(const char *shown, size_t columns);
 
+/* Of a number: `one` of one, `more` of none or several. */
+const char *af_plural(uint64_t n, const char *one, const char *more);
+
 /* For machines: UTF-8, in which characters that are not fit, and bytes that are no character, are \xNN too, so that two
  * names stay two; newlines and tabs, which every format escapes, stay. What has been through it is not changed by it
  * again. From malloc; its length goes to *length (or NULL). */

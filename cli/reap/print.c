@@ -6,6 +6,7 @@
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 #include "cli/output/table.h"
+#include "cli/output/text.h"
 #include "cli/reap/reap.h"
 
 #include <errno.h>
@@ -28,21 +29,35 @@ static void say(char *text) {
     free(text);
 }
 
+/* Whose time had not come yet, has not expired. */
+static void say_gone(size_t gone, size_t expired) {
+    const char *had = af_plural(gone, "was gone when its turn came", "were gone when their turn came");
+    static const char early[] = "ended by somebody else, or the port is in use again";
+    if (expired == gone)
+        say(af_format("%zu %s: expired", gone, had));
+    else if (!expired)
+        say(af_format("%zu %s: %s", gone, had, early));
+    else
+        say(af_format("%zu %s: %zu expired, of the rest each was %s", gone, had, expired, early));
+}
+
 static void say_what(const struct af_reap *q, const struct af_reaped *r) {
-    const char *would = q->dry_run ? "would end" : "ended", *match = q->all ? "" : " that match";
+    const char *would = q->dry_run ? "would end" : "ended";
+    const char *matching = q->all ? af_plural(r->matched, "", "s")
+                                  : af_plural(r->matched, " that matches", "s that match");
     const size_t n = q->dry_run ? r->chosen : r->done.ended;
     if (!r->matched)
         say(q->all ? af_format("no TIME_WAIT sockets") : af_format("no TIME_WAIT socket matches, of %zu", r->standing));
     else if (!r->chosen)
-        say(af_format("%s none of %zu TIME_WAIT sockets%s: there are not more than %llu", would, r->matched, match,
+        say(af_format("%s none of %zu TIME_WAIT socket%s: there are not more than %llu", would, r->matched, matching,
                       (unsigned long long)q->above));
     else if (r->chosen < r->matched)
-        say(af_format("%s the %zu oldest of %zu TIME_WAIT sockets%s, down to %llu", would, n, r->matched, match,
+        say(af_format("%s the %zu oldest of %zu TIME_WAIT socket%s, down to %llu", would, n, r->matched, matching,
                       (unsigned long long)q->above));
     else
-        say(af_format("%s %zu of %zu TIME_WAIT sockets%s", would, n, r->matched, match));
+        say(af_format("%s %zu of %zu TIME_WAIT socket%s", would, n, r->matched, matching));
     if (r->done.gone)
-        say(af_format("%zu had gone when their turn came: expired, or their ports in use again", r->done.gone));
+        say_gone(r->done.gone, r->done.gone - r->early);
 }
 
 static void print_where(const struct af_reap *q, const struct af_reaped *r) {
@@ -62,7 +77,8 @@ static void print_where(const struct af_reap *q, const struct af_reaped *r) {
     if (where.n_endpoints > where.n_top) {
         char **cells = af_table_row(&table);
         cells[0] = af_format("%zu", rest);
-        cells[1] = af_format("%u others", where.n_endpoints - where.n_top);
+        cells[1] = af_format("%u other%s", where.n_endpoints - where.n_top,
+                             af_plural(where.n_endpoints - where.n_top, "", "s"));
     }
     if (where.n_top)
         af_table_print(&table, stdout, width(), af_colour_on(STDOUT_FILENO));
@@ -78,9 +94,9 @@ static void say_sockstat(const struct af_reap *q, const struct af_reaped *r) {
     const long more = r->after - (r->before - (long)r->done.ended);
     char *drift = q->dry_run || !more ? nothing()
                   : more > 0          ? af_format("; %ld more came meanwhile", more)
-                                      : af_format("; %ld more went meanwhile by themselves", -more);
+                                      : af_format("; %ld more went meanwhile", -more);
     char *orphans = r->orphans ? af_format("; it counts %zu orphan%s in FIN_WAIT2 too, left alone", r->orphans,
-                                           r->orphans == 1 ? "" : "s")
+                                           af_plural(r->orphans, "", "s"))
                                : nothing();
     if (r->before < 0 || r->after < 0)
         say(af_format("sockstat: cannot be read"));

@@ -23,6 +23,7 @@ struct af_reaped {
     size_t matched, chosen;          /* chosen: all of those, or as many as --above asks for */
     uint8_t *fates;                  /* of the chosen: enum af_destroy; NULL in a dry run */
     struct af_destroyed done;
+    size_t early;       /* of done.gone: their time had not come yet */
     bool dumped;        /* else the kernel's table could not be read, and nothing was done */
     bool told;          /* the error has been said */
     long before, after; /* sockstat's tw; -1: not known */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool is_old_enough(const struct af_reap *q, const struct af_kernel_socket *socket) {
@@ -76,7 +77,23 @@ static void keep_some(const struct af_reap *q, struct af_reaped *r) {
         qsort(r->kernel.all, r->matched, sizeof *r->kernel.all, by_age);
 }
 
+static uint64_t now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Of those that were gone: who would still be there, had nobody else taken it away. */
+static size_t count_early(const struct af_reaped *r, uint64_t elapsed_ms) {
+    enum { TIMER_MS = 10 }; /* the kernel's table is in ticks */
+    size_t n = 0;
+    for (size_t i = 0; i < r->chosen; i++)
+        n += r->fates[i] == AF_DESTROY_GONE && r->kernel.all[i].expires_ms > elapsed_ms + TIMER_MS;
+    return n;
+}
+
 int af_reap_round(const struct af_reap *q, bool tell, struct af_reaped *r) {
+    const uint64_t begun = now_ms();
     *r = (struct af_reaped){ .before = af_sockstat("tw"), .after = -1 };
     int error = af_diag_dump(AF_IN_TIME_WAIT | AF_IN_FIN_WAIT2, &r->kernel);
     if (error)
@@ -91,6 +108,7 @@ int af_reap_round(const struct af_reap *q, bool tell, struct af_reaped *r) {
     if (!q->dry_run) {
         r->fates = af_array(NULL, r->chosen, sizeof *r->fates);
         error = af_diag_destroy(r->kernel.all, r->chosen, r->fates, &r->done);
+        r->early = count_early(r, now_ms() - begun);
     }
     r->after = af_sockstat("tw");
     return error;

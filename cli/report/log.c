@@ -4,6 +4,7 @@
 #include "cli/output/busy.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
+#include "cli/output/text.h"
 #include "cli/report/report.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ static void take(struct place *p, char *line, size_t size, bool piece) {
     if (why && p->complaints++ >= MOST_COMPLAINTS)
         return;
     if (why && piece)
-        af_tell("report: %s:%zu: %s: left out, %zu bytes", p->name, p->line, why, size);
+        af_tell("report: %s:%zu: %s: left out, %zu byte%s", p->name, p->line, why, size, af_plural(size, "", "s"));
     else if (why)
         af_tell("report: %s:%zu: %s", p->name, p->line, why);
 }
@@ -150,8 +151,8 @@ static bool read_file(struct af_entries *entries, int fd, const char *name) {
     free(f.buffer);
     free(p.told.image.pairs.text);
     if (p.complaints > MOST_COMPLAINTS)
-        af_tell("report: %s: and %zu more lines that are not of afterfin's log, or broken", name,
-                p.complaints - MOST_COMPLAINTS);
+        af_tell("report: %s: and %zu more line%s not of afterfin's log, or broken", name,
+                p.complaints - MOST_COMPLAINTS, af_plural(p.complaints - MOST_COMPLAINTS, " that is", "s that are"));
     if (f.error)
         af_tell("report: %s: %s", name, strerror(f.error));
     else if (size == LONGEST_LINE)

@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "cli/output/busy.h"
 #include "cli/output/say.h"
+#include "cli/output/text.h"
 #include "cli/report/listen.h"
 
 #include <errno.h>
@@ -20,7 +21,9 @@ enum { MOST_SECONDS = 366 * 86400 };
 
 static const struct af_option_row rows[] = {
     { 'd', NULL, AF_TAKES_VALUE, "DIR", "read the ledgers in DIR, not in the default directory" },
-    { CLEAN, "clean", AF_MAY_TAKE, "SECONDS", "then remove the ledgers whose processes are gone, for so long" },
+    { CLEAN, "clean", AF_MAY_TAKE, "SECONDS",
+      "then remove the ledgers whose processes are gone, for so long: of DIR or the default directory, with LOG too, when "
+      "they are not read" },
     { JSON, "json", AF_MAY_TAKE, "FILE", "write JSON to stdout, or to FILE" },
     { PROMETHEUS, "prometheus", AF_MAY_TAKE, "FILE", "write metrics for Prometheus to stdout, or to FILE" },
     { LISTEN, "listen", AF_TAKES_ONE, "[ADDR]:PORT",
@@ -76,9 +79,9 @@ static void tell_guessed(const struct af_collection *found) {
     for (size_t i = 0; i < found->n_rows; i++)
         guessed += found->rows[i].guessed;
     if (guessed)
-        af_tell("report: %llu connections were open when their process was killed, and the kernel has them no more: "
+        af_tell("report: %llu connection%s open when their process was killed, and the kernel has them no more: "
                 "counted as passive, though some may have been reset, or have left a TIME_WAIT that is over",
-                guessed);
+                guessed, af_plural(guessed, " was", "s were"));
 }
 
 static void tell_contested(const struct af_collection *found, const struct af_kernel_sockets *kernel) {
@@ -86,9 +89,9 @@ static void tell_contested(const struct af_collection *found, const struct af_ke
     for (size_t i = 0; i < kernel->n && found->n_claims; i++)
         contested += af_is_time_wait(&kernel->all[i]) && af_find_claims(found, kernel->all[i].cookie, &first);
     if (contested)
-        af_tell("report: %zu TIME_WAIT sockets are claimed by ledgers of several users, and counted as nobody's; "
+        af_tell("report: %zu TIME_WAIT socket%s claimed by ledgers of several users, and counted as nobody's; "
                 "afterfin who tells whose",
-                contested);
+                contested, af_plural(contested, " is", "s are"));
 }
 
 static void read_ledgers(const struct request *q, struct af_report *r, int directory,
@@ -202,7 +205,7 @@ int af_command_report(int argc, char **argv) {
     bool ok = report(&q, reads, directory);
     if (q.clean && ok) {
         size_t removed = af_ledger_dir_clean(directory, q.clean_after_s);
-        af_tell("report: removed %zu ledger%s", removed, removed == 1 ? "" : "s");
+        af_tell("report: removed %zu ledger%s", removed, af_plural(removed, "", "s"));
     }
     if (directory >= 0)
         close(directory);

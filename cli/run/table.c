@@ -4,6 +4,7 @@
 #include "cli/ledgers/names.h"
 #include "cli/output/memory.h"
 #include "cli/output/table.h"
+#include "cli/output/text.h"
 #include "cli/run/run.h"
 
 #include <stdio.h>
@@ -103,10 +104,11 @@ static void add_notes(struct af_table *table, const struct af_row *row) {
     if (row->seen.sealed)
         af_table_note(table, af_format("installed a seccomp filter: its later closes were not looked at"));
     if (row->seen.sharers)
-        af_table_note(table,
-                      af_format("counts %u more processes: its ledger has no room for a row each", row->seen.sharers));
+        af_table_note(table, af_format("counts %u more process%s: its ledger has no room for a row each",
+                                       row->seen.sharers, af_plural(row->seen.sharers, "", "es")));
     if (row->seen.lost)
-        af_table_note(table, af_format("%u connections or endpoints found no room in its ledger", row->seen.lost));
+        af_table_note(table, af_format("%u connection%s found no room in its ledger", row->seen.lost,
+                                       af_plural(row->seen.lost, " or endpoint", "s or endpoints")));
 }
 
 static void add_row(struct af_table *table, const struct af_result *r, const struct af_row *row) {
@@ -159,14 +161,21 @@ static unsigned long long count_mptcp(const struct af_result *r) {
     return n;
 }
 
-/* What is to be seen from here; from malloc. */
-static char *likely_cause(const struct af_result *r) {
+/* What is to be seen from here; from malloc. What connects took over the kernel has counted, whoever's it was. */
+static char *likely_cause(const struct af_result *r, unsigned long long missing) {
     enum { TIME_WAIT_S = 60 };
     const long most = (long)af_sysctl_value("net.ipv4.tcp_max_tw_buckets");
+    if (r->taken_over > 0 && (unsigned long long)r->taken_over >= missing)
+        return af_format("connects took over the ports of %lld (net.ipv4.tcp_tw_reuse), by the kernel's count",
+                         (long long)r->taken_over);
     if (r->child.elapsed_s > TIME_WAIT_S)
         return af_format("they end after %d s, and the run took %.0f", TIME_WAIT_S, r->child.elapsed_s);
     if (most >= 0 && r->after >= (uint64_t)most)
         return af_format("no more are made than tcp_max_tw_buckets (%ld)", most);
+    if (r->taken_over > 0)
+        return af_format("connects took over the ports of %lld (net.ipv4.tcp_tw_reuse), by the kernel's count; of the "
+                         "others both sides closed at once or the peer resets what is closed, most likely",
+                         (long long)r->taken_over);
     if (r->resets > 0)
         return af_format("the peer resets what is closed, most likely");
     return af_format("both sides closed at once, most likely, or a peer elsewhere resets what is closed");
@@ -176,11 +185,11 @@ static void say_missing(const struct af_result *r, size_t width, unsigned long l
     unsigned long long mptcp = count_mptcp(r);
     mptcp = mptcp < missing ? mptcp : missing;
     if (mptcp)
-        say(width, af_format("note: %llu in TIME_WAIT are MPTCP connections, which cannot be confirmed: the "
-                             "kernel keeps them under another cookie",
-                             mptcp));
+        say(width, af_format("note: %llu in TIME_WAIT %s MPTCP, which cannot be confirmed: the kernel keeps that under "
+                             "another cookie",
+                             mptcp, af_plural(mptcp, "is of", "are of")));
     if (missing > mptcp) {
-        char *why = likely_cause(r);
+        char *why = likely_cause(r, missing - mptcp);
         say(width, af_format("note: %llu counted in TIME_WAIT but not seen in the kernel's table: %s; afterfin(5) "
                              "has every cause",
                              missing - mptcp, why));
@@ -216,8 +225,8 @@ static void say_difference(const struct af_result *r, size_t width) {
                              "calls, io_uring, dlmopen, libraries with a libc of their own: doctor PROGRAM names them)",
                              extra));
     if (r->contested)
-        say(width, af_format("note: %llu TIME_WAIT are claimed by ledgers of several users: confirmed for none of them",
-                             (unsigned long long)r->contested));
+        say(width, af_format("note: %llu TIME_WAIT %s claimed by ledgers of several users: confirmed for none of them",
+                             (unsigned long long)r->contested, af_plural(r->contested, "is", "are")));
     if (elsewhere)
         say(width, af_format("note: %llu counted in another network namespace, which was not looked into", elsewhere));
 }
@@ -234,8 +243,8 @@ static void say_unkept(const struct af_result *r, size_t width) {
     char *why = r->found.n_unkept ? explain(r->found.unkept_why) : NULL;
     if (why)
         say(width, af_format("note: %zu process%s could not keep a ledger, and what %s left is not counted here: %s",
-                             r->found.n_unkept, r->found.n_unkept == 1 ? "" : "es",
-                             r->found.n_unkept == 1 ? "it" : "they", why));
+                             r->found.n_unkept, af_plural(r->found.n_unkept, "", "es"),
+                             af_plural(r->found.n_unkept, "it", "they"), why));
     free(why);
 }
 
@@ -246,15 +255,15 @@ static void say_rest(const struct af_result *r, size_t width) {
     for (size_t i = 0; i < r->found.n_rows; i++)
         guessed += r->found.rows[i].guessed;
     if (guessed)
-        say(width, af_format("note: %llu connections were open when their process was killed, and the kernel has "
+        say(width, af_format("note: %llu connection%s open when their process was killed, and the kernel has "
                              "them no more: counted as passive, though some may have been reset",
-                             guessed));
+                             guessed, af_plural(guessed, " was", "s were")));
     if (lost)
-        say(width, af_format("note: %llu closed connections were too many for the ledger and cannot be "
-                             "confirmed",
-                             lost));
+        say(width, af_format("note: %llu closed connection%s too many for the ledger and cannot be confirmed", lost,
+                             af_plural(lost, " was", "s were")));
     if (r->found.bad)
-        say(width, af_format("note: %u records made no sense and were left out", r->found.bad));
+        say(width, af_format("note: %u record%s made no sense and %s left out", r->found.bad,
+                             af_plural(r->found.bad, "", "s"), af_plural(r->found.bad, "was", "were")));
     for (size_t i = 0; i < r->found.n_complaints && i < AF_MOST_TOLD; i++)
         say(width, af_format("note: a ledger was left out: %s", r->found.complaints[i]));
     if (af_collection_untold(&r->found))
@@ -283,8 +292,9 @@ static void say_kernel(const struct af_result *r, size_t width) {
         af_format("kernel: %llu TIME_WAIT before, %llu now, %llu of them left by these processes",
                   (unsigned long long)r->before, (unsigned long long)r->after, (unsigned long long)r->attributed));
     if (r->expired)
-        say(width, af_format("kernel: %llu more were seen in TIME_WAIT while CMD ran, and are gone",
-                             (unsigned long long)r->expired));
+        say(width, af_format("kernel: %llu more %s seen in TIME_WAIT while CMD ran, and %s gone",
+                             (unsigned long long)r->expired, af_plural(r->expired, "was", "were"),
+                             af_plural(r->expired, "is", "are")));
     if (!r->settled)
         say(width, af_format("note: some connections are still closing"));
     say_difference(r, width);
@@ -312,9 +322,13 @@ static void say_nothing(const struct af_result *r, size_t width) {
         say(width,
             af_format("afterfin: %zu process%s listened and made no connection; what was accepted is not counted "
                       "where a program is static",
-                      listening, listening == 1 ? "" : "es"));
+                      listening, af_plural(listening, "", "es")));
     else if (!r->found.n_unkept)
-        say(width, af_format("afterfin: no process reported a TCP socket"));
+        say(width,
+            af_format("afterfin: no process reported a TCP socket%s",
+                      r->settings->supervised ? "; what a static program accepts by a socket that it was started "
+                                                "with is not seen"
+                                              : ""));
     if (r->dumped && r->after > r->before)
         say(width,
             af_format("note: the kernel has %llu TIME_WAIT more than before: left by %s",
@@ -372,7 +386,7 @@ static void add_others(struct af_table *table, const struct af_result *r, const 
         confirmed += rows[i]->confirmed;
         confirmable |= r->dumped && rows[i]->confirmable;
     }
-    add_sum(table, af_format("%zu others", n), &counts, confirmed, confirmable);
+    add_sum(table, af_format("%zu other%s", n, af_plural(n, "", "s")), &counts, confirmed, confirmable);
     af_table_note(table, af_format("those that left least behind; --json has a row each"));
 }
 

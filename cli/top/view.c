@@ -4,6 +4,7 @@
 #include "cli/launch/result.h"
 #include "cli/ledgers/names.h"
 #include "cli/output/memory.h"
+#include "cli/output/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -310,7 +311,8 @@ char *af_top_sums(const struct af_top_rows *rows, const struct af_top_view *view
             new_per_s = (new_per_s > 0 ? new_per_s : 0) + row->new_per_s;
     }
     char *rate = rate_text(new_per_s), *opened = counted || !uncounted ? number(open) : af_format("-");
-    char *hidden = view->n < rows->n ? af_format(", %zu of %zu rows", view->n, rows->n) : af_format("%s", "");
+    char *hidden = view->n < rows->n ? af_format(", %zu of %zu row%s", view->n, rows->n, af_plural(rows->n, "", "s"))
+                                     : af_format("%s", "");
     char *elsewhere = rows->elsewhere
                           ? af_format(", %llu in other network namespaces", (unsigned long long)rows->elsewhere)
                           : af_format("%s", "");

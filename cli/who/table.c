@@ -3,6 +3,7 @@
 #include "cli/ledgers/names.h"
 #include "cli/output/memory.h"
 #include "cli/output/table.h"
+#include "cli/output/text.h"
 #include "cli/who/who.h"
 
 #include <stdio.h>
@@ -220,13 +221,16 @@ void af_who_print(const struct af_who *w) {
                          (unsigned long long)w->unknown, unknown);
         free(unknown);
     } else if (w->listed && w->listed < w->owners.n) {
-        rest = af_format("%zu more are not listed", w->owners.n - w->listed);
+        rest = af_format("%zu more %s not listed", w->owners.n - w->listed,
+                         af_plural(w->owners.n - w->listed, "is", "are"));
     }
     for (size_t i = 0; i < w->owners.n; i++)
         elsewhere += w->owners.all[i].net_ns != 0;
     if (elsewhere) {
-        char *all = af_format("%s%s%zu of them are in other network namespaces, which have tables of their own",
-                              rest ? rest : "", rest ? "; " : "", elsewhere);
+        char *all = af_format("%s%s%zu of them %s of %s own", rest ? rest : "", rest ? "; " : "", elsewhere,
+                              af_plural(elsewhere, "is in another network namespace, which has a table",
+                                        "are in other network namespaces, which have tables"),
+                              af_plural(elsewhere, "its", "their"));
         free(rest);
         rest = all;
     }

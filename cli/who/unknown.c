@@ -1,5 +1,6 @@
 /* Sockets that no ledger tells of, in a few words: where they are from. */
 #include "cli/output/memory.h"
+#include "cli/output/text.h"
 #include "cli/who/who.h"
 
 #include <stdlib.h>
@@ -74,7 +75,7 @@ static char *words(struct end *ends, size_t n, size_t all) {
     }
     if (said == all)
         return text;
-    char *longer = af_format("%s, %zu others", text, all - said);
+    char *longer = af_format("%s, %zu other%s", text, all - said, af_plural(all - said, "", "s"));
     free(text);
     return longer;
 }

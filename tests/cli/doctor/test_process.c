@@ -41,8 +41,9 @@ Test(doctor_process, finds_the_library_its_settings_and_its_ledger) {
     cr_expect(json_is_null(json_find(json, "process.net_ns")) && json_is_null(json_find(json, "process.why")));
     cr_expect_eq(json_number(json, "process.seccomp"), 0);
     cr_expect_eq(json_number(json, "process.pid"), v.pid);
-    struct ended e = command(NULL, "doctor", "--pid", number((unsigned)v.pid), NULL);
+    struct ended e = command("COLUMNS=300", "doctor", "--pid", number((unsigned)v.pid), NULL);
     cr_expect(e.status == 0 && strstr(e.out, "the library is in there\n") && strstr(e.out, "linger=ack"), "%s", e.out);
+    cr_expect(strstr(e.out, "its 0 listening sockets and 1 connection\n"), "%s", e.out);
     victim_kill(&v, SIGKILL);
     cr_expect(strstr(command(NULL, "doctor", "--pid", number((unsigned)v.pid), NULL).err, "there is no process"));
 }

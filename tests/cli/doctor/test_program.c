@@ -89,7 +89,7 @@ Test(doctor_program, says_of_each_kind_of_program_what_run_does_with_it) {
         { "Go with cgo", build(d, "go", "", NOTE NOTHING), "loaded", "is written in Go" },
         { "Go without a build id", build(d, "go_section", "", SECTION NOTHING), "loaded", "is written in Go" },
         { "Go alone", build(d, "lone_go", "-static", NOTE NOTHING), "outside", "is statically linked" },
-        { "calls the kernel by itself", raw, "loaded", "1 instructions of its own that enter the kernel" },
+        { "calls the kernel by itself", raw, "loaded", "has 1 instruction of its own that enters the kernel" },
         { "does both",
           build(d, "both", "", "#include <sys/socket.h>\nint main(void) { " ENTERS " return connect(0, 0, 0) == 0; }"),
           "yes", NULL },

@@ -119,6 +119,39 @@ Test(reap, stops_at_the_number_that_may_stay_the_oldest_going_first) {
     }
 }
 
+/* Two at once end each socket once, and what the other was quicker with has not expired. */
+Test(reap, says_of_what_another_has_ended_that_it_has_not_expired) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    bool met = false;
+    for (int i = 0; i < 50 && !met; i++) {
+        fill_time_wait("127.0.0.1", peer.port, 20000, 29999);
+        settle_towards(peer.port);
+        struct victim first = command_start(NULL, "reap", "--all", NULL);
+        struct ended second = command(NULL, "reap", "--all", NULL), ends[] = { victim_wait(&first), second };
+        for (size_t k = 0; k < 2; k++) {
+            const char *gone = strstr(ends[k].out, "gone when");
+            met |= gone != NULL;
+            cr_expect_eq(ends[k].status, 0, "%s", ends[k].err);
+            cr_expect_not(strstr(ends[k].out, "expired"), "%s", ends[k].out);
+            cr_expect_not(strstr(ends[k].out, "by themselves"), "%s", ends[k].out);
+            cr_expect(!gone || strstr(gone, "ended by somebody else"), "%s", ends[k].out);
+        }
+        cr_expect_eq(waiting(0, peer.port), 0);
+    }
+    cr_expect(met, "they have never met");
+}
+
+Test(reap, counts_one_as_one) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    leave_some(peer.port, 1);
+    struct ended dry = command(NULL, "reap", "--peer", "127.0.0.1", "--dry-run", NULL);
+    struct ended e = command(NULL, "reap", "--all", NULL);
+    cr_expect(strstr(dry.out, "would end 1 of 1 TIME_WAIT socket that matches\n"), "%s", dry.out);
+    cr_expect(strstr(e.out, "ended 1 of 1 TIME_WAIT socket\n"), "%s", e.out);
+}
+
 static bool connects(const char *port) {
     return run(NULL, "connect_close 127.0.0.1 %s", port).status == 0;
 }

@@ -235,6 +235,7 @@ Test(report_write, clean_with_a_log_counts_that_log_alone) {
               "build/afterfin report --json --clean %s; build/afterfin report --json; rm -r %s",
               home, home, log, victim_path("connect_close"), peer.port, victim_path("connect_close"), peer.port, log,
               home);
+    cr_expect(strstr(command(NULL, "report", "--help", NULL).out, "with LOG too"), "and that is said");
     static const long expected[] = { 3, 3, 0 };
     const char *at = e.out;
     for (size_t i = 0; i < 3; i++) {

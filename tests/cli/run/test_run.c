@@ -1,6 +1,7 @@
 /* afterfin run as a wrapper: CMD must not be able to tell. */
 #include "tests/harness/command.h"
 #include "tests/harness/counts.h"
+#include "tests/harness/shell.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -261,6 +262,26 @@ Test(run, blames_no_reset_where_there_was_none) {
         *c = *c == '\n' ? ' ' : *c;
     cr_expect(strstr(flat, "3 counted in TIME_WAIT but not seen in the kernel's table: both sides closed at once"),
               "%s", e.err);
+}
+
+/* Both sides' closing has not done it, and the kernel has counted what has. */
+Test(run, says_that_connects_took_the_ports_over) {
+    ns_enter();
+    if (shell("echo 1 >/proc/sys/net/ipv4/tcp_tw_reuse").status != 0)
+        cr_skip_test("tcp_tw_reuse cannot be set here");
+    ns_port_range(20000, 20004);
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct ended e = command(NULL, "run", "sh", "-c",
+                             "\"$0\" 127.0.0.1 $1 -n 5; until \"$0\" 127.0.0.1 $1 -n 5; do sleep 0.1; done",
+                             victim_path("connect_close"), text("%u", peer.port), NULL);
+    char *flat = strdup(e.err);
+    for (char *c = flat; *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    cr_expect(strstr(flat, text("not seen in the kernel's table: connects took over the ports of %ld "
+                                "(net.ipv4.tcp_tw_reuse), by the kernel's count",
+                                ns_netstat("TWRecycled"))),
+              "%s", e.err);
+    cr_expect_geq(ns_netstat("TWRecycled"), 5);
 }
 
 /* The likeliest is in the note, each that is known in the manual. A peer that resets what was closed is the commonest. */
