@@ -185,9 +185,10 @@ static void say_missing(const struct af_result *r, size_t width, unsigned long l
     unsigned long long mptcp = count_mptcp(r);
     mptcp = mptcp < missing ? mptcp : missing;
     if (mptcp)
-        say(width, af_format("note: %llu in TIME_WAIT %s MPTCP, which cannot be confirmed: the kernel keeps that under "
-                             "another cookie",
-                             mptcp, af_plural(mptcp, "is of", "are of")));
+        say(width, af_format("note: %llu in TIME_WAIT %s, which cannot be confirmed: the kernel keeps %s under another "
+                             "cookie",
+                             mptcp, af_plural(mptcp, "is an MPTCP connection", "are MPTCP connections"),
+                             af_plural(mptcp, "it", "them")));
     if (missing > mptcp) {
         char *why = likely_cause(r, missing - mptcp);
         say(width, af_format("note: %llu counted in TIME_WAIT but not seen in the kernel's table: %s; afterfin(5) "
