@@ -18,6 +18,19 @@ Test(env, prints_what_run_would_set_a_line_each) {
     cr_assert_str_empty(e.err);
 }
 
+/* But for the library's path, of which the README says when it is another one. */
+Test(env, prints_what_the_readme_shows) {
+    const char *readme = file_text("README.md");
+    char *shown = strdup(strstr(readme, "$ afterfin env -p linger=ack -p log=stderr\n"));
+    *strstr(shown, "```") = 0;
+    struct ended e = command(NULL, "env", "-p", "linger=ack", "-p", "log=stderr", NULL);
+    shown = strchr(shown, '\n') + 1;
+    cr_expect_eq(strncmp(shown, "LD_PRELOAD=", 11), 0, "%s", shown);
+    cr_expect_eq(strncmp(e.out, "LD_PRELOAD=", 11), 0, "%s", e.out);
+    cr_expect_str_eq(strchr(e.out, '\n'), strchr(shown, '\n'));
+    cr_expect(strstr(readme, "one path for both, with a `$PLATFORM`"));
+}
+
 /* The shell is the judge: `eval` the lines, print the variables, NUL between. */
 Test(env, quotes_so_that_a_shell_reads_back_what_was_given) {
     static const struct {
