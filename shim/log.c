@@ -158,7 +158,7 @@ void af_log(enum af_event event) {
             write_line(&line, (struct af_text){ room, PATH_ROOM, 0 }, af.pid);
         AF_SYS2(SYS_munmap, room, size);
     }
-    AF_SYS2(SYS_munmap, room, PATH_ROOM);
+    AF_SYS2(SYS_munmap, scratch, PATH_ROOM);
     errno = error;
 }
 

@@ -48,6 +48,21 @@ Test(memory, of_a_program_is_hardly_more_than_bare) {
     peer_stop(&peer);
 }
 
+/* Where stderr is the log, whoever lets go of it gets a line. */
+Test(memory, does_not_grow_with_the_lines_of_a_log) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    const struct ended none = run("LOG=stderr", "memory plain 127.0.0.1 %u", peer.port),
+                       many = run("LOG=stderr", "memory lines 127.0.0.1 %u", peer.port);
+    size_t lines = 0;
+    for (const char *at = many.err; (at = strstr(at, "event=interval")); at++)
+        lines++;
+    cr_assert(none.status == 0 && many.status == 0 && lines >= 600, "%zu lines: %s", lines, many.out);
+    cr_expect_lt(said(&many, "VmSize ") - said(&none, "VmSize "), 512, "%ld KiB, without lines %ld",
+                 said(&many, "VmSize "), said(&none, "VmSize "));
+    peer_stop(&peer);
+}
+
 Test(memory, is_left_to_a_program_that_has_little_address_space) {
     ns_enter();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
