@@ -63,14 +63,14 @@ static bool is_over(struct af_reader *reader, uint64_t after) {
     return nanoseconds(now) >= life.last && nanoseconds(now) - life.last >= after;
 }
 
-static bool is_left(int directory, const char *name, const char *boot_id, uint64_t after) {
+static bool is_left(int directory, const char *name, const char *boot_id, uint64_t after, bool all_users) {
     struct af_reader reader;
     struct af_reader_error error;
     struct stat st;
     if (!af_reader_open(&reader, directory, name, NULL, &error))
         return false;
     const char *its = reader.head.boot_id;
-    bool left = fstat(reader.fd, &st) == 0 && st.st_uid == geteuid();
+    bool left = fstat(reader.fd, &st) == 0 && (st.st_uid == geteuid() || all_users);
     if (left && !(*its && *boot_id && strcmp(its, boot_id) != 0))
         left = is_over(&reader, after);
     af_reader_close(&reader);
@@ -120,15 +120,22 @@ static size_t remove_all(int directory, const struct af_strings *names) {
     return removed;
 }
 
+/* What lies in root's own, where nobody else can put anything, root has kept: a run's ledgers, of whatever users. */
+static bool is_roots(int directory) {
+    struct stat st;
+    return geteuid() == 0 && fstat(directory, &st) == 0 && st.st_uid == 0 && !(st.st_mode & 022);
+}
+
 size_t af_expire_ledgers(int directory, unsigned after_s) {
     struct af_strings names = { NULL, 0 };
     char boot_id[40];
+    const bool all_users = is_roots(directory);
     int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = again < 0 ? NULL : fdopendir(again);
     af_boot_id(boot_id);
     af_process_list_anew();
     for (struct dirent *e; list && (e = readdir(list));)
-        if (af_is_ledger_name(e->d_name) && is_left(directory, e->d_name, boot_id, after_s * 1000000000ull))
+        if (af_is_ledger_name(e->d_name) && is_left(directory, e->d_name, boot_id, after_s * 1000000000ull, all_users))
             af_strings_add(&names, af_format("%s", e->d_name));
     if (list)
         closedir(list);

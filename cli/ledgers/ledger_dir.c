@@ -218,6 +218,15 @@ static bool is_plain_file(int directory, const char *name) {
     return fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1;
 }
 
+static bool is_ledger(int directory, const char *name) {
+    struct af_reader reader;
+    struct af_reader_error error;
+    const bool read = af_reader_open(&reader, directory, name, NULL, &error);
+    if (read)
+        af_reader_close(&reader);
+    return read;
+}
+
 static void move(int from, const char *name, int to) {
     if (renameat2(from, name, to, name, RENAME_NOREPLACE) != 0 && errno == EINVAL)
         renameat(from, name, to, name); /* a file system that cannot promise it */
@@ -239,7 +248,8 @@ static void dissolve(int base, int directory, const char *name) {
     const bool box = fstat(directory, &st) == 0 && is_box(&st);
     size_t kept = 0;
     for (struct dirent *e; list && (e = readdir(list));)
-        if (af_is_ledger_name(e->d_name) && keep && is_plain_file(directory, e->d_name) && (!box || kept++ < MOST_KEPT))
+        if (af_is_ledger_name(e->d_name) && keep && is_plain_file(directory, e->d_name) &&
+            (!box || (kept < MOST_KEPT && is_ledger(directory, e->d_name) && ++kept)))
             move(directory, e->d_name, base);
         else if ((box || af_is_ledger_name(e->d_name)) && unlinkat(directory, e->d_name, 0) != 0 && box)
             unlinkat(directory, e->d_name, AT_REMOVEDIR);

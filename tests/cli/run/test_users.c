@@ -156,6 +156,25 @@ Test(run_users, keeps_each_ledger_as_its_owners) {
     cr_expect_eq(json_number(json, "processes.0.time_wait"), 3);
     e = command(NULL, "reap", "--pid", number((unsigned)json_number(json, "processes.0.pid")), NULL);
     cr_expect(strstr(e.out, "no TIME_WAIT socket matches"), "root acts on nobody else's word: %s", e.out);
+    e = command(NULL, "report", "--clean", NULL);
+    cr_expect_eq(e.status, 0, "%s", e.err);
+    cr_expect_eq(entries("/run/afterfin", ""), 0, "%s", shell("ls -A /run/afterfin").out);
+}
+
+/* What is kept goes to root's own directory, where nobody else may put anything. */
+Test(run_users, keeps_nothing_else_that_was_put_into_the_box) {
+    prepare();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    char command_line[1024];
+    snprintf(command_line, sizeof command_line,
+             "%s build/tests/victims/connect_close 127.0.0.1 %u -n 3 >/dev/null; "
+             "%s sh -c 'cd \"$AFTERFIN_LEDGER\"; for i in 1 2 3; do echo forged >$i.ledger; done; "
+             "truncate -s 1G hole.ledger'",
+             as_nobody(), peer.port, as_nobody());
+    struct ended e = command("AFTERFIN_LEDGER=on", "run", "sh", "-c", command_line, NULL);
+    cr_expect(strstr(e.err, "3 of them left by these processes"), "%s", e.err);
+    e = shell("stat -c %%u-%%a /run/afterfin/*");
+    cr_expect_str_eq(e.out, "65534-600\n", "%s", shell("ls -Al /run/afterfin").out);
 }
 
 static const char *text_of_ledger(const char *directory) {
