@@ -182,14 +182,14 @@ static void find_ledger(struct af_process_seen *p, const char *directory, int32_
 static void check_settings(struct af_process_seen *p, const char *runtime) {
     struct af_settings settings;
     struct af_error error;
+    struct af_rights rights;
     struct stat st;
     char directory[PATH_MAX], path[64], entry[16];
     af_settings_init(&settings, p->settings);
-    snprintf(path, sizeof path, "/proc/%d/root", (int)p->pid);
-    settings.root = path;
-    const bool good = af_settings_parse(&settings, &error);
+    settings.rights = af_rights_of(p->pid, &rights) == 0 ? &rights : NULL;
+    const bool good = settings.rights && af_settings_parse(&settings, &error);
     snprintf(path, sizeof path, "/proc/%d", (int)p->pid);
-    if (!good && !p->awake) {
+    if (!good && settings.rights && !p->awake) {
         p->complaint = af_format("%s", error.text);
     } else if (good) {
         p->skipped = !p->awake && !af_policy_touches(&settings.policy, p->program);
@@ -204,6 +204,7 @@ static void check_settings(struct af_process_seen *p, const char *runtime) {
     }
     free(settings.environment);
     free(settings.room);
+    free(settings.file);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------------ */

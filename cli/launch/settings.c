@@ -77,25 +77,28 @@ char *af_settings_add(struct af_settings *settings, const char *shown, const cha
 }
 
 /* As the library does it (shim/rules_file.c). */
-static char *read_rules(const char *root, const char *path, struct af_input *given) {
-    char *full = af_format("%s%s", root ? root : "", path), *text = NULL;
+static int open_own(const char *path) {
     struct stat st;
+    const int fd = stat(path, &st) != 0   ? -errno
+                   : !S_ISREG(st.st_mode) ? -EISDIR
+                                          : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return fd == -1 ? -errno : fd;
+}
+
+static void read_rules(struct af_settings *settings, const char *path, struct af_input *given) {
+    const int fd = settings->rights ? af_open_with_rights(settings->rights, path) : open_own(path);
+    char *text = fd < 0 ? NULL : af_array(NULL, AF_RULES_FILE_MAX + 1, 1);
     ssize_t now = 1;
-    int fd = -1;
-    errno = EISDIR;
-    if (stat(full, &st) == 0 && S_ISREG(st.st_mode) &&
-        (fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) >= 0)
-        text = af_array(NULL, AF_RULES_FILE_MAX + 1, 1);
     while (fd >= 0 && now > 0 && given->file_size <= AF_RULES_FILE_MAX) {
         now = read(fd, text + given->file_size, AF_RULES_FILE_MAX + 1 - given->file_size);
         given->file_size += now > 0 ? (size_t)now : 0;
     }
-    given->file_error = fd < 0 || now < 0 ? errno : given->file_size > AF_RULES_FILE_MAX ? EFBIG : 0;
+    given->file_error = fd < 0 ? -fd : now < 0 ? errno : given->file_size > AF_RULES_FILE_MAX ? EFBIG : 0;
     given->file = given->file_error ? NULL : text;
+    settings->file = text;
+    settings->file_size = given->file_size;
     if (fd >= 0)
         close(fd);
-    free(full);
-    return text;
 }
 
 /* AFTERFIN_LINGER="x" becomes -p linger="x" where that is what was typed. */
@@ -114,12 +117,14 @@ bool af_settings_parse(struct af_settings *settings, struct af_error *error) {
     const char *const *environment = (const char *const *)settings->environment;
     const char *path = af_policy_rules_file(environment);
     struct af_input given = { .room = NULL };
-    char *file = path ? read_rules(settings->root, path, &given) : NULL;
+    free(settings->file);
+    settings->file = NULL;
+    if (path)
+        read_rules(settings, path, &given);
     given.size = af_policy_room(environment, &given);
     settings->room = af_array(settings->room, given.size, 1);
     given.room = settings->room;
     const bool good = af_policy_parse(&settings->policy, environment, &given, error);
-    free(file);
     if (!good)
         name_option(settings, error);
     return good;

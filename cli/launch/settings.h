@@ -2,6 +2,7 @@
 #ifndef AFTERFIN_CLI_LAUNCH_SETTINGS_H
 #define AFTERFIN_CLI_LAUNCH_SETTINGS_H
 
+#include "cli/kernel/rights.h"
 #include "policy/policy.h"
 
 /* How programs that are static are to be reached, if at all: supervisor.h. */
@@ -11,8 +12,10 @@ struct af_settings {
     char **environment;  /* of CMD: NULL-terminated, its own array */
     char given[AF_KEYS]; /* by which option, 'p' of -p, '=': as KEY=VALUE; 0: by none */
     struct af_policy policy;
-    void *room;       /* of the policy */
-    const char *root; /* where the file of rules is looked for: NULL, or "/proc/PID/root" */
+    void *room; /* of the policy */
+    char *file; /* text of the file of rules that the policy was parsed from, or NULL; from malloc */
+    size_t file_size;
+    const struct af_rights *rights; /* of the process whose settings these are, which reads that file; NULL: ours */
     enum af_supervised supervised;
 };
 

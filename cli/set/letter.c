@@ -29,26 +29,21 @@ static void take_apart(const struct af_inside *inside, struct af_settings *out) 
     }
 }
 
-/* The rules in a file as one value: comments out, lines joined; from malloc. NULL: it cannot be read. */
-static char *rules_in(const char *root, const char *path) {
-    char *name = af_format("%s%s", root ? root : "", path), *value = af_format("%s", ""), *line = NULL;
-    size_t room = 0;
-    FILE *file = fopen(name, "re");
-    free(name);
-    while (file && getline(&line, &room, file) >= 0) {
-        line[strcspn(line, "#\r\n")] = 0;
+/* The rules in a file as one value: comments out, lines joined; from malloc. What was parsed, not what lies there by now:
+ * that may be something else, and it is for the other process to read. */
+static char *rules_in(const struct af_settings *settings) {
+    char *value = af_format("%s", ""), *text = af_format("%.*s", (int)settings->file_size, settings->file),
+         *rest = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        line[strcspn(line, "#\r")] = 0;
         char *longer = line[strspn(line, " \t")] ? af_format("%s%s%s", value, *value ? ";" : "", line) : NULL;
         if (longer) {
             free(value);
             value = longer;
         }
     }
-    free(line);
-    if (file)
-        fclose(file);
-    else
-        free(value);
-    return file ? value : NULL;
+    free(text);
+    return value;
 }
 
 /* From malloc; *size as it is to be sent. */
@@ -60,7 +55,8 @@ static char *write_letter(const struct af_set *set, const struct af_settings *ol
         const char *value = asked ? asked : af_settings_get(old, af_keys[key].variable);
         if (!value || !*value)
             continue;
-        char *rules = key == AF_KEY_RULES && *value == '/' ? rules_in(asked ? NULL : old->root, value) : NULL;
+        const struct af_settings *from = asked ? &set->settings : old;
+        char *rules = key == AF_KEY_RULES && *value == '/' && from->file ? rules_in(from) : NULL;
         char *setting = af_format("%s=%s", af_keys[key].variable, rules ? rules : value);
         free(rules);
         letter = af_array(letter, *size + strlen(setting) + 1, 1);
@@ -89,7 +85,8 @@ void af_set_letter(struct af_set *set, struct af_set_process *p) {
         af_inside_free(&p->inside);
     p->asked = true;
     p->note = NULL;
-    const int unread = af_inside_read(p->thread, &p->inside);
+    const int gone = af_rights_of(p->thread, &p->rights); /* before what it says is read */
+    const int unread = gone ? gone : af_inside_read(p->thread, &p->inside);
     if (unread || !p->inside.there) { /* who may not read it may not take its descriptors: that will say why */
         if (unread != -ESRCH && unread != -EACCES && unread != -EPERM && p->inside.there)
             p->note = "the library in it could not be read";
@@ -103,9 +100,11 @@ void af_set_letter(struct af_set *set, struct af_set_process *p) {
     if (p->note)
         return;
     take_apart(&p->inside, &p->old);
-    p->old.root = af_format("/proc/%d/root", (int)p->thread);
-    if (!af_settings_parse(&p->old, &error))
+    p->old.rights = &p->rights;
+    if (!af_settings_parse(&p->old, &error)) {
+        p->note = "its own settings cannot be read (the file of its rules: as it is now, and by its user)";
         return;
+    }
     char *letter = write_letter(set, &p->old, &size);
     if (size > AF_LETTER_ROOM)
         p->note = "its policies are too long for the library in it: over 8,000 bytes";

@@ -40,6 +40,7 @@ struct af_set_process {
         opens; /* connections ever opened or accepted in its network namespace, before it was looked at; 0: unknown */
     const char *note; /* the library is in it, and cannot be told: why */
     struct af_inside inside;
+    struct af_rights rights;
     struct af_settings old; /* what it had before */
     size_t sockets;         /* of any family, when they were listed last */
     size_t left;            /* of these, set.n_left */

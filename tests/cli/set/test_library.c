@@ -210,6 +210,45 @@ Test(set_library, says_where_the_library_is_not_told_and_why) {
     }
 }
 
+/* The file of rules that another user's process names is his to read or not, whatever root could; and it is looked for below
+ * his root alone. */
+Test(set_library, root_reads_no_file_for_another_user_that_he_could_not_read) {
+    enum { NOBODY = 65534, FIRST = 7000, SECRET = 9000 };
+    static const char *const secrets[] = { "mkdir -m 700 rules.d && mv secret rules.d/ && ln -sf rules.d/secret rules",
+                                           "chmod 600 secret && ln -sf secret rules",
+                                           "chmod 640 secret && ln -f secret rules", "rm rules; mkfifo rules",
+                                           "ln -sf /dev/zero rules" };
+    if (geteuid() != 0)
+        cr_skip_test("only root could read more");
+    build_for_all();
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    for (unsigned i = 0; i < ROWS(secrets); i++) {
+        const char *directory = directory_made(), *program = victim_path("connect_hold");
+        cr_assert_eq(shell("cd %s && chmod 755 . && echo 'connect * user_timeout=%dms' >rules && chmod 644 rules && "
+                           "echo 'connect * user_timeout=%dms' >secret",
+                           directory, FIRST, SECRET)
+                         .status,
+                     0);
+        struct victim v = victim_start(text("RULES=%s/rules", directory),
+                                       "setpriv --reuid=%d --regid=%d --clear-groups %s 127.0.0.1 %u", NOBODY, NOBODY,
+                                       program, peer.port);
+        peer_wait_accepted(&peer, i + 1);
+        victim_wait_out(&v, "open");
+        cr_assert_eq(shell("cd %s && %s", directory, secrets[i]).status, 0, "row %u", i);
+        json_t *json = set_json(0, v.pid, "keepalive=60", NULL);
+        cr_expect_str_eq(json_string_value(json_find(json, "processes.0.how")), "outside", "row %u", i);
+        const char *note = json_string_value(json_find(json, "processes.0.note"));
+        cr_expect(note && strstr(note, "its own settings cannot be read"), "row %u: %s", i, json_dumps(json, 0));
+        cr_expect_eq(option_of(v.pid, 0, SOL_SOCKET, SO_KEEPALIVE), 1, "row %u", i);
+        cr_expect_eq(option_of(v.pid, 0, IPPROTO_TCP, TCP_USER_TIMEOUT), FIRST, "row %u: %d", i,
+                     option_of(v.pid, 0, IPPROTO_TCP, TCP_USER_TIMEOUT));
+        victim_kill(&v, SIGKILL);
+        directory_removed(directory);
+    }
+}
+
 /* ---- who says it ------------------------------------------------------------------------------------------------ */
 
 Test(set_library, its_ledger_says_the_policy_in_force_and_since_when) {
