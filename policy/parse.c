@@ -217,6 +217,15 @@ static void find(const char *const *settings, struct found *found) {
             note(*settings, found);
 }
 
+/* What is to be kept while the settings are read. It lies in the room where there is one for lists: a caller's stack may be
+ * small, and what reads lists goes deepest. */
+struct work {
+    struct found found;
+    struct af_lists lists;
+    struct af_fault fault;
+};
+_Static_assert(sizeof(struct work) % _Alignof(struct af_match6) == 0, "lists lie behind it");
+
 /* What the lists need at most, and where they then lie in the room, those with the largest numbers first; returns its size.
  * Where it is too small they have none: that is for their readers to say. */
 static size_t divide(const struct found *found, const struct af_input *given, struct af_lists *lists) {
@@ -229,9 +238,10 @@ static size_t divide(const struct found *found, const struct af_input *given, st
     const size_t n = af_rules_room(text, file);
     const size_t n_sources = (n ? af_source_room(text, n) : 0) + (source ? af_source_room(value_of(source), 1) : 0);
     const size_t of_v6 = n * sizeof *lists->v6, of_rules = n * sizeof *lists->rules, of_v4 = n * sizeof *lists->v4,
-                 size = of_v6 + of_rules + of_v4 + n_sources * sizeof *lists->sources;
+                 of_lists = of_v6 + of_rules + of_v4 + n_sources * sizeof *lists->sources;
+    const size_t size = of_lists ? sizeof(struct work) + of_lists : 0;
     if (size && given->size >= size) {
-        char *at = given->room;
+        char *at = (char *)given->room + sizeof(struct work);
         lists->v6 = (struct af_match6 *)at;
         lists->rules = (struct af_rule *)(at + of_v6);
         lists->v4 = (struct af_match4 *)(at + of_v6 + of_rules);
@@ -259,29 +269,39 @@ size_t af_policy_room(const char *const *settings, const struct af_input *given)
     return divide(&found, &no_room, &lists);
 }
 
-bool af_policy_parse(struct af_policy *p, const char *const *settings, const struct af_input *given,
+static bool parse_in(struct work *work, struct af_policy *p, const char *const *settings, const struct af_input *given,
                      struct af_error *error) {
-    struct found found = { { NULL }, NULL };
-    struct af_lists lists;
     const char *culprit;
-    struct af_fault f;
+    *work = (struct work){ .found = { .unknown = NULL } };
     clear(p);
-    find(settings, &found);
-    divide(&found, given, &lists);
-    if (read_all(&found, given, p, &lists, &culprit, &f)) {
-        p->rules = lists.rules;
-        p->n_rules = lists.n_rules;
-        p->sources = lists.sources;
-        af_index_rules(p, &lists);
+    find(settings, &work->found);
+    divide(&work->found, given, &work->lists);
+    if (read_all(&work->found, given, p, &work->lists, &culprit, &work->fault)) {
+        p->rules = work->lists.rules;
+        p->n_rules = work->lists.n_rules;
+        p->sources = work->lists.sources;
+        af_index_rules(p, &work->lists);
         return true;
     }
-    const char *strict = found.setting[AF_KEY_STRICT];
+    const char *strict = work->found.setting[AF_KEY_STRICT];
     clear(p);
     if (strict)
         af_flag_read(value_of(strict), &p->strict); /* stays off where it is bad itself */
     af_error_write(error, name_of(culprit), value_of(culprit),
-                   culprit == found.setting[AF_KEY_RULES] ? (struct af_span){ given->file, given->file_size }
-                                                          : (struct af_span){ NULL, 0 },
-                   &f);
+                   culprit == work->found.setting[AF_KEY_RULES] ? (struct af_span){ given->file, given->file_size }
+                                                                : (struct af_span){ NULL, 0 },
+                   &work->fault);
     return false;
+}
+
+static __attribute__((noinline)) bool parse_on_stack(struct af_policy *p, const char *const *settings,
+                                                     const struct af_input *given, struct af_error *error) {
+    struct work work;
+    return parse_in(&work, p, settings, given, error);
+}
+
+bool af_policy_parse(struct af_policy *p, const char *const *settings, const struct af_input *given,
+                     struct af_error *error) {
+    return given->size >= sizeof(struct work) ? parse_in(given->room, p, settings, given, error)
+                                              : parse_on_stack(p, settings, given, error);
 }

@@ -239,16 +239,22 @@ static __attribute__((noinline)) int connect_ended(int fd, struct af_socket *con
     return result;
 }
 
-static __attribute__((noinline)) int connect_otherwise(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
-    struct af_socket *conn = af_ours(fd);
-    if (!conn)
-        return AF_NEXT(raw, connect, fd, addr, len);
-    af_read_mail();
+static __attribute__((noinline)) int connect_ours(int fd, struct af_socket *conn, const struct sockaddr *addr,
+                                                  socklen_t len, bool raw) {
     struct af_attempt attempt = { .run = run_connect, .fd = fd, .addr = addr, .len = len, .raw = raw };
     if (atomic_load(&conn->state) != AF_CONN_NEW && len >= sizeof addr->sa_family && af_can_read_address(addr, len) &&
         addr->sa_family == AF_UNSPEC)
         return disconnect(conn, &attempt);
     return af_ledger_is_file() ? connect_timed(conn, &attempt) : (int)af_open(conn, &attempt, true);
+}
+
+/* A letter is read with nothing of this on the stack. */
+static __attribute__((noinline)) int connect_otherwise(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
+    struct af_socket *conn = af_ours(fd);
+    if (!conn)
+        return AF_NEXT(raw, connect, fd, addr, len);
+    af_read_mail();
+    return connect_ours(fd, conn, addr, len, raw);
 }
 
 /* note_peer for IPv4. The peer is nobody's to read before its port is there. */

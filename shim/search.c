@@ -161,7 +161,7 @@ static enum outcome search_everywhere(struct search *s, uint32_t start) {
 }
 
 /* The kernel has found a port where no window did: the next search is to begin there. */
-static void learn_last(struct search *s) {
+static __attribute__((noinline)) void learn_last(struct search *s) {
     struct sockaddr_storage sa;
     socklen_t size = sizeof sa;
     struct af_addr at;

@@ -34,7 +34,7 @@ void af_take_back_source_now(int fd, struct af_socket *conn) {
         af_clear(conn, AF_FLAG_BOTH);
 }
 
-static bool has_no_port(int fd) {
+static __attribute__((noinline)) bool has_no_port(int fd) {
     struct sockaddr_storage sa;
     socklen_t size = sizeof sa;
     struct af_addr at;
