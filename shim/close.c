@@ -98,19 +98,29 @@ int af_on_close(int fd, bool raw) {
     return close_plainly(fd, &af_low[fd]);
 }
 
+/* First a table of one's own, then the closing: what is closed there is not closed here. */
+static void part_first(void) {
+    int error = errno;
+    if (AF_SYS1(SYS_unshare, CLONE_FILES) == 0)
+        af_note_unshared();
+    errno = error;
+}
+
 int af_on_close_range(unsigned first, unsigned last, int flags, bool raw) {
-    bool closes = first <= last && !(flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) &&
-                  !(flags & CLOSE_RANGE_CLOEXEC);
-    if (closes && flags & CLOSE_RANGE_UNSHARE && af.ledger && !af_in_vfork_child()) {
-        int error =
-            errno; /* first the one, then the other: what is closed in a table of one's own is not closed here */
-        if (AF_SYS1(SYS_unshare, CLONE_FILES) == 0)
-            af_note_unshared();
+    const bool right = first <= last && !(flags & ~(int)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC));
+    const bool closes = right && !(flags & CLOSE_RANGE_CLOEXEC) && af.ledger && !af_in_vfork_child();
+    const bool parts = right && flags & CLOSE_RANGE_UNSHARE && !af_in_vfork_child();
+    if (closes && parts)
+        part_first();
+    if (closes && !af_in_vfork_child())
+        af_before_close_range(first, last, true);
+    int result = AF_NEXT(raw, close_range, first, last, flags);
+    if (result == 0 && parts && !closes) { /* a kernel before 5.11 marks nothing, and leaves the table alone */
+        int error = errno;
+        af_note_unshared();
         errno = error;
     }
-    if (closes && af.ledger && !af_in_vfork_child())
-        af_before_close_range(first, last, true);
-    return AF_NEXT(raw, close_range, first, last, flags);
+    return result;
 }
 
 void af_on_closefrom(int first) {

@@ -111,7 +111,8 @@ ENDINGS(exec_ways, "exec_by");
 static const struct row thread_ways_rows[] = {
     { .way = "own", .script = "ec", .each = { .sockets = 8, .connects = 8, .established = 8, .time_wait = 8 } },
     ALONE("copies", .extra = ""),
-    ALONE("apart", .extra = ""), ALONE("apart_by_range", .extra = ""), ALONE("apart_by_syscall", .extra = ""),
+    ALONE("apart", .extra = ""), ALONE("apart_by_range", .extra = ""), ALONE("apart_by_marking", .extra = ""),
+    ALONE("apart_by_syscall", .extra = ""), ALONE("parts_before", .extra = ""),
 };
 ENDINGS(thread_ways, "threads");
 

@@ -85,6 +85,8 @@ static const char *apart;
 static void *leaves_the_table(void *fd) {
     if (strcmp(apart, "apart_by_range") == 0)
         MUST(close_range(3, ~0u, CLOSE_RANGE_UNSHARE) == 0);
+    else if (strcmp(apart, "apart_by_marking") == 0)
+        MUST(close_range(3, ~0u, CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) == 0 && close((int)(intptr_t)fd) == 0);
     else if (strcmp(apart, "apart_by_syscall") == 0)
         MUST(syscall(SYS_unshare, CLONE_FILES) == 0 && close((int)(intptr_t)fd) == 0);
     else
@@ -102,6 +104,28 @@ static int part(const char *way) {
         socklen_t size = sizeof linger;
         MUST(getsockopt((int)fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && !(linger.l_onoff && !linger.l_linger));
         MUST(send((int)fd, "x", 1, 0) == 1 && close((int)fd) == 0);
+    }
+    return 0;
+}
+
+/* One that has parted before there was any TCP socket: its number is not ours. */
+static void *has_the_number(void *unused) {
+    MUST(close_range(3, ~0u, CLOSE_RANGE_UNSHARE) == 0);
+    int own = socket(AF_INET, SOCK_STREAM, 0);
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier); /* main has connected, at the same number */
+    MUST(own == shared[0] && close(own) == 0);
+    return unused;
+}
+static int parts_before(void) {
+    pthread_barrier_init(&barrier, NULL, 2);
+    for (int i = 0; i < n; i++) {
+        pthread_t thread;
+        MUST(pthread_create(&thread, NULL, has_the_number, NULL) == 0);
+        pthread_barrier_wait(&barrier);
+        shared[0] = connected(address, port);
+        pthread_barrier_wait(&barrier);
+        MUST(pthread_join(thread, NULL) == 0 && close(shared[0]) == 0);
     }
     return 0;
 }
@@ -138,6 +162,8 @@ int main(int argc, char **argv) {
     address = argv[2], port = argv[3], n = atoi(argv[4]);
     if (strcmp(argv[1], "main_apart") == 0)
         return main_parts();
+    if (strcmp(argv[1], "parts_before") == 0)
+        return parts_before();
     if (strncmp(argv[1], "apart", 5) == 0)
         return part(argv[1]);
     bool forks = strcmp(argv[1], "forks") == 0, serves = strcmp(argv[1], "leaves_serving") == 0;
