@@ -196,6 +196,11 @@ static void print_set(const struct af_process_seen *p) {
                        "call on, and its %zu listening socket%s and %zu connection%s",
                        (int)p->pid, p->listening, af_plural(p->listening, "", "s"), p->connections,
                        af_plural(p->connections, "", "s"));
+    else if (p->set_way == AF_SET_OUTSIDE && !p->listening && !p->connections)
+        af_doctor_line(AF_INDENT,
+                       "afterfin set --pid %d KEY=VALUE would reach its sockets from outside, and it has none; not "
+                       "those that it opens itself later",
+                       (int)p->pid);
     else if (p->set_way == AF_SET_OUTSIDE)
         af_doctor_line(
             AF_INDENT,

@@ -196,7 +196,9 @@ static void look_at_file(struct af_program *p, const char *path) {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 || fstat(fd, &st) != 0) {
-        refuse(p, af_format("%s: %s", path, strerror(errno)));
+        refuse(p, p->reach.n_files > 1
+                      ? af_format("%s: its interpreter %s: %s", p->reach.files[0], path, strerror(errno))
+                      : af_format("%s: %s", path, strerror(errno)));
     } else if (!S_ISREG(st.st_mode)) {
         refuse(p, af_format("%s is %s", path, S_ISDIR(st.st_mode) ? "a directory" : "no regular file"));
     } else if (af_elf_read(fd, &p->elf) && (p->elf.library || !p->reach.error)) {

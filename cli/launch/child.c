@@ -1,11 +1,13 @@
 /* See child.h. */
 #include "cli/launch/child.h"
+#include "cli/launch/reach.h"
 #include "cli/output/memory.h"
 #include "cli/output/say.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,7 +34,10 @@ void af_child_spare_us(void) {
 }
 
 static int exec_failed(const char *who, const char *command, int error) {
-    af_tell("%s: %s: %s", who, *command ? command : "CMD is an empty word", strerror(error));
+    char *missing = error == ENOENT ? af_reach_missing(command, getenv("PATH")) : NULL;
+    af_tell("%s: %s: %s%s%s", who, *command ? command : "CMD is an empty word", missing ? missing : "",
+            missing ? ": " : "", strerror(error));
+    free(missing);
     return error == ENOENT ? NOT_FOUND : CANNOT_RUN;
 }
 

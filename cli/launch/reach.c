@@ -212,6 +212,28 @@ void af_reach_free(struct af_reach *r) {
     r->n_files = 0;
 }
 
+static char *missing_loader(const char *file) {
+    struct af_elf elf = { .loader = "" };
+    const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const bool missing = fd >= 0 && af_elf_read(fd, &elf) && elf.loader[0] && access(elf.loader, F_OK) != 0;
+    if (fd >= 0)
+        close(fd);
+    return missing ? af_format("its loader %s", elf.loader) : NULL;
+}
+
+char *af_reach_missing(const char *command, const char *path) {
+    struct af_reach r;
+    af_reach(command, path, &r);
+    const char *last = r.n_files ? r.files[r.n_files - 1] : NULL;
+    char *what = NULL;
+    if (r.n_files > 1 && r.error == ENOENT && access(last, F_OK) != 0)
+        what = af_format("its interpreter %s", last);
+    else if (last && !r.error)
+        what = missing_loader(last);
+    af_reach_free(&r);
+    return what;
+}
+
 enum af_way af_reach_way(const char *command, const char *path, char why[512]) {
     struct af_reach r;
     af_reach(command, path, &r);

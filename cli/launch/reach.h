@@ -26,6 +26,10 @@ struct af_reach {
 void af_reach(const char *command, const char *path, struct af_reach *out);
 void af_reach_free(struct af_reach *reach);
 
+/* exec says ENOENT of a file that is there: what is not, "its interpreter /x" or "its loader /x"; from malloc. NULL: it is
+ * the file, or that cannot be told. */
+char *af_reach_missing(const char *command, const char *path);
+
 /* The same, only the verdict: by what way is it reached? */
 enum af_way { AF_WAY_NONE, AF_WAY_PRELOAD, AF_WAY_SUPERVISOR, AF_WAY_BOTH };
 enum af_way af_reach_way(const char *command, const char *path, char why[512]);

@@ -11,6 +11,18 @@ static json_t *look(int status, pid_t pid) {
     return doctor_json(status, "--pid", number((unsigned)pid));
 }
 
+/* Lines as they are before they are wrapped. */
+static const char *flat(const char *wrapped) {
+    char *text = strdup(wrapped), *to = text;
+    for (const char *c = wrapped; *c; c++)
+        if (*c != '\n' && (*c != ' ' || to == text || to[-1] != ' '))
+            *to++ = *c;
+        else if (*c == '\n' && to > text && to[-1] != ' ')
+            *to++ = ' ';
+    *to = 0;
+    return text;
+}
+
 static bool has_setting(const json_t *json, const char *setting) {
     const json_t *settings = json_find(json, "process.settings");
     for (size_t i = 0; i < json_array_size(settings); i++)
@@ -41,11 +53,22 @@ Test(doctor_process, finds_the_library_its_settings_and_its_ledger) {
     cr_expect(json_is_null(json_find(json, "process.net_ns")) && json_is_null(json_find(json, "process.why")));
     cr_expect_eq(json_number(json, "process.seccomp"), 0);
     cr_expect_eq(json_number(json, "process.pid"), v.pid);
-    struct ended e = command("COLUMNS=300", "doctor", "--pid", number((unsigned)v.pid), NULL);
+    struct ended e = command(NULL, "doctor", "--pid", number((unsigned)v.pid), NULL);
     cr_expect(e.status == 0 && strstr(e.out, "the library is in there\n") && strstr(e.out, "linger=ack"), "%s", e.out);
-    cr_expect(strstr(e.out, "its 0 listening sockets and 1 connection\n"), "%s", e.out);
+    cr_expect(strstr(flat(e.out), "its 0 listening sockets and 1 connection What to change"), "%s", e.out);
     victim_kill(&v, SIGKILL);
     cr_expect(strstr(command(NULL, "doctor", "--pid", number((unsigned)v.pid), NULL).err, "there is no process"));
+}
+
+Test(doctor_process, counts_no_sockets_where_there_are_none) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+        execlp("sleep", "sleep", "60", NULL);
+        _exit(1);
+    }
+    struct ended e = command(NULL, "doctor", "--pid", number((unsigned)pid), NULL);
+    kill(pid, SIGKILL);
+    cr_expect(strstr(flat(e.out), "would reach its sockets from outside, and it has none;"), "%s%s", e.out, e.err);
 }
 
 Test(doctor_process, says_why_the_library_is_not_at_work) {

@@ -2,6 +2,7 @@
 #include "cli/elf/elf.h"
 #include "cli/launch/reach.h"
 #include "tests/harness/command.h"
+#include "tests/harness/counts.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -116,6 +117,26 @@ Test(reach, refuses_what_is_no_program_for_this_machine_and_its_libc) {
     dprintf(fd, "#!%s\n", self);
     close(fd);
     cr_expect(af_reachable(self, NULL, why), "exec will say ELOOP");
+}
+
+/* exec has one errno for a file that is not there and for one that cannot do without another. */
+Test(reach, names_what_is_missing_of_a_file_that_is_there) {
+    const char *gone = script("#!%s -x\n", "/nonexistent/sh");
+    const char *loader = elf(ELFCLASS64, ELFDATA2LSB, NATIVE, "/nonexistent/ld-musl-x86_64.so.1");
+    struct ended e = command(NULL, "run", gone, NULL), exec = command(NULL, "run", "--exec", gone, NULL);
+    cr_expect_eq(e.status, 127);
+    cr_expect(strstr(e.err, text("%s: its interpreter /nonexistent/sh: No such file or directory\n", gone)), "%s",
+              e.err);
+    cr_expect_str_eq(exec.err, e.err);
+    e = command(NULL, "run", loader, NULL);
+    cr_expect_eq(e.status, 127);
+    cr_expect(strstr(e.err,
+                     text("%s: its loader /nonexistent/ld-musl-x86_64.so.1: No such file or directory\n", loader)),
+              "%s", e.err);
+    e = command(NULL, "run", "/nonexistent/x", NULL);
+    cr_expect_str_eq(e.err, "afterfin: run: /nonexistent/x: No such file or directory\n");
+    e = command(NULL, "doctor", gone, NULL);
+    cr_expect(strstr(e.err, text("%s: its interpreter /nonexistent/sh: No such file", gone)), "%s%s", e.err, e.out);
 }
 
 /* A shared object without a loader is not static; with an entry too, as older linkers give it. */
