@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { LONGEST_SHOWN = 4 /* \xNN */ };
@@ -16,6 +17,19 @@ static void (*hears)(const char *line);
 
 void af_tell_to(void (*hear)(const char *line)) {
     hears = hear;
+}
+
+static void ignore(const char *line) {
+    (void)line;
+}
+
+bool af_hush_on_connection(void) {
+    int domain = AF_UNIX;
+    socklen_t size = sizeof domain;
+    const bool is_one = getsockopt(STDERR_FILENO, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain != AF_UNIX;
+    if (is_one)
+        af_tell_to(ignore);
+    return is_one;
 }
 
 /* Newlines in place of blanks where it would not fit; a word that does not fit at all is the terminal's business. */

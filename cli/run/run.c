@@ -225,6 +225,7 @@ static int run_recorded(struct request *q) {
 int af_command_run(int argc, char **argv) {
     struct request q = { .json_path = NULL };
     int status;
+    q.quiet = af_hush_on_connection();
     af_memory_exits(AF_EXIT_RUN);
     af_settings_init(&q.settings, environ);
     if (!read_options(&q, argc, argv, &status))

@@ -327,3 +327,34 @@ Test(run, says_that_a_filter_kills_for_calls_of_the_library) {
     }
     cr_expect_not(strstr(command(NULL, "run", "-q", "/bin/true", NULL).err, "seccomp"));
 }
+
+/* As under inetd: the program speaks a protocol there, and whatever else run has to say stays unsaid. */
+Test(run, says_nothing_into_a_connection_that_is_CMDs_stderr) {
+    static const struct {
+        const char *options;
+        int status;
+    } rows[] = {
+        { "run -p linger=ack", 0 }, /* a table */
+        { "run -p linger=ack --json=/dev/null", 0 },
+        { "run --exec -p linger=ack", 0 },
+        { "run -s -p linger=ack", 0 }, /* a supervisor */
+        { "run -s --exec -p linger=ack", 0 },
+        { "run -p linger=nonsense", 125 },
+        { "run -p nonsense=1", 125 },
+        { "run -p linger=ack /nowhere/at/all", 127 },
+        { "run --nonsense", 125 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ns_enter();
+        struct peer connection = peer_start(&(struct peer_options){ .raw = true });
+        struct peer peer = peer_start(&(struct peer_options){ .answer = 1, .answer_after = 1, .raw = true });
+        const struct ended e = run(NULL, "into tcp:%u %s %s %s stack 127.0.0.1 %u 2", connection.port, command_path(),
+                                   rows[i].options, victim_path("connect_from"), peer.port);
+        cr_expect_eq(e.status, rows[i].status, "%s: %d", rows[i].options, e.status);
+        peer_wait_ended(&connection, 1);
+        cr_expect_eq(connection.book->conn[0].bytes, 0, "%s: %lu bytes of ours in the program's protocol",
+                     rows[i].options, (unsigned long)connection.book->conn[0].bytes);
+        peer_stop(&connection);
+        peer_stop(&peer);
+    }
+}
