@@ -20,7 +20,7 @@ static void expect_unharmed(const char *victim, const char *settings, int linger
     struct ended e = run(text("%s%s%s", settings, directory ? directory : "", extra), "%s 127.0.0.1 %u 2 %d", victim,
                          peer.port, linger2);
     cr_assert(e.status == 0, "%s: %d %s%s", settings, e.status, e.out, e.err);
-    cr_expect(said(&e, "areas") > 0 && said(&e, "opened") > 500, "%s: %s", settings, e.out);
+    cr_expect(said(&e, "areas") > 0 && said(&e, "opened") >= 300, "%s: %s", settings, e.out);
     cr_expect(said(&e, "changed") == 0, "%s: %s", settings, e.out);
     cr_expect(said(&e, "otherwise") == 0, "%s: %s", settings, e.out);
     if (directory)
@@ -33,6 +33,7 @@ Test(boundary, a_worker_that_writes_everywhere_spoils_counts_and_no_more) {
     expect_unharmed("spoils", "LOG=/dev/null|LINGER=ack|BIND_NO_PORT=on", -1, "");
     expect_unharmed("spoils", "LOG=/dev/null|LOG_INTERVAL=1|LINGER=ack|BIND_NO_PORT=on|LEDGER=", -1, "");
     expect_unharmed("spoils", "LOG=/dev/null|OVERRIDE=off|KEEPALIVE=60|LEDGER=", 0, "");
+    expect_unharmed("spoils", "LINGER=rst|SET=on|SOURCE=127.0.0.1-127.0.0.9|PORT_SEARCH=cycle|LEDGER=", 0, "");
 }
 
 /* The parent's memory watched by AddressSanitizer; its library must come first. */

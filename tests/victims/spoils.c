@@ -1,7 +1,9 @@
 /* A worker that has dropped its rights writes into all memory that it shares with its parent: each field of the
  * ledger's header, then random words everywhere, as long as the parent works. The parent opens and closes connections
- * in several ways, and says how often one of its sockets, or its memory, was not as it should be.
+ * in several ways, hundreds at once, hands them to itself, to children and to another image, and says how often one of
+ * its sockets, or its memory, was not as it should be.
  *
+ * spoils    what it execs: is there a TCP socket at 100, without SO_LINGER?
  * spoils ADDRESS PORT SECONDS LINGER2 (the value of TCP_LINGER2 that each of its connections should have, 0: any) */
 #include "way.h"
 
@@ -106,7 +108,69 @@ static void one(const char *address, const char *port, unsigned i) {
     MUST(close(copy) == 0);
 }
 
+/* In the table below what the library keeps of a number, and above it. */
+enum { HANDED = 100, AT_ONCE = 300 };
+
+static int is_handed(void) {
+    struct linger now = { 0 };
+    socklen_t size = sizeof now;
+    const bool there = getsockopt(HANDED, SOL_SOCKET, SO_LINGER, &now, &size) == 0 && !now.l_onoff;
+    return there && close(HANDED) == 0 ? 0 : 3;
+}
+
+static void to_another_image(const char *address, const char *port) {
+    char *argv[] = { "spoils", NULL };
+    int fd = connected(address, port), status;
+    MUST(dup2(fd, HANDED) == HANDED && close(fd) == 0);
+    const pid_t child = vfork();
+    if (child == 0) {
+        execv("/proc/self/exe", argv);
+        _exit(4);
+    }
+    MUST(waitpid(child, &status, 0) == child);
+    expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    MUST(close(HANDED) == 0);
+}
+
+static void to_itself(const char *address, const char *port) {
+    union {
+        char room[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = { 0 };
+    struct iovec data = { "x", 1 };
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    char byte;
+    struct linger now = { 0 };
+    socklen_t size = sizeof now;
+    int pair[2], fd = connected(address, port);
+
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    MUST(sendmsg(pair[0], &message, 0) == 1 && close(fd) == 0);
+    data.iov_base = &byte;
+    MUST(recvmsg(pair[1], &message, 0) == 1);
+    memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    expect(getsockopt(fd, SOL_SOCKET, SO_LINGER, &now, &size) == 0 && !now.l_onoff);
+    MUST(close(fd) == 0 && close(pair[0]) == 0 && close(pair[1]) == 0);
+}
+
+static void many_at_once(const char *address, const char *port) {
+    static int fds[AT_ONCE];
+    for (int i = 0; i < AT_ONCE; i++)
+        fds[i] = connected(address, port);
+    for (int i = 0; i < AT_ONCE; i++)
+        MUST(close(fds[i]) == 0);
+}
+
 int main(int argc, char **argv) {
+    if (argc == 1)
+        return is_handed();
     if (argc != 5)
         return 2;
     linger2 = atoi(argv[4]);
@@ -119,8 +183,15 @@ int main(int argc, char **argv) {
     if (worker == 0)
         spoil((uint64_t)time(NULL) ^ (uint64_t)getpid() << 32);
     unsigned n = 0;
-    for (time_t end = time(NULL) + atoi(argv[3]); time(NULL) < end;)
+    for (time_t end = time(NULL) + atoi(argv[3]); n < 300 || time(NULL) < end;) {
         one(argv[1], argv[2], ++n);
+        if (n % 16 == 0)
+            to_itself(argv[1], argv[2]);
+        if (n % 128 == 64)
+            to_another_image(argv[1], argv[2]);
+        if (n % 512 == 32)
+            many_at_once(argv[1], argv[2]);
+    }
     MUST(kill(worker, 0) == 0 && kill(worker, SIGKILL) == 0 && waitpid(worker, NULL, 0) == worker && close(held) == 0);
     say_number("areas", n_areas);
     say_number("opened", n);
