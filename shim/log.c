@@ -56,7 +56,7 @@ void af_say(const char *const parts[]) {
         return;
     af_put(&text, "afterfin: ");
     for (; *parts; parts++)
-        af_put(&text, *parts);
+        af_put_fit(&text, *parts);
     size_t size = text.size < text.room ? text.size : text.room;
     room[size] = '\n';
     af_write_standard(2, room, size + 1);

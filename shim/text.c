@@ -33,36 +33,6 @@ static void put_hex(struct af_text *text, unsigned char c) {
     af_put_char(text, "0123456789abcdef"[c & 15]);
 }
 
-static bool is_plain(const char *string) {
-    for (; *string; string++)
-        if ((unsigned char)*string <= ' ' || *string == '"' || *string == '=' || *string == '\\' || *string == 127)
-            return false;
-    return true;
-}
-
-void af_put_logfmt(struct af_text *text, const char *string) {
-    if (is_plain(string)) {
-        af_put(text, string);
-        return;
-    }
-    af_put_char(text, '"');
-    for (; *string; string++) {
-        unsigned char c = (unsigned char)*string;
-        if (c == '"' || c == '\\') {
-            af_put_char(text, '\\');
-            af_put_char(text, (char)c);
-        } else if (c == '\n') {
-            af_put(text, "\\n");
-        } else if (c < ' ' || c == 127) {
-            af_put(text, "\\x");
-            put_hex(text, c);
-        } else {
-            af_put_char(text, (char)c);
-        }
-    }
-    af_put_char(text, '"');
-}
-
 /* The length of the UTF-8 sequence at s, 0 where there is none (RFC 3629, section 4). */
 size_t af_utf8(const char *at, size_t room) {
     const unsigned char *s = (const unsigned char *)at;
@@ -81,11 +51,86 @@ size_t af_utf8(const char *at, size_t room) {
     return overlong || beyond ? 0 : n;
 }
 
+static uint32_t code_point(const char *at, size_t n) {
+    uint32_t c = (unsigned char)*at & (n == 1 ? 0x7fu : 0x7fu >> n);
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | ((unsigned char)at[i] & 0x3f);
+    return c;
+}
+
+/* The bytes of the next character, or a byte that is none. Is it fit, as af_is_fit of the command has it? A terminal would take
+ * the others for commands, or for another order of the text. */
+static size_t next_of(const char *at, bool *fit) {
+    const unsigned char first = (unsigned char)*at;
+    *fit = first >= ' ' && first < 127;
+    if (*fit)
+        return 1;
+    const size_t n = af_utf8(at, 4); /* the end of the string ends it */
+    const uint32_t c = code_point(at, n ? n : 1);
+    *fit = n && c >= 0xa0 && c != 0x61c && c != 0x200e && c != 0x200f && !(c >= 0x2028 && c <= 0x202e) &&
+           !(c >= 0x2066 && c <= 0x2069);
+    return n ? n : 1;
+}
+
+static void put_bytes(struct af_text *text, const char *at, size_t n, bool fit) {
+    for (; n > 0; n--, at++)
+        if (fit) {
+            af_put_char(text, *at);
+        } else {
+            af_put(text, "\\x");
+            put_hex(text, (unsigned char)*at);
+        }
+}
+
+void af_put_fit(struct af_text *text, const char *string) {
+    bool fit;
+    for (size_t n; *string; string += n) {
+        n = next_of(string, &fit);
+        put_bytes(text, string, n, fit);
+    }
+}
+
+static bool is_plain(const char *string) {
+    bool fit = true;
+    for (; *string && fit; string += next_of(string, &fit))
+        if (*string == ' ' || *string == '"' || *string == '=' || *string == '\\')
+            return false;
+    return fit;
+}
+
+void af_put_logfmt(struct af_text *text, const char *string) {
+    bool fit;
+    if (is_plain(string)) {
+        af_put(text, string);
+        return;
+    }
+    af_put_char(text, '"');
+    for (size_t n; *string; string += n) {
+        n = next_of(string, &fit);
+        if (*string == '"' || *string == '\\')
+            af_put_char(text, '\\');
+        if (*string == '\n')
+            af_put(text, "\\n");
+        else
+            put_bytes(text, string, n, fit);
+    }
+    af_put_char(text, '"');
+}
+
 void af_put_json(struct af_text *text, const char *string, size_t size) {
     const unsigned char *s = (const unsigned char *)string;
     af_put_char(text, '"');
     for (size_t i = 0; i < size;) {
         size_t n = af_utf8(string + i, size - i);
+        bool fit;
+        if (n > 1 && (next_of(string + i, &fit), !fit)) {
+            const uint32_t c = code_point(string + i, n);
+            af_put(text, "\\u");
+            put_hex(text, (unsigned char)(c >> 8));
+            put_hex(text, (unsigned char)c);
+            i += n;
+            continue;
+        }
         if (n == 0 || s[i] < ' ' || s[i] == 127) {
             af_put(text, "\\u00");
             put_hex(text, s[i++]);

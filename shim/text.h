@@ -18,8 +18,10 @@ void af_put_char(struct af_text *text, char c);
 void af_put_number(struct af_text *text, uint64_t n);
 /* n in `digits` digits, zeros in front. */
 void af_put_padded(struct af_text *text, uint64_t n, int digits);
-/* Between quotes, escaped as logfmt has it (\", \\, \n, \xNN), or as JSON has it (RFC 8259; a byte that is not
- * UTF-8 stands as U+00NN). */
+/* What is not fit to be shown (controls, marks that turn the order of text) as \xNN, a byte each. */
+void af_put_fit(struct af_text *text, const char *string);
+/* Between quotes, escaped as logfmt has it (\", \\, \n, \xNN), or as JSON has it (RFC 8259; \uNNNN what is not fit, and a byte
+ * that is not UTF-8 as U+00NN). */
 void af_put_logfmt(struct af_text *text, const char *string);
 void af_put_json(struct af_text *text, const char *string, size_t size);
 /* How many bytes the character at `at` has, 0 where there is none; it ends within `room`. */

@@ -119,9 +119,19 @@ Test(log, a_server_names_its_own_port) {
     log_expect_invariant(line);
 }
 
+/* Controls, C1 among them, and marks that turn the order of what is shown. */
+#define UNFIT "e\x1b[2J\x7f\xc2\x9b\xc2\x80\xd8\x9c\xe2\x80\x8e\xe2\x80\xaex\xe2\x81\xa6\xe2\x80\xa8"
+
+static void expect_fit(const char *text_of) {
+    static const char *const raw[] = { "\x1b", "\x7f", "\xc2\x9b", "\xc2\x80", "\xd8\x9c", "\xe2\x80", "\xe2\x81" };
+    for (size_t i = 0; i < sizeof raw / sizeof *raw; i++)
+        cr_expect(!strstr(text_of, raw[i]), "%zu: %s", i, text_of);
+}
+
 /* A name with everything that needs quoting in it. */
 Test(log, odd_names_come_back_whole) {
-    static const char *const names[] = { "two words", "a=b", "say \"x\"", "back\\slash", "new\nline", "\x01\x1f" };
+    static const char *const names[] = { "two words", "a=b",      "say \"x\"", "back\\slash",
+                                         "new\nline", "\x01\x1f", UNFIT,       "caf\xc3\xa9" };
     char command[512], path[256];
 
     ns_enter();
@@ -137,6 +147,17 @@ Test(log, odd_names_come_back_whole) {
         cr_assert_eq(log_lines(e.err), 1, "%s", e.err);
         expect_text(log_line(e.err, 0), "program", names[i / 2]);
         log_expect_invariant(log_line(e.err, 0));
+        expect_fit(e.err);
+    }
+}
+
+Test(log, a_path_that_it_complains_of_is_fit_for_a_terminal) {
+    static const char *const settings[] = { "LOG=/nowhere/" UNFIT, "LOG=/dev/null|LEDGER=/nowhere/" UNFIT,
+                                            "LINGER=" UNFIT };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        struct ended e = run(settings[i], "lets_go 0");
+        cr_expect(e.status == 0 && strstr(e.err, "e\\x1b[2J\\x7f\\xc2\\x9b"), "%zu: %s", i, e.err);
+        expect_fit(e.err);
     }
 }
 

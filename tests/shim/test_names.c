@@ -47,6 +47,7 @@ Test(names, a_name_that_is_cut_or_no_text_is_the_same_in_log_and_ledger) {
         { "\xf0\x9f\x92", "???" },
         { "\xed\xa0\x80", "???" },
         { "caf\xc3\xa9", "caf\xc3\xa9" },
+        { "\x1b[2J\xc2\x9b\xe2\x80\xaex\xd8\x9c", "\x1b[2J\xc2\x9b\xe2\x80\xaex\xd8\x9c" },
     };
     const char *afterfin = command_path();
 
