@@ -109,6 +109,8 @@ static bool check_header(struct af_reader *reader, const struct stat *st, const 
         return fail(reader, error, "from another boot of this machine");
     if (head->started > reader->latest)
         return fail(reader, error, "says that it begins in the future");
+    if (atomic_load(&head->policy_since) > reader->latest)
+        return fail(reader, error, "says that its policy came in the future");
     return true;
 }
 

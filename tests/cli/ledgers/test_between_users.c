@@ -138,7 +138,8 @@ Test(between_users, a_time_in_the_future_is_broken) {
     make_users();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     struct af_ledger *alice = ledger_of(ALICE, 71, "a.ledger"), *mallory = ledger_of(MALLORY, 72, "m.ledger"),
-                     *begins = ledger_of(MALLORY, 73, "b.ledger"), *process = ledger_of(MALLORY, 74, "p.ledger");
+                     *begins = ledger_of(MALLORY, 73, "b.ledger"), *process = ledger_of(MALLORY, 74, "p.ledger"),
+                     *policy = ledger_of(MALLORY, 75, "s.ledger");
     for (size_t i = 0; i < ROWS(later); i++) {
         const uint64_t cookie = leave_one(peer.port), at = later[i] ? later[i] : now() + UINT64_C(3600000000000);
         claim(alice, cookie, now());
@@ -147,12 +148,14 @@ Test(between_users, a_time_in_the_future_is_broken) {
     }
     ns_settle();
     begins->started = UINT64_MAX;
+    policy->policy_since = UINT64_MAX;
     af_ledger_process(made_map(process), 0)->started = UINT64_MAX;
     struct ended e = command("XDG_RUNTIME_DIR=", "who", "--json", NULL);
     json_t *json = json_loads(e.out, 0, NULL);
     cr_expect_eq(total_of(json, 71), (long)ROWS(later), "%s", e.out);
     cr_expect_eq(json_number(json, "contested"), -1);
     cr_expect(strstr(e.err, "b.ledger: says that it begins in the future"), "%s", e.err);
+    cr_expect(strstr(e.err, "s.ledger: says that its policy came in the future"), "%s", e.err);
     cr_expect(strstr(e.err, "4 records made no sense"), "%s", e.err);
 }
 
