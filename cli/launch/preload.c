@@ -106,12 +106,13 @@ bool af_preload(struct af_settings *settings) {
 }
 
 static bool needs_sanitizer(const char *program) {
-    static const char runtime[] = "libasan.so";
+    static const char of_gcc[] = "libasan.so", of_clang[] = "libclang_rt.asan";
     struct af_elf_dynamic dynamic;
     bool needs = false;
     if (af_elf_dynamic_of(program, &dynamic))
         for (size_t i = 0; i < dynamic.n_needed; i++)
-            needs |= strncmp(dynamic.needed[i], runtime, sizeof runtime - 1) == 0;
+            needs |= strncmp(dynamic.needed[i], of_gcc, sizeof of_gcc - 1) == 0 ||
+                     strncmp(dynamic.needed[i], of_clang, sizeof of_clang - 1) == 0;
     af_elf_dynamic_free(&dynamic);
     return needs;
 }

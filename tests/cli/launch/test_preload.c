@@ -1,12 +1,13 @@
 /* CMD that has a runtime which wants to come first. */
 #include "tests/harness/command.h"
 #include "tests/harness/counts.h"
+#include "tests/harness/shell.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A program as gcc makes it with -fsanitize=address; NULL: it cannot here. */
-static const char *sanitized(void) {
+/* A program with AddressSanitizer as a library, gcc's or clang's; NULL: it cannot be made here. */
+static const char *sanitized(const char *how) {
     const char *path = scratch_path(), *source = text("%s.c", path);
     FILE *file = fopen(source, "we");
     fputs(
@@ -14,21 +15,33 @@ static const char *sanitized(void) {
         "int main(void) { close(socket(AF_INET, SOCK_STREAM, 0)); puts(getenv(\"ASAN_OPTIONS\") ?: \"\"); return 0; }\n",
         file);
     fclose(file);
-    struct ended e = run(NULL, "gcc -fsanitize=address -o %s %s", path, source);
+    struct ended e = shell("%s -fsanitize=address -o %s %s && %s", how, path, source, path);
     return e.status == 0 ? path : NULL;
 }
 
 Test(preload, a_program_with_the_address_sanitizer_runs_and_is_counted) {
-    const char *program = sanitized();
-    if (!program)
-        cr_skip_test("no gcc with its sanitizers");
-    struct ended e = command(NULL, "run", "-q", "--", program, NULL);
-    cr_assert(e.status == 0 && strcmp(e.out, "verify_asan_link_order=0\n") == 0, "%d %s%s", e.status, e.out, e.err);
-    e = command("ASAN_OPTIONS=verbosity=0", "run", "-p", "log=stderr", "-q", "--", program, NULL);
-    cr_assert(e.status == 0 && strcmp(e.out, "verbosity=0:verify_asan_link_order=0\n") == 0, "%s%s", e.out, e.err);
-    cr_assert_eq(log_number(log_line(e.err, 0), "sockets"), 1, "%s", e.err);
-    e = command(NULL, "run", "-q", "--", "printenv", "ASAN_OPTIONS", NULL);
-    cr_assert(e.status == 1 && !*e.out, "who does not need it does not get it: %s", e.out);
+    static const char *const ways[] = {
+        "gcc", "clang -shared-libasan -Wl,-rpath,$(dirname $(clang -print-file-name=libclang_rt.asan-$(uname -m).so))"
+    };
+    size_t seen = 0;
+    for (size_t i = 0; i < ROWS(ways); i++) {
+        const char *program = sanitized(ways[i]);
+        if (!program)
+            continue;
+        seen++;
+        struct ended e = command(NULL, "run", "-q", "--", program, NULL);
+        cr_expect(e.status == 0 && strcmp(e.out, "verify_asan_link_order=0\n") == 0, "%s: %d %s%s", ways[i], e.status,
+                  e.out, e.err);
+        e = command("ASAN_OPTIONS=verbosity=0", "run", "-p", "log=stderr", "-q", "--", program, NULL);
+        cr_expect(e.status == 0 && strcmp(e.out, "verbosity=0:verify_asan_link_order=0\n") == 0, "%s: %s%s", ways[i],
+                  e.out, e.err);
+        const char *line = log_line(e.err, 0);
+        cr_expect(line && log_number(line, "sockets") == 1, "%s: %s", ways[i], e.err);
+    }
+    if (!seen)
+        cr_skip_test("no compiler with its sanitizers");
+    const struct ended none = command(NULL, "run", "-q", "--", "printenv", "ASAN_OPTIONS", NULL);
+    cr_assert(none.status == 1 && !*none.out, "who does not need it does not get it: %s", none.out);
 }
 
 /* Nothing is mounted there, in a namespace of its own. */
