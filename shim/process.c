@@ -8,31 +8,57 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { PATH_ROOM = 4096 };
+enum { PATH_ROOM = 4096, UNKNOWN_CHILD = 1 };
 
-_Thread_local volatile uint8_t af_vforked;
-_Thread_local volatile uint8_t af_vfork_execs;
+_Thread_local volatile uint32_t af_vforked;
+_Thread_local volatile uint32_t af_vfork_image;
+static _Thread_local volatile uint32_t vforks_inside;
 _Thread_local volatile uint8_t af_own_table;
 
 /* vfork, and clone(CLONE_VM). ------------------------------------------------------------------------------- */
 
-void af_vfork_begins(void) {
+/* The parent runs again, perhaps in a handler before its vfork has returned. */
+static void note_vforked_image(void) {
+    const pid_t image = (pid_t)af_vfork_image;
+    af_vfork_image = 0;
+    if (af.on && af.ledger)
+        af_note_image(image);
+}
+
+/* Returns the word that the kernel is to keep, or NULL: in a child that has begun itself; where a filter of the program's may
+ * know of no clone; and on i386. Then it is kept here. */
+volatile uint32_t *af_vfork_begins(void) {
     af_be_odd(AF_ODD_GUESTS);
-    af_vforked++;
+    if (af_vforked) {
+        vforks_inside++;
+        return NULL;
+    }
+    vforks_inside = 0;
+    if (af_vfork_image)
+        note_vforked_image();
+#ifndef __i386__
+    if (!af_sealed)
+        return &af_vforked;
+#endif
+    af_vforked = UNKNOWN_CHILD;
+    return NULL;
 }
 
 /* In the parent. What pid the child has is known here, and nowhere better: it may have a pid namespace of its own, or a
  * filter that kills it for asking. */
 long af_vfork_ended(long result) {
-    af_vforked--;
-    if (result < 0) {
-        errno = (int)-result;
-        return -1;
+    if (vforks_inside)
+        vforks_inside--;
+    else
+        af_vforked = 0;
+    if (af_vfork_image && result > 0) {
+        af_vfork_image = (uint32_t)result;
+        note_vforked_image();
     }
-    if (af_vfork_execs && af.on && af.ledger)
-        af_note_image((pid_t)result);
-    af_vfork_execs = 0;
-    return result;
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
 }
 
 /* A child that has our descriptors too closes them for both; only its end, or its exec, is not ours. */
@@ -48,6 +74,8 @@ void af_note_clone_vm(bool shares_descriptors) {
 
 /* A child that came by clone(2) without CLONE_VM has not returned through a hook: its memory is its own all the same. */
 bool af_in_vfork_child_slow(void) {
+    if (AF_UNLIKELY(af_vfork_image) && !af_vforked)
+        note_vforked_image();
     if (!af_vforked && !af_own_table && !af.shares_memory)
         return false;
     if (!af_vforked && af_is_fork_under_way() && !af_sealed && af_pid() != af.pid)
@@ -131,7 +159,7 @@ void af_become_child(void) {
     af.started = af_now();
     af.slot = AF_NO_SLOT;
     af.own_counts = NULL;
-    af_vforked = 0;
+    af_vforked = af_vfork_image = 0;
     af_own_table = AF_TABLE_NOT_ASKED;
     atomic_store(&main_parted, false);
     if (af.shares_memory || af.shares_all)
@@ -313,7 +341,7 @@ static bool is_ours_to_tell(void) {
     if (!af.ledger || af.finished || !is_guest())
         return af.ledger && !af.finished;
     if (af_vforked)
-        af_vfork_execs = 1;
+        af_vfork_image = af_vforked;
     else if (!af_has_own_table())
         af_note_image(af_pid());
     return false;
@@ -335,7 +363,7 @@ static bool before_exec(bool will_run) {
 
 static int exec_failed(bool prepared, int result) {
     int error = errno;
-    af_vfork_execs = 0;
+    af_vfork_image = 0;
     if (prepared) {
         af_each(0, ~0u, take_back, NULL);
         af_mailbox_in_exec(false);

@@ -214,9 +214,11 @@ static inline void af_be_odd(uint32_t why) {
 }
 extern struct af_fork_page af_no_fork_page;
 
-/* Set in the thread that called vfork: until the parent runs again, the child runs on our memory. */
-extern _Thread_local volatile uint8_t af_vforked;
-extern _Thread_local volatile uint8_t af_vfork_execs; /* ... and that child has another image by now */
+/* Set in the thread that called vfork, as long as the child runs on our memory: its pid as the kernel has written it
+ * (vfork.S), or 1. */
+extern _Thread_local volatile uint32_t af_vforked;
+extern _Thread_local volatile uint32_t
+    af_vfork_image; /* ... and of one that becomes another image, until it is noted */
 /* Has this thread a descriptor table of its own (unshare)? What it does with its numbers is no business of ours. */
 enum { AF_TABLE_NOT_ASKED, AF_TABLE_OWN, AF_TABLE_OURS };
 extern _Thread_local volatile uint8_t af_own_table;
@@ -686,7 +688,7 @@ void af_become_child(void);
 bool af_seal(void);
 void af_unseal(void); /* after true: it was refused */
 pid_t af_pid(void);
-void af_vfork_begins(void); /* called by vfork.S */
+volatile uint32_t *af_vfork_begins(void); /* called by vfork.S */
 long af_vfork_ended(long result);
 
 /* log.c ---------------------------------------------------------------------------------------------------- */

@@ -25,7 +25,7 @@ extern const struct endings open_ways, nonblocking_ways, first_data_ways, refuse
 extern const struct endings unanswered_ways, timeout_ways, mptcp_ways, mptcp_accept_ways, stdio_ways, part_ways,
     daemon_ways;
 extern const struct endings first_fin, no_orderly_close, own_linger, both_at_once, accept_ways, listener_ways;
-extern const struct endings fork_ways, birth_ways, killed_ways, memory_ways, image_ways, sent_ways, sent_last_ways,
-    exec_ways, thread_ways, same_ways, kill_ways;
+extern const struct endings fork_ways, birth_ways, killed_ways, memory_ways, handler_ways, image_ways, sent_ways,
+    sent_last_ways, exec_ways, thread_ways, same_ways, kill_ways;
 
 #endif

@@ -68,6 +68,15 @@ static const struct row memory_ways_rows[] = {
 };
 ENDINGS(memory_ways, "spawn_by");
 
+/* A handler in the parent, before its vfork has returned, is not the child. */
+#define TWICE { .sockets = 2, .connects = 2, .established = 2, .time_wait = 2 }
+static const struct row handler_ways_rows[] = {
+    { .way = "vfork_and_a_handler_opens", .extra = "", .script = "ec", .each = TWICE },
+    { .way = "vfork_and_a_handler_does_too", .extra = "", .script = "ec", .each = TWICE },
+    HANDED("vfork_and_a_handler_closes", .extra = ""), ALONE("vfork_and_a_handler_jumps", .extra = ""),
+};
+ENDINGS(handler_ways, "spawn_by");
+
 #define IMAGE(how, ...) \
     SPARED(how "_child_first", .extra = ""), HANDED(how "_child_last", .extra = ""), \
     ALONE(how "_child_without", .extra = "", __VA_ARGS__)

@@ -4,6 +4,8 @@
 #include "way.h"
 
 #include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -98,6 +100,69 @@ static void vfork_and_exec_fails(int fd) {
     }
     last(fd);
     collect(child);
+}
+
+/* The child's signal waits until the parent runs, and comes before its vfork has returned. */
+static const char *address, *port;
+static int held;
+static sigjmp_buf back;
+static pid_t vfork_with_signal(int fd, void (*handler)(int), bool execs) {
+    const pid_t parent = getpid();
+    prepare(held = fd, true);
+    signal(SIGUSR1, handler);
+    pid_t child = vfork();
+    if (child == 0) {
+        kill(parent, SIGUSR1);
+        if (execs)
+            execv(path, image);
+        _exit(0);
+    }
+    return child;
+}
+static void opens_another(int number) {
+    (void)number;
+    last(connected(address, port));
+}
+static void vfork_and_a_handler_opens(int fd) {
+    pid_t child = vfork_with_signal(fd, opens_another, false);
+    collect(child);
+    last(fd);
+}
+static void vforks_too(int number) {
+    (void)number;
+    signal(SIGUSR1, SIG_IGN);
+    pid_t child = vfork();
+    if (child == 0) {
+        execl("/bin/true", "true", NULL);
+        _exit(1);
+    }
+    collect(child);
+    last(connected(address, port));
+}
+static void vfork_and_a_handler_does_too(int fd) {
+    MUST(fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
+    pid_t child = vfork_with_signal(fd, vforks_too, false);
+    collect(child);
+    last(fd);
+}
+static void closes_it(int number) {
+    (void)number;
+    MUST(close(held) == 0);
+}
+static void vfork_and_a_handler_closes(int fd) {
+    pid_t child = vfork_with_signal(fd, closes_it, true);
+    tell();
+    collect(child);
+}
+static void jumps(int number) {
+    (void)number;
+    siglongjmp(back, 1);
+}
+static void vfork_and_a_handler_jumps(int fd) {
+    if (sigsetjmp(back, 1) == 0)
+        vfork_with_signal(fd, jumps, false);
+    MUST(wait(NULL) > 0);
+    last(fd);
 }
 
 static int closes_all(void *unused) {
@@ -262,6 +327,10 @@ static const struct way ways[] = {
     { "vfork_puts_something_else_there", vfork_puts_something_else_there },
     { "vfork_leaves_at_once", vfork_leaves_at_once },
     { "vfork_and_exec_fails", vfork_and_exec_fails },
+    { "vfork_and_a_handler_opens", vfork_and_a_handler_opens },
+    { "vfork_and_a_handler_does_too", vfork_and_a_handler_does_too },
+    { "vfork_and_a_handler_closes", vfork_and_a_handler_closes },
+    { "vfork_and_a_handler_jumps", vfork_and_a_handler_jumps },
     { "__vfork_closes_all", __vfork_closes_all },
     { "__clone_vm_closes_all", __clone_vm_closes_all },
     { "__clone_closes_all", __clone_closes_all },
@@ -296,7 +365,8 @@ int main(int argc, char **argv) {
     for (int at = CHANNEL; at <= READY; at += 2)
         MUST(pipe(pair) == 0 && dup2(pair[0], at) == at && dup2(pair[1], at + 1) == at + 1);
     const struct way *way = WAY_NAMED(ways, argv[1]);
+    address = argv[2], port = argv[3];
     for (int i = 0; i < atoi(argv[4]); i++)
-        way->run(connected(argv[2], argv[3]));
+        way->run(connected(address, port));
     return 0;
 }
