@@ -157,21 +157,33 @@ bool af_learn_address(int fd, long call, struct af_addr *out) {
     return AF_SYS3(call, fd, &sa, &size) == 0 && af_addr_from((struct sockaddr *)&sa, size, out);
 }
 
-/* Its linger options were set by an image or a sender of which nothing else is known, or by a relative since we parted:
- * ack, or an abort. */
+/* May somebody else have set its linger options: an image or a sender of which nothing else is known, a relative since we
+ * parted, or who had it once by exec or a message? */
+static bool may_be_set_elsewhere(const struct af_socket *conn) {
+    return atomic_load(&conn->state) == AF_CONN_INHERITED || af_is_joined(conn) || af_was_forked(conn) ||
+           af_has(conn, AF_FLAG_SENT) || af_was_spawned(conn);
+}
+
+/* Then what is on it counts, and not what is known here: ack, an abort, or neither of them any more. */
 void af_learn_linger(int fd, struct af_socket *conn) {
     struct linger linger = { 0 };
     int after_fin = 0;
     socklen_t size = sizeof linger;
-    if (atomic_load(&conn->state) != AF_CONN_INHERITED && !af_is_joined(conn) && !af_was_forked(conn))
+    if (!may_be_set_elsewhere(conn) || af_has(conn, AF_FLAG_RST_SET) ||
+        AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) < 0)
         return;
-    if (AF_SYS5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, &size) == 0 && linger.l_onoff && !linger.l_linger &&
-        !af_has(conn, AF_FLAG_RST_SET))
-        af_set(conn, AF_FLAG_ABORTS);
     size = sizeof after_fin;
-    if (!af_has(conn, AF_FLAG_ACK) && AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &after_fin, &size) == 0 &&
-        after_fin < 0)
-        af_set(conn, af.asks ? AF_FLAG_ACK | AF_FLAG_ASKS : af.acks ? AF_FLAG_ACK : AF_FLAG_ABORTS);
+    if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_TCP, TCP_LINGER2, &after_fin, &size) < 0)
+        after_fin = af_has(conn, AF_FLAG_ACK) ? -1 : 0;
+    const bool acks = after_fin < 0 && (af_has(conn, AF_FLAG_ACK) || (af.acks && !af_has(conn, AF_FLAG_ABORTS)));
+    if ((linger.l_onoff && !linger.l_linger) || (after_fin < 0 && !acks))
+        af_set(conn, AF_FLAG_ABORTS);
+    else if (after_fin >= 0)
+        af_clear(conn, AF_FLAG_ABORTS);
+    if (!acks)
+        af_clear(conn, AF_FLAG_ACK | AF_FLAG_ASKS);
+    else if (!af_has(conn, AF_FLAG_ACK))
+        af_set(conn, af.asks ? AF_FLAG_ACK | AF_FLAG_ASKS : AF_FLAG_ACK);
 }
 
 /* accept or connect? The library cannot know; a local port that a connect chose lies in the ephemeral range,

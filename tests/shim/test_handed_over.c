@@ -9,8 +9,11 @@ static const struct {
     const char *way, *option;
     bool wins; /* the program's own choice */
 } rows[] = {
-    { "exec", "linger", true },    { "exec", "linger2", true },    { "exec", "none", false },
-    { "message", "linger", true }, { "message", "linger2", true }, { "message", "none", false },
+    { "exec", "linger", true },         { "exec", "linger2", true },         { "exec", "none", false },
+    { "message", "linger", true },      { "message", "linger2", true },      { "message", "none", false },
+    { "message_kept", "linger", true }, { "message_kept", "linger2", true }, { "message_kept", "none", false },
+    { "fork_kept", "linger", true },    { "fork_kept", "linger2", true },    { "fork_kept", "none", false },
+    { "vfork_kept", "linger", true },   { "vfork_kept", "linger2", true },   { "vfork_kept", "none", false },
 };
 
 Test(handed_over, what_the_receiver_sets_wins_over_what_the_sender_was_given) {

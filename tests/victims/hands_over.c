@@ -1,6 +1,8 @@
 /* Connects, exchanges a byte, and hands the connection to another image, which sets an option and closes it.
  *
- * hands_over WAY OPTION ADDRESS PORT    WAY: exec, or message (SCM_RIGHTS; the sender lets go before it is received)
+ * hands_over WAY OPTION ADDRESS PORT    WAY: exec, or message (SCM_RIGHTS; the sender lets go before it is received);
+ *                                       or it keeps it, and closes it last: message_kept, a child's (fork_kept), an
+ *                                       image's that was started by vfork (vfork_kept)
  *                                       OPTION: linger (SO_LINGER {1, 60}), linger2 (TCP_LINGER2 = 7), none
  * Prints what the kernel has of both afterwards. */
 #include "way.h"
@@ -36,8 +38,8 @@ static void other(const char *way, const char *option) {
     };
     int fd = 3;
 
-    if (!strcmp(way, "message")) {
-        MUST(read(4, &byte, 1) == 1); /* the sender has let go */
+    if (!strncmp(way, "message", 7)) {
+        MUST(read(4, &byte, 1) == 1); /* the sender has let go, or has it still */
         MUST(recvmsg(3, &message, 0) == 1);
         memcpy(&fd, CMSG_DATA(&control.head), sizeof fd);
     }
@@ -58,6 +60,23 @@ static void send_over(int to, int fd) {
     MUST(sendmsg(to, &message, 0) == 1);
 }
 
+static int keep(int fd, char **argv) {
+    const bool forks = !strcmp(argv[1], "fork_kept");
+    int status;
+
+    if (fd != 3)
+        MUST(dup2(fd, 3) == 3 && close(fd) == 0);
+    pid_t child = forks ? fork() : vfork();
+    if (child == 0) {
+        if (!forks)
+            execl("/proc/self/exe", argv[0], argv[1], argv[2], NULL);
+        end(3, argv[2]);
+        exit(0);
+    }
+    MUST(waitpid(child, &status, 0) == child && close(3) == 0);
+    return WEXITSTATUS(status);
+}
+
 int main(int argc, char **argv) {
     const char *way = argc > 2 ? argv[1] : "";
     char byte = 0;
@@ -76,6 +95,8 @@ int main(int argc, char **argv) {
         execl("/proc/self/exe", argv[0], way, argv[2], NULL);
         return 9;
     }
+    if (!strcmp(way, "fork_kept") || !strcmp(way, "vfork_kept"))
+        return keep(fd, argv);
     MUST(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) == 0 && pipe2(ready, O_CLOEXEC) == 0 &&
          pipe2(go, O_CLOEXEC) == 0);
     pid_t child = fork();
@@ -87,6 +108,8 @@ int main(int argc, char **argv) {
     }
     MUST(close(ready[1]) == 0 && read(ready[0], &byte, 1) == 0); /* the other image runs */
     send_over(pair[0], fd);
-    MUST(close(fd) == 0 && write(go[1], &byte, 1) == 1);
-    return waitpid(child, &status, 0) == child ? WEXITSTATUS(status) : 1;
+    const bool kept = !strcmp(way, "message_kept");
+    MUST((kept || close(fd) == 0) && write(go[1], &byte, 1) == 1);
+    MUST(waitpid(child, &status, 0) == child && (!kept || close(fd) == 0));
+    return WEXITSTATUS(status);
 }
