@@ -237,7 +237,7 @@ bool af_ledger_count_endpoint(struct af_ledger_map *map, uint32_t slot, const st
     }
     const uint32_t hash = endpoint_hash(slot, addr, accepted), max = map->section[AF_ENDPOINTS].max;
     uint32_t from = 0, size = max < FIRST ? max : FIRST;
-    for (; from + size <= max; from += size, size = from)
+    for (; size && from + size <= max; from += size, size = from)
         for (uint32_t step = 0; step < STEPS && step < size; step++) {
             const uint32_t index = from + ((hash + step) & (size - 1));
             if (!map->reach(map, AF_ENDPOINTS, index))

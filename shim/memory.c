@@ -301,17 +301,22 @@ static void advise(long map, size_t size, bool is_file) {
         AF_SYS3(SYS_madvise, map, size, MADV_RANDOM);
 }
 
-static long map_part(int fd, uintptr_t hint, uint64_t at, bool is_file) {
-    long map = AF_SYS6(SYS_mmap, hint, AF_WINDOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, at);
+static long map_part(int fd, uintptr_t hint, uint64_t at, size_t size, bool is_file) {
+    long map = AF_SYS6(SYS_mmap, hint, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, at);
     if (!af_sys_failed(map))
-        advise(map, AF_WINDOW, is_file);
+        advise(map, size, is_file);
     return map;
+}
+
+/* The header, and behind it, in one mapping with it, the first window of processes. */
+static size_t front_of(const struct af_ledger_map *map) {
+    return map->section[AF_PROCESSES].at + AF_WINDOW;
 }
 
 static void unmap(struct af_ledger_map *map) {
     if (map->header)
-        AF_SYS2(SYS_munmap, map->header, AF_WINDOW);
-    for (int i = 0; i < AF_SECTIONS; i++)
+        AF_SYS2(SYS_munmap, map->header, front_of(map));
+    for (int i = AF_CONNECTIONS; i < AF_SECTIONS; i++)
         if (map->section[i].window)
             AF_SYS2(SYS_munmap, map->section[i].window & ~(uintptr_t)31, AF_WINDOW);
     map->header = NULL;
@@ -323,15 +328,16 @@ static uintptr_t place_for(int section) {
     return far && section == AF_CONNECTIONS ? far : far && section == AF_CLOSED ? far + AF_FAR_CLOSED : 0;
 }
 
-/* The first window of each section. 0 or -errno. */
+/* The first window of each section, in as few mappings as can be: a fork copies each. 0 or -errno. */
 static long map_windows(struct af_ledger_map *map, int fd, const struct af_ledger_room *room) {
     af_ledger_place(map, room);
-    long at = map_part(fd, 0, 0, room->closed);
+    long at = map_part(fd, 0, 0, front_of(map), room->closed);
     if (af_sys_failed(at))
         return at;
     map->header = (struct af_ledger *)at;
-    for (int i = 0; i < AF_SECTIONS; i++) {
-        at = map->section[i].max ? map_part(fd, place_for(i), map->section[i].at, room->closed) : 0;
+    map->section[AF_PROCESSES].window = (uintptr_t)at + map->section[AF_PROCESSES].at;
+    for (int i = AF_CONNECTIONS; i < AF_SECTIONS; i++) {
+        at = map->section[i].max ? map_part(fd, place_for(i), map->section[i].at, AF_WINDOW, room->closed) : 0;
         if (af_sys_failed(at)) {
             unmap(map);
             return at;
@@ -425,10 +431,12 @@ static long map_unnamed(struct af_ledger_map *map, const struct af_ledger_room *
     return result;
 }
 
-/* Nobody reads the ring of a ledger that has no name. */
+/* Nobody reads the ring of a ledger that has no name; and where nothing is counted there are no endpoints. */
 static long map_memory(struct af_ledger_map *map, struct af_ledger_room *room) {
     *room = room_of(&large);
     room->closed = 0;
+    if (!af.counting)
+        room->endpoints = 0;
     if (map_unnamed(map, room) == 0)
         return 0;
     *room = room_of(&least);
