@@ -30,19 +30,52 @@
 
 #include <fcntl.h>
 
-struct af_forks af_forks;
+AF_WITH_STATE struct af_forks af_forks;
 
-enum { SETTLED = 1, TAG_SHIFT = AF_TAG_SHIFT, TRIES = 1000, NAMES = 4 };
+enum { SETTLED = 1, TAG_SHIFT = AF_TAG_SHIFT, TRIES = 1000, FORKS = 32 };
 #define SUM (((uint64_t)1 << TAG_SHIFT) - 2)
 
 /* ---- fork ----------------------------------------------------------------------------------------------- */
 
-/* The forks that this thread is in the middle of: a handler may fork while fork is on its way. */
-static _Thread_local struct {
+/* The forks that are under way, with the thread that makes each: a thread may have several, for a handler may fork while fork
+ * is on its way. It is no thread's own memory, which would be one page more that each fork makes the kernel copy. */
+static AF_WITH_STATE struct under_way {
+    _Atomic uintptr_t thread; /* 0: free */
     uint64_t name;
-    uint32_t generation;
-} under_way[NAMES];
-static _Thread_local unsigned n_under_way;
+    uint32_t generation, depth;
+} under_way[FORKS];
+/* Those of this thread that have found no place there, and all that began while they were under way. */
+static _Thread_local unsigned nameless;
+
+static uintptr_t this_thread(void) {
+    return (uintptr_t)&nameless;
+}
+
+/* The one that this thread has begun last; NULL: none. */
+static struct under_way *last_begun(void) {
+    struct under_way *last = NULL;
+    for (struct under_way *u = under_way; u < under_way + FORKS; u++)
+        if (atomic_load_explicit(&u->thread, memory_order_relaxed) == this_thread() &&
+            (!last || u->depth > last->depth))
+            last = u;
+    return last;
+}
+
+static void begin(uint64_t name) {
+    const struct under_way *outer = last_begun();
+    const uint32_t depth = outer ? outer->depth + 1 : 0;
+    for (struct under_way *u = under_way; u < under_way + FORKS && !nameless; u++) {
+        uintptr_t nobody = 0;
+        if (atomic_load_explicit(&u->thread, memory_order_relaxed) ||
+            !atomic_compare_exchange_strong(&u->thread, &nobody, this_thread()))
+            continue;
+        u->name = name;
+        u->generation = af_generation();
+        u->depth = depth;
+        return;
+    }
+    nameless++;
+}
 
 static uint64_t mix(uint64_t x) {
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
@@ -52,7 +85,7 @@ static uint64_t mix(uint64_t x) {
 
 /* Even, so that a sum of them leaves the lowest bit alone. */
 static uint64_t new_name(void) {
-    static _Atomic uint64_t last;
+    static AF_WITH_STATE _Atomic uint64_t last;
     uint64_t n = atomic_fetch_add(&last, 0x9e3779b97f4a7c15u);
     uint64_t name = mix(n ^ af.started ^ (uint64_t)(uint32_t)af.pid << 32 ^ af_generation()) & SUM;
     return name > AF_OPENED ? name : AF_OPENED + 2;
@@ -60,12 +93,10 @@ static uint64_t new_name(void) {
 
 /* A child of one whose descriptors are not those of our table (af_own_table) has another table too: no name. */
 void af_before_fork(void) {
-    const uint64_t name = af.ledger && n_under_way < NAMES && !af_has_own_table() ? new_name() : 0;
-    if (n_under_way < NAMES) {
-        under_way[n_under_way].name = name;
-        under_way[n_under_way].generation = af_generation();
-    }
-    n_under_way++;
+    uint64_t name = af.ledger && !nameless && !af_has_own_table() ? new_name() : 0;
+    begin(name);
+    if (nameless)
+        name = 0;
     af_note_sharing();
     atomic_fetch_add(&af_forks.on_the_way, 1);
     atomic_fetch_add(&af_forks.sum, name);
@@ -85,7 +116,9 @@ static void never_was(int fd, struct af_socket *conn, void *name) {
 }
 
 static void adopt(uint64_t name) {
-    n_under_way = 0;
+    __builtin_memset(under_way, 0, sizeof under_way);
+    if (nameless)
+        nameless = 0;
     af_become_child();
     atomic_fetch_add(&af_forks.generation, 1);
     af_forks.name = name;
@@ -97,29 +130,45 @@ static void adopt(uint64_t name) {
 }
 
 bool af_is_fork_under_way(void) {
-    return n_under_way > 0;
+    return nameless || last_begun();
 }
 
 /* In the child, by the hook of fork, or by the first hook that it comes to. */
 void af_adopt_fork_child(void) {
-    adopt(n_under_way && n_under_way <= NAMES ? under_way[n_under_way - 1].name : 0);
+    const struct under_way *ours = nameless ? NULL : last_begun();
+    adopt(ours ? ours->name : 0);
+}
+
+static void has_failed(uint64_t name) {
+    int error = errno;
+    af_each(0, ~0u, never_was, &name);
+    errno = error;
+}
+
+/* errno is not written where it does not change: that, too, would be a page. */
+static void after_fork_in_parent(bool failed) {
+    struct under_way *ours = nameless ? NULL : last_begun();
+    const bool is_older = ours && ours->generation != af_generation();
+    if (nameless)
+        nameless--;
+    else if (!ours)
+        return;
+    if (failed && ours && ours->name && !is_older) /* a child that has let go of all that it was to have */
+        has_failed(ours->name);
+    if (ours)
+        atomic_store(&ours->thread, 0);
+    if (!is_older)
+        atomic_fetch_sub(&af_forks.on_the_way, 1);
 }
 
 void af_after_fork(pid_t child) {
-    int error = errno;
-    if (child == 0) {
-        if (n_under_way) /* no hook has come before this one */
-            af_adopt_fork_child();
-    } else if (n_under_way) {
-        n_under_way--;
-        uint64_t name = n_under_way < NAMES ? under_way[n_under_way].name : 0;
-        if (n_under_way >= NAMES || under_way[n_under_way].generation == af_generation()) {
-            if (child < 0 && name) /* a child that has let go of all that it was to have */
-                af_each(0, ~0u, never_was, &name);
-            atomic_fetch_sub(&af_forks.on_the_way, 1);
-        }
+    if (child != 0) {
+        after_fork_in_parent(child < 0);
+    } else if (af_is_fork_under_way()) { /* no hook has come before this one */
+        int error = errno;
+        af_adopt_fork_child();
+        errno = error;
     }
-    errno = error;
 }
 
 /* ---- holds ---------------------------------------------------------------------------------------------- */

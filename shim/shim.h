@@ -363,6 +363,9 @@ void af_each(unsigned first, unsigned last, void (*visit)(int fd, struct af_sock
 /* The process ends: what is not in use of its share of the ledger is for others. */
 void af_return_blocks(void);
 
+/* In one page with af: what each fork writes in parent or child lies in as few pages as can be, for the kernel copies each. */
+#define AF_WITH_STATE __attribute__((section(".data")))
+
 /* share.c -------------------------------------------------------------------------------------------------- */
 
 struct af_forks {

@@ -10,7 +10,7 @@ af_slot af_low[AF_LOW];
 _Atomic(_Atomic(af_slot *) *) af_high[AF_TOP];
 static _Atomic int table_end; /* no entry at or above this descriptor */
 
-static struct af_pool pool;
+static AF_WITH_STATE struct af_pool pool;
 
 /* Behind what was mapped last, as long as there is room: then it is one mapping, of which a fork copies each. */
 static void *more_records(size_t size) {

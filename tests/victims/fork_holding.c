@@ -1,7 +1,7 @@
 /* Opens N sockets, says what a fork will copy, and forks TIMES times.
  *
  * fork_holding N TIMES
- * "mappings COUNT" and "anonymous KIB". */
+ * "mappings COUNT anonymous KIB", and at last "faults COUNT" of the parent. */
 #include "victim.h"
 
 #include <sys/resource.h>
@@ -21,6 +21,13 @@ static void say_memory(void) {
     fflush(stdout);
 }
 
+static long faults(void) {
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
 int main(int argc, char **argv) {
     const int n = argc == 3 ? atoi(argv[1]) : 0;
     const rlim_t wanted = (rlim_t)n + 64;
@@ -34,6 +41,7 @@ int main(int argc, char **argv) {
         if (socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0)
             return 1;
     say_memory();
+    const long before = faults();
     for (int i = 0; i < atoi(argv[2]); i++) {
         pid_t child = fork();
         if (child == 0)
@@ -41,5 +49,7 @@ int main(int argc, char **argv) {
         if (child < 0 || waitpid(child, NULL, 0) != child)
             return 1;
     }
+    printf("faults %ld\n", faults() - before);
+    fflush(stdout);
     _exit(0);
 }
