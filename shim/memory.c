@@ -523,22 +523,23 @@ static long map_ledger(struct af_ledger_map *map, struct af_ledger_room *room, c
     return result < 0 ? map_memory(map, room) : 0;
 }
 
-/* Private memory for one map, and behind it room for the path of its file as long as that is made. */
+/* Private memory for one map and the first records, in one mapping beside the libraries, whose page tables a fork copies in
+ * any case; behind it room for the path of the map's file as long as that is made. */
 struct made {
     struct af_ledger_map map;
+    char records[AF_FIRST_RECORDS * AF_RECORD] __attribute__((aligned(4096)));
     char path[PATH_ROOM] __attribute__((aligned(4096)));
 };
 
-static struct made *room_for_map(void) {
-    long at = AF_SYS6(SYS_mmap, 0, sizeof(struct made), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return af_sys_failed(at) ? NULL : (struct made *)at;
+void *af_first_records(void) {
+    return ((struct made *)(void *)af.ledger)->records;
 }
 
 /* Several threads may come here at once, or a signal handler in the middle of it: each makes one, one is kept. */
 static struct af_ledger_map *make_ledger(void) {
     struct af_ledger_map *first = NULL;
     struct af_ledger_room room;
-    struct made *made = make_fork_page() ? room_for_map() : NULL;
+    struct made *made = make_fork_page() ? af_private(sizeof *made) : NULL;
     if (!made || map_ledger(&made->map, &room, made->path) < 0) {
         af.no_memory = true;
         af_say((const char *const[]){ "no memory to keep count in; this process runs as if not preloaded", NULL });
@@ -559,7 +560,7 @@ static struct af_ledger_map *make_ledger(void) {
     }
     atomic_fetch_and(&af.odd, ~(uint32_t)AF_ODD_FIRST);
     /* The path has done its part, or all of it has. */
-    const uintptr_t end = (uintptr_t)(made + 1), keep = ((uintptr_t)(map + 1) + af.page - 1) & -af.page;
+    const uintptr_t end = (uintptr_t)(made + 1), keep = ((uintptr_t)made->path + af.page - 1) & -af.page;
     if (first)
         AF_SYS2(SYS_munmap, made, sizeof *made);
     else if (keep < end)

@@ -4,8 +4,10 @@
 /* Where the mask is, a record's number in its chunk; above it, the chunk's. */
 enum { OFFSET_BITS = 24, OFFSET = (1 << OFFSET_BITS) - 1 };
 
-static uint32_t size_of(uint32_t chunk) {
-    return (uint32_t)AF_BLOCK << chunk;
+uint32_t af_pool_records(uint32_t chunk) {
+    enum { OTHERS = (AF_HUGE - AF_HUGE_REST) / AF_RECORD / AF_BLOCK * AF_BLOCK };
+    _Static_assert(AF_FIRST_RECORDS + (AF_CHUNKS - 1) * OTHERS >= AF_MAX_CONNECTIONS, "each has a record");
+    return chunk ? OTHERS : AF_FIRST_RECORDS;
 }
 
 static struct af_socket *at(struct af_pool *pool, uint32_t handle) {
@@ -17,7 +19,7 @@ static bool make_chunk(struct af_pool *pool, uint32_t chunk, af_more *more) {
     struct af_socket *none = NULL;
     if (atomic_load(&pool->chunk[chunk]))
         return true;
-    void *memory = more(size_of(chunk) * (sizeof(struct af_socket) + sizeof(struct af_details)));
+    void *memory = more(chunk ? AF_HUGE - AF_HUGE_REST : AF_FIRST_RECORDS * AF_RECORD);
     if (memory)
         atomic_compare_exchange_strong(&pool->chunk[chunk], &none, (struct af_socket *)memory);
     return memory != NULL;
@@ -29,7 +31,7 @@ struct af_socket *af_pool_fresh(struct af_pool *pool, af_more *more) {
         const uint32_t chunk = (uint32_t)(fresh >> 32), offset = (uint32_t)fresh;
         if (chunk >= AF_CHUNKS || !make_chunk(pool, chunk, more))
             return NULL;
-        const bool last = offset + 1 == size_of(chunk);
+        const bool last = offset + 1 == af_pool_records(chunk);
         if (!atomic_compare_exchange_weak(&pool->fresh, &fresh, last ? (uint64_t)(chunk + 1) << 32 : fresh + 1))
             continue;
         struct af_socket *socket = at(pool, chunk << OFFSET_BITS | offset);
@@ -69,7 +71,7 @@ struct af_details *af_details(struct af_socket *socket) {
     atomic_store_explicit(&socket->detailed, 1, memory_order_release);
     if (!socket->shown)
         socket->shown = true;
-    return (struct af_details *)(void *)(socket - offset + size_of(socket->handle >> OFFSET_BITS)) + offset;
+    return (struct af_details *)(void *)(socket - offset + af_pool_records(socket->handle >> OFFSET_BITS)) + offset;
 }
 
 /* ---- pins ----------------------------------------------------------------------------------------------- */

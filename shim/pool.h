@@ -58,7 +58,15 @@ struct af_details {
 
 enum { AF_OPENED = 2 }; /* the name of whoever has it first */
 
-enum { AF_CHUNKS = 18 }; /* each twice as large as the one before it */
+/* The first chunk is for what most processes have at once, with descriptors below AF_LOW. Then comes one after the other of
+ * AF_HUGE bytes, which may be one page, less a rest for the table of as many descriptors. */
+enum {
+    AF_CHUNKS = 96,
+    AF_FIRST_RECORDS = 504,
+    AF_HUGE = 2 << 20,
+    AF_HUGE_REST = 96 << 10,
+    AF_RECORD = sizeof(struct af_socket) + sizeof(struct af_details)
+};
 struct af_pool {
     struct af_socket *_Atomic chunk[AF_CHUNKS];
     _Atomic uint64_t fresh; /* chunk << 32 | the first record of it that was never used */
@@ -75,6 +83,7 @@ typedef void *af_more(size_t size); /* zeroed memory, or NULL */
 static inline struct af_socket *af_pool_spare(struct af_pool *pool) {
     return atomic_load_explicit(&pool->spare, memory_order_relaxed) ? atomic_exchange(&pool->spare, NULL) : NULL;
 }
+uint32_t af_pool_records(uint32_t chunk); /* how many it has */
 struct af_socket *af_pool_fresh(struct af_pool *pool, af_more *more);
 struct af_socket *af_pool_pop(struct af_pool *pool, _Atomic uint64_t *list);
 void af_pool_push(struct af_pool *pool, _Atomic uint64_t *list, struct af_socket *socket);

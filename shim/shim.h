@@ -8,6 +8,7 @@
  *   namespace.c  libraries with a libc of their own (dlmopen)        bind.h     their tables of relocations
  *   calls.c     exported wrappers, generated from calls.def          variadic.c, vfork.S  the ones that are not
  *   track.c     descriptor -> connection; pool.c  the records        memory.c   the ledger's memory
+ *   private.c   memory of this process alone, for track.c
  *   share.c     who of several processes is the last to let go       count.c    this process's counts
  *   inherit.c   descriptors that come from elsewhere                 apply.c    policies onto sockets
  *   search.c    port_search=cycle                                    settle.c   how a connection ended
@@ -255,14 +256,14 @@ void af_wait_for_change(int fd);
 
 /* memory.c ------------------------------------------------------------------------------------------------ */
 
+/* Room for AF_FIRST_RECORDS, of the process that has made the ledger. */
+void *af_first_records(void);
 struct af_ledger_map *af_ledger_make(void);
 void af_ledger_note_policy(void); /* the one in force, and since when, for readers */
-/* A hint for what grows: address space that is likely to be free for long. First the ledger's connections, then the ring,
- * then records. */
-enum { AF_FAR = 1 << 30, AF_FAR_CLOSED = 128 << 20, AF_FAR_RECORDS = 256 << 20 };
+/* A hint for what grows: address space that is likely to be free for long. First the ledger's connections, then the ring. */
+enum { AF_FAR = 1 << 30, AF_FAR_CLOSED = 128 << 20, AF_FAR_END = 256 << 20 };
 _Static_assert(AF_MAX_CONNECTIONS * sizeof(struct af_connection) <= AF_FAR_CLOSED, "each as large as it can get");
-_Static_assert(AF_MAX_CLOSED * sizeof(struct af_closed) <= AF_FAR_RECORDS - AF_FAR_CLOSED,
-               "each as large as it can get");
+_Static_assert(AF_MAX_CLOSED * sizeof(struct af_closed) <= AF_FAR_END - AF_FAR_CLOSED, "each as large as it can get");
 static inline uintptr_t af_far_place(void) {
     const uintptr_t page = (uintptr_t)atomic_load_explicit(&af.fork_page, memory_order_relaxed);
     return page > 2ul * AF_FAR ? page - AF_FAR : 0;
@@ -281,6 +282,13 @@ static inline bool af_is_same_process(void) {
     return AF_LIKELY(atomic_load_explicit(&atomic_load_explicit(&af.fork_page, memory_order_relaxed)->alive,
                                           memory_order_relaxed));
 }
+
+/* private.c ------------------------------------------------------------------------------------------------ */
+
+/* Memory of zeros, or NULL. */
+void *af_private(size_t size);
+/* AF_HUGE bytes of it, of which the last AF_HUGE_REST are not the caller's; in one page, where the kernel has such. */
+void *af_private_huge(void);
 
 /* track.c: the table. ------------------------------------------------------------------------------------ */
 

@@ -4,33 +4,18 @@
  * descriptors that they describe, and nobody else can change what we do to a socket. */
 #include "shim/shim.h"
 
-#include <sys/mman.h>
-
 af_slot af_low[AF_LOW];
 _Atomic(_Atomic(af_slot *) *) af_high[AF_TOP];
 static _Atomic int table_end; /* no entry at or above this descriptor */
 
 static AF_WITH_STATE struct af_pool pool;
 
-/* Behind what was mapped last, as long as there is room: then it is one mapping, of which a fork copies each. */
+/* The first of them lie beside the ledger's map, which is there. */
 static void *more_records(size_t size) {
-    static _Atomic uintptr_t end;
-    const uintptr_t hint = atomic_load(&end) ? atomic_load(&end) : af_far_place() + AF_FAR_RECORDS;
-    long made = AF_SYS6(SYS_mmap, hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                        0);
-    if (af_sys_failed(made))
-        return NULL;
-    AF_SYS3(SYS_madvise, made, size, MADV_DONTDUMP);
-    atomic_store(&end, ((uintptr_t)made + size + af.page - 1) & -af.page);
-    return (void *)made;
-}
-
-static void *more(size_t size) {
-    long made = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (af_sys_failed(made))
-        return NULL;
-    AF_SYS3(SYS_madvise, made, size, MADV_DONTDUMP);
-    return (void *)made;
+    static _Atomic bool taken;
+    if (size > AF_FIRST_RECORDS * AF_RECORD)
+        return af_private_huge();
+    return atomic_exchange(&taken, true) ? af_private(size) : af_first_records();
 }
 
 /* ---- the table ------------------------------------------------------------------------------------------ */
@@ -43,16 +28,14 @@ static inline af_slot *slot_of(int fd) {
     return leaf ? &leaf[fd & (AF_LEAF - 1)] : NULL;
 }
 
-/* Two threads may both make one: one of them wins. */
+/* Two threads may both make one: the second's is never used. */
 #define MADE(at, size) \
     ({ \
         __auto_type have_ = atomic_load(at); \
         if (!have_) { \
-            void *made_ = more(size); \
+            void *made_ = af_private(size); \
             if (made_ && atomic_compare_exchange_strong(at, &have_, made_)) \
                 have_ = made_; \
-            else if (made_) \
-                AF_SYS2(SYS_munmap, made_, size); \
         } \
         have_; \
     })
@@ -349,7 +332,7 @@ void af_return_blocks(void) {
     const uint64_t fresh = atomic_load(&pool.fresh);
     for (uint32_t chunk = 0; chunk <= fresh >> 32 && chunk < AF_CHUNKS; chunk++) {
         struct af_socket *all = atomic_load(&pool.chunk[chunk]);
-        const uint32_t n = chunk < fresh >> 32 ? (uint32_t)AF_BLOCK << chunk : (uint32_t)fresh;
+        const uint32_t n = chunk < fresh >> 32 ? af_pool_records(chunk) : (uint32_t)fresh;
         for (uint32_t i = 0; all && i < n; i += AF_BLOCK) {
             const uint32_t place = atomic_load(&all[i].place);
             bool unused = place != 0;

@@ -3,35 +3,57 @@
 
 #include <unistd.h>
 
-enum { FEW = 1000, MANY = 9000, FORKS = 4 };
+enum { FEW = 500, MANY = 9000, FORKS = 4 };
 
 struct memory {
-    long mappings, anonymous_kib;
+    long mappings, anonymous_kib, huge_kib, large;
 };
 
-static struct memory holding(const char *settings, int n) {
-    struct ended e = run(settings, "fork_holding %d 0", n);
+static struct memory holding(const char *settings, int n, const char *pages) {
+    struct ended e = run(settings, "fork_holding %d 0 %s", n, pages);
     struct memory m;
 
     if (e.status == 77)
         cr_skip_test("so many descriptors are not allowed");
-    cr_assert(e.status == 0 && sscanf(e.out, "mappings %ld anonymous %ld", &m.mappings, &m.anonymous_kib) == 2,
+    cr_assert(e.status == 0 && sscanf(e.out, "mappings %ld anonymous %ld huge %ld large %ld", &m.mappings,
+                                      &m.anonymous_kib, &m.huge_kib, &m.large) == 4,
               "status %d: %s%s", e.status, e.out, e.err);
     return m;
 }
 
+static const char *const asked[] = { "LINGER=ack", "LOG=/dev/null" };
+
 /* 96 bytes a record, 8 in the table; the program's own heap and stack do not grow. */
 Test(costs, a_fork_copies_little_for_a_connection) {
     enum { MOST_BYTES = 112 };
-    static const char *const settings[] = { "LINGER=ack", "LOG=/dev/null" };
 
     ns_enter();
     for (size_t i = 0; i < 2; i++) {
-        struct memory few = holding(settings[i], FEW), many = holding(settings[i], MANY);
+        struct memory few = holding(asked[i], FEW, "small"), many = holding(asked[i], MANY, "small");
         long bytes = (many.anonymous_kib - few.anonymous_kib) * 1024 / (MANY - FEW);
-        cr_expect(bytes <= MOST_BYTES, "%s: %ld bytes a connection", settings[i], bytes);
-        cr_expect(many.mappings <= few.mappings + 1, "%s: %ld mappings, %ld with %d connections", settings[i],
+        cr_expect(bytes <= MOST_BYTES && many.huge_kib == 0, "%s: %ld bytes a connection", asked[i], bytes);
+        cr_expect(many.mappings <= few.mappings + 1, "%s: %ld mappings, %ld with %d connections", asked[i],
                   many.mappings, few.mappings, FEW);
+    }
+}
+
+/* Where the kernel has huge pages: an entry of the page table for the many, none for a process that has few. It may have none
+ * left just now. */
+Test(costs, a_fork_copies_one_huge_page_of_many_connections) {
+    enum { HUGE_KIB = 2048, TRIES = 5 };
+
+    ns_enter();
+    for (size_t i = 0; i < 2; i++) {
+        struct memory few = holding(asked[i], FEW, ""), many = holding(asked[i], MANY, "");
+        cr_expect(few.large == 0 && many.large == 1, "%s: %ld mappings are to be huge, %ld with %d connections",
+                  asked[i], many.large, few.large, FEW);
+        for (int t = 1; t < TRIES && many.huge_kib == 0; t++)
+            many = holding(asked[i], MANY, "");
+        if (many.huge_kib == 0)
+            cr_skip_test("the kernel has no huge pages");
+        cr_expect(many.huge_kib == HUGE_KIB && many.anonymous_kib - HUGE_KIB <= few.anonymous_kib + 16,
+                  "%s: %ld KiB beside %ld in huge pages, %ld with %d connections", asked[i],
+                  many.anonymous_kib - many.huge_kib, many.huge_kib, few.anonymous_kib, FEW);
     }
 }
 
@@ -79,7 +101,7 @@ Test(costs, a_fork_takes_as_many_instructions_with_many_connections_as_with_few)
     if (access("/usr/bin/valgrind", X_OK) != 0)
         cr_skip_test("valgrind is not there");
     ns_enter();
-    holding("LINGER=ack", FEW);
+    holding("LINGER=ack", FEW, "");
     long few = (instructions("LINGER=ack", FEW, 2 * FORKS) - instructions("LINGER=ack", FEW, FORKS)) / FORKS,
          many = (instructions("LINGER=ack", MANY, 2 * FORKS) - instructions("LINGER=ack", MANY, FORKS)) / FORKS;
     cr_expect(many - few <= MOST_DIFFERENCE && few - many <= MOST_DIFFERENCE, "%ld instructions a fork, %ld with %d",

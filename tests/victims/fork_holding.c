@@ -1,23 +1,27 @@
-/* Opens N sockets, says what a fork will copy, and forks TIMES times.
+/* Opens N sockets, says what a fork will copy, and forks TIMES times, without huge pages where that is asked for.
  *
- * fork_holding N TIMES
- * "mappings COUNT anonymous KIB", and at last "faults COUNT" of the parent. */
+ * fork_holding N TIMES [small]
+ * "mappings COUNT anonymous KIB huge KIB large MAPPINGS_THAT_ARE_TO_BE_HUGE", and at last "faults COUNT" of the parent. */
 #include "victim.h"
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 static void say_memory(void) {
     FILE *smaps = fopen("/proc/self/smaps", "r");
-    unsigned mappings = 0;
-    unsigned long kib, total = 0;
+    unsigned mappings = 0, large = 0;
+    unsigned long kib, anonymous = 0, huge = 0;
 
     for (char line[512], mode[8]; smaps && fgets(line, sizeof line, smaps);) {
         mappings += sscanf(line, "%*x-%*x %7s", mode) == 1;
         if (sscanf(line, "Anonymous: %lu", &kib) == 1)
-            total += kib;
+            anonymous += kib;
+        if (sscanf(line, "AnonHugePages: %lu", &kib) == 1)
+            huge += kib;
+        large += strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " hg");
     }
-    printf("mappings %u anonymous %lu\n", mappings, total);
+    printf("mappings %u anonymous %lu huge %lu large %u\n", mappings, anonymous, huge, large);
     fflush(stdout);
 }
 
@@ -29,11 +33,13 @@ static long faults(void) {
 }
 
 int main(int argc, char **argv) {
-    const int n = argc == 3 ? atoi(argv[1]) : 0;
+    const int n = argc >= 3 ? atoi(argv[1]) : 0;
     const rlim_t wanted = (rlim_t)n + 64;
     struct rlimit files;
 
     if (!n || getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return 2;
+    if (argc > 3 && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
         return 2;
     if (files.rlim_cur < wanted && setrlimit(RLIMIT_NOFILE, &(struct rlimit){ wanted, wanted }) != 0)
         return 77;
