@@ -1,6 +1,6 @@
 /* `make bench`: what the library costs, and what port_search gains, against the bounds.
  *
- * bench BUILD ROUNDS [SECTION]...   sections: cycles close exec threads search static */
+ * bench BUILD ROUNDS [SECTION]...   sections: cycles close exec fork threads search static */
 #include "bench/bench.h"
 
 #include <stdio.h>
@@ -14,8 +14,9 @@ static const struct section {
     bool (*run)(unsigned rounds);
     unsigned share; /* of the rounds */
 } sections[] = {
-    { "cycles", bench_cycles, 1 },   { "close", bench_closes, 1 },  { "exec", bench_execs, 1 },
-    { "threads", bench_threads, 1 }, { "search", bench_search, 4 }, { "static", bench_static, 4 },
+    { "cycles", bench_cycles, 1 }, { "close", bench_closes, 1 },    { "exec", bench_execs, 1 },
+    { "fork", bench_forks, 2 },    { "threads", bench_threads, 1 }, { "search", bench_search, 4 },
+    { "static", bench_static, 4 },
 };
 
 static bool is_wanted(const char *name, int argc, char **argv) {
@@ -32,7 +33,7 @@ int main(int argc, char **argv) {
     bool good = true;
 
     if (argc < 3 || rounds < 1 || rounds > MOST_ROUNDS) {
-        fprintf(stderr, "usage: bench BUILD ROUNDS [cycles] [close] [exec] [threads] [search] [static]\n");
+        fprintf(stderr, "usage: bench BUILD ROUNDS [cycles] [close] [exec] [fork] [threads] [search] [static]\n");
         return 2;
     }
     uname(&machine);

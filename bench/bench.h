@@ -53,6 +53,7 @@ long place_time_waits(void);
 bool bench_cycles(unsigned rounds);
 bool bench_closes(unsigned rounds);
 bool bench_execs(unsigned rounds);
+bool bench_forks(unsigned rounds);
 bool bench_threads(unsigned rounds);
 bool bench_search(unsigned rounds);
 bool bench_static(unsigned rounds);

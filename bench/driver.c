@@ -9,11 +9,14 @@
  * driver close OPEN                        median of close of a file while OPEN sockets are open
  * driver threads connect|socket N PORT     CPU time of one of N pairs of opening and closing in each of 64 threads
  * driver walls connect|socket N PORT       the same by the clock on the wall, where others work for it
+ * driver fork|spawn OPEN N                 median of fork, of a child that ends at once, or of posix_spawn of /bin/true with an
+ *                                          empty environment, while OPEN sockets are open
  * driver exec N [NAME=VALUE]...            median of /bin/true, from spawn to its end, with this environment */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -219,6 +222,29 @@ static void threads(const char *kind, int n, clockid_t clock) {
     printf("%.1f\n", (read_clock(clock) - start) / (n * THREADS));
 }
 
+/* Until the call returns. The child of fork does nothing, which would be copies of pages more. */
+static void start_children(bool spawns, int open_sockets, int n) {
+    char *argv[] = { "/bin/true", NULL }, *none[] = { NULL };
+
+    for (int i = 0; i < open_sockets; i++)
+        if (socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0)
+            fail("socket");
+    for (int i = 0; i < n; i++) {
+        pid_t child = -1;
+        double start = now();
+        if (spawns)
+            posix_spawn(&child, argv[0], NULL, NULL, argv, none);
+        else
+            child = fork();
+        took[i] = now() - start;
+        if (child == 0)
+            raise(SIGKILL);
+        if (child < 0 || waitpid(child, NULL, 0) != child)
+            fail("child");
+    }
+    say_median(n);
+}
+
 static void exec(int n, char **environment) {
     char *argv[] = { "/bin/true", NULL };
 
@@ -252,6 +278,8 @@ int main(int argc, char **argv) {
     } else if (argc >= 5 && (strcmp(argv[1], "threads") == 0 || strcmp(argv[1], "walls") == 0)) {
         aim(argv[4]);
         threads(argv[2], atoi(argv[3]), *argv[1] == 't' ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC);
+    } else if (argc >= 4 && (strcmp(argv[1], "fork") == 0 || strcmp(argv[1], "spawn") == 0)) {
+        start_children(*argv[1] == 's', atoi(argv[2]), atoi(argv[3]));
     } else if (argc >= 3 && strcmp(argv[1], "exec") == 0) {
         exec(atoi(argv[2]), argv + 3);
     } else {

@@ -126,6 +126,31 @@ bool bench_execs(unsigned rounds) {
     return table(rows, COUNT(rows), rounds, how, 1000, false);
 }
 
+bool bench_forks(unsigned rounds) {
+    static const struct kind {
+        const char *what, *arguments;
+        double bound;
+    } kinds[] = {
+        { "fork with no socket", "fork 0 200", 0 },
+        { "fork with 9,000 open sockets", "fork 9000 200", 1.1 },
+        { "posix_spawn with 9,000 open sockets", "spawn 9000 50", 1.1 },
+    };
+
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        const struct row rows[] = {
+            { .name = "bare" },
+            { .name = "bare again (noise)" },
+            { .name = "empty library", .settings = "empty" },
+            { .name = "counting", .settings = LOG, .bound = kinds[i].bound },
+            { .name = "linger=ack", .settings = "LINGER=ack", .bound = kinds[i].bound },
+        };
+        printf("\n%s\n  %-25s %8s %7s %7s %7s\n", kinds[i].what, "", "us", "ratio", "lower", "upper");
+        if (!table(rows, COUNT(rows), rounds, (struct start){ .arguments = kinds[i].arguments }, 1000, false))
+            return false;
+    }
+    return true;
+}
+
 bool bench_threads(unsigned rounds) {
     static const struct row rows[] = {
         { .name = "bare" },
