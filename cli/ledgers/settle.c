@@ -139,17 +139,27 @@ static bool is_ownerless(const struct af_collection *c, uint64_t cookie) {
     return live && live->holder != AF_NO_ROW && c->rows[live->holder].fate != AF_FATE_RUNNING;
 }
 
-/* `last` let go when another seemed to have it still, who had let go before: so it was the end. */
-static void inherit_end(struct af_collection *c, struct af_closing *last, enum af_ending ending) {
-    if (last->counted != AF_END_PASSED || last->owner != last->row || last->row == AF_NO_ROW)
+/* Whose record said `passed` has ended it after all: the opener counts it as established already. */
+static void end_passed(struct af_collection *c, struct af_closing *closing, enum af_ending ending) {
+    uint64_t *count = c->rows[closing->row].seen.count;
+    const bool opener = closing->owner == closing->row;
+    if (opener && count[AF_COUNT_passed] == 0)
         return;
-    uint64_t *count = c->rows[last->row].seen.count;
-    if (count[AF_COUNT_passed] == 0)
-        return;
-    count[AF_COUNT_passed]--;
+    if (opener)
+        count[AF_COUNT_passed]--;
+    else
+        count[AF_COUNT_established]++;
     count[af_counter_of[ending]]++;
-    move_endpoint(c, last, ending, 1);
-    last->counted = (uint8_t)ending;
+    move_endpoint(c, closing, ending, 1);
+    closing->counted = (uint8_t)ending;
+}
+
+/* `last` let go when another seemed to have it still, who had let go before: so it was the end. Not where it had come
+ * from elsewhere and somebody has it still, or was killed with it. */
+static void inherit_end(struct af_collection *c, struct af_closing *last, enum af_ending ending) {
+    if (last->counted == AF_END_PASSED && last->row != AF_NO_ROW &&
+        (last->owner == last->row || !find_live(c, last->cookie)))
+        end_passed(c, last, ending);
 }
 
 /* ---- claims ------------------------------------------------------------------------------------------------- */
@@ -264,27 +274,13 @@ bool af_has_no_end_yet(const struct af_collection *c, uint64_t cookie) {
     return find_live(c, cookie) || last_known(c, &found);
 }
 
-/* A TIME_WAIT came of it: then that was the end. */
-static void end_last_known(struct af_collection *c, struct af_closing *closing) {
-    uint64_t *count = c->rows[closing->row].seen.count;
-    if (closing->owner == closing->row && count[AF_COUNT_passed] == 0)
-        return;
-    if (closing->owner == closing->row)
-        count[AF_COUNT_passed]--;
-    else
-        count[AF_COUNT_established]++;
-    count[AF_COUNT_time_wait]++;
-    move_endpoint(c, closing, AF_END_TIME_WAIT, 1);
-    closing->counted = AF_END_TIME_WAIT;
-}
-
 static bool attribute(struct af_collection *c, const struct af_kernel_socket *socket) {
     const struct endings found = find_endings(c, socket->cookie);
     struct af_closing *last = last_known(c, &found);
     if (last && !last->peer.port && !last->accepted)
         last->peer = socket->peer;
-    if (last)
-        end_last_known(c, last);
+    if (last) /* a TIME_WAIT came of it: then that was the end */
+        end_passed(c, last, AF_END_TIME_WAIT);
     const struct af_closing *end = end_of(c, &found);
     if (!end || end->row == AF_NO_ROW)
         return false;

@@ -147,6 +147,40 @@ Test(settle, lets_the_latest_of_several_records_count) {
     }
 }
 
+/* Who only passes it on may be the last to let go of it: the receiver's end becomes his, with or without a TIME_WAIT. */
+Test(settle, leaves_the_end_to_a_middleman_who_let_go_last) {
+    enum { MIDDLEMAN = 30 };
+    static const enum af_ending ends[] = { AF_END_AVOIDED, AF_END_PASSIVE, AF_END_ABORTED, AF_END_TIME_WAIT };
+    static const char *const becomes[] = { "1 0 1 0 0 0 0 0", "1 0 0 1 0 0 0 0", "1 0 0 0 1 0 0 0", "1 1 0 0 0 0 0 1" };
+    static const enum af_counter counter[] = { AF_COUNT_avoided, AF_COUNT_passive, AF_COUNT_aborted,
+                                               AF_COUNT_time_wait };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        const bool waits = ends[i] == AF_END_TIME_WAIT;
+        const struct af_kernel_socket left = { .cookie = COOKIE, .state = AF_IN_TIME_WAIT };
+        const char *directory = new_directory();
+        struct af_ledger *a = make_ledger(directory, "a.ledger"), *b = make_ledger(directory, "b.ledger"),
+                         *m = make_ledger(directory, "m.ledger");
+        const uint32_t opener = make_process(a, OPENER), other = make_process(b, OTHER);
+        const uint32_t middleman = make_process(m, MIDDLEMAN);
+        make_count(a, opener, AF_COUNT_established, 1);
+        make_count(a, opener, AF_COUNT_passed, 1);
+        make_count(b, other, AF_COUNT_established, 1);
+        make_count(b, other, counter[i], 1);
+        if (waits)
+            af_ledger_count_endpoint(made_map(b), other, &made_peer, false, 1);
+        make_closed(a, COOKIE, 1, opener, opener, AF_END_PASSED);
+        make_closed(b, COOKIE, 2, other, AF_NO_SLOT, ends[i]);
+        make_closed(m, COOKIE, 3, middleman, AF_NO_SLOT, AF_END_PASSED);
+        struct af_collection c = collected(directory);
+        settle(&c, &left, waits);
+        cr_expect_str_eq(summary(&c, OPENER), "1 0 0 0 0 1 0 0", "%zu: %s", i, summary(&c, OPENER));
+        cr_expect_str_eq(summary(&c, OTHER), "0 0 0 0 0 0 0 0", "%zu: %s", i, summary(&c, OTHER));
+        cr_expect_str_eq(summary(&c, MIDDLEMAN), becomes[i], "%zu: %s", i, summary(&c, MIDDLEMAN));
+        cr_expect_eq(to_endpoints(row_of(&c, MIDDLEMAN)), (unsigned)waits);
+        af_collection_free(&c);
+    }
+}
+
 /* Beside nine others that are its own to keep. */
 Test(settle, moves_an_endpoint_with_the_end_however_many_there_are) {
     const char *directory = new_directory();
