@@ -244,7 +244,8 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
         af_details(conn)->released = af_details(conn)->settled = 0;
     const uint64_t name = af_is_joined(conn) ? af_details(conn)->name : AF_OPENED;
     struct af_connection *shared = record_of(conn);
-    conn->shown = true; /* by a relative, perhaps */
+    if (came_here)
+        conn->shown = true; /* by a relative, perhaps */
     if (conn->uncertain && conn->uncertain != af_generation() + 1)
         return false; /* marked by a parent, who settles it */
     if (!shared)
@@ -263,6 +264,8 @@ bool af_let_go(struct af_socket *conn, struct af_moment before) {
                 af_details(conn)->released = added;
                 af_details(conn)->settled = (after & SETTLED) != 0;
             }
+            if (after & SETTLED)
+                conn->shown = true;
             return (after & SETTLED) != 0;
         }
     }

@@ -184,9 +184,12 @@ struct af_socket *af_record(int fd, bool v6, uint32_t flags) {
     return af_ready() ? record_otherwise(fd, NULL, v6, flags) : NULL;
 }
 
-/* One descriptor of it has left the table. True: it was the last one here; *last: and anywhere. */
+/* One descriptor of it has left the table. True: it was the last one here; *last: and anywhere. A parent's record of it, which
+ * nobody else is to use here, is not written to: that would be a page to copy, and a child that ends has as many as its parent
+ * had connections. */
 static bool dropped(struct af_socket *conn, struct af_moment before, bool *last) {
-    if (af_unref(conn) > 0) {
+    const bool is_parents = conn->generation != af_generation();
+    if (!(is_parents && atomic_load(&conn->refs) == 1) && af_unref(conn) > 0) {
         af_check_forks(conn, before.sum);
         return false;
     }
@@ -298,11 +301,12 @@ void af_forget(int fd) {
 }
 
 void af_discard(struct af_socket *conn, bool last) {
-    const bool joined = af_is_joined(conn);
-    atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
+    const bool joined = af_is_joined(conn), is_parents = conn->generation != af_generation();
+    if (!is_parents || last)
+        atomic_store_explicit(&conn->state, AF_CONN_FREE, memory_order_release);
     if (last && (conn->shown || af_ledger_is_file()))
         af_show_gone(conn);
-    if (conn->generation != af_generation())
+    if (is_parents)
         return;
     atomic_store_explicit(&conn->waits, !last && !joined, memory_order_relaxed);
     conn->shown = true; /* so that it is filled in anew */

@@ -76,6 +76,27 @@ Test(costs, a_fork_makes_its_parent_copy_one_page_more) {
               FORKS_EACH, least[0]);
 }
 
+/* It lets go of each that it has inherited, and writes to the table alone: a page for 512 of them. What it reads in the ledger is
+ * mapped by the kernel many pages at a time. */
+Test(costs, a_child_that_ends_copies_little_for_what_it_inherited) {
+    enum { CHILDREN = 10, MOST_PAGES = MANY / 100 }; /* of their records each page has 42 */
+
+    ns_enter();
+    for (size_t i = 0; i < 2; i++) {
+        long copied[2];
+        for (int many = 0; many < 2; many++) {
+            struct ended e = run(asked[i], "fork_holding %d %d exit", many ? MANY : FEW, CHILDREN);
+            const char *at = strstr(e.out, "children ");
+            if (e.status == 77)
+                cr_skip_test("so many descriptors are not allowed");
+            cr_assert(e.status == 0 && at && sscanf(at, "children %ld", &copied[many]) == 1, "%d: %s%s", e.status,
+                      e.out, e.err);
+        }
+        cr_expect(copied[1] - copied[0] <= CHILDREN * MOST_PAGES, "%s: %ld faults in %d children, %ld with %d sockets",
+                  asked[i], copied[1], CHILDREN, copied[0], FEW);
+    }
+}
+
 /* In the parent, whose word comes last. */
 static long instructions(const char *settings, int n, int forks) {
     char holds[16], times[16];

@@ -1,7 +1,9 @@
-/* Opens N sockets, says what a fork will copy, and forks TIMES times, without huge pages where that is asked for.
+/* Opens N sockets, says what a fork will copy, and forks TIMES times, without huge pages where that is asked for. The child is
+ * killed, or ends by _exit.
  *
- * fork_holding N TIMES [small]
- * "mappings COUNT anonymous KIB huge KIB large MAPPINGS_THAT_ARE_TO_BE_HUGE", and at last "faults COUNT" of the parent. */
+ * fork_holding N TIMES [small | exit]
+ * "mappings COUNT anonymous KIB huge KIB large MAPPINGS_THAT_ARE_TO_BE_HUGE", and at last "faults COUNT" of the parent and
+ * "children COUNT". */
 #include "victim.h"
 
 #include <sys/prctl.h>
@@ -25,10 +27,10 @@ static void say_memory(void) {
     fflush(stdout);
 }
 
-static long faults(void) {
+static long faults(int whose) {
     struct rusage usage;
 
-    getrusage(RUSAGE_SELF, &usage);
+    getrusage(whose, &usage);
     return usage.ru_minflt;
 }
 
@@ -39,7 +41,8 @@ int main(int argc, char **argv) {
 
     if (!n || getrlimit(RLIMIT_NOFILE, &files) != 0)
         return 2;
-    if (argc > 3 && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
+    const bool exits = argc > 3 && strcmp(argv[3], "exit") == 0;
+    if (argc > 3 && !exits && prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
         return 2;
     if (files.rlim_cur < wanted && setrlimit(RLIMIT_NOFILE, &(struct rlimit){ wanted, wanted }) != 0)
         return 77;
@@ -47,15 +50,17 @@ int main(int argc, char **argv) {
         if (socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0)
             return 1;
     say_memory();
-    const long before = faults();
+    const long before = faults(RUSAGE_SELF);
     for (int i = 0; i < atoi(argv[2]); i++) {
         pid_t child = fork();
+        if (child == 0 && exits)
+            _exit(0);
         if (child == 0)
             raise(SIGKILL); /* it looks at nothing */
         if (child < 0 || waitpid(child, NULL, 0) != child)
             return 1;
     }
-    printf("faults %ld\n", faults() - before);
+    printf("faults %ld children %ld\n", faults(RUSAGE_SELF) - before, faults(RUSAGE_CHILDREN));
     fflush(stdout);
     _exit(0);
 }
