@@ -10,8 +10,10 @@ uint32_t af_pool_records(uint32_t chunk) {
     return chunk ? OTHERS : AF_FIRST_RECORDS;
 }
 
+/* NULL, or another record than was there: a handler has forked, and we are in the child, whose pool is another. */
 static struct af_socket *at(struct af_pool *pool, uint32_t handle) {
-    return atomic_load_explicit(&pool->chunk[handle >> OFFSET_BITS], memory_order_acquire) + (handle & OFFSET);
+    struct af_socket *chunk = atomic_load_explicit(&pool->chunk[handle >> OFFSET_BITS], memory_order_acquire);
+    return chunk ? chunk + (handle & OFFSET) : NULL;
 }
 
 /* Two threads may both make one: the second's is never used. */
@@ -32,9 +34,13 @@ struct af_socket *af_pool_fresh(struct af_pool *pool, af_more *more) {
         if (chunk >= AF_CHUNKS || !make_chunk(pool, chunk, more))
             return NULL;
         const bool last = offset + 1 == af_pool_records(chunk);
+        struct af_socket *socket = at(pool, chunk << OFFSET_BITS | offset);
+        if (!socket) {
+            fresh = atomic_load(&pool->fresh);
+            continue;
+        }
         if (!atomic_compare_exchange_weak(&pool->fresh, &fresh, last ? (uint64_t)(chunk + 1) << 32 : fresh + 1))
             continue;
-        struct af_socket *socket = at(pool, chunk << OFFSET_BITS | offset);
         socket->handle = chunk << OFFSET_BITS | offset;
         return socket;
     }
@@ -46,6 +52,8 @@ struct af_socket *af_pool_pop(struct af_pool *pool, _Atomic uint64_t *list) {
     uint64_t head = atomic_load(list);
     while ((uint32_t)head) {
         struct af_socket *socket = at(pool, (uint32_t)head - 1);
+        if (!socket)
+            return NULL;
         const uint64_t rest = ((head >> 32) + 1) << 32 | atomic_load_explicit(&socket->next, memory_order_relaxed);
         if (atomic_compare_exchange_weak(list, &head, rest))
             return socket;
@@ -55,9 +63,11 @@ struct af_socket *af_pool_pop(struct af_pool *pool, _Atomic uint64_t *list) {
 
 void af_pool_push(struct af_pool *pool, _Atomic uint64_t *list, struct af_socket *socket) {
     uint64_t head = atomic_load(list);
-    (void)pool;
     do
-        atomic_store_explicit(&socket->next, (uint32_t)head, memory_order_relaxed);
+        if (at(pool, socket->handle) != socket)
+            return;
+        else
+            atomic_store_explicit(&socket->next, (uint32_t)head, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(list, &head, ((head >> 32) + 1) << 32 | (socket->handle + 1)));
 }
 

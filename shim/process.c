@@ -72,13 +72,14 @@ void af_note_clone_vm(bool shares_descriptors) {
         af.shares_memory = true;
 }
 
-/* A child that came by clone(2) without CLONE_VM has not returned through a hook: its memory is its own all the same. */
+/* A child that came by clone(2) without CLONE_VM has not returned through a hook: its memory is its own all the same. Not so
+ * that of one who comes after a fork that a handler of pthread_atfork has left by siglongjmp. */
 bool af_in_vfork_child_slow(void) {
     if (AF_UNLIKELY(af_vfork_image) && !af_vforked)
         note_vforked_image();
     if (!af_vforked && !af_own_table && !af.shares_memory)
         return false;
-    if (!af_vforked && af_is_fork_under_way() && !af_sealed && af_pid() != af.pid)
+    if (!af_vforked && af_is_fork_under_way() && !af_is_same_process() && !af_sealed && af_pid() != af.pid)
         af_adopt_fork_child();
     return af_vforked || af_has_own_table() || (!af_sealed && af_pid() != af.pid);
 }

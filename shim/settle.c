@@ -189,9 +189,11 @@ static const uint8_t counter_of[] = {
 };
 
 static inline void count_endpoint(const struct af_socket *conn, int by) {
+    const uint32_t slot =
+        atomic_load_explicit(&af.slot, memory_order_relaxed); /* none: a handler has forked, this is the child */
     const bool accepted = af_has(conn, AF_FLAG_ACCEPTED);
     const struct af_addr to = accepted ? (struct af_addr){ .port = conn->local_port } : af_peer(conn);
-    if (to.port && !af_ledger_count_endpoint(af.ledger, af.slot, &to, accepted, by))
+    if (to.port && slot != AF_NO_SLOT && !af_ledger_count_endpoint(af.ledger, slot, &to, accepted, by))
         af_count_lost();
 }
 

@@ -93,6 +93,8 @@ static uint64_t new_name(void) {
 
 /* A child of one whose descriptors are not those of our table (af_own_table) has another table too: no name. */
 void af_before_fork(void) {
+    if (AF_UNLIKELY(af.ledger && !af_is_same_process())) /* a child that has not returned from its own fork yet */
+        af_adopt_fork_child();
     uint64_t name = af.ledger && !nameless && !af_has_own_table() ? new_name() : 0;
     begin(name);
     if (nameless)

@@ -162,6 +162,19 @@ static void fill_anew(struct af_socket *conn, bool v6, uint32_t flags) {
     af_begin_hold(conn);
 }
 
+/* A handler may have forked, and come back in the child: what it finds in its hand is its parent's. */
+static struct af_socket *own_record(struct af_socket *spare) {
+    for (;;) {
+        const uint32_t generation = af_generation();
+        struct af_socket *conn = spare;
+        spare = NULL;
+        if (!conn || !atomic_load_explicit(&conn->place, memory_order_relaxed))
+            conn = claim_another(conn);
+        if (AF_LIKELY(generation == af_generation()))
+            return conn;
+    }
+}
+
 static struct af_socket *record_otherwise(int fd, struct af_socket *conn, bool v6, uint32_t flags) {
     if (!af_is_same_process())
         af_adopt_fork_child();
@@ -323,9 +336,14 @@ void af_discard_plainly(struct af_socket *conn) {
         af_pool_free(&pool, conn);
 }
 
-/* A child cannot use its parent's records: they have their places in the ledger already. */
+/* A child cannot use its parent's records: they have their places in the ledger already. Its lists begin with change counts of
+ * its own: what a handler has interrupted by its fork finds another list in the child, though both be empty. */
 void af_forget_parents_pool(void) {
+    const uint64_t changes = (uint64_t)af_generation() << 56;
     __builtin_memset(&pool, 0, sizeof pool);
+    atomic_store(&pool.free, changes);
+    atomic_store(&pool.waiting[0], changes);
+    atomic_store(&pool.waiting[1], changes);
 }
 
 static bool is_unused(const struct af_socket *conn) {

@@ -46,6 +46,7 @@ ENDINGS(daemon_ways, "part_by");
 static const struct row birth_ways_rows[] = {
     BIRTH("__fork", .most = 0), BIRTH("_Fork", .most = 0), BIRTH("syscall_fork", .most = 0),
     BIRTH("syscall_clone", .most = 0), BIRTH("syscall_clone3", .most = 0), BIRTH("forkpty", .most = 250),
+    BIRTH("fork_in_fork", .most = 0),
 };
 ENDINGS(birth_ways, "tree_by");
 
@@ -64,7 +65,7 @@ static const struct row memory_ways_rows[] = {
     ALONE("__vfork_closes_all", .extra = ""), ALONE("clone_vm_closes_all", .extra = ""),
     ALONE("__clone_vm_closes_all", .extra = ""), ALONE("clone_vfork_closes_all", .extra = ""),
     ALONE("clone_closes_all", .extra = ""), ALONE("__clone_closes_all", .extra = ""),
-    ALONE("clone_vm_files_leaves", .extra = ""),
+    ALONE("clone_vm_files_leaves", .extra = ""), ALONE("clone_vm_after_a_fork_was_left", .extra = ""),
 };
 ENDINGS(memory_ways, "spawn_by");
 

@@ -3,6 +3,7 @@
  * spawn_by WAY ADDRESS PORT N */
 #include "way.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -189,6 +190,15 @@ static void __clone_vm_closes_all(int fd) {
 static void clone_vfork_closes_all(int fd) {
     cloned_closes_all(fd, clone, CLONE_VM | CLONE_VFORK);
 }
+static void leaves_fork(void) {
+    siglongjmp(back, 1);
+}
+static void clone_vm_after_a_fork_was_left(int fd) {
+    MUST(pthread_atfork(leaves_fork, NULL, NULL) == 0);
+    if (sigsetjmp(back, 1) == 0)
+        fork();
+    cloned_closes_all(fd, clone, CLONE_VM);
+}
 static void clone_closes_all(int fd) {
     cloned_closes_all(fd, clone, 0);
 }
@@ -336,6 +346,7 @@ static const struct way ways[] = {
     { "__clone_closes_all", __clone_closes_all },
     { "clone_vm_closes_all", clone_vm_closes_all },
     { "clone_vfork_closes_all", clone_vfork_closes_all },
+    { "clone_vm_after_a_fork_was_left", clone_vm_after_a_fork_was_left },
     { "clone_closes_all", clone_closes_all },
     { "clone_vm_files_leaves", clone_vm_files_leaves },
 /* clang-format off */

@@ -6,6 +6,7 @@
 #include "way.h"
 
 #include <linux/sched.h>
+#include <pthread.h>
 #include <pty.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -31,6 +32,23 @@ static pid_t by_forkpty(void) {
     int terminal; /* stays open: closing it would hang the child up */
     return forkpty(&terminal, NULL, NULL, NULL);
 }
+/* The child forks while its own fork has not returned yet. */
+static void forks_too(void) {
+    static bool once;
+    if (once)
+        return;
+    once = true;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(0);
+    MUST(waitpid(child, NULL, 0) == child);
+}
+static pid_t by_fork_in_fork(void) {
+    static bool registered;
+    MUST(registered || pthread_atfork(NULL, NULL, forks_too) == 0);
+    registered = true;
+    return fork();
+}
 /* Past libc: nobody can see it. */
 static pid_t by_instruction(void) {
     return (pid_t)instruction(SYS_clone, SIGCHLD, 0, 0);
@@ -47,6 +65,7 @@ static const struct {
     { "syscall_clone", by_syscall_clone },
     { "syscall_clone3", by_syscall_clone3 },
     { "forkpty", by_forkpty },
+    { "fork_in_fork", by_fork_in_fork },
     { "instruction", by_instruction },
 };
 static pid_t (*born)(void);
