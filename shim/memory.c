@@ -508,7 +508,8 @@ static bool make_fork_page(void) {
     long page = AF_SYS6(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (af_sys_failed(page))
         return false;
-    AF_SYS3(SYS_madvise, page, 4096, MADV_WIPEONFORK);
+    if (AF_SYS3(SYS_madvise, page, 4096, MADV_WIPEONFORK) < 0)
+        af.not_wiped = true;
     ((struct af_fork_page *)page)->alive = 1;
     if (!atomic_compare_exchange_strong(&af.fork_page, &none, (struct af_fork_page *)page))
         AF_SYS2(SYS_munmap, page, 4096); /* another thread's is there */

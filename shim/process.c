@@ -79,7 +79,8 @@ bool af_in_vfork_child_slow(void) {
         note_vforked_image();
     if (!af_vforked && !af_own_table && !af.shares_memory)
         return false;
-    if (!af_vforked && af_is_fork_under_way() && !af_is_same_process() && !af_sealed && af_pid() != af.pid)
+    if (!af_vforked && af_is_fork_under_way() && (af.not_wiped || !af_is_same_process()) && !af_sealed &&
+        af_pid() != af.pid)
         af_adopt_fork_child();
     return af_vforked || af_has_own_table() || (!af_sealed && af_pid() != af.pid);
 }
@@ -153,11 +154,14 @@ int af_on_chroot(const char *path) {
 
 /* fork. ---------------------------------------------------------------------------------------------------- */
 
+struct af_birth af_birth(void) {
+    return (struct af_birth){ af_sealed ? af.pid : af_pid(), af_now() };
+}
+
 /* What share.c does not see to. */
-void af_become_child(void) {
-    if (!af_sealed)
-        af.pid = af_pid();
-    af.started = af_now();
+void af_become_child(struct af_birth birth) {
+    af.pid = birth.pid;
+    af.started = birth.at;
     af.slot = AF_NO_SLOT;
     af.own_counts = NULL;
     af_vforked = af_vfork_image = 0;
@@ -171,7 +175,10 @@ void af_become_child(void) {
     if (af.ledger) {
         atomic_store(&af.ledger->last_endpoint, NULL);
         atomic_store(&af.fork_page->self, NULL);
+        const bool wiped = !af_is_same_process();
         atomic_store(&af.fork_page->alive, 1);
+        if (wiped)
+            atomic_store(&af.fork_page->noticed, 1);
     }
 }
 

@@ -117,16 +117,23 @@ static void never_was(int fd, struct af_socket *conn, void *name) {
             break;
 }
 
+/* A handler may come in the middle of it, and its hooks begin with the same: all of it until then is told again, or left to
+ * them. From `alive` on (af_become_child) nobody begins anew. What the parent has under way is needed until then. */
 static void adopt(uint64_t name) {
+    const uint64_t sum = atomic_load(&af_forks.sum);
+    const uint32_t generation = af_generation() + 1;
+    const struct af_birth birth = af_birth();
+    if (atomic_load(&atomic_load(&af.fork_page)->noticed))
+        return;
+    af_forks.name = name;
+    af_forks.birth = sum;
+    atomic_store(&af_forks.on_the_way, 0);
+    atomic_store(&af_forks.generation, generation);
+    af_forget_parents_pool();
+    af_become_child(birth);
     __builtin_memset(under_way, 0, sizeof under_way);
     if (nameless)
         nameless = 0;
-    af_become_child();
-    atomic_fetch_add(&af_forks.generation, 1);
-    af_forks.name = name;
-    af_forks.birth = atomic_load(&af_forks.sum);
-    atomic_store(&af_forks.on_the_way, 0);
-    af_forget_parents_pool();
     if (!name) /* by a way that no hook has seen, so that nobody has counted us */
         af_forget_all();
 }

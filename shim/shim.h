@@ -130,6 +130,7 @@ bool af_is_next_in_line(const void *caller);
 /* A page that a fork sets to 0 (MADV_WIPEONFORK, Linux 4.14). */
 struct af_fork_page {
     _Atomic uint32_t alive;
+    _Atomic uint32_t noticed; /* by a child, that it was set to 0 */
     struct af_process
         *_Atomic self; /* this process in the ledger; NULL: not claimed, or shared with others (count.c) */
 };
@@ -160,6 +161,7 @@ struct af_state {
     _Atomic bool changes;           /* a policy has come while it runs */
     bool writes_lines;              /* a log was asked for, and lines while running */
     bool no_memory;                 /* the ledger could not be mapped */
+    bool not_wiped;                 /* fork_page outlives a fork (before Linux 4.14) */
     _Atomic bool shares_memory;     /* a child made by clone(CLONE_VM) may run here too (process.c) */
     _Atomic bool shares_all;        /* ... that has our descriptors too */
     bool finished;                  /* the last word is written */
@@ -693,7 +695,12 @@ void af_note_clone_vm(bool shares_descriptors);
 void af_note_unshared(void);            /* this thread may have parted from our descriptors */
 void af_finish(bool raw);               /* the process is about to end; raw: by a bare system call */
 void af_before_log_stream_closes(void); /* the log's stream is about to go, as at the end of many programs */
-void af_become_child(void);
+struct af_birth {
+    pid_t pid;
+    uint64_t at;
+};
+struct af_birth af_birth(void); /* of the child that we are, as far as it may be asked for */
+void af_become_child(struct af_birth birth);
 /* A seccomp filter comes. False: nothing changes for this process, it has one, or this is a child on its memory, which
  * makes no system call of ours in any case. */
 bool af_seal(void);

@@ -184,8 +184,7 @@ static struct af_socket *record_otherwise(int fd, struct af_socket *conn, bool v
         conn = af_pool_spare(&pool);
     else if (!conn)
         return af_count_lost(), NULL;
-    if (!conn || !atomic_load_explicit(&conn->place, memory_order_relaxed))
-        conn = claim_another(conn);
+    conn = own_record(conn);
     if (conn)
         fill_anew(conn, v6, flags);
     else

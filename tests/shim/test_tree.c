@@ -45,6 +45,31 @@ Test(tree, forks_at_any_moment_leave_nothing_open) {
     }
 }
 
+/* A child that comes back from the handler has half a close in its hands, of which it may count what its parent counts too; but
+ * it lives. Of one that ends there nothing stays: at most one instruction, at which a fork becomes a child, may. */
+Test(tree, a_handler_forks_at_any_instruction) {
+    static const char *const ways[] = { "close", "fork" };
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *log = scratch_path();
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ 0 });
+        struct ended e = run(text("LOG=%s|LOG_INTERVAL=off", log), "stepped %s 127.0.0.1 %u 11", ways[i], peer.port);
+        if (e.status == 77)
+            cr_skip_test("stepping is for x86_64");
+        long steps = 0, opened = 0, died = -1;
+        cr_assert(e.status == 0 && sscanf(e.out, "steps %ld opened %ld died %ld", &steps, &opened, &died) == 3,
+                  "%d: %s%s", e.status, e.out, e.err);
+        cr_expect(steps > 200 && died == 0, "%s: %ld children died, %ld steps", ways[i], died, steps);
+        if (i == 1) {
+            struct tally sum = tally_log(ways[i], log);
+            cr_expect(sum.open <= 2 && sum.established - sum.passed == opened, "%ld are open, %ld less %ld for %ld",
+                      sum.open, sum.established, sum.passed, opened);
+        }
+        peer_stop(&peer);
+    }
+}
+
 Test(tree, a_child_on_our_memory_disturbs_nothing) {
     rows_logged(&memory_ways);
 }
