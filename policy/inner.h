@@ -20,7 +20,7 @@ struct af_fault {
 
 static inline bool af_is(struct af_span s, const char *word) {
     size_t i = 0;
-    while (i < s.n && word[i] == s.s[i])
+    while (i < s.n && word[i] && word[i] == s.s[i]) /* a file may hold a NUL, which is not the end of its text */
         i++;
     return i == s.n && !word[i];
 }

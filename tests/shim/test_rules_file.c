@@ -128,3 +128,18 @@ Test(rules_file, a_thousand_rules_are_parsed_and_looked_up_fast) {
     cr_expect_lt(start[1] - start[0], A_START, "start: %ld, with one rule %ld", start[1], start[0]);
     unlink(path);
 }
+
+/* Twice as long a list costs twice as much. */
+Test(rules_file, a_long_list_of_addresses_is_read_once) {
+    enum { LIST = 9000, A_START = 60000000 };
+    static char rules[160 << 10];
+    if (access("/usr/bin/valgrind", X_OK) != 0)
+        cr_skip_test("valgrind is not there");
+    ns_enter();
+    size_t n = (size_t)sprintf(rules, "connect * source=10.0.0.1");
+    for (int i = 1; i < LIST; i++)
+        n += (size_t)sprintf(rules + n, "+10.0.%d.%d", i / 256, i % 256);
+    const char *path = written(scratch_path(), rules, n);
+    cr_expect_lt(instructions(text("RULES=%s", path), 0, 9), A_START);
+    unlink(path);
+}
