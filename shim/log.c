@@ -5,7 +5,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 enum { PATH_ROOM = 4096, MESSAGE_ROOM = 8192 };
@@ -43,14 +42,9 @@ static bool is_same(int fd) {
            inode == at_start[fd].inode;
 }
 
-/* Memory of their own for what is written: the stack may be that of a signal handler, and small. */
-static char *room_of(size_t size) {
-    long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return af_sys_failed(map) ? NULL : (char *)map;
-}
-
+/* Memory of its own for what is written: the stack may be that of a signal handler, and small. */
 void af_say(const char *const parts[]) {
-    char *room = is_same(2) ? room_of(MESSAGE_ROOM) : NULL;
+    char *room = is_same(2) ? af_room(MESSAGE_ROOM) : NULL;
     struct af_text text = { room, MESSAGE_ROOM - 1, 0 };
     if (!room)
         return;
@@ -60,7 +54,7 @@ void af_say(const char *const parts[]) {
     size_t size = text.size < text.room ? text.size : text.room;
     room[size] = '\n';
     af_write_standard(2, room, size + 1);
-    AF_SYS2(SYS_munmap, room, MESSAGE_ROOM);
+    af_give_back(room, MESSAGE_ROOM);
 }
 
 void af_complain_now(void) {
@@ -145,20 +139,20 @@ void af_log(enum af_event event) {
     uint64_t now = af_now();
     struct af_text measure = { NULL, 0, 0 };
     size_t size = PATH_ROOM + BEFORE;
-    char *scratch = room_of(PATH_ROOM);
+    char *scratch = af_room(PATH_ROOM);
     if (!scratch)
         return;
     af_line(&measure, self, event, now, (struct af_endpoint *)scratch);
     size = BEFORE + measure.size + SPARE;
-    char *room = room_of(size);
+    char *room = af_room(size);
     if (room) {
         struct af_text line = { room + BEFORE, measure.size + SPARE, 0 };
         af_line(&line, self, event, now, (struct af_endpoint *)scratch);
         if (line.size <= line.room)
             write_line(&line, (struct af_text){ room, PATH_ROOM, 0 }, af.pid);
-        AF_SYS2(SYS_munmap, room, size);
+        af_give_back(room, size);
     }
-    AF_SYS2(SYS_munmap, scratch, PATH_ROOM);
+    af_give_back(scratch, PATH_ROOM);
     errno = error;
 }
 

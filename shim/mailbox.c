@@ -3,8 +3,6 @@
 #include "shim/line.h"
 #include "shim/shim.h"
 
-#include <sys/mman.h>
-
 struct af_mailbox af_mailbox __attribute__((aligned(64)));
 
 /* Where it is, for whoever reads our program headers: an exported name would cost every program at its start. */
@@ -42,11 +40,6 @@ struct taken {
     char letter[];
 };
 
-static void *more(size_t size) {
-    long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return af_sys_failed(map) ? NULL : (void *)map;
-}
-
 /* False: it is torn, or makes no sense. */
 static bool copy(struct taken *to, uint32_t size, uint32_t serial) {
     size_t n = 0;
@@ -65,8 +58,11 @@ static bool copy(struct taken *to, uint32_t size, uint32_t serial) {
 static bool parse(struct taken *t) {
     struct af_input given = { .room = NULL }; /* a file of rules has become rules by now */
     given.size = af_policy_room(t->settings, &given);
-    given.room = given.size ? more(given.size) : NULL;
-    return (given.room || !given.size) && af_policy_parse(&t->policy, t->settings, &given, &t->error);
+    given.room = given.size ? af_lasting_room(given.size) : NULL;
+    const bool good = (given.room || !given.size) && af_policy_parse(&t->policy, t->settings, &given, &t->error);
+    if (!good)
+        af_give_back(given.room, given.size);
+    return good;
 }
 
 /* ---- who else is at work at it -------------------------------------------------------------------------------- */
@@ -123,15 +119,14 @@ static void bring_into_force(struct taken *t, uint32_t serial) {
 /* False: there is no memory for it now, and it is to be read at the next call. */
 static bool take(uint32_t serial) {
     const uint32_t size = af_mailbox.letter_size;
-    struct taken *t = size <= AF_LETTER_ROOM ? more(sizeof *t + size) : NULL;
+    struct taken *t = size <= AF_LETTER_ROOM ? af_lasting_room(sizeof *t + size) : NULL;
     if (!t && size <= AF_LETTER_ROOM)
         return false;
     if (t && copy(t, size, serial) && parse(t)) {
         bring_into_force(t, serial);
     } else {
         atomic_store(&af_mailbox.refused, serial);
-        if (t)
-            AF_SYS2(SYS_munmap, t, sizeof *t + size);
+        af_give_back(t, sizeof *t + size);
     }
     atomic_compare_exchange_strong(&af_mailbox.posted, &serial, 0);
     return true;

@@ -4,13 +4,29 @@
 
 #include <sys/mman.h>
 
+static void *map_some(uintptr_t hint, size_t size, int flags) {
+    long made = AF_SYS6(SYS_mmap, hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    return af_sys_failed(made) ? NULL : (void *)made;
+}
+
 static void *map(uintptr_t hint, size_t size) {
-    long made = AF_SYS6(SYS_mmap, hint, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                        0);
-    if (af_sys_failed(made))
-        return NULL;
-    AF_SYS3(SYS_madvise, made, size, MADV_DONTDUMP);
-    return (void *)made;
+    void *made = map_some(hint, size, MAP_NORESERVE);
+    if (made)
+        AF_SYS3(SYS_madvise, made, size, MADV_DONTDUMP);
+    return made;
+}
+
+void *af_room(size_t size) {
+    return map_some(0, size, 0);
+}
+
+void *af_lasting_room(size_t size) {
+    return map(0, size);
+}
+
+void af_give_back(void *room, size_t size) {
+    if (room)
+        AF_SYS2(SYS_munmap, room, size);
 }
 
 /* What is left of the last huge page: from here to its end. */

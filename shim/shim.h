@@ -289,6 +289,10 @@ static inline bool af_is_same_process(void) {
 
 /* Memory of zeros, or NULL. */
 void *af_private(size_t size);
+/* As much as is asked for and no more, to be given back: for a moment; or it may stay, and is in no core dump. */
+void *af_room(size_t size);
+void *af_lasting_room(size_t size);
+void af_give_back(void *room, size_t size); /* NULL: nothing to do */
 /* AF_HUGE bytes of it, of which the last AF_HUGE_REST are not the caller's; in one page, where the kernel has such. */
 void *af_private_huge(void);
 
@@ -630,6 +634,9 @@ static inline void af_take_back_window(int fd, struct af_socket *conn) {
 }
 /* The range of net.ipv4.ip_local_port_range; false where it cannot be read. Read once. */
 bool af_port_range(uint16_t *low, uint16_t *high);
+/* A connect with a port_range of ours has begun: is it one that counts? Says so once where it is not. */
+void af_look_at_port(int fd);
+#define AF_NO_PART_INSIDE "port_range has no part inside net.ipv4.ip_local_port_range: not applied"
 
 /* source.c ------------------------------------------------------------------------------------------------- */
 

@@ -4,7 +4,6 @@
 
 #include <link.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 enum { EXIT_CONFIG = 78, TEXT_ROOM = 320, MAX_SETTINGS = 64 };
 
@@ -40,10 +39,21 @@ const char *af_setting(const char *const *list, int key) {
     return found;
 }
 
-/* Private memory, for what a static room is too small for. */
-static void *more(size_t size) {
-    long map = AF_SYS6(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return af_sys_failed(map) ? NULL : (void *)map;
+/* What is kept of the settings, where a static room is too small for it: their texts, and what rules and addresses became.
+ * Given back where there is nothing for the library to do. */
+static struct kept {
+    void *room;
+    size_t size;
+} texts, lists;
+
+static void *keep(struct kept *kept, size_t size) {
+    *kept = (struct kept){ af_lasting_room(size), size };
+    return kept->room;
+}
+
+static void give_all_back(void) {
+    af_give_back(texts.room, texts.size);
+    af_give_back(lists.room, lists.size);
 }
 
 static bool is_setting(const char *s) {
@@ -64,7 +74,7 @@ static size_t measure(char **envp, size_t *size) {
 static bool copy_settings(char **envp, size_t size) {
     size_t n = 0;
     settings_size = size;
-    char *to = size <= sizeof text_room ? text_room : more(size);
+    char *to = size <= sizeof text_room ? text_room : keep(&texts, size);
     for (; to && *envp; envp++) {
         if (!is_setting(*envp))
             continue;
@@ -130,7 +140,7 @@ static void keep_runtime_dir(char **envp) {
 static bool parse_with_lists(void) {
     const char *path = af_policy_rules_file(settings);
     struct af_input given = { .room = NULL };
-    char *file = path ? more(AF_RULES_FILE_MAX + 1) : NULL;
+    char *file = path ? af_room(AF_RULES_FILE_MAX + 1) : NULL;
     if (path) {
         const long size = file ? af_read_rules(path, file) : -ENOMEM;
         given.file = size < 0 ? NULL : file;
@@ -138,19 +148,23 @@ static bool parse_with_lists(void) {
         given.file_error = size < 0 ? (int)-size : 0;
     }
     given.size = af_policy_room(settings, &given);
-    given.room = given.size ? more(given.size) : NULL;
+    given.room = given.size ? keep(&lists, given.size) : NULL;
     if (!given.room)
         given.size = 0;
     const bool good = af_policy_parse(&af.policy, settings, &given, &af.complaint);
-    if (file)
-        AF_SYS2(SYS_munmap, file, AF_RULES_FILE_MAX + 1);
+    af_give_back(file, AF_RULES_FILE_MAX + 1);
     return good;
 }
 
 static bool parse(char **envp, size_t n_settings, size_t size) {
-    if (n_settings > MAX_SETTINGS || !copy_settings(envp, size)) {
-        static const char why[] = "environment: more AFTERFIN_ settings than there are variables";
-        __builtin_memcpy(af.complaint.text, why, sizeof why);
+    static const char too_many[] = "environment: more AFTERFIN_ settings than there are variables",
+                      no_memory[] = "environment: no memory for the AFTERFIN_ settings";
+    if (n_settings > MAX_SETTINGS) {
+        __builtin_memcpy(af.complaint.text, too_many, sizeof too_many);
+        return false;
+    }
+    if (!copy_settings(envp, size)) {
+        __builtin_memcpy(af.complaint.text, no_memory, sizeof no_memory);
         return false;
     }
     struct af_input given = { .room = NULL };
@@ -171,8 +185,11 @@ static void begin(char **envp) {
     if (af.policy.closed)
         af_mailbox_open(settings[0], settings_size);
     const bool acts = af_policy_acts(&af.policy), waits = af.policy.set & AF_BIT(SET) && !af.policy.closed;
-    if ((!af.counting && !acts && !waits) || !af_real.__cxa_atexit || !af_real.clock_gettime)
+    if ((!af.counting && !acts && !waits) || !af_real.__cxa_atexit || !af_real.clock_gettime) {
+        if (!af.policy.closed) /* else the texts are there to be read */
+            give_all_back();
         return;
+    }
     af.stack_end = (uintptr_t)envp;
     first.policy = &af.policy;
     af_line_policy(&first, settings);
@@ -204,7 +221,10 @@ static void start(int argc, char **argv, char **envp) {
     }
     const char *program = base_name(af.program ? af.program : "?");
     bool good = parse(envp, n, size);
-    if (good && !af_policy_touches(&af.policy, program))
+    const bool touched = good && af_policy_touches(&af.policy, program);
+    if (!touched)
+        give_all_back();
+    if (good && !touched)
         return;
     keep_program(program);
     af_log_start();

@@ -116,6 +116,49 @@ Test(memory, that_is_shared_stays_out_of_core_dumps) {
     peer_stop(&peer);
 }
 
+/* Private memory without a name that can be written and would be in a core dump, KiB. */
+static long dumped(pid_t pid) {
+    FILE *smaps = fopen(text("/proc/%d/smaps", (int)pid), "re");
+    long sum = 0, size = 0, inode = 0;
+    char mode[8] = "";
+    bool named = false;
+
+    cr_assert(smaps, "/proc/%d/smaps", (int)pid);
+    for (char line[512]; fgets(line, sizeof line, smaps);) {
+        if (sscanf(line, "%*x-%*x %7s %*s %*s %ld", mode, &inode) == 2)
+            named = strpbrk(line, "/[") != NULL;
+        else if (strncmp(line, "Size:", 5) == 0)
+            size = atol(line + 5);
+        else if (strncmp(line, "VmFlags:", 8) == 0 && mode[1] == 'w' && mode[3] == 'p' && !inode && !named &&
+                 !strstr(line, " dd"))
+            sum += size;
+    }
+    fclose(smaps);
+    return sum;
+}
+
+/* What rules, addresses and long settings became. */
+Test(memory, that_policies_are_kept_in_stays_out_of_core_dumps) {
+    static char many[40000];
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ .holds = true });
+    size_t n = (size_t)sprintf(many, "LINGER=ack|ONLY=connect_hold");
+    for (int i = 0; i < 1000; i++)
+        n += (size_t)sprintf(many + n, ",name%d", i);
+    n += (size_t)sprintf(many + n, "|RULES=");
+    for (int i = 0; i < 500; i++)
+        n += (size_t)sprintf(many + n, "connect :%d source=10.0.0.1+10.0.0.9;", 20000 + i);
+    long sums[2];
+    for (int i = 0; i < 2; i++) {
+        struct victim v = victim_start(i ? many : "LINGER=ack", "connect_hold 127.0.0.1 %u", peer.port);
+        victim_wait_out(&v, "open");
+        sums[i] = dumped(v.pid);
+        victim_kill(&v, SIGKILL);
+    }
+    cr_expect_eq(sums[1], sums[0], "%ld KiB, with few settings %ld", sums[1], sums[0]);
+    peer_stop(&peer);
+}
+
 /* What vm.overcommit_memory=2, which takes no notice of MAP_NORESERVE, makes a process answer for, KiB: private memory
  * that can be written, all of it, and pages of shared memory as they come to be. */
 static long committed(pid_t pid) {

@@ -129,6 +129,45 @@ Test(set_library, whoever_closes_a_socket_that_is_being_set_waits_for_that) {
     af_inside_free(&inside);
 }
 
+/* ---- its memory ------------------------------------------------------------------------------------------------- */
+
+static long vm_size(pid_t pid) {
+    const char *at = strstr(file_text(text("/proc/%d/status", (int)pid)), "VmSize:");
+    return at ? atol(at + strlen("VmSize:")) : -1;
+}
+
+/* One whose rules take a room of their own, the last of which is bad. */
+static void post_refused(struct af_inside *inside) {
+    char letter[AF_LETTER_ROOM];
+    uint32_t serial;
+    size_t n = (size_t)sprintf(letter, "AFTERFIN_RULES=");
+    for (int i = 0; i < 200; i++)
+        n += (size_t)sprintf(letter + n, "connect :%d linger=ack;", 20000 + i);
+    n += (size_t)sprintf(letter + n, "connect * linger=on");
+    cr_assert_eq(af_inside_post(inside, letter, (uint32_t)n + 1, &serial), 0);
+    do
+        cr_assert(usleep(1000) == 0 && af_inside_look_again(inside) == 0);
+    while (inside->refused != serial);
+}
+
+Test(set_library, of_a_letter_that_is_refused_nothing_stays) {
+    struct af_inside inside;
+    ns_enter();
+    own_default();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    struct victim v = victim_start("LINGER=ack", "connect_close 127.0.0.1 %u -n 100000 -i 1", peer.port);
+    peer_wait_accepted(&peer, 20);
+    cr_assert_eq(af_inside_read(v.pid, &inside), 0);
+    post_refused(&inside);
+    const long before = vm_size(v.pid);
+    for (int i = 0; i < 20; i++)
+        post_refused(&inside);
+    cr_expect_eq(vm_size(v.pid), before, "%ld KiB, before %ld", vm_size(v.pid), before);
+    af_inside_free(&inside);
+    victim_kill(&v, SIGKILL);
+    peer_stop(&peer);
+}
+
 /* ---- which sockets ---------------------------------------------------------------------------------------------- */
 
 Test(set_library, what_it_opens_from_then_on_has_the_policy) {
