@@ -21,9 +21,7 @@ static void clip_port_range(struct af_values *values) {
     if (!values->port_low || !af_port_range(&low, &high))
         return;
     if (values->port_high < low || values->port_low > high) {
-        say_once(&said, (const char *const[]){ "port_range has no part inside net.ipv4.ip_local_port_range: "
-                                               "not applied",
-                                               NULL });
+        say_once(&said, (const char *const[]){ AF_NO_PART_INSIDE, NULL });
         values->port_low = values->port_high = 0;
         return;
     }

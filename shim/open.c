@@ -159,6 +159,7 @@ long af_open(struct af_socket *conn, const struct af_attempt *attempt, bool at_o
     const int before = errno;
     values.cycle = false;
     values.source = 0;
+    values.port_low = 0;
     af_log_if_due();
     const bool pinned = af_pin(attempt->fd, conn);
     if (AF_LIKELY(pinned)) {
@@ -172,6 +173,8 @@ long af_open(struct af_socket *conn, const struct af_attempt *attempt, bool at_o
                         : values.cycle         ? af_search(attempt, &values)
                                                : attempt->run(attempt);
     const int error = result < 0 ? errno : before;
+    if (AF_UNLIKELY(values.port_low) && fresh && (result >= 0 || error == EINPROGRESS))
+        af_look_at_port(attempt->fd);
     if (pinned && result < 0 && is_failure(error) && af_is_at(attempt->fd, conn))
         af_take_back_source(attempt->fd, conn);
     if (AF_LIKELY(pinned && af_is_at(attempt->fd, conn))) {
@@ -227,6 +230,8 @@ static __attribute__((noinline)) int connect_ended(int fd, struct af_socket *con
                                                    socklen_t len, int result) {
     const int error = errno;
     if (af_is_at(fd, conn)) {
+        if (af_has(conn, AF_FLAG_WINDOW) && (result == 0 || error == EINPROGRESS))
+            af_look_at_port(fd);
         if ((result < 0 && is_failure(error)) || note_peer(conn, addr, len))
             note_result(fd, conn, result == 0, error);
     } else {
@@ -324,7 +329,7 @@ static inline __attribute__((always_inline)) int connect_as(int fd, struct af_so
     if (keeps)
         count_time(&began);
     if (AF_UNLIKELY(result != 0 || af_is_odd(AF_ODD_SHARED) || atomic_load_explicit(at, memory_order_acquire) != conn ||
-                    af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE) || !note_ip4_peer(conn, addr)))
+                    af_has(conn, AF_FLAG_TFO | AF_FLAG_BOUND_LATE | AF_FLAG_WINDOW) || !note_ip4_peer(conn, addr)))
         return connect_ended(fd, conn, addr, len, result);
     if (keeps)
         kept->peer = conn->peer;

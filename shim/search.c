@@ -88,6 +88,23 @@ bool af_port_range(uint16_t *low, uint16_t *high) {
     return range != 1;
 }
 
+/* Where the kernel's range cannot be read, the first port that it has chosen tells: it takes no notice of a range that has no
+ * part inside its own. */
+void af_look_at_port(int fd) {
+    static _Atomic bool looked;
+    uint32_t range = 0;
+    socklen_t size = sizeof range;
+    uint16_t low, high;
+    struct af_addr at;
+    if (atomic_load(&looked) || af_port_range(&low, &high) || atomic_exchange(&looked, true))
+        return;
+    if (AF_SYS5(SYS_getsockopt, fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &range, &size) < 0 || !range ||
+        !af_learn_address(fd, SYS_getsockname, &at) || !at.port)
+        return; /* a kernel before 6.3, or MPTCP */
+    if (at.port < (range & 0xffff) || at.port > range >> 16)
+        af_say((const char *const[]){ AF_NO_PART_INSIDE, NULL });
+}
+
 static long set_window(int fd, uint32_t low, uint32_t high) {
     uint32_t window = high << 16 | low;
     return AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &window, sizeof window);
@@ -179,7 +196,7 @@ static long search_blindly(const struct af_attempt *attempt, const struct af_val
     if (!atomic_exchange(&said, true))
         af_say((const char *const[]){
             "port_search=cycle: net.ipv4.ip_local_port_range cannot be read; the kernel searches",
-            values->port_low ? " inside port_range" : NULL, NULL });
+            values->port_low ? ", inside port_range as far as that lies in it" : NULL, NULL });
     if (values->port_low)
         set_window(attempt->fd, values->port_low, values->port_high);
     return attempt->run(attempt);
