@@ -281,14 +281,11 @@ void af_restore_ack(int fd, struct af_socket *conn) {
         af_set(conn, AF_FLAG_ACK | AF_FLAG_ASKS);
 }
 
-void af_reapply(int fd, struct af_socket *conn, enum af_key key) {
+static void apply_again(int fd, struct af_socket *conn, enum af_key key) {
     const struct af_details details = af_details_of(conn);
     uint32_t state = atomic_load(&conn->state);
     struct af_values values;
-    if (!af_force()->policy->override) {
-        if (key == AF_KEY_LINGER)
-            undo_linger(fd, conn);
-    } else if (af_is_joined(conn)) {
+    if (af_is_joined(conn)) {
         return; /* where it leads is a relative's word */
     } else if (state == AF_CONN_OPEN || state == AF_CONN_PENDING) {
         if (af_has(conn, AF_FLAG_ACCEPTED))
@@ -298,6 +295,19 @@ void af_reapply(int fd, struct af_socket *conn, enum af_key key) {
     } else if (state == AF_CONN_LISTENER && key != AF_KEY_REUSEADDR) {
         af_apply(fd, conn, AF_ROLE_LISTEN, &details.bind_to, &values);
     }
+}
+
+void af_reapply(int fd, struct af_socket *conn, enum af_key key) {
+    if (af_force()->policy->override)
+        apply_again(fd, conn, key);
+    else if (key == AF_KEY_LINGER)
+        undo_linger(fd, conn);
+}
+
+/* An SO_LINGER with l_onoff=0 settles nothing, but has taken ours away. */
+void af_keep_seconds(int fd, struct af_socket *conn) {
+    if (af_has(conn, AF_FLAG_SECONDS))
+        apply_again(fd, conn, AF_KEY_LINGER);
 }
 
 /* No child of ours lives that could hold a copy which our count of references does not know. */

@@ -39,8 +39,12 @@ static void note_option(int fd, struct af_socket *conn, int level, int name, con
     if (level == SOL_SOCKET && name == SO_RCVLOWAT)
         af_set(conn, AF_FLAG_READS_ODD);
     enum af_key key = af_policy_key_of(level, name);
-    if (key == AF_KEYS || (key == AF_KEY_LINGER && !settles_linger(conn, level, value, len)))
+    if (key == AF_KEYS)
         return;
+    if (key == AF_KEY_LINGER && !settles_linger(conn, level, value, len)) {
+        af_keep_seconds(fd, conn);
+        return;
+    }
     const uint32_t own = atomic_fetch_or(&conn->own, 1u << key);
     if (key == AF_KEY_LINGER && !(own & AF_BIT(LINGER)))
         af_learn_linger(fd, conn); /* of one that came from elsewhere: a TCP_LINGER2 of ours may be on it */

@@ -586,6 +586,7 @@ void af_prepare_policy(struct af_force *force, bool acts);
 void af_apply_connect(int fd, struct af_socket *conn);
 /* The program has set an option of this key: undo ours, or with override put it back. */
 void af_reapply(int fd, struct af_socket *conn, enum af_key key);
+void af_keep_seconds(int fd, struct af_socket *conn); /* ... and has set an SO_LINGER that settles nothing */
 /* linger=ack: nothing came from the peer, so it keeps its TIME_WAIT; and all back, where that was not its end. */
 struct af_tcp_info;
 void af_take_ack_back(int fd, struct af_socket *conn, const struct af_tcp_info *tcp);

@@ -21,6 +21,7 @@ static const struct {
     { "LINGER=ack", "linger2:5", IPPROTO_TCP, TCP_LINGER2, 5, -1 },
     { "LINGER=ack", "linger:0:0", IPPROTO_TCP, TCP_LINGER2, -1, -1 }, /* settles nothing */
     { "LINGER=ack", "linger:1:7", SOL_SOCKET, SO_LINGER, 1, 0 },
+    { "LINGER=5", "linger:0:0", SOL_SOCKET, SO_LINGER, 1, 1 }, /* settles nothing */
     { "LINGER=5", "linger2:7", SOL_SOCKET, SO_LINGER, 0, 1 },
     { "KEEPALIVE=60", "user_timeout:7000", IPPROTO_TCP, TCP_KEEPIDLE, 60, 60 }, /* another key's */
 };
