@@ -48,6 +48,21 @@ int af_bind_now(int fd, struct af_socket *conn) {
     return (int)result;
 }
 
+/* AF_UNSPEC with 0.0.0.0 is AF_INET here: programs that never set the family are bound, too (inet_bind() of Linux). */
+static bool read_address(const struct af_socket *conn, const struct sockaddr *addr, socklen_t len,
+                         struct af_addr *out) {
+    struct sockaddr_in in;
+    if (af_addr_from(addr, len, out))
+        return true;
+    if (conn->family_v6 || !addr || len < sizeof in)
+        return false;
+    __builtin_memcpy(&in, addr, sizeof in);
+    if (in.sin_family != AF_UNSPEC || in.sin_addr.s_addr != INADDR_ANY)
+        return false;
+    in.sin_family = AF_INET;
+    return af_addr_from((const struct sockaddr *)&in, sizeof in, out);
+}
+
 static void note_bound(struct af_socket *conn, const struct sockaddr *addr, socklen_t len, const struct af_addr *to,
                        const struct af_values *values) {
     bool late = to->port == 0 && values->bind_no_port &&
@@ -78,14 +93,14 @@ int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
     af_take_back_source(fd, conn);
     af_take_back_window(fd, conn);
     if (af.by_address & 1 << AF_ROLE_BIND && !af_has(conn, AF_FLAG_BOUND) && af_can_read_address(addr, len) &&
-        af_addr_from(addr, len, &to))
+        read_address(conn, addr, len, &to))
         af_apply(fd, conn, AF_ROLE_BIND, &to, &values);
     af_add(AF_COUNT_binds);
     int result = AF_NEXT(raw, bind, fd, addr, len);
     int error = result < 0 ? errno : before;
     if (result < 0) {
         bind_failed(error);
-    } else if (af_addr_from(addr, len, &to) && af_pin(fd, conn)) { /* the kernel has read it */
+    } else if (read_address(conn, addr, len, &to) && af_pin(fd, conn)) { /* the kernel has read it */
         note_bound(conn, addr, len, &to, &values);
         af_unpin(conn);
     }
@@ -101,7 +116,10 @@ int af_on_bindresvport(int fd, struct sockaddr_in *addr) {
     struct af_addr any = { .port = IPPORT_RESERVED - 1 };
     struct af_values values;
     int before = errno;
-    if (af.acts)
+    af_bind_now(fd, conn);
+    af_take_back_source(fd, conn);
+    af_take_back_window(fd, conn);
+    if (af.acts && !af_has(conn, AF_FLAG_BOUND))
         af_apply(fd, conn, AF_ROLE_BIND, &any, &values);
     af_add(AF_COUNT_binds);
     int result = af_real.bindresvport(fd, addr);

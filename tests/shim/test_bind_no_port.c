@@ -55,6 +55,9 @@ Test(bind_no_port, its_time_waits_do_not_close_ports_to_others) {
 /* Each row is run bare and treated: whatever the program can see must be the same. */
 static const char *const steps[] = {
     "bind name listen name",
+    "bind resvport name",
+    "unspec:0 name connect:%u name",
+    "resvport resvport",
     "bind listen name",
     "bind name name",
     "bind name connect:%u name",

@@ -54,6 +54,19 @@ Test(reuseaddr, a_port_that_listen_chose_can_be_bound_again) {
     }
 }
 
+/* bind takes AF_UNSPEC with 0.0.0.0 for AF_INET: programs that set no family have the policy, too. */
+Test(reuseaddr, who_binds_without_a_family_has_it_too) {
+    ns_enter();
+    for (int i = 0; i < 3; i++) {
+        struct ended e = run(i ? ON : NULL, "bind_steps 127.0.0.1 %s reuse? listen name",
+                             i == 2 ? "bind:8081" : "unspec:8080");
+        cr_expect_str_eq(e.out, i ? "bind 0\nreuse 1\nlisten 0\nname 0\nport new\n"
+                                  : "bind 0\nreuse 0\nlisten 0\nname 0\nport new\n");
+    }
+    struct ended e = run(ON, "bind_steps ::1 unspec:8082 reuse?");
+    cr_expect_str_eq(e.out, "bind EINVAL\nreuse 0\n"); /* too short */
+}
+
 Test(reuseaddr, it_takes_no_port_from_a_live_listener) {
     ns_enter();
     struct victim first = victim_start(ON, "server_close 127.0.0.1 8080");

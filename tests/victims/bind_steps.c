@@ -1,9 +1,10 @@
 /* Calls on one socket in the order asked for, the outcome of each said.
  *
  * bind_steps ADDRESS STEP...
- * bind (port 0), bind:PORT, bind:short and bind:family (bad ones), bind@ADDRESS (port 0), name (getsockname),
+ * bind (port 0), bind:PORT, bind:short and bind:family (bad ones), bind@ADDRESS (port 0), unspec:PORT (to 0.0.0.0 of
+ * AF_UNSPEC), resvport (bindresvport), name (getsockname),
  * listen, serve (accept one and read it to its end), connect:PORT, connect:PORT@ADDRESS, v6only (set it), reuse,
- * freebind, device (lo's), address (what getsockname says of it), v6only? and no_port? (what they read), nonblock,
+ * freebind, device (lo's), address (what getsockname says of it), reuse?, v6only? and no_port? (what they read), nonblock,
  * wait (until connect is done, and its SO_ERROR), unspec (connect to AF_UNSPEC) */
 #include "victim.h"
 
@@ -19,6 +20,12 @@ static void step_bind(int fd, const char *how) {
     if (strcmp(how, ":family") == 0)
         at.ss_family = AF_APPLETALK;
     say_result("bind", bind(fd, (struct sockaddr *)&at, len));
+}
+
+static void step_bind_unspec(int fd, const char *port) {
+    struct sockaddr_in at = { .sin_family = AF_UNSPEC, .sin_port = htons((uint16_t)atoi(port)) };
+
+    say_result("bind", bind(fd, (struct sockaddr *)&at, sizeof at));
 }
 
 /* The number itself differs from run to run. */
@@ -77,6 +84,10 @@ static void step(int fd, const char *what) {
 
     if (strncmp(what, "bind", 4) == 0)
         step_bind(fd, what + 4);
+    else if (strncmp(what, "unspec:", 7) == 0)
+        step_bind_unspec(fd, what + 7);
+    else if (strcmp(what, "resvport") == 0)
+        say_result("resvport", bindresvport(fd, NULL));
     else if (strcmp(what, "name") == 0)
         step_name(fd);
     else if (strcmp(what, "listen") == 0)
@@ -95,6 +106,8 @@ static void step(int fd, const char *what) {
         say_result("device", setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
     else if (strcmp(what, "address") == 0)
         step_address(fd);
+    else if (strcmp(what, "reuse?") == 0)
+        step_read(fd, "reuse", SOL_SOCKET, SO_REUSEADDR);
     else if (strcmp(what, "v6only?") == 0)
         step_read(fd, "v6only", IPPROTO_IPV6, IPV6_V6ONLY);
     else if (strcmp(what, "no_port?") == 0)
