@@ -22,11 +22,14 @@ static const uint16_t widths[] = { 1, 1, 8, 32, 128, 512, 2048 };
 enum { N_WIDTHS = sizeof widths / sizeof *widths };
 enum { NEARBY = 512, NEARBY_TRIES = 3, CROWDED = 2, PROBE_EVERY = 4 };
 
+/* Early in a system's start the kernel may have no random bytes yet. */
+enum { NOT_WAITING = 1 /* GRND_NONBLOCK */ };
+
 struct af_order *af_order(void) {
     struct af_order *order = (struct af_order *)(uintptr_t)af.fork_page;
     if (!atomic_load(&order->key)) {
         uint64_t key = 0, none = 0;
-        if (AF_SYS3(SYS_getrandom, &key, sizeof key, 0) != sizeof key || !key)
+        if (AF_SYS3(SYS_getrandom, &key, sizeof key, NOT_WAITING) != sizeof key || !key)
             key = af_now() * 0x9e3779b97f4a7c15u | 1;
         atomic_compare_exchange_strong(&order->key, &none, key);
     }
