@@ -158,11 +158,11 @@ void af_read_mail_now(void) {
     atomic_store(&reader, 0);
 }
 
-/* A thread that was reading is not here; the letter is. */
+/* A thread that was reading is not here; the letter is. That it reads is said before the bell is silent, and until after. */
 void af_mailbox_become_child(void) {
     if (atomic_load(&af_mailbox.at_work))
         atomic_store(&af_mailbox.at_work, 0);
-    if (!atomic_load(&af_mailbox.reading))
+    if (!atomic_load(&af_mailbox.reading) && !af_is_odd(AF_ODD_CHANGING))
         return;
     atomic_store(&af_mailbox.reading, 0);
     atomic_store(&enforced, 0);

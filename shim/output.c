@@ -73,8 +73,8 @@ static long write_all(enum way way, int fd, const char *data, size_t size) {
         long result = write_unheard(way, fd, data, size);
         if (result == -EAGAIN && wait_for_room(fd))
             continue;
-        if (result < 0)
-            return result;
+        if (result <= 0)
+            return result < 0 ? result : -EIO; /* what takes nothing would for ever */
         data += result;
         size -= (size_t)result;
     }
