@@ -81,6 +81,17 @@ static void bind_failed(int error) {
     af_add_error(AF_CALL_bind, error);
 }
 
+/* One whose port was left to a connect that is over, or has failed, has none now, and its next bind is a first one. */
+static void begin_anew(int fd, struct af_socket *conn) {
+    const uint32_t state = atomic_load(&conn->state);
+    const int off = 0;
+    if (!af_has(conn, AF_FLAG_BOUND) || af_has(conn, AF_FLAG_PORT_CHOSEN | AF_FLAG_BOUND_LATE | AF_FLAG_OWN_NO_PORT) ||
+        (state != AF_CONN_NEW && state != AF_CONN_PENDING))
+        return;
+    AF_SYS5(SYS_setsockopt, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off, sizeof off);
+    af_clear(conn, AF_FLAG_BOUND);
+}
+
 int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
     struct af_socket *conn = af_ours(fd);
     if (!conn)
@@ -89,7 +100,9 @@ int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
     struct af_values values = { 0 };
     int before = errno;
     af_log_if_due();
+    const bool was_bound = af_has(conn, AF_FLAG_BOUND);
     af_bind_now(fd, conn); /* a second bind: the kernel is to see what it would have seen */
+    begin_anew(fd, conn);
     af_take_back_source(fd, conn);
     af_take_back_window(fd, conn);
     if (af.by_address & 1 << AF_ROLE_BIND && !af_has(conn, AF_FLAG_BOUND) && af_can_read_address(addr, len) &&
@@ -99,6 +112,8 @@ int af_on_bind(int fd, const struct sockaddr *addr, socklen_t len, bool raw) {
     int result = AF_NEXT(raw, bind, fd, addr, len);
     int error = result < 0 ? errno : before;
     if (result < 0) {
+        if (was_bound) /* its address is what it was */
+            af_set(conn, AF_FLAG_BOUND);
         bind_failed(error);
     } else if (read_address(conn, addr, len, &to) && af_pin(fd, conn)) { /* the kernel has read it */
         note_bound(conn, addr, len, &to, &values);

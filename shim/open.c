@@ -105,6 +105,13 @@ static void count_failure(int error) {
     af_add_error(AF_CALL_connect, error);
 }
 
+/* A connect that fails once it had a port gives that back, as it does one that bind has chosen; getsockname still tells it. */
+static __attribute__((noinline)) void note_port_gone(int fd, struct af_socket *conn) {
+    struct af_addr at;
+    if (af_learn_address(fd, SYS_getsockname, &at) && at.port)
+        af_clear(conn, AF_FLAG_BOUND_LATE);
+}
+
 /* What a connect has come to. */
 static void note_result(int fd, struct af_socket *conn, bool done, int error) {
     uint32_t state = atomic_load(&conn->state);
@@ -112,6 +119,8 @@ static void note_result(int fd, struct af_socket *conn, bool done, int error) {
         if (!af_has(conn, AF_FLAG_TFO) && (state == AF_CONN_PENDING || (done && state == AF_CONN_INHERITED)))
             af_established(conn);
     } else if (is_failure(error)) {
+        if (af_has(conn, AF_FLAG_BOUND_LATE))
+            note_port_gone(fd, conn);
         if (state == AF_CONN_PENDING)
             af_connect_failed(conn, error);
         else

@@ -56,6 +56,13 @@ Test(bind_no_port, its_time_waits_do_not_close_ports_to_others) {
 static const char *const steps[] = {
     "bind name listen name",
     "bind resvport name",
+    "bind connect:%u unspec bind name name",
+    "bind connect:1 bind name connect:%u name",
+    "bind connect:1 bind:54322 name",
+    "bind connect:1 name listen name",
+    "bind connect:1 name connect:%u name",
+    "bind connect:%u unspec listen name",
+    "bind connect:%u unspec connect:%u name",
     "unspec:0 name connect:%u name",
     "resvport resvport",
     "bind listen name",
@@ -90,7 +97,7 @@ Test(bind_no_port, the_program_sees_what_it_sees_bare) {
         struct peer peer = peer_start(&(struct peer_options){ .address = f->listen });
         for (size_t s = 0; s < sizeof steps / sizeof *steps; s++) {
             char command[128];
-            snprintf(command, sizeof command, steps[s], peer.port);
+            snprintf(command, sizeof command, steps[s], peer.port, peer.port);
             if (i > 0 && strchr(command, '@'))
                 continue;
             struct ended bare = run(NULL, "bind_steps %s %s", f->connect, command);
