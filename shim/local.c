@@ -72,6 +72,8 @@ static void note_bound(struct af_socket *conn, const struct sockaddr *addr, sock
     conn->local_port = to->port;
     if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6))
         details->bind_scope = ((const struct sockaddr_in6 *)(const void *)addr)->sin6_scope_id;
+    if (!af_addr_is_any(to)) /* what is to be taken back before each connect that follows is the program's own now */
+        af_clear(conn, AF_FLAG_SOURCE | AF_FLAG_BOTH);
     bool chosen = !late && (to->port || !af_has(conn, AF_FLAG_OWN_NO_PORT));
     af_set(conn, AF_FLAG_BOUND | (late ? AF_FLAG_BOUND_LATE : 0) | (chosen ? AF_FLAG_PORT_CHOSEN : 0));
 }

@@ -220,3 +220,17 @@ Test(source, the_program_sees_what_it_sees_bare) {
         peer_stop(&peer);
     }
 }
+
+/* After a connect that was refused: with bind_no_port its socket has no port yet, and could be bound away again. */
+Test(source, an_address_that_the_program_binds_later_stays) {
+    ns_enter();
+    struct peer peer = peer_start(&(struct peer_options){ 0 });
+    static const char *const settings[] = { "SOURCE=127.0.0.1-127.0.0.3|BIND_NO_PORT=on",
+                                            "SOURCE=127.0.0.1-127.0.0.3" };
+    for (int i = 0; i < 2; i++) {
+        struct ended e = run(settings[i], "bind_steps 127.0.0.1 connect:1 bind@127.0.0.5 connect:%u address",
+                             peer.port);
+        cr_expect_str_eq(e.out, "connect ECONNREFUSED\nbind 0\nconnect 0\naddress 127.0.0.5\n", "%s", settings[i]);
+    }
+    peer_stop(&peer);
+}
