@@ -55,6 +55,7 @@ struct af_machine {
     uint32_t accepted;                     /* of those TIME_WAITs, on ports that are listened on */
     struct af_destination *destinations;   /* fullest first */
     size_t n_destinations;
+    bool none_left;              /* nearly all of the range is taken by one, and no connect to anywhere finds a port */
     int dump_error;              /* -errno: no destinations, no listeners */
     int64_t conntrack;           /* entries; -1: there is no conntrack */
     int64_t conntrack_time_wait; /* of them; -1: not ours to read */

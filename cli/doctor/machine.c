@@ -83,6 +83,9 @@ static void read_sockets(struct af_machine *m) {
         outgoing.words[word] &= ~m->listened.words[word];
     m->n_destinations = af_destinations(&list, &outgoing, &m->destinations);
     free(list.all);
+    const struct af_destination *fullest = m->n_destinations ? &m->destinations[0] : NULL;
+    m->none_left = fullest && m->ephemeral.n && fullest->ports * 10ull >= m->ephemeral.n * 9ull &&
+                   af_ephemeral_none_left();
 }
 
 void af_machine_read(struct af_machine *m) {

@@ -36,8 +36,8 @@ static bool is_loopback(const struct af_addr *addr) {
     return addr->v6 ? memcmp(addr->ip, one, sizeof one) == 0 : addr->ip[0] == 127;
 }
 
-/* Does a connect from here to there take over a TIME_WAIT, as tcp_twsk_unique() decides it? */
-static bool takes_over(const struct af_machine *m, const struct af_destination *d) {
+/* May a connect from here to there take over a TIME_WAIT, as tcp_twsk_unique() decides it? */
+static bool may_take_over(const struct af_machine *m, const struct af_destination *d) {
     const int64_t reuse = af_machine_number(m, AF_SYSCTL_tcp_tw_reuse);
     if (af_machine_number(m, AF_SYSCTL_tcp_timestamps) < 1 ||
         af_machine_number(m, AF_SYSCTL_tcp_tw_reuse_delay) > STANDARD_DELAY_MS)
@@ -45,8 +45,13 @@ static bool takes_over(const struct af_machine *m, const struct af_destination *
     return reuse == 1 || (reuse == 2 && (is_loopback(&d->local) || is_loopback(&d->peer)));
 }
 
+/* Does it? It never comes so far as to ask where the port was bound. */
+static bool is_bound(const struct af_machine *m, const struct af_destination *d) {
+    return m->none_left && d->time_wait && may_take_over(m, d);
+}
+
 uint32_t af_machine_held(const struct af_machine *m, const struct af_destination *d) {
-    return takes_over(m, d) ? d->ports - d->time_wait : d->ports;
+    return may_take_over(m, d) && !is_bound(m, d) ? d->ports - d->time_wait : d->ports;
 }
 
 enum af_level af_machine_filling(const struct af_machine *m, const struct af_destination *d) {
@@ -164,7 +169,11 @@ static void judge_tcp_timestamps(const struct af_machine *m, struct af_finding *
 static void judge_tcp_tw_reuse(const struct af_machine *m, struct af_finding *f) {
     const int64_t reuse = af_machine_number(m, AF_SYSCTL_tcp_tw_reuse);
     const struct af_destination *d = filled_by_time_wait(m);
-    if (reuse == 1) {
+    if (d && is_bound(m, d)) {
+        say(f, AF_ADVICE,
+            "no connect finds a port now: those in TIME_WAIT were bound before their connect, and such ones are never taken "
+            "over. IP_BIND_ADDRESS_NO_PORT has connect choose them, and take them over later: bind_no_port=on");
+    } else if (reuse == 1) {
         say(f, AF_OK,
             "an outgoing connection takes over the port of a TIME_WAIT to the same destination, unless the "
             "program binds its port");

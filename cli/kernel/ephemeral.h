@@ -35,5 +35,8 @@ void af_ephemeral_read(struct af_ephemeral *ports);
 int af_tw_reuse_read(void);
 /* Can a connect take over a TIME_WAIT of a second's age: 0: none, 1: any, 2: those over loopback? It takes timestamps, too. */
 int af_tw_taken_over(void);
+/* Is there no port of the range that a connect in this network namespace would take? The kernel is asked with a connect
+ * that sends nothing. False also where it cannot be asked so. */
+bool af_ephemeral_none_left(void);
 
 #endif

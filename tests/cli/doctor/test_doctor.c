@@ -78,6 +78,39 @@ Test(doctor, advises_what_gives_more_ports_where_TIME_WAITs_fill_a_destination_a
     }
 }
 
+/* tcp_tw_reuse=2 and loopback: a connect takes over what a connect chose, and never what was bound. */
+Test(doctor, counts_on_taking_over_no_TIME_WAIT_whose_port_was_bound) {
+    static const struct {
+        const char *source, *range, *set_range, *reuse;
+        int comes_to; /* what a connect to elsewhere comes to, which no TIME_WAIT of these is in the way of */
+    } rows[] = { { "-s 127.0.0.1", "problem", "1024 65535", "advice", EADDRNOTAVAIL }, { "", "ok", "", "ok", 0 } };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        ns_enter();
+        struct peer peer = peer_start(&(struct peer_options){ .address = "127.0.0.1" });
+        struct peer other = peer_start(&(struct peer_options){ .address = "127.0.0.1" });
+        ns_port_range(LOW, HIGH);
+        ns_sysctl("tcp_tw_reuse", "2");
+        struct victim client = victim_start(NULL, "connect_close 127.0.0.1 %u %s -n %u", peer.port, rows[i].source,
+                                            HIGH - LOW + 1);
+        cr_assert_eq(victim_wait(&client).status, 0, "%s", rows[i].source);
+        peer_wait_ended(&peer, HIGH - LOW + 1);
+        ns_settle();
+        const long sent = ns_netstat("InOctets");
+        json_t *json = doctor_json(0, NULL, NULL);
+        cr_expect_eq(ns_netstat("InOctets"), sent, "it is found out in silence");
+        cr_expect_eq(ns_tw(), HIGH - LOW + 1, "and at no TIME_WAIT's cost");
+        expect_setting(json, rows[i].source, "ip_local_port_range", rows[i].range, rows[i].set_range);
+        expect_setting(json, rows[i].source, "tcp_tw_reuse", rows[i].reuse, "");
+        const char *level = json_text(json, "destinations.0.level");
+        cr_expect_str_eq(level, rows[i].range, "%s: %s", rows[i].source, level);
+        struct sockaddr_storage there;
+        const socklen_t size = to_sockaddr("127.0.0.1", other.port, &there);
+        const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const int result = connect(fd, (struct sockaddr *)&there, size) == 0 ? 0 : errno;
+        cr_expect_eq(result, rows[i].comes_to, "%s: %s", rows[i].source, strerror(result));
+    }
+}
+
 Test(doctor, shows_the_fullest_destinations_with_their_share_of_the_range) {
     ns_enter();
     struct peer peer = fill("127.0.0.1", 60);
