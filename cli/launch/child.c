@@ -33,6 +33,25 @@ void af_child_spare_us(void) {
     sigaction(SIGXFSZ, &(struct sigaction){ .sa_handler = SIG_IGN }, &on_too_large);
 }
 
+static bool left_to_child[2]; /* stdin, stdout */
+
+/* A number that is free now may be that of a file of ours by then; and what closes at exec is one. */
+void af_child_leave_input(bool output_too) {
+    for (int fd = STDIN_FILENO; fd <= STDOUT_FILENO; fd++)
+        left_to_child[fd] = (fd == STDIN_FILENO || output_too) && fcntl(fd, F_GETFD) == 0;
+}
+
+/* Ours become /dev/null; where there is none they stay, or the next file that is opened would be the one. */
+static void leave_to_child(void) {
+    const bool any = left_to_child[STDIN_FILENO] || left_to_child[STDOUT_FILENO];
+    const int null = any ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;
+    for (int fd = STDIN_FILENO; null >= 0 && fd <= STDOUT_FILENO; fd++)
+        if (left_to_child[fd])
+            dup2(null, fd);
+    if (null >= 0)
+        close(null);
+}
+
 static int exec_failed(const char *who, const char *command, int error) {
     char *missing = error == ENOENT ? af_reach_missing(command, getenv("PATH")) : NULL;
     af_tell("%s: %s: %s%s%s", who, *command ? command : "CMD is an empty word", missing ? missing : "",
@@ -180,6 +199,7 @@ static void run(const struct start *start, const struct af_periodic *periodic, s
     if (child->pid < 0) {
         af_tell("%s: fork: %s", start->who, strerror(errno));
     } else {
+        leave_to_child();
         child->started = read(report[0], &error, sizeof error) != (ssize_t)sizeof error;
         running.child = child;
         running.supervisor = start->supervisor ? start->supervisor->pid : -1;

@@ -31,6 +31,9 @@ struct af_periodic {
 void af_child_run(const char *who, char **argv, char **environment, const struct af_supervisor *supervisor,
                   const struct af_periodic *periodic, struct af_child *child);
 
+/* From the next child on, CMD alone has stdin, and stdout where that is said: at their other ends nobody waits for us. */
+void af_child_leave_input(bool output_too);
+
 /* The same with a function in place of CMD, called in the child; what it returns is the status. */
 void af_child_call(const char *who, int (*function)(void *context), void *context, struct af_child *child);
 

@@ -2,6 +2,7 @@
 #include "cli/run/run.h"
 #include "cli/commands.h"
 #include "cli/kernel/seccomp.h"
+#include "cli/launch/child.h"
 #include "cli/launch/preload.h"
 #include "cli/launch/reach.h"
 #include "cli/launch/result.h"
@@ -233,5 +234,6 @@ int af_command_run(int argc, char **argv) {
     af_memory_leaves(q.json_path);
     if (!prepare(&q))
         return AF_EXIT_RUN;
+    af_child_leave_input(!q.json);
     return q.exec ? become(&q) : run_recorded(&q);
 }

@@ -4,9 +4,11 @@
 #include "tests/harness/shell.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *script(const char *text, mode_t mode) {
@@ -68,6 +70,46 @@ Test(run, has_stdout_to_itself_where_its_JSON_goes_there) {
     cr_expect(strncmp(e.out, "out\n", 4) == 0, "%s", e.out);
     snprintf(wanted, sizeof wanted, "out\nerr\n%s", e.out + 4);
     cr_expect_str_eq(words, wanted);
+}
+
+/* Whoever reads what CMD writes, or writes what it reads, sees it close its end though it runs on; bare it is so. */
+Test(run, keeps_no_end_of_the_pipes_that_are_CMDs) {
+    static const struct {
+        const char *options;
+        bool out; /* stdout, too */
+    } rows[] = { { "-q", true }, { "", true }, { "-q --json", false } };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        int in[2], out[2], go[2];
+        char line[256], byte;
+        cr_assert(pipe(in) == 0 && pipe(out) == 0 && pipe(go) == 0);
+        snprintf(line, sizeof line, "exec %s run %s sh -c 'exec </dev/null >/dev/null; read x <&3' 2>/dev/null",
+                 command_path(), rows[i].options);
+        const pid_t pid = fork();
+        if (pid == 0) {
+            dup2(in[0], 0);
+            dup2(out[1], 1);
+            const int ends[] = { in[0], in[1], out[0], out[1], go[1] };
+            for (size_t end = 0; end < ROWS(ends); end++)
+                close(ends[end]);
+            dup2(go[0], 3); /* dash reads one digit */
+            execl("/bin/sh", "sh", "-c", line, NULL);
+            _exit(127);
+        }
+        close(in[0]);
+        close(out[1]);
+        struct pollfd ends[] = { { .fd = in[1], .events = 0 }, { .fd = out[0], .events = POLLIN } };
+        for (unsigned end = 0; end < (rows[i].out ? 2u : 1u); end++)
+            cr_assert_eq(poll(&ends[end], 1, 60000), 1, "%s: %s is still held", rows[i].options,
+                         end ? "stdout" : "stdin");
+        if (rows[i].out)
+            cr_expect_eq(read(out[0], &byte, 1), 0, "%s: nothing is written to stdout", rows[i].options);
+        cr_expect_eq(waitpid(pid, NULL, WNOHANG), 0, "%s: it runs on", rows[i].options);
+        close(go[0]);
+        close(go[1]);
+        cr_assert_eq(waitpid(pid, NULL, 0), pid);
+        close(in[1]);
+        close(out[0]);
+    }
 }
 
 Test(run, ends_with_125_and_one_line_where_it_fails_itself) {
