@@ -150,6 +150,20 @@ int af_next_option(struct af_options *o) {
     return word[2] ? long_option(o, word + 2) : 0;
 }
 
+bool af_options_were_first(struct af_options *o) {
+    if (strcmp(o->argv[o->next - 1], "--") == 0)
+        return true;
+    for (int i = o->next + 1; i < o->argc; i++) {
+        const char *word = o->argv[i];
+        if (word[0] != '-' || !word[1] ||
+            !(word[1] == '-' ? by_name(o, word + 2, strcspn(word + 2, "=")) : by_letter(o, word[1])))
+            continue;
+        af_misuse(o, "options come first: %s before %s", word, o->argv[o->next]);
+        return false;
+    }
+    return true;
+}
+
 bool af_read_seconds(struct af_options *options, const char *name, uint32_t low_ms, uint32_t high_ms, uint32_t *ms) {
     const char *text = options->value;
     char *end = NULL;

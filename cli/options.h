@@ -37,6 +37,9 @@ struct af_options {
 /* The next option's id; 0 at the first operand or after `--`; -1 when the command is to end with `status`:
  * help or version were printed, or one line on stderr said what is wrong. */
 int af_next_option(struct af_options *options);
+/* Is no operand but the first one an option of this subcommand, where none was announced by `--`? Else af_misuse has said
+ * that it comes too late. */
+bool af_options_were_first(struct af_options *options);
 /* Say "run: MESSAGE; try 'afterfin run --help'", set `status`; -1, always. */
 int af_misuse(struct af_options *options, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The option's value as a number from `least` to `most`; false: misused, `shown` is what the option is called. */

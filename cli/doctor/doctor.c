@@ -37,6 +37,8 @@ static bool read_pid(struct request *q, struct af_options *options) {
 static int check_operands(struct request *q, struct af_options *options) {
     const int n = options->argc - options->next;
     q->program = n > 0 ? options->argv[options->next] : NULL;
+    if (!af_options_were_first(options))
+        return -1;
     if (n > 1)
         return af_misuse(options, "takes one PROGRAM, but got '%s' too", options->argv[options->next + 1]);
     if (n > 0 && !*q->program)

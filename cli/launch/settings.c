@@ -101,14 +101,28 @@ static void read_rules(struct af_settings *settings, const char *path, struct af
         close(fd);
 }
 
+/* -p linger=ack,bind_no_port=on: in rules a comma parts the policies. */
+static const char *hint_of(const struct af_settings *settings, int key) {
+    const size_t length = strlen(af_keys[key].variable);
+    for (char **setting = settings->environment; *setting; setting++) {
+        if (strncmp(*setting, af_keys[key].variable, length) != 0 || (*setting)[length] != '=')
+            continue;
+        for (const char *comma = strchr(*setting, ','); comma; comma = strchr(comma + 1, ','))
+            if (comma[strcspn(comma, "=")] && af_settings_key(comma + 1) >= 0)
+                return settings->given[key] == '=' ? "; each policy is a word of its own"
+                                                   : "; each policy has a -p of its own";
+    }
+    return "";
+}
+
 /* AFTERFIN_LINGER="x" becomes -p linger="x" where that is what was typed. */
 static void name_option(const struct af_settings *settings, struct af_error *error) {
     const int key = af_settings_key(error->text);
     if (key < 0 || !settings->given[key])
         return;
     const char option[] = { '-', settings->given[key], ' ', 0 };
-    char *text = af_format("%s%s%s", settings->given[key] == '=' ? "" : option, af_keys[key].name,
-                           strchr(error->text, '='));
+    char *text = af_format("%s%s%s%s", settings->given[key] == '=' ? "" : option, af_keys[key].name,
+                           strchr(error->text, '='), key == AF_KEY_RULES ? "" : hint_of(settings, key));
     snprintf(error->text, sizeof error->text, "%s", text);
     free(text);
 }

@@ -69,6 +69,8 @@ static bool read_options(struct request *q, int argc, char **argv, int *status) 
     q->n_logs = argc - options.next;
     if (id == 0 && q->serves && (q->format != PROMETHEUS || q->path || q->clean || q->n_logs))
         id = af_misuse(&options, "--listen goes with --prometheus, and with no FILE, LOG or --clean");
+    if (id == 0 && !af_options_were_first(&options))
+        id = -1;
     *status = options.status;
     return id == 0;
 }

@@ -51,6 +51,8 @@ static int check(struct af_set *set, struct af_options *options) {
         return af_misuse(options, "needs --pid N");
     if (options->next == options->argc)
         return af_misuse(options, "needs what to set, as KEY=VALUE");
+    if (!af_options_were_first(options))
+        return -1;
     for (int i = options->next; i < options->argc; i++)
         if (read_policy(set, options, options->argv[i]) < 0)
             return -1;

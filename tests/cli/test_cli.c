@@ -113,6 +113,28 @@ Test(cli, breaks_its_lines_between_words_on_a_terminal_and_nowhere_else) {
     close(terminal);
 }
 
+Test(cli, says_that_an_option_after_an_operand_comes_too_late) {
+    static const struct {
+        const char *arguments[4], *says;
+        int status;
+    } rows[] = {
+        { { "report", "LOG", "--json" }, "report: options come first: --json before LOG; try", 2 },
+        { { "report", "LOG", "--json=x" }, "report: options come first: --json=x before LOG; try", 2 },
+        { { "report", "LOG", "-d" }, "report: options come first: -d before LOG; try", 2 },
+        { { "doctor", "true", "--json" }, "doctor: options come first: --json before true; try", 2 },
+        { { "report", "--", "LOG", "--json" }, "--json: No such file or directory", 1 },
+        { { "report", "/dev/null", "--no-such" }, "--no-such: No such file or directory", 1 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *const *a = rows[i].arguments;
+        struct ended e = command(NULL, a[0], a[1], a[2], a[3], NULL);
+        cr_expect_eq(e.status, rows[i].status, "row %zu: %d", i, e.status);
+        cr_expect(strstr(e.err, rows[i].says), "row %zu: %s", i, e.err);
+    }
+    struct ended e = command(NULL, "set", "--pid", "1", "linger=ack", "--tree", NULL);
+    cr_expect(e.status == 2 && strstr(e.err, "set: options come first: --tree before linger=ack"), "%s", e.err);
+}
+
 Test(cli, reads_options_up_to_the_first_operand, .init = cr_redirect_stderr) {
     static const struct af_option_row rows[] = {
         { 'p', NULL, AF_TAKES_VALUE, "K=V", "" },     { 'q', NULL, AF_TAKES_NOTHING, NULL, "" },

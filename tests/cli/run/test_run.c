@@ -119,6 +119,7 @@ Test(run, ends_with_125_and_one_line_where_it_fails_itself) {
         { NULL, { NULL }, "which CMD?" },
         { NULL, { "-p", "linger=foo", "true" }, "afterfin: -p linger=\"foo\": expected" },
         { NULL, { "-pLINGER=foo", "true" }, "afterfin: -p linger=\"foo\": expected" },
+        { NULL, { "-plinger=ack,bind_no_port=on", "true" }, "each policy has a -p of its own" },
         { "AFTERFIN_KEEPALIVE=x", { "-p", "linger=ack", "true" }, "afterfin: AFTERFIN_KEEPALIVE=\"x\": expected" },
         { NULL, { "linger=ack", "--", "true" }, "'linger=ack' is a policy and no CMD: -p linger=ack;" },
         { NULL, { "AFTERFIN_LINGER=ack", "true" }, "is a policy and no CMD" },
