@@ -136,6 +136,8 @@ static void put_counts(struct line *l, const struct af_process *process) {
     uint64_t count[AF_COUNTERS];
     for (int i = AF_COUNTERS; i-- > 0;) /* backwards: an ending is never read without its established */
         count[i] = atomic_load(&process->count[i]);
+    if ((int64_t)af_ledger_open(count) < 0) /* a child has come back from a handler into a close of its parent's */
+        count[AF_COUNT_established] -= af_ledger_open(count);
 #define COUNTER(field, help) put_count(l, #field, count[AF_COUNT_##field]);
 #define DERIVED(field, help) put_count(l, #field, af_ledger_##field(count));
 #include "ledger/counters.def"
