@@ -91,6 +91,7 @@ static const char *const steps[] = {
 };
 
 Test(bind_no_port, the_program_sees_what_it_sees_bare) {
+    const bool has_resvport = !victims_are("musl"); /* which has no bindresvport */
     ns_enter();
     for (int i = 0; i < FAMILIES; i++) {
         const struct family *f = &families[i];
@@ -98,7 +99,7 @@ Test(bind_no_port, the_program_sees_what_it_sees_bare) {
         for (size_t s = 0; s < sizeof steps / sizeof *steps; s++) {
             char command[128];
             snprintf(command, sizeof command, steps[s], peer.port, peer.port);
-            if (i > 0 && strchr(command, '@'))
+            if ((i > 0 && strchr(command, '@')) || (strstr(command, "resvport") && !has_resvport))
                 continue;
             struct ended bare = run(NULL, "bind_steps %s %s", f->connect, command);
             struct ended treated = run(ON, "bind_steps %s %s", f->connect, command);

@@ -2,6 +2,7 @@
  * and the tree's connections are the sum of established less the sum of passed. */
 #include "tests/shim/ending_rows.h"
 
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,6 +58,8 @@ Test(tree, a_handler_forks_at_any_instruction) {
         struct ended e = run(text("LOG=%s|LOG_INTERVAL=off", log), "stepped %s 127.0.0.1 %u 11", ways[i], peer.port);
         if (e.status == 77)
             cr_skip_test("stepping is for x86_64");
+        if (i == 1 && e.status == 128 + SIGTRAP)
+            cr_skip_test("this libc blocks all signals in fork, where a step then ends the process");
         long steps = 0, opened = 0, died = -1;
         cr_assert(e.status == 0 && sscanf(e.out, "steps %ld opened %ld died %ld", &steps, &opened, &died) == 3,
                   "%d: %s%s", e.status, e.out, e.err);
