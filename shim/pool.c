@@ -63,12 +63,11 @@ struct af_socket *af_pool_pop(struct af_pool *pool, _Atomic uint64_t *list) {
 
 void af_pool_push(struct af_pool *pool, _Atomic uint64_t *list, struct af_socket *socket) {
     uint64_t head = atomic_load(list);
-    do
+    do {
         if (at(pool, socket->handle) != socket)
             return;
-        else
-            atomic_store_explicit(&socket->next, (uint32_t)head, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(list, &head, ((head >> 32) + 1) << 32 | (socket->handle + 1)));
+        atomic_store_explicit(&socket->next, (uint32_t)head, memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak(list, &head, ((head >> 32) + 1) << 32 | (socket->handle + 1)));
 }
 
 struct af_socket *af_pool_block(struct af_socket *socket) {

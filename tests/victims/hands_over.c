@@ -5,7 +5,7 @@
  *                                       image's that was started by vfork (vfork_kept)
  *                                       OPTION: linger (SO_LINGER {1, 60}), linger2 (TCP_LINGER2 = 7), none
  * Prints what the kernel has of both afterwards. */
-#include "way.h"
+#include "message.h"
 
 #include <sys/wait.h>
 
@@ -27,37 +27,14 @@ static void end(int fd, const char *option) {
 
 /* In the other image: the connection is 3, or comes by a message to 3. */
 static void other(const char *way, const char *option) {
-    union {
-        char room[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr head;
-    } control;
     char byte;
-    struct iovec one = { &byte, 1 };
-    struct msghdr message = {
-        .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-    };
     int fd = 3;
 
     if (!strncmp(way, "message", 7)) {
         MUST(read(4, &byte, 1) == 1); /* the sender has let go, or has it still */
-        MUST(recvmsg(3, &message, 0) == 1);
-        memcpy(&fd, CMSG_DATA(&control.head), sizeof fd);
+        fd = receive_descriptor(3, 0);
     }
     end(fd, option);
-}
-
-static void send_over(int to, int fd) {
-    union {
-        char room[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr head;
-    } control = { .head = { .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
-    struct iovec one = { "x", 1 };
-    struct msghdr message = {
-        .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-    };
-
-    memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
-    MUST(sendmsg(to, &message, 0) == 1);
 }
 
 static int keep(int fd, char **argv) {
@@ -107,7 +84,7 @@ int main(int argc, char **argv) {
         _exit(9);
     }
     MUST(close(ready[1]) == 0 && read(ready[0], &byte, 1) == 0); /* the other image runs */
-    send_over(pair[0], fd);
+    send_descriptor(pair[0], fd);
     const bool kept = !strcmp(way, "message_kept");
     MUST((kept || close(fd) == 0) && write(go[1], &byte, 1) == 1);
     MUST(waitpid(child, &status, 0) == child && (!kept || close(fd) == 0));

@@ -5,42 +5,12 @@
  *                           of pthread_atfork, is not told yet; or ended: so, but the parent ends, and the next connection
  *                           is a sibling's
  * Prints the local port of the second connection, and the pid of who opened it. */
-#include "way.h"
+#include "message.h"
 
 #include <pthread.h>
 #include <sys/wait.h>
 
 enum { SOCKET = 100 };
-
-union control {
-    char room[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr head;
-};
-
-static void send_fd(int to, int fd) {
-    union control control = {
-        .head = { .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS }
-    };
-    struct iovec one = { "x", 1 };
-    struct msghdr message = {
-        .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-    };
-    memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
-    MUST(sendmsg(to, &message, 0) == 1);
-}
-
-static int receive_fd(void) {
-    union control control;
-    char byte;
-    struct iovec one = { &byte, 1 };
-    struct msghdr message = {
-        .msg_iov = &one, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-    };
-    int fd;
-    MUST(recvmsg(SOCKET, &message, MSG_CMSG_CLOEXEC) == 1 && message.msg_controllen);
-    memcpy(&fd, CMSG_DATA(&control.head), sizeof fd);
-    return fd;
-}
 
 static void tell(int to) {
     MUST(write(to, "x", 1) == 1);
@@ -109,9 +79,9 @@ static void received(void) {
     MUST(child >= 0);
     if (child == 0) {
         hear(pair[1]);
-        relative(receive_fd());
+        relative(receive_descriptor(SOCKET, MSG_CMSG_CLOEXEC));
     }
-    int fd = receive_fd();
+    int fd = receive_descriptor(SOCKET, MSG_CMSG_CLOEXEC);
     tell(pair[0]);
     gives_up(fd);
     opens_another();
@@ -141,8 +111,8 @@ int main(int argc, char **argv) {
     }
     int fd = sent ? connected(address, port) : -1;
     if (sent) {
-        send_fd(stranger[0], fd);
-        send_fd(stranger[0], fd);
+        send_descriptor(stranger[0], fd);
+        send_descriptor(stranger[0], fd);
     }
     MUST(waitpid(child, NULL, 0) == child && (fd < 0 || close(fd) == 0));
     return 0;

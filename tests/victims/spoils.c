@@ -5,7 +5,7 @@
  *
  * spoils    what it execs: is there a TCP socket at 100, without SO_LINGER?
  * spoils ADDRESS PORT SECONDS LINGER2 (the value of TCP_LINGER2 that each of its connections should have, 0: any) */
-#include "way.h"
+#include "message.h"
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -133,29 +133,14 @@ static void to_another_image(const char *address, const char *port) {
 }
 
 static void to_itself(const char *address, const char *port) {
-    union {
-        char room[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = { 0 };
-    struct iovec data = { "x", 1 };
-    struct msghdr message = {
-        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
-    };
-    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-    char byte;
     struct linger now = { 0 };
     socklen_t size = sizeof now;
     int pair[2], fd = connected(address, port);
 
     MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof fd);
-    MUST(sendmsg(pair[0], &message, 0) == 1 && close(fd) == 0);
-    data.iov_base = &byte;
-    MUST(recvmsg(pair[1], &message, 0) == 1);
-    memcpy(&fd, CMSG_DATA(c), sizeof fd);
+    send_descriptor(pair[0], fd);
+    MUST(close(fd) == 0);
+    fd = receive_descriptor(pair[1], 0);
     expect(getsockopt(fd, SOL_SOCKET, SO_LINGER, &now, &size) == 0 && !now.l_onoff);
     MUST(close(fd) == 0 && close(pair[0]) == 0 && close(pair[1]) == 0);
 }
