@@ -77,19 +77,19 @@ Test(no_directory, a_runtime_directory_of_another_user_is_passed_over) {
 
 /* ---- a run whose place is not to be had ------------------------------------------------------------------------- */
 
-/* One line: what lies in /tmp while CMD runs; then what is left. */
+/* One line: what lies in /tmp while CMD runs; then what is left. The build may lie below /tmp itself. */
 static struct ended run_below_a_fixed_run(const char *policy, const char *cmd) {
-    return shell(
-        "unshare -m sh -c 'mount -t tmpfs -o ro tmpfs /run && mount -t tmpfs -o mode=1777 tmpfs /tmp || exit 77; "
-        "build/afterfin run %s -- %s >&2; find /tmp -mindepth 1'",
-        policy, cmd);
+    return shell("unshare -m sh -c 'mount --bind . /mnt && cd /mnt && mount -t tmpfs -o ro tmpfs /run && "
+                 "mount -t tmpfs -o mode=1777 tmpfs /tmp || exit 77; "
+                 "build/afterfin run %s -- %s >&2; find /tmp -mindepth 1'",
+                 policy, cmd);
 }
 
 Test(no_directory, a_run_that_had_to_go_elsewhere_leaves_nothing_there) {
     leave_three();
     struct peer peer = peer_start(&(struct peer_options){ 0 });
     char *cmd;
-    cr_assert_gt(asprintf(&cmd, "%s 127.0.0.1 %u -n 2", victim_path("connect_close"), peer.port), 0);
+    cr_assert_gt(asprintf(&cmd, "build/tests/victims/connect_close 127.0.0.1 %u -n 2", peer.port), 0);
     struct ended e = run_below_a_fixed_run("-p ledger=on", cmd);
     if (e.status == 77)
         cr_skip_test("cannot mount: %s", e.err);
@@ -104,7 +104,8 @@ Test(no_directory, a_run_that_had_to_go_elsewhere_leaves_nothing_there) {
 Test(no_directory, what_a_killed_run_left_elsewhere_the_next_one_removes) {
     leave_three();
     struct ended e = shell(
-        "unshare -m sh -c 'mount -t tmpfs -o ro tmpfs /run && mount -t tmpfs -o mode=1777 tmpfs /tmp || exit 77; "
+        "unshare -m sh -c 'mount --bind . /mnt && cd /mnt && mount -t tmpfs -o ro tmpfs /run && "
+        "mount -t tmpfs -o mode=1777 tmpfs /tmp || exit 77; "
         "mkdir -m 700 /tmp/afterfin-123456 /tmp/afterfin-mine00; build/afterfin run -q --json=/dev/null sh -c "
         "\"kill -9 \\$PPID\" | cat; ls -d /tmp/afterfin-*/run-* | wc -l; build/afterfin run -- true; cd /tmp; echo *' "
         "2>/dev/null");
